@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# make demo    install into .venv and run the main job: pictures and tables appear in demo/
+# make test    install with the tests' dependencies and run the tests (PYTEST_ARGS="-k name -x")
+# make lint    every linter that .pre-commit-config.yaml runs
+# make format  let the formatters rewrite what make lint would complain about
+# make bench   side-by-side timings against peers
+# make clean   remove what was built; .venv stays
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# The install is editable: what is imported are the files of this tree, so it cannot matter whether
+# Python finds a package through the current folder or through the environment, and only a change
+# of a compiled source asks for a new install. tests/test_install.py checks the regular install.
+COMPILED := setup.py pyproject.toml $(wildcard cython_core/*.pyx cython_core/*.pxd cython_core/src/* \
+  cython_core/include/entsym/* lammps_plugin/*.cpp lammps_plugin/*.h lammps_plugin/*/*.h)
+BASE := $(VENV)/.entsym-base
+TOOLS := $(VENV)/.entsym-tools
+
+.PHONY: demo test lint format bench clean
+
+demo: $(BASE)
+	$(BIN)/python input_templates/landscape/demo.py demo
+
+test: $(TOOLS)
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+bench: $(TOOLS)
+	$(BIN)/python benchmarks/run.py
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(BASE): $(COMPILED) | $(BIN)/python
+	$(BIN)/pip install -q --disable-pip-version-check -e .
+	touch $@
+
+# The tools come with everything that the base install has.
+$(TOOLS): $(COMPILED) | $(BIN)/python
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[test,lint,bench,tables]"
+	touch $(BASE) $@
+
+PY := setup.py cython_core lammps_plugin ase_calculators input_templates tests benchmarks
+CXX_FILES := $(wildcard cython_core/include/entsym/*.hpp cython_core/src/* lammps_plugin/*.h \
+  lammps_plugin/*/*.h lammps_plugin/*.cpp)
+DOCSTRINGS := $(wildcard cython_core/*.py lammps_plugin/*.py ase_calculators/*.py)
+
+lint: $(TOOLS)
+	$(BIN)/ruff check $(PY)
+	$(BIN)/ruff format --check $(PY)
+	$(BIN)/clang-format --dry-run --Werror $(CXX_FILES)
+	$(BIN)/cython-lint $(wildcard cython_core/*.pyx cython_core/*.pxd)
+	$(BIN)/mypy
+	$(BIN)/numpydoc lint $(DOCSTRINGS)
+	$(BIN)/codespell $(PY) README.md CHANGELOG.md Makefile
+
+format: $(TOOLS)
+	$(BIN)/ruff check --fix-only -q $(PY)
+	$(BIN)/ruff format $(PY)
+	$(BIN)/clang-format -i $(CXX_FILES)
+
+clean:
+	rm -rf build dist demo *.egg-info .pytest_cache .ruff_cache .mypy_cache \
+	  cython_core/_kernel.cpp cython_core/*.so lammps_plugin/*.so $(BASE) $(TOOLS)
+	find $(PY) -name __pycache__ -type d -prune -exec rm -rf {} +

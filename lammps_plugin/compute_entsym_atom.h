@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#ifdef COMPUTE_CLASS
+// clang-format off
+ComputeStyle(entsym/atom,ComputeEntsymAtom);
+// clang-format on
+#else
+
+#ifndef LMP_COMPUTE_ENTSYM_ATOM_H
+#define LMP_COMPUTE_ENTSYM_ATOM_H
+
+#include "entsym_compute.h"
+
+namespace LAMMPS_NS {
+
+/// Per-atom array: entropy, q_l, both averaged over neighbours, number of neighbours.
+class ComputeEntsymAtom : public EntsymCompute {
+ public:
+  ComputeEntsymAtom(class LAMMPS *, int, char **);
+  ~ComputeEntsymAtom() override;
+  void compute_peratom() override;
+  int pack_forward_comm(int, int *, double *, int, int *) override;
+  void unpack_forward_comm(int, int, double *) override;
+  double memory_usage() override;
+
+ private:
+  int nmax;        // rows of array_atom
+  int columns;     // entropy and the 2l+1 components of q_lm
+  bool sharing;    // forward communication carries values, not membership
+  std::vector<double> entropy, qlm, neighbors;    // of owned atoms
+  std::vector<double> values, means;              // (rows, columns)
+};
+
+}    // namespace LAMMPS_NS
+#endif
+#endif

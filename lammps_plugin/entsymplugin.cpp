@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Registers the styles with the LAMMPS that loads this file; nothing else.
+#include <cstring>
+
+#include "comm.h"
+#include "compute_entsym.h"
+#include "compute_entsym_atom.h"
+#include "error.h"
+#include "lammps.h"
+#include "lammps_abi.h"
+
+using namespace LAMMPS_NS;
+
+template <class Style>
+static Compute *create(LAMMPS *lmp, int narg, char **arg) {
+  return new Style(lmp, narg, arg);
+}
+
+extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *ptr, void *handle,
+                                                                         void *regfunc) {
+  auto *lmp = static_cast<LAMMPS *>(ptr);
+
+  // Classes of another version have another layout: using them would corrupt memory. LAMMPS only
+  // remarks on it, so we refuse; a deck that asks for the styles then stops at its compute command.
+  if (std::strcmp(lmp->version, LAMMPS_VERSION) != 0) {
+    if (lmp->comm->me == 0)
+      lmp->error->warning(FLERR,
+                          "entsym plugin not loaded: built for LAMMPS {}, this is LAMMPS {}; "
+                          "install entsym again with ENTSYM_LAMMPS_HEADERS set to the src folder "
+                          "of this LAMMPS",
+                          LAMMPS_VERSION, lmp->version);
+    return;
+  }
+
+  auto register_style = reinterpret_cast<entsym::RegisterStyle>(regfunc);
+  entsym::PluginStyle plugin{};
+  plugin.version = LAMMPS_VERSION;
+  plugin.style = "compute";
+  plugin.author = "the entsym developers";
+  plugin.handle = handle;
+
+  plugin.name = "entsym";
+  plugin.info = "entsym: pair entropy and global bond order";
+  plugin.creator = reinterpret_cast<void *>(&create<ComputeEntsym>);
+  register_style(&plugin, lmp);
+
+  plugin.name = "entsym/atom";
+  plugin.info = "entsym/atom: local pair entropy and bond order";
+  plugin.creator = reinterpret_cast<void *>(&create<ComputeEntsymAtom>);
+  register_style(&plugin, lmp);
+}
