@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""Pair entropy and Steinhardt parameters of periodic structures: a thin wrap of the C++ kernel."""
+
+import math
+
+import numpy as np
+
+from cython_core.kernel cimport (
+    CppKernel,
+    Gradients,
+    Local,
+    Parameters,
+    Structure,
+    Workspace,
+    count_pairs,
+    evaluate,
+    evaluate_batch,
+    evaluate_gradients,
+    evaluate_local,
+)
+from libcpp.memory cimport unique_ptr
+from libcpp.vector cimport vector
+
+
+cdef double density_of(number_density) except -1.0:
+    """0 where the cell shall give it."""
+    if number_density is None:
+        return 0.0
+    cdef double density = number_density
+    if not (math.isfinite(density) and density > 0.0):
+        raise ValueError(f"number_density = {number_density}: must be a finite number of atoms per volume above 0, "
+                         "or None to take it from the cell")
+    return density
+
+
+cdef int threads_of(threads) except -1:
+    if int(threads) != threads or not 1 <= threads <= 1024:
+        raise ValueError(f"threads = {threads}: must be a whole number from 1 to 1024")
+    return int(threads)
+
+
+cdef class Frame:
+    """One structure as contiguous arrays, kept alive while the kernel reads them."""
+
+    cdef object positions, cell, pbc
+    cdef Structure c
+
+    def __cinit__(self, positions, cell, pbc, number_density):
+        cdef const double[:, ::1] x = array(positions, (None, 3), "positions")
+        cdef const double[:, ::1] h = array(cell, (3, 3), "cell")
+        cdef const unsigned char[::1] p = periodic(pbc, (3,))
+        self.positions, self.cell, self.pbc = x, h, p
+        self.c.n_atoms = x.shape[0]
+        self.c.positions = &x[0, 0] if x.shape[0] else NULL
+        self.c.cell = &h[0, 0]
+        self.c.pbc = &p[0]
+        self.c.density = density_of(number_density)
+
+
+def array(values, shape, name):
+    """Contiguous float64 array of the given shape (None: any length); no copy where it is one."""
+    out = np.ascontiguousarray(values, dtype=np.float64)
+    if out.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, out.shape)):
+        wanted = tuple("n" if n is None else n for n in shape)
+        raise ValueError(f"{name} has shape {out.shape}: must be {wanted}".replace("'", ""))
+    return out
+
+
+def periodic(pbc, shape):
+    """Three flags per structure; one flag stands for all three directions."""
+    return np.ascontiguousarray(np.broadcast_to(np.asarray(pbc, dtype=bool), shape)).view(np.uint8)
+
+
+cdef class Kernel:
+    """Pair entropy sS and Steinhardt parameter Q_l for one set of parameters.
+
+    With number density rho, grid r_k = k dr and the pair distances r_ij over all periodic images,
+
+    - g(r) = 1 / (4 pi N rho r^2) sum_(i != j) exp(-(r - r_ij)^2 / (2 sigma^2)) / sqrt(2 pi sigma^2)
+      over the pairs with r_ij < rmax + 5 sigma,
+    - sS = -2 pi rho int_0^rmax [g ln g - g + 1] r^2 dr by the trapezoid rule, in k_B per atom,
+    - q_lm(i) = sum_j f(r_ij) Y_lm(r_ij) / sum_j f(r_ij) over the neighbours below `q6_cutoff`,
+    - Q_l = sqrt(4 pi / (2 l + 1) sum_m |<q_lm>|^2), the mean taken over all atoms.
+
+    Two atoms in one place count as a pair at r = 0 in sS and are no neighbours in Q_l; an atom
+    without neighbours has q_lm = 0. An object is immutable and may serve many threads.
+
+    Parameters
+    ----------
+    rmax : float
+        Upper end of the entropy integral, Å (any length unit, used throughout).
+    sigma : float
+        Gaussian broadening, Å.
+    q6_cutoff : float
+        Neighbour cutoff of the Steinhardt parameters, Å.
+    dr : float, optional
+        Grid spacing, Å, at most `sigma`; default sigma/4. Rounded down so that rmax/dr is whole.
+    degree : int, default 6
+        l of q_lm: 2, 4, 6, 8, 10 or 12.
+    smooth : float, default 0
+        Width, Å, of the switching below `q6_cutoff`: with u = (r - q6_cutoff + smooth) / smooth
+        f = 1 - u^3 (10 - 15 u + 6 u^2) for 0 < u < 1. A hard cutoff (0) makes Q_l jump when an atom
+        crosses it (Mickel et al., doi:10.1063/1.4774084).
+
+    Raises
+    ------
+    ValueError
+        A parameter out of range; the message names it, its value, the range and the remedy.
+
+    References
+    ----------
+    Piaggi, Valsson, Parrinello, doi:10.1103/PhysRevLett.119.015701, equations (6), (7) of the
+    project's paper; Steinhardt, Nelson, Ronchetti, doi:10.1103/PhysRevB.28.784; Lechner, Dellago,
+    doi:10.1063/1.2977970.
+
+    Examples
+    --------
+    >>> from cython_core import Kernel
+    >>> kernel = Kernel(rmax=5.7, sigma=0.25, q6_cutoff=3.5)
+    >>> cell = [[0.0, 2.025, 2.025], [2.025, 0.0, 2.025], [2.025, 2.025, 0.0]]
+    >>> sS, Q6 = kernel.evaluate([[0.0, 0.0, 0.0]], cell, pbc=True)
+    >>> print(f"{sS:.3f} {Q6:.6f}")
+    -5.712 0.574524
+    """
+
+    cdef unique_ptr[CppKernel] c
+
+    def __init__(self, rmax, sigma, q6_cutoff, dr=None, degree=6, smooth=0.0):
+        cdef Parameters p
+        p.rmax, p.sigma, p.q_cutoff, p.smooth = rmax, sigma, q6_cutoff, smooth
+        if dr is not None and dr == 0:
+            raise ValueError("dr = 0: must be a finite length above 0, or None for sigma/4")
+        p.dr = 0.0 if dr is None else dr
+        if int(degree) != degree:
+            raise ValueError(f"degree = {degree}: must be one of 2, 4, 6, 8, 10, 12")
+        p.degree = degree
+        self.c.reset(new CppKernel(p))
+
+    def __reduce__(self):
+        return Kernel, tuple(self.parameters.values())
+
+    @property
+    def parameters(self):
+        """The six parameters as settled, in the order of the constructor."""
+        cdef Parameters p = self.c.get().parameters()
+        return {"rmax": p.rmax, "sigma": p.sigma, "q6_cutoff": p.q_cutoff, "dr": p.dr,
+                "degree": p.degree, "smooth": p.smooth}
+
+    @property
+    def rmax(self):
+        """Upper end of the entropy integral, Å."""
+        return self.c.get().parameters().rmax
+
+    @property
+    def sigma(self):
+        """Gaussian broadening, Å."""
+        return self.c.get().parameters().sigma
+
+    @property
+    def dr(self):
+        """Grid spacing as settled, Å."""
+        return self.c.get().parameters().dr
+
+    @property
+    def q6_cutoff(self):
+        """Neighbour cutoff of the Steinhardt parameters, Å."""
+        return self.c.get().parameters().q_cutoff
+
+    @property
+    def degree(self):
+        """l of q_lm."""
+        return self.c.get().parameters().degree
+
+    @property
+    def smooth(self):
+        """Width of the switching below the neighbour cutoff, Å."""
+        return self.c.get().parameters().smooth
+
+    @property
+    def pair_cutoff(self):
+        """rmax + 5 sigma, Å: pairs up to here count."""
+        return self.c.get().pair_cutoff()
+
+    @property
+    def r(self):
+        """Grid of g(r), (n_grid,) float64, Å; the last point is rmax."""
+        return np.linspace(0.0, self.rmax, self.c.get().n_grid())
+
+    @property
+    def isa(self):
+        """Instruction set in use: avx512, avx2 or generic (variable ENTSYM_ISA asks for a lower one)."""
+        return CppKernel.isa().decode()
+
+    def evaluate(self, positions, cell, pbc, number_density=None, threads=1):
+        """Return sS and Q_l of one structure.
+
+        Parameters
+        ----------
+        positions : array_like, (n, 3)
+            Å; need not lie in the cell.
+        cell : array_like, (3, 3)
+            Lattice vectors as rows, Å; may be smaller than the cutoffs.
+        pbc : bool or array_like, (3,)
+            Periodic directions.
+        number_density : float, optional
+            Atoms per Å^3; default n / volume, which needs three periodic directions.
+        threads : int, default 1
+            Results are bitwise the same for any number.
+
+        Returns
+        -------
+        tuple of float
+            sS in k_B per atom, Q_l.
+
+        Raises
+        ------
+        ValueError
+            No atoms, one atom without a periodic direction, positions not finite, a singular cell,
+            an aperiodic direction without `number_density`.
+        """
+        cdef Frame frame = Frame(positions, cell, pbc, number_density)
+        cdef double value[2]
+        cdef Workspace ws
+        cdef int n_threads = threads_of(threads)
+        with nogil:
+            evaluate(self.c.get()[0], frame.c, value, ws, n_threads, NULL, NULL)
+        return value[0], value[1]
+
+    def radial_distribution(self, positions, cell, pbc, number_density=None, threads=1):
+        """Return g(r) on the grid `r` and the entropy integral up to each r.
+
+        Parameters and errors are those of `evaluate`.
+
+        Returns
+        -------
+        tuple of ndarray
+            g, 0 at r = 0, and the running sS in k_B, both (n_grid,) float64; the last running
+            value is sS.
+        """
+        cdef Frame frame = Frame(positions, cell, pbc, number_density)
+        cdef double value[2]
+        cdef Workspace ws
+        cdef int n_threads = threads_of(threads)
+        g = np.empty(self.c.get().n_grid())
+        running = np.empty_like(g)
+        cdef double[::1] g_view = g, running_view = running
+        with nogil:
+            evaluate(self.c.get()[0], frame.c, value, ws, n_threads, &g_view[0], &running_view[0])
+        return g, running
+
+    def local(self, positions, cell, pbc, number_density=None, threads=1):
+        """Return the per-atom values of one structure.
+
+        Parameters and errors are those of `evaluate`.
+
+        Returns
+        -------
+        dict of ndarray, each (n,) float64
+            "sS": entropy of each atom's own g(r), k_B (their mean is not the global sS); "Q": local
+            q_l; "mean_sS", "mean_Q": averaged over the atom and its neighbours, the latter through
+            q_lm (Lechner, Dellago); "n_neighbors": the sum of f.
+        """
+        cdef Frame frame = Frame(positions, cell, pbc, number_density)
+        cdef Workspace ws
+        cdef int n_threads = threads_of(threads)
+        out = {name: np.empty(frame.c.n_atoms) for name in ("sS", "Q", "mean_sS", "mean_Q", "n_neighbors")}
+        if frame.c.n_atoms == 0:
+            evaluate(self.c.get()[0], frame.c, NULL, ws, 1, NULL, NULL)  # raises
+        cdef double[::1] s = out["sS"], q = out["Q"], s_mean = out["mean_sS"], q_mean = out["mean_Q"]
+        cdef double[::1] neighbors = out["n_neighbors"]
+        cdef Local local
+        local.entropy, local.bond_order, local.n_neighbors = &s[0], &q[0], &neighbors[0]
+        local.mean_entropy, local.mean_bond_order = &s_mean[0], &q_mean[0]
+        with nogil:
+            evaluate_local(self.c.get()[0], frame.c, local, ws, n_threads)
+        return out
+
+    def gradients(self, positions, cell, pbc, number_density=None, threads=1):
+        """Return sS, Q_l and their analytic gradients.
+
+        Parameters and errors are those of `evaluate`.
+
+        Returns
+        -------
+        dict
+            "sS", "Q": float; "sS_gradient", "Q_gradient": with respect to the positions, (n, 3),
+            1/Å, their sums over atoms vanish; "sS_strain_gradient", "Q_strain_gradient": with
+            respect to e in x -> (1 + e) x of atoms and cell, (3, 3) and symmetric. That of sS
+            includes the change of density where the cell gives it. Those of Q_l are 0 where Q_l = 0,
+            and with smooth = 0 leave out the jumps when the number of neighbours changes.
+        """
+        cdef Frame frame = Frame(positions, cell, pbc, number_density)
+        cdef double value[2]
+        cdef Workspace ws
+        cdef int n_threads = threads_of(threads)
+        if frame.c.n_atoms == 0:
+            evaluate(self.c.get()[0], frame.c, value, ws, 1, NULL, NULL)  # raises
+        out = {}
+        for name in ("sS_gradient", "Q_gradient"):
+            out[name] = np.empty((frame.c.n_atoms, 3))
+        for name in ("sS_strain_gradient", "Q_strain_gradient"):
+            out[name] = np.empty((3, 3))
+        cdef double[:, ::1] s = out["sS_gradient"], q = out["Q_gradient"]
+        cdef double[:, ::1] s_strain = out["sS_strain_gradient"], q_strain = out["Q_strain_gradient"]
+        cdef Gradients gradients
+        gradients.entropy, gradients.bond_order = &s[0, 0], &q[0, 0]
+        gradients.entropy_strain, gradients.bond_order_strain = &s_strain[0, 0], &q_strain[0, 0]
+        with nogil:
+            evaluate_gradients(self.c.get()[0], frame.c, value, gradients, ws, n_threads)
+        return {"sS": value[0], "Q": value[1], **out}
+
+    def evaluate_batch(self, positions, offsets, cells, pbc, number_density=None, threads=1):
+        """Return sS and Q_l of many structures, shared out over threads.
+
+        Parameters
+        ----------
+        positions : array_like, (n_1 + ... + n_m, 3)
+            Those of all structures, one after the other, Å.
+        offsets : array_like, (m + 1,)
+            Structure k has the rows offsets[k] to offsets[k + 1].
+        cells : array_like, (m, 3, 3)
+            Lattice vectors as rows, Å.
+        pbc : array_like, broadcast to (m, 3)
+            Periodic directions.
+        number_density : float or array_like (m,), optional
+            Atoms per Å^3; default from the cells.
+        threads : int, default 1
+            Structures are computed side by side; each gives what `evaluate` gives.
+
+        Returns
+        -------
+        ndarray, (m, 2) float64
+            sS in k_B per atom, Q_l.
+
+        Raises
+        ------
+        ValueError
+            As `evaluate`, with the number of the first bad structure in front.
+        """
+        cdef const double[:, ::1] x = array(positions, (None, 3), "positions")
+        cdef const double[:, :, ::1] h = array(cells, (None, 3, 3), "cells")
+        cdef Py_ssize_t m = h.shape[0], k
+        rows = np.ascontiguousarray(offsets, dtype=np.int64)
+        if (rows.shape != (m + 1,) or rows[0] != 0 or rows[m] != x.shape[0] or (np.diff(rows) < 0).any()):
+            raise ValueError(f"offsets has shape {rows.shape}: must be ({m + 1},), rising from 0 to {x.shape[0]}")
+        cdef const long long[::1] start = rows
+        cdef const unsigned char[:, ::1] p = periodic(pbc, (m, 3))
+        densities = np.zeros(m)
+        if number_density is not None:
+            densities[:] = [density_of(d) for d in np.broadcast_to(number_density, m)]
+        cdef double[::1] density = densities
+        cdef int n_threads = threads_of(threads)
+        cdef vector[Structure] structures
+        out = np.empty((m, 2))
+        if m == 0:
+            return out
+        structures.resize(m)
+        for k in range(m):
+            structures[k].n_atoms = start[k + 1] - start[k]
+            structures[k].positions = &x[start[k], 0] if start[k + 1] > start[k] else NULL
+            structures[k].cell = &h[k, 0, 0]
+            structures[k].pbc = &p[k, 0]
+            structures[k].density = density[k]
+        cdef double[:, ::1] values = out
+        with nogil:
+            evaluate_batch(self.c.get()[0], structures.data(), m, &values[0, 0], n_threads)
+        return out
+
+    def count_pairs(self, positions, cell, pbc, number_density=None):
+        """Return the number of pairs below `pair_cutoff`, each counted once: the bare traversal.
+
+        Parameters and errors are those of `evaluate`.
+
+        Returns
+        -------
+        float
+            Number of pairs, images included.
+        """
+        cdef Frame frame = Frame(positions, cell, pbc, number_density)
+        cdef Workspace ws
+        return count_pairs(self.c.get()[0], frame.c, ws)

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The public face of the kernel: pair entropy and Steinhardt parameters of atoms whose periodic
+// images, where there are any, are listed explicitly. No Python, NumPy, LAMMPS or MPI in here.
+//
+//   (6) sS = -2 pi rho * integral_0^rmax [g ln g - g + 1] r^2 dr           trapezoid rule
+//   (7) g(r) = 1/(4 pi N rho r^2) sum_{i != j} exp(-(r - r_ij)^2 / 2 sigma^2) / sqrt(2 pi sigma^2)
+//   (1) q_lm(i) = sum_j f(r_ij) Y_lm(r_ij) / sum_j f(r_ij)                 f = 1 below q_cutoff
+//   (4) Q_l = sqrt(4 pi/(2l+1) sum_m |<q_lm>|^2), <> over all atoms
+//
+// Sources: Piaggi, Valsson, Parrinello, PRL 119, 015701 (2017); Steinhardt, Nelson, Ronchetti,
+// PRB 28, 784 (1983); Lechner, Dellago, JCP 129, 114707 (2008).
+#ifndef ENTSYM_KERNEL_HPP
+#define ENTSYM_KERNEL_HPP
+
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "parameters.hpp"
+
+namespace entsym {
+
+/// Atoms as a host brings them: `n_owned` atoms of its own first, then images or other ranks' atoms.
+/// Only atoms that count are listed; a selection is made by the host.
+struct Atoms {
+  const double *x;        ///< (n_total, 3), row-major
+  std::size_t n_owned;    ///< rows that are centres
+  std::size_t n_total;    ///< rows that are neighbours of them
+};
+
+/// Scratch memory, kept between calls so that small structures cost no allocation. One per thread
+/// of the caller; contents are meaningless between calls.
+struct Workspace {
+  Workspace();
+  ~Workspace();
+  Workspace(Workspace &&) noexcept;
+  Workspace &operator=(Workspace &&) noexcept;
+  struct Impl;
+  std::unique_ptr<Impl> impl;
+};
+
+/// Result of the entropy integral; see Kernel::entropy.
+struct Entropy {
+  double value;          ///< sS in k_B per atom
+  double dlnrho;         ///< d sS / d ln rho at fixed distances: -2 pi rho integral (1 - g) r^2 dr
+};
+
+/// Tables for one set of parameters. Immutable after construction, so one object serves all threads.
+/// `threads` splits one call; the split does not depend on it, so results are bitwise the same.
+class Kernel {
+ public:
+  /// @throws std::invalid_argument from Parameters::validate
+  explicit Kernel(const Parameters &parameters);
+  ~Kernel();
+  Kernel(const Kernel &) = delete;
+  Kernel &operator=(const Kernel &) = delete;
+
+  const Parameters &parameters() const { return p_; }
+  double pair_cutoff() const { return p_.pair_cutoff(); }
+  int n_grid() const { return p_.n_grid(); }
+  int n_components() const { return p_.n_components(); }
+  std::size_t n_moments() const;    ///< length of the pair histogram
+  static const char *isa();         ///< instruction set in use: "avx512", "avx2" or "generic"
+
+  // --- global: partial sums over the owned atoms, to be added over ranks, then the value ---------
+
+  /// Pair histogram (n_moments(),), overwritten. A pair of owned atoms counts 1, a pair of an owned
+  /// and a listed other atom `ghost_weight`: 0.5 where the host lists every image (LAMMPS: the pair
+  /// is met from both ends), 1 where it lists one of each pair of opposite images. Coincident atoms
+  /// count as a pair at r = 0.
+  void pair_moments(const Atoms &atoms, double ghost_weight, double *moments, Workspace &ws,
+                    int threads = 1) const;
+  /// sS from the complete histogram of `n_atoms` atoms at number density `density`.
+  /// `g` and `running` (n_grid(),) may be null: g_m(r_k), 0 at r = 0, and the integral up to r_k.
+  Entropy entropy(const double *moments, double n_atoms, double density, Workspace &ws,
+                  double *g = nullptr, double *running = nullptr) const;
+
+  /// sum_i q_lm(i) over the owned atoms as 2l+1 real components, overwritten. Order: m = 0, then
+  /// sqrt(2) Re, sqrt(2) Im for m = 1 ... l, so that the sum of squares is sum_m |.|^2 over -l ... l.
+  /// An atom without neighbours has q_lm = 0; a coincident atom is no neighbour.
+  void bond_sum(const Atoms &atoms, double *qlm, Workspace &ws, int threads = 1) const;
+  /// sqrt(4 pi/(2l+1) sum_m (qlm_m / scale)^2): Q_l with scale = number of atoms, local q_l with 1.
+  double bond_order(const double *qlm, double scale = 1.0) const;
+
+  // --- per atom -----------------------------------------------------------------------------------
+
+  /// sS of each owned atom's own g(r): (7) without the sum over i and the 1/N. (n_owned,), k_B.
+  void local_entropy(const Atoms &atoms, double density, double *s, Workspace &ws,
+                     int threads = 1) const;
+  /// q_lm(i) (n_owned, 2l+1) and number of neighbours (n_owned,): the sum of f, whole for smooth = 0.
+  void local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, Workspace &ws,
+                   int threads = 1) const;
+  /// Mean of `values` (n_total, n_columns) over each owned atom and its neighbours within q_cutoff:
+  /// (v_i + sum_j f v_j) / (1 + sum_j f), into `mean` (n_owned, n_columns). Lechner-Dellago for q_lm.
+  void neighbor_mean(const Atoms &atoms, const double *values, int n_columns, double *mean,
+                     Workspace &ws, int threads = 1) const;
+
+  // --- gradients ------------------------------------------------------------------------------------
+  // With respect to the position of every owned atom, (n_owned, 3), and to the strain, (3, 3): the
+  // change under x -> (1 + e) x of atoms and cell, to first order sum_ab strain_ab e_ab. Atoms must
+  // list every image within the cutoff; `strain` is the owned atoms' share, to be added over ranks.
+
+  /// Gradient of sS from the complete histogram. The density term -dlnrho * identity is the host's.
+  void entropy_gradient(const Atoms &atoms, const double *moments, double n_atoms, double density,
+                        double *gradient, double *strain, Workspace &ws, int threads = 1) const;
+  /// Gradient of Q_l from its complete sum `qlm_sum` and, for every listed atom, its q_lm (n_total,
+  /// 2l+1) and number of neighbours (n_total,). Zero where Q_l = 0 (not differentiable there).
+  void bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_atoms, const double *qlm,
+                     const double *n_neighbors, double *gradient, double *strain, Workspace &ws,
+                     int threads = 1) const;
+
+  /// Number of pairs that pair_moments would deposit: the bare traversal, for tests and benchmarks.
+  double count_pairs(const Atoms &atoms, Workspace &ws) const;
+
+  struct Tables;
+
+ private:
+  Parameters p_;
+  std::unique_ptr<Tables> t_;
+};
+
+}    // namespace entsym
+#endif

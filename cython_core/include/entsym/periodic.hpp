@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// Structures in a periodic cell, for hosts without ghost atoms of their own: makes the images the
+// kernel wants, for any triclinic cell, any periodicity, cells far smaller than the cutoffs.
+#ifndef ENTSYM_PERIODIC_HPP
+#define ENTSYM_PERIODIC_HPP
+
+#include <vector>
+
+#include "kernel.hpp"
+
+namespace entsym {
+
+struct Structure {
+  const double *positions;    ///< (n_atoms, 3)
+  std::size_t n_atoms;
+  const double *cell;         ///< (3, 3), rows are the lattice vectors
+  const unsigned char *pbc;   ///< (3,)
+  double density;             ///< atoms per volume; <= 0 asks for n_atoms / cell volume
+};
+
+/// Outputs that are null are not computed.
+struct Local {
+  double *entropy, *bond_order, *mean_entropy, *mean_bond_order, *n_neighbors;    ///< (n_atoms,)
+};
+struct Gradients {
+  double *entropy, *bond_order;                  ///< (n_atoms, 3)
+  double *entropy_strain, *bond_order_strain;    ///< (3, 3)
+};
+
+/// All of these throw std::invalid_argument: no atoms, a single atom without a periodic direction,
+/// positions that are not finite, a singular cell, an aperiodic direction without density.
+/// `value` (2,) gets sS and Q_l; `g`, `running` as Kernel::entropy.
+void evaluate(const Kernel &, const Structure &, double *value, Workspace &, int threads = 1,
+              double *g = nullptr, double *running = nullptr);
+void evaluate_local(const Kernel &, const Structure &, const Local &, Workspace &, int threads = 1);
+void evaluate_gradients(const Kernel &, const Structure &, double *value, const Gradients &,
+                        Workspace &, int threads = 1);
+/// Many structures, shared out over threads; `values` (n_structures, 2). An error names the index.
+void evaluate_batch(const Kernel &, const Structure *, std::size_t n_structures, double *values,
+                    int threads = 1);
+/// Number of pairs below the pair cutoff, each once: the bare traversal, for tests and benchmarks.
+double count_pairs(const Kernel &, const Structure &, Workspace &);
+
+}    // namespace entsym
+#endif

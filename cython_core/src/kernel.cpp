@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "entsym/kernel.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "cell_grid.hpp"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define ENTSYM_X86 1
+#include <immintrin.h>
+#endif
+
+namespace entsym {
+
+namespace {
+
+constexpr double kPi = 3.14159265358979323846;
+constexpr double kUnderflow = 1e-300;    // g below this counts as 0
+
+// Relative size of the histogram's bins and how far a Gaussian is followed, in sigma: together they
+// set the error of g, about 3e-10 of a pair's own peak.
+constexpr double kBin = 0.5, kTail = 7.0;
+
+std::string text(double x)
+{
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.10g", x);
+  return buffer;
+}
+
+[[noreturn]] void refuse(const std::string &message) { throw std::invalid_argument(message); }
+
+void require_positive(const char *name, double value)
+{
+  if (!(std::isfinite(value) && value > 0.0))
+    refuse(std::string(name) + " = " + text(value) + ": must be a finite length above 0");
+}
+
+}    // namespace
+
+void Parameters::validate()
+{
+  require_positive("rmax", rmax);
+  require_positive("sigma", sigma);
+  require_positive("q6_cutoff", q_cutoff);
+  if (dr == 0.0) dr = 0.25 * sigma;
+  require_positive("dr", dr);
+  if (dr > sigma * (1.0 + 1e-9))
+    refuse("dr = " + text(dr) + ": must be at most sigma = " + text(sigma) +
+           ", or the grid misses the peaks; sigma/4 is the default");
+  if (sigma > rmax)
+    refuse("sigma = " + text(sigma) + ": must be at most rmax = " + text(rmax) +
+           "; usual values are 0.02 to 0.1 rmax");
+  if (rmax / dr > 1e7)
+    refuse("dr = " + text(dr) + ": must be at least rmax/1e7 = " + text(rmax / 1e7));
+  if (degree < 2 || degree > 12 || degree % 2)
+    refuse("degree = " + std::to_string(degree) + ": must be one of 2, 4, 6, 8, 10, 12");
+  if (!(std::isfinite(smooth) && smooth >= 0.0 && smooth <= q_cutoff))
+    refuse("smooth = " + text(smooth) + ": must lie between 0 (hard cutoff) and q6_cutoff = " +
+           text(q_cutoff));
+  dr = rmax / std::ceil(rmax / dr - 1e-9);
+}
+
+// One bin of the histogram, or the polynomial that belongs to it: one cache line.
+struct alignas(64) Line {
+  double v[8];
+};
+
+// Everything that depends on the parameters alone.
+//
+// The pair histogram keeps, per bin of width sigma/2, the sums of 1, t, ..., t^7 over the distances
+// in it, t in [-1, 1) being the place in the bin. On a bin the Gaussian around r_k is a polynomial
+// of degree 7 in t (Chebyshev interpolation), so that one short sum over bins and powers gives
+// g_m(r_k) for any number of pairs: a fast Gauss transform in one dimension (L. Greengard, J. Strain,
+// SIAM J. Sci. Stat. Comput. 12, 79 (1991)). The same polynomials give the exact derivative.
+struct Kernel::Tables {
+  double dr, inverse_bin, gauss_norm, pair_cutoff2, q_cutoff2, coincident2, q_inner, inverse_smooth;
+  int n_grid, degree;
+  int stride;         // grid points of the convolution per dr
+  int bin_points;     // such points per bin
+  int n_bins, overhang, taps, n_broadened;
+  std::vector<double> r2, inverse_r2, weight, weight_r2;    // (n_grid,); weight: trapezoid times dr
+  std::vector<double> response;    // (8, taps): coefficient of t^p in the Gaussian at offset j
+  double legendre[13][7], slope[13][7];
+
+  explicit Tables(const Parameters &p)
+      : dr(p.dr), gauss_norm(1.0 / (std::sqrt(2.0 * kPi) * p.sigma)),
+        pair_cutoff2(p.pair_cutoff() * p.pair_cutoff()), q_cutoff2(p.q_cutoff * p.q_cutoff),
+        coincident2(1e-24 * p.rmax * p.rmax), q_inner(p.q_cutoff - p.smooth),
+        inverse_smooth(p.smooth > 0.0 ? 1.0 / p.smooth : 0.0), n_grid(p.n_grid()), degree(p.degree)
+  {
+    stride = dr > kBin * p.sigma * (1.0 + 1e-9) ? 2 : 1;
+    const double step = dr / stride;
+    bin_points = std::max(1, static_cast<int>(kBin * p.sigma / step * (1.0 + 1e-9)));
+    const double bin = bin_points * step;
+    inverse_bin = 1.0 / bin;
+    n_bins = static_cast<int>(p.pair_cutoff() * inverse_bin) + 2;
+    overhang = static_cast<int>(std::ceil(kTail * p.sigma / step));
+    taps = (2 * overhang + bin_points + 1 + kPad - 1) / kPad * kPad;
+    n_broadened = (n_bins - 1) * bin_points + taps;
+    fill_grid(p);
+    fill_response(p, step, bin);
+    fill_legendre();
+  }
+
+ private:
+  void fill_grid(const Parameters &p)
+  {
+    for (int k = 0; k < n_grid; k++) {
+      const double r = k * dr, w = k == 0 ? 0.0 : (k == n_grid - 1 ? 0.5 * dr : dr);
+      r2.push_back(r * r);
+      inverse_r2.push_back(k ? 1.0 / (r * r) : 0.0);    // the integrand at r = 0 is 0
+      weight.push_back(w);
+      weight_r2.push_back(w * r * r);
+    }
+    (void) p;
+  }
+
+  void fill_response(const Parameters &p, double step, double bin)
+  {
+    double chebyshev[8][8] = {{1.0}, {0.0, 1.0}};    // T_q as coefficients of powers
+    for (int q = 2; q < 8; q++)
+      for (int k = 0; k < 8; k++)
+        chebyshev[q][k] = (k ? 2.0 * chebyshev[q - 1][k - 1] : 0.0) - chebyshev[q - 2][k];
+    response.assign(8 * static_cast<std::size_t>(taps), 0.0);
+    for (int j = 0; j < taps; j++) {
+      double value[8];
+      for (int i = 0; i < 8; i++) {
+        const double t = std::cos(kPi * (i + 0.5) / 8.0);
+        const double d = ((j - overhang) * step - 0.5 * (1.0 + t) * bin) / p.sigma;
+        value[i] = std::exp(-0.5 * d * d);
+      }
+      for (int q = 0; q < 8; q++) {
+        double c = 0.0;
+        for (int i = 0; i < 8; i++) c += value[i] * std::cos(kPi * q * (i + 0.5) / 8.0);
+        c *= q ? 0.25 : 0.125;
+        for (int k = 0; k <= q; k++) response[static_cast<std::size_t>(k) * taps + j] += c * chebyshev[q][k];
+      }
+    }
+  }
+
+  // Normalised d^m P_l/dz^m as coefficients of every other power of z, the highest first; `slope` is
+  // its derivative. For m > 0 the factor sqrt(2) of the real harmonics and the sign (-1)^m are in it.
+  void fill_legendre()
+  {
+    const int l = degree;
+    for (int m = 0; m <= l; m++) {
+      double norm = (2 * l + 1) / (4.0 * kPi);
+      for (int k = l - m + 1; k <= l + m; k++) norm /= k;
+      norm = std::sqrt(norm) * (m ? std::sqrt(2.0) : 1.0) * (m % 2 ? -1.0 : 1.0);
+      for (int k = 0; 2 * k <= l - m; k++) {
+        // (-1)^k (2l-2k)! / (2^l k! (l-k)! (l-2k)!) times (l-2k)!/(l-2k-m)!
+        const int power = l - 2 * k - m;
+        const double log_c = std::lgamma(2 * l - 2 * k + 1.0) - std::lgamma(k + 1.0) -
+            std::lgamma(l - k + 1.0) - std::lgamma(power + 1.0);
+        const double whole = std::round(std::exp(log_c));    // an integer below 2^53
+        legendre[m][k] = (k % 2 ? -1.0 : 1.0) * norm * std::ldexp(whole, -l);
+        slope[m][k] = power * legendre[m][k];    // its last entry is not used where power = 0
+      }
+    }
+  }
+};
+
+namespace {
+
+using Tables = Kernel::Tables;
+
+template <class T> void grow(std::vector<T> &v, std::size_t n)
+{
+  if (v.size() < n) v.resize(n + n / 2);
+}
+
+// What one thread needs while it walks cells.
+struct Scratch {
+  std::vector<double> bx, by, bz, bi;                // candidates around a cell
+  std::vector<double> hx, hy, hz, hi, hw, ha, hb;    // vectors to neighbours, weights
+  std::vector<double> r2, broadened, g, log_g, adjoint;
+  std::vector<Line> moments, slope;
+
+  void reserve_candidates(std::size_t n)
+  {
+    if (bx.size() >= n) return;
+    for (std::vector<double> *v : {&bx, &by, &bz, &bi}) grow(*v, n);
+  }
+  void reserve_hits(std::size_t n)
+  {
+    if (hx.size() >= n) return;
+    for (std::vector<double> *v : {&hx, &hy, &hz, &hi, &hw, &ha, &hb}) grow(*v, n);
+  }
+  void reserve_r2(std::size_t n) { grow(r2, n); }
+};
+
+struct Neighborhood {
+  CellGeometry geometry;
+  CellGrid centres;    // the owned atoms
+  CellGrid others;     // the ghosts, or owned atoms and ghosts
+};
+
+// The loops of one instruction set.
+struct Loops {
+  void (*deposit)(const Tables &, const Neighborhood &, bool half, std::size_t begin, std::size_t end,
+                  Scratch &, Line *moments);
+  double (*count)(const Tables &, const Neighborhood &, bool half, std::size_t begin, std::size_t end,
+                  Scratch &);
+  Entropy (*entropy)(const Tables &, const double *moments, double n_atoms, double density, Scratch &,
+                     double *g, double *running);
+  void (*local_entropy)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
+                        double density, Scratch &, double *out);
+  void (*entropy_slope)(const Tables &, const double *moments, double n_atoms, double density,
+                        Scratch &);
+  void (*entropy_gradient)(const Tables &, const Neighborhood &, const Line *slope, std::size_t begin,
+                           std::size_t end, Scratch &, double *gradient, double *strain);
+  void (*bond_sum)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end, Scratch &,
+                   double *qlm);
+  void (*local_bonds)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
+                      Scratch &, double *qlm, double *n_neighbors);
+  void (*neighbor_mean)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
+                        const double *values, int n_columns, Scratch &, double *mean);
+  void (*bond_gradient)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
+                        const double *c, const double *share, const double *projection, Scratch &,
+                        double *gradient, double *strain);
+};
+
+#ifdef ENTSYM_X86
+#ifdef __clang__
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#endif
+#define ENTSYM_ISA 2
+namespace avx2 {
+#include "kernel_loops.inc"
+}
+#undef ENTSYM_ISA
+#ifdef __clang__
+#pragma clang attribute pop
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512vl,avx512dq,avx2,fma,prefer-vector-width=512")
+#endif
+#define ENTSYM_ISA 5
+namespace avx512 {
+#include "kernel_loops.inc"
+}
+#undef ENTSYM_ISA
+#ifdef __clang__
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif
+
+#define ENTSYM_ISA 0
+namespace generic {
+#include "kernel_loops.inc"
+}
+#undef ENTSYM_ISA
+
+// ENTSYM_ISA in the environment asks for a lower instruction set than the machine's best.
+std::pair<const Loops *, const char *> choose_loops()
+{
+#ifdef ENTSYM_X86
+  const char *wish = std::getenv("ENTSYM_ISA");
+  const std::string most = wish ? wish : "avx512";
+  if (most == "avx512" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq"))
+    return {&avx512::loops, "avx512"};
+  if (most != "generic" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    return {&avx2::loops, "avx2"};
+#endif
+  return {&generic::loops, "generic"};
+}
+
+const std::pair<const Loops *, const char *> &chosen()
+{
+  static const std::pair<const Loops *, const char *> choice = choose_loops();
+  return choice;
+}
+
+const Loops &loops() { return *chosen().first; }
+
+}    // namespace
+
+const char *Kernel::isa() { return chosen().second; }
+
+struct Workspace::Impl {
+  Neighborhood near;
+  std::vector<Scratch> threads;
+  std::vector<Line> lines;
+  std::vector<double> partial, share, projection;
+
+  Scratch &thread(int t)
+  {
+    if (threads.size() <= static_cast<std::size_t>(t)) threads.resize(t + 1);
+    return threads[t];
+  }
+};
+
+Workspace::Workspace() : impl(new Impl) {}
+Workspace::~Workspace() = default;
+Workspace::Workspace(Workspace &&) noexcept = default;
+Workspace &Workspace::operator=(Workspace &&) noexcept = default;
+
+namespace {
+
+// Cells are cut into stretches whose number depends on the atoms alone: partial sums added in their
+// order are the same for any number of threads.
+std::size_t n_stretches(const Atoms &atoms)
+{
+  return std::min<std::size_t>(64, std::max<std::size_t>(1, atoms.n_owned / 512));
+}
+
+template <class Body>
+void walk(Workspace::Impl &ws, const Atoms &atoms, int threads, const Body &body)
+{
+  const std::size_t stretches = n_stretches(atoms), cells = ws.near.geometry.n_cells();
+  const int n_threads = static_cast<int>(std::min<std::size_t>(std::max(threads, 1), stretches));
+  ws.thread(n_threads - 1);
+  std::atomic<std::size_t> next{0};
+  std::exception_ptr failure;
+  std::mutex guard;
+  auto work = [&](int thread) {
+    try {
+      for (std::size_t s; (s = next++) < stretches;)
+        body(s, s * cells / stretches, (s + 1) * cells / stretches, ws.threads[thread]);
+    } catch (...) {
+      const std::lock_guard<std::mutex> lock(guard);
+      failure = std::current_exception();
+    }
+  };
+  std::vector<std::thread> crew;
+  for (int t = 1; t < n_threads; t++) crew.emplace_back(work, t);
+  work(0);
+  for (std::thread &member : crew) member.join();
+  if (failure) std::rethrow_exception(failure);
+}
+
+enum class Others { ghosts, all };
+
+void sort_atoms(Workspace::Impl &ws, const Atoms &atoms, double cutoff, Others others)
+{
+  ws.near.geometry.set(atoms.x, atoms.n_total, cutoff);
+  ws.near.centres.build(ws.near.geometry, atoms.x, 0, atoms.n_owned);
+  ws.near.others.build(ws.near.geometry, atoms.x, others == Others::all ? 0 : atoms.n_owned,
+                       atoms.n_total);
+}
+
+void add_partials(const std::vector<double> &partial, std::size_t n, double *total)
+{
+  std::fill_n(total, n, 0.0);
+  for (std::size_t k = 0; k < partial.size(); k++) total[k % n] += partial[k];
+}
+
+// Six Voigt components, summed over stretches, as a full matrix.
+void strain_matrix(const std::vector<double> &partial, double *strain)
+{
+  double v[6];
+  add_partials(partial, 6, v);
+  const double matrix[9] = {v[0], v[5], v[4], v[5], v[1], v[3], v[4], v[3], v[2]};
+  std::copy(matrix, matrix + 9, strain);
+}
+
+}    // namespace
+
+Kernel::Kernel(const Parameters &parameters) : p_(parameters)
+{
+  p_.validate();
+  t_.reset(new Tables(p_));
+}
+
+Kernel::~Kernel() = default;
+
+std::size_t Kernel::n_moments() const { return 8 * static_cast<std::size_t>(t_->n_bins); }
+
+void Kernel::pair_moments(const Atoms &atoms, double ghost_weight, double *moments, Workspace &workspace,
+                          int threads) const
+{
+  Workspace::Impl &ws = *workspace.impl;
+  sort_atoms(ws, atoms, pair_cutoff(), Others::ghosts);
+  const std::size_t bins = t_->n_bins, stretches = n_stretches(atoms);
+  const bool ghosts = atoms.n_total > atoms.n_owned, apart = ghosts && ghost_weight != 1.0;
+  // Per stretch one histogram, or two where ghosts weigh differently.
+  const std::size_t per_stretch = apart ? 2 * bins : bins;
+  ws.lines.assign(stretches * per_stretch, Line{});
+  walk(ws, atoms, threads, [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
+    Line *own = ws.lines.data() + s * per_stretch;
+    loops().deposit(*t_, ws.near, true, begin, end, scratch, own);
+    if (ghosts) loops().deposit(*t_, ws.near, false, begin, end, scratch, apart ? own + bins : own);
+  });
+  std::fill_n(moments, n_moments(), 0.0);
+  for (std::size_t k = 0; k < ws.lines.size(); k++) {
+    const double weight = apart && (k / bins) % 2 ? ghost_weight : 1.0;
+    for (int p = 0; p < 8; p++) moments[8 * (k % bins) + p] += weight * ws.lines[k].v[p];
+  }
+}
+
+Entropy Kernel::entropy(const double *moments, double n_atoms, double density, Workspace &ws, double *g,
+                        double *running) const
+{
+  return loops().entropy(*t_, moments, n_atoms, density, ws.impl->thread(0), g, running);
+}
+
+void Kernel::bond_sum(const Atoms &atoms, double *qlm, Workspace &workspace, int threads) const
+{
+  Workspace::Impl &ws = *workspace.impl;
+  sort_atoms(ws, atoms, p_.q_cutoff, Others::all);
+  const std::size_t n = n_components();
+  ws.partial.assign(n_stretches(atoms) * n, 0.0);
+  walk(ws, atoms, threads, [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
+    loops().bond_sum(*t_, ws.near, begin, end, scratch, ws.partial.data() + s * n);
+  });
+  add_partials(ws.partial, n, qlm);
+}
+
+double Kernel::bond_order(const double *qlm, double scale) const
+{
+  double square = 0.0;
+  for (int c = 0; c < n_components(); c++) square += qlm[c] * qlm[c];
+  return std::sqrt(4.0 * kPi / n_components() * square) / scale;
+}
+
+void Kernel::local_entropy(const Atoms &atoms, double density, double *s, Workspace &workspace,
+                           int threads) const
+{
+  Workspace::Impl &ws = *workspace.impl;
+  sort_atoms(ws, atoms, pair_cutoff(), Others::all);
+  walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
+    loops().local_entropy(*t_, ws.near, begin, end, density, scratch, s);
+  });
+}
+
+void Kernel::local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, Workspace &workspace,
+                         int threads) const
+{
+  Workspace::Impl &ws = *workspace.impl;
+  sort_atoms(ws, atoms, p_.q_cutoff, Others::all);
+  walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
+    loops().local_bonds(*t_, ws.near, begin, end, scratch, qlm, n_neighbors);
+  });
+}
+
+void Kernel::neighbor_mean(const Atoms &atoms, const double *values, int n_columns, double *mean,
+                           Workspace &workspace, int threads) const
+{
+  Workspace::Impl &ws = *workspace.impl;
+  sort_atoms(ws, atoms, p_.q_cutoff, Others::all);
+  walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
+    loops().neighbor_mean(*t_, ws.near, begin, end, values, n_columns, scratch, mean);
+  });
+}
+
+void Kernel::entropy_gradient(const Atoms &atoms, const double *moments, double n_atoms, double density,
+                              double *gradient, double *strain, Workspace &workspace, int threads) const
+{
+  Workspace::Impl &ws = *workspace.impl;
+  loops().entropy_slope(*t_, moments, n_atoms, density, ws.thread(0));
+  ws.lines = ws.thread(0).slope;
+  sort_atoms(ws, atoms, pair_cutoff(), Others::all);
+  ws.partial.assign(n_stretches(atoms) * 6, 0.0);
+  walk(ws, atoms, threads, [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
+    loops().entropy_gradient(*t_, ws.near, ws.lines.data(), begin, end, scratch, gradient,
+                             ws.partial.data() + 6 * s);
+  });
+  strain_matrix(ws.partial, strain);
+}
+
+void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_atoms, const double *qlm,
+                           const double *n_neighbors, double *gradient, double *strain,
+                           Workspace &workspace, int threads) const
+{
+  Workspace::Impl &ws = *workspace.impl;
+  const int n = n_components();
+  const double order = bond_order(qlm_sum, n_atoms);
+  double c[25];
+  for (int m = 0; m < n; m++)
+    c[m] = order > 0.0 ? 4.0 * kPi / n * qlm_sum[m] / (n_atoms * n_atoms * order) : 0.0;
+  ws.share.resize(atoms.n_total);
+  ws.projection.resize(atoms.n_total);
+  for (std::size_t i = 0; i < atoms.n_total; i++) {
+    ws.share[i] = n_neighbors[i] > 0.0 ? 1.0 / n_neighbors[i] : 0.0;
+    ws.projection[i] = 0.0;
+    for (int m = 0; m < n; m++) ws.projection[i] += c[m] * qlm[n * i + m];
+  }
+  sort_atoms(ws, atoms, p_.q_cutoff, Others::all);
+  ws.partial.assign(n_stretches(atoms) * 6, 0.0);
+  walk(ws, atoms, threads, [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
+    loops().bond_gradient(*t_, ws.near, begin, end, c, ws.share.data(), ws.projection.data(), scratch,
+                          gradient, ws.partial.data() + 6 * s);
+  });
+  strain_matrix(ws.partial, strain);
+}
+
+double Kernel::count_pairs(const Atoms &atoms, Workspace &workspace) const
+{
+  Workspace::Impl &ws = *workspace.impl;
+  sort_atoms(ws, atoms, pair_cutoff(), Others::ghosts);
+  const std::size_t cells = ws.near.geometry.n_cells();
+  double n = loops().count(*t_, ws.near, true, 0, cells, ws.thread(0));
+  if (atoms.n_total > atoms.n_owned) n += loops().count(*t_, ws.near, false, 0, cells, ws.thread(0));
+  return n;
+}
+
+}    // namespace entsym

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "entsym/periodic.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+
+namespace entsym {
+
+namespace {
+
+constexpr double kMaxAtoms = 2e8;    // listed atoms, images included
+
+[[noreturn]] void refuse(const std::string &message) { throw std::invalid_argument(message); }
+
+void cross(const double *a, const double *b, double *c)
+{
+  for (int d = 0; d < 3; d++) c[d] = a[(d + 1) % 3] * b[(d + 2) % 3] - a[(d + 2) % 3] * b[(d + 1) % 3];
+}
+
+double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+
+// Replace an aperiodic lattice vector by one at right angles to the periodic ones: only its
+// independence matters, since fractions along it are never wrapped.
+void complete(double cell[3][3], const unsigned char *pbc)
+{
+  for (int d = 0; d < 3; d++) {
+    if (pbc[d]) continue;
+    const int e = (d + 1) % 3, f = (d + 2) % 3;
+    double a[3] = {0, 0, 0}, b[3] = {0, 0, 0};
+    const bool use_e = pbc[e] || e < d, use_f = pbc[f] || f < d;    // periodic, or completed before
+    if (use_e) std::copy(cell[e], cell[e] + 3, a);
+    if (use_f) std::copy(cell[f], cell[f] + 3, b);
+    if (!use_e && !use_f) {
+      for (int k = 0; k < 3; k++) cell[d][k] = k == d;
+      continue;
+    }
+    if (!use_e || !use_f) {    // one known vector: take the axis it leans on least for the other
+      double *known = use_e ? a : b, *other = use_e ? b : a;
+      int least = 0;
+      for (int k = 1; k < 3; k++)
+        if (std::abs(known[k]) < std::abs(known[least])) least = k;
+      other[least] = 1.0;
+    }
+    cross(a, b, cell[d]);
+    const double norm = std::sqrt(dot(cell[d], cell[d]));
+    if (norm > 0.0)
+      for (double &x : cell[d]) x /= norm;
+  }
+}
+
+// The structure with its atoms wrapped into the cell, and its images.
+class Images {
+ public:
+  explicit Images(const Structure &s) : structure_(s)
+  {
+    const std::size_t n = s.n_atoms;
+    if (n == 0) refuse("positions: no atoms; select at least one");
+    const bool periodic = s.pbc[0] || s.pbc[1] || s.pbc[2];
+    if (n == 1 && !periodic)
+      refuse("positions: 1 atom and no periodic direction make no pair; give at least 2 atoms");
+    for (std::size_t k = 0; k < 3 * n; k++)
+      if (!std::isfinite(s.positions[k]))
+        refuse("positions: atom " + std::to_string(k / 3) + " is not finite; remove or repair it");
+    for (int d = 0; d < 3; d++)
+      for (int k = 0; k < 3; k++) {
+        cell_[d][k] = s.cell[3 * d + k];
+        if (s.pbc[d] && !std::isfinite(cell_[d][k]))
+          refuse("cell: lattice vector " + std::to_string(d) + " is not finite; repair it");
+      }
+    complete(cell_, s.pbc);
+    double product = 1.0;
+    for (int d = 0; d < 3; d++) {
+      cross(cell_[(d + 1) % 3], cell_[(d + 2) % 3], reciprocal_[d]);
+      product *= std::sqrt(dot(cell_[d], cell_[d]));
+    }
+    const double volume = dot(cell_[0], reciprocal_[0]);
+    if (!(std::abs(volume) > 1e-10 * product))
+      refuse("cell: singular (volume " + std::to_string(volume) +
+             "); give three independent vectors, or pbc = False where there is no period");
+    for (auto &row : reciprocal_)
+      for (double &x : row) x /= volume;
+    density_ = s.density;
+    if (!(density_ > 0.0)) {
+      if (!(s.pbc[0] && s.pbc[1] && s.pbc[2]))
+        refuse("number_density = None: a direction without period has no volume; give atoms per volume");
+      density_ = static_cast<double>(n) / std::abs(volume);
+    }
+  }
+
+  double density() const { return density_; }
+  bool density_from_cell() const { return !(structure_.density > 0.0); }
+
+  // List the atoms and their images within `cutoff` of any of them: all, or of each pair of opposite
+  // images one (the first non-zero number of periods is positive).
+  Atoms list(double cutoff, bool half)
+  {
+    const std::size_t n = structure_.n_atoms;
+    x_.resize(3 * n);
+    owner_.resize(n);
+    fraction_.resize(3 * n);
+    decided_.assign(n, !half);
+    double low[3], high[3], expected = static_cast<double>(n);
+    for (int d = 0; d < 3; d++) {
+      low[d] = std::numeric_limits<double>::max();
+      high[d] = -low[d];
+    }
+    for (std::size_t i = 0; i < n; i++) {
+      owner_[i] = i;
+      double *x = &x_[3 * i];
+      std::copy(structure_.positions + 3 * i, structure_.positions + 3 * i + 3, x);
+      for (int d = 0; d < 3; d++) {
+        double f = dot(x, reciprocal_[d]);
+        if (structure_.pbc[d]) {
+          const double periods = std::floor(f);
+          for (int k = 0; k < 3; k++) x[k] -= periods * cell_[d][k];
+          f -= periods;
+        }
+        fraction_[3 * i + d] = f;
+        low[d] = std::min(low[d], f);
+        high[d] = std::max(high[d], f);
+      }
+    }
+    for (int d = 0; d < 3; d++) {
+      if (!structure_.pbc[d]) continue;
+      // A displacement of length c changes the fraction by at most c times the reciprocal vector.
+      const double reach = cutoff * std::sqrt(dot(reciprocal_[d], reciprocal_[d]));
+      expected *= high[d] - low[d] + 2.0 * reach;
+      if (expected > kMaxAtoms && reach > 1.0)
+        refuse("cell: " + std::to_string(n) + " atoms with a cutoff of " + std::to_string(cutoff) +
+               " need more than 2e8 images; check the units, or shorten rmax");
+      const double from = low[d] - reach, to = high[d] + reach;
+      const std::size_t listed = owner_.size();
+      for (std::size_t i = 0; i < listed; i++) {
+        const double f = fraction_[3 * i + d];
+        const int first = static_cast<int>(std::ceil(from - f)), last = static_cast<int>(std::floor(to - f));
+        for (int s = decided_[i] ? first : 1; s <= last; s++) {
+          if (s == 0) continue;
+          owner_.push_back(owner_[i]);
+          decided_.push_back(1);
+          for (int k = 0; k < 3; k++) {
+            x_.push_back(x_[3 * i + k] + s * cell_[d][k]);
+            fraction_.push_back(fraction_[3 * i + k]);
+          }
+          fraction_[fraction_.size() - 3 + d] += s;
+        }
+      }
+    }
+    return {x_.data(), n, owner_.size()};
+  }
+
+  std::size_t owner(std::size_t listed) const { return owner_[listed]; }
+
+ private:
+  const Structure &structure_;
+  double cell_[3][3], reciprocal_[3][3], density_;
+  std::vector<double> x_, fraction_;
+  std::vector<std::size_t> owner_;
+  std::vector<unsigned char> decided_;
+};
+
+// The values, leaving the histogram and the sum of q_lm for the gradients.
+struct Global {
+  std::vector<double> moments, qlm;
+  Entropy entropy;
+
+  void compute(const Kernel &kernel, const Structure &s, Images &images, double *value, Workspace &ws,
+               int threads, double *g, double *running)
+  {
+    moments.resize(kernel.n_moments());
+    qlm.resize(kernel.n_components());
+    const double n = static_cast<double>(s.n_atoms);
+    kernel.pair_moments(images.list(kernel.pair_cutoff(), true), 1.0, moments.data(), ws, threads);
+    entropy = kernel.entropy(moments.data(), n, images.density(), ws, g, running);
+    kernel.bond_sum(images.list(kernel.parameters().q_cutoff, false), qlm.data(), ws, threads);
+    value[0] = entropy.value;
+    value[1] = kernel.bond_order(qlm.data(), n);
+  }
+};
+
+// Rows of the owned atoms, repeated for their images.
+std::vector<double> with_images(const Images &images, const Atoms &atoms, const std::vector<double> &rows,
+                                std::size_t n_columns)
+{
+  std::vector<double> all(rows);
+  all.resize(atoms.n_total * n_columns);
+  for (std::size_t k = atoms.n_owned; k < atoms.n_total; k++)
+    std::copy_n(rows.begin() + images.owner(k) * n_columns, n_columns, all.begin() + k * n_columns);
+  return all;
+}
+
+}    // namespace
+
+void evaluate(const Kernel &kernel, const Structure &s, double *value, Workspace &ws, int threads,
+              double *g, double *running)
+{
+  Images images(s);
+  Global global;
+  global.compute(kernel, s, images, value, ws, threads, g, running);
+}
+
+void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local, Workspace &ws,
+                    int threads)
+{
+  Images images(s);
+  const std::size_t n = s.n_atoms, columns = kernel.n_components();
+  std::vector<double> entropy(n), qlm(n * columns), neighbors(n);
+  kernel.local_entropy(images.list(kernel.pair_cutoff(), false), images.density(), entropy.data(), ws,
+                       threads);
+  const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
+  kernel.local_bonds(atoms, qlm.data(), neighbors.data(), ws, threads);
+  if (local.entropy) std::copy(entropy.begin(), entropy.end(), local.entropy);
+  if (local.n_neighbors) std::copy(neighbors.begin(), neighbors.end(), local.n_neighbors);
+  if (local.bond_order)
+    for (std::size_t i = 0; i < n; i++) local.bond_order[i] = kernel.bond_order(&qlm[i * columns]);
+  if (local.mean_entropy)
+    kernel.neighbor_mean(atoms, with_images(images, atoms, entropy, 1).data(), 1, local.mean_entropy, ws,
+                         threads);
+  if (local.mean_bond_order) {
+    std::vector<double> mean(n * columns);
+    kernel.neighbor_mean(atoms, with_images(images, atoms, qlm, columns).data(),
+                         static_cast<int>(columns), mean.data(), ws, threads);
+    for (std::size_t i = 0; i < n; i++) local.mean_bond_order[i] = kernel.bond_order(&mean[i * columns]);
+  }
+}
+
+void evaluate_gradients(const Kernel &kernel, const Structure &s, double *value, const Gradients &out,
+                        Workspace &ws, int threads)
+{
+  Images images(s);
+  Global global;
+  global.compute(kernel, s, images, value, ws, threads, nullptr, nullptr);
+  const double n = static_cast<double>(s.n_atoms);
+  const std::size_t columns = kernel.n_components();
+
+  kernel.entropy_gradient(images.list(kernel.pair_cutoff(), false), global.moments.data(), n,
+                          images.density(), out.entropy, out.entropy_strain, ws, threads);
+  if (images.density_from_cell())    // the volume grows with the trace of the strain
+    for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= global.entropy.dlnrho;
+
+  const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
+  std::vector<double> qlm(s.n_atoms * columns), neighbors(s.n_atoms);
+  kernel.local_bonds(atoms, qlm.data(), neighbors.data(), ws, threads);
+  kernel.bond_gradient(atoms, global.qlm.data(), n, with_images(images, atoms, qlm, columns).data(),
+                       with_images(images, atoms, neighbors, 1).data(), out.bond_order,
+                       out.bond_order_strain, ws, threads);
+}
+
+void evaluate_batch(const Kernel &kernel, const Structure *structures, std::size_t n_structures,
+                    double *values, int threads)
+{
+  std::atomic<std::size_t> next{0};
+  std::mutex guard;
+  std::size_t failed = n_structures;    // the first one that failed, whatever thread met it
+  std::string reason;
+  auto work = [&]() {
+    Workspace ws;
+    for (std::size_t i; (i = next++) < n_structures;) {
+      std::string message;
+      try {
+        evaluate(kernel, structures[i], values + 2 * i, ws);
+        continue;
+      } catch (const std::exception &error) {
+        message = error.what();
+      }
+      const std::lock_guard<std::mutex> lock(guard);
+      if (i < failed) {
+        failed = i;
+        reason = message;
+      }
+    }
+  };
+  std::vector<std::thread> crew;
+  const std::size_t n_threads = std::min<std::size_t>(std::max(threads, 1), n_structures);
+  for (std::size_t t = 1; t < n_threads; t++) crew.emplace_back(work);
+  work();
+  for (std::thread &member : crew) member.join();
+  if (failed < n_structures) refuse("frame " + std::to_string(failed) + ": " + reason);
+}
+
+double count_pairs(const Kernel &kernel, const Structure &s, Workspace &ws)
+{
+  Images images(s);
+  return kernel.count_pairs(images.list(kernel.pair_cutoff(), true), ws);
+}
+
+}    // namespace entsym
