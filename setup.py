@@ -78,9 +78,11 @@ setup(
             language="c++",
             include_dirs=["cython_core/include", *folders],
             define_macros=macros,
-            depends=KERNEL_DEPENDS + glob("lammps_plugin/**/*.h", recursive=True),
+            depends=KERNEL_DEPENDS
+            + glob("lammps_plugin/**/*.h", recursive=True)
+            + ["lammps_plugin/exports.map"],
             extra_compile_args=FLAGS + ["-pthread"],
-            extra_link_args=["-pthread"],
+            extra_link_args=["-pthread", "-Wl,--version-script=lammps_plugin/exports.map"],
         ),
     ],
 )
