@@ -2,10 +2,10 @@
 """Pair entropy and Steinhardt parameters straight from their equations: the slow oracle.
 
 Nothing here is shared with the compiled kernel: images are found by trying every lattice
-translation, Gaussians are summed pair by pair and grid point by grid point, spherical harmonics come
-from SciPy and the gradient of :math:`Q_l` from the addition theorem. Memory grows with the number of
-pairs times the number of grid points, so a few hundred atoms are the practical limit. Arguments are
-not checked.
+translation, Gaussians are summed pair by pair and grid point by grid point, spherical harmonics
+come from SciPy and the gradient of :math:`Q_l` from the addition theorem. Memory grows with the
+number of pairs times the number of grid points, so a few hundred atoms are the practical limit.
+Arguments are not checked.
 
 Equation numbers follow the paper: (1) :math:`q_{lm}(i)`, (3) local :math:`q_l`, (4) and (5) global
 :math:`Q_l`, (6) pair entropy, (7) broadened radial distribution. Sources: P. M. Piaggi, O. Valsson,
@@ -170,7 +170,13 @@ class Reference:
 
     @property
     def parameters(self):
-        """Parameters in use, `dr` settled."""
+        """Parameters in use, `dr` settled.
+
+        Returns
+        -------
+        dict
+            The arguments of the constructor.
+        """
         names = ("rmax", "sigma", "dr", "q6_cutoff", "degree", "smooth")
         return {name: getattr(self, name) for name in names}
 
@@ -180,7 +186,7 @@ class Reference:
             return number_density
         return n_atoms / abs(np.linalg.det(np.asarray(cell, dtype=float)))
 
-    # --- entropy -----------------------------------------------------------------------------------
+    # --- entropy ---------------------------------------------------------------------------------
 
     def _gaussians(self, distances):
         """Return the normalised Gaussian of each distance on the grid, (n_pairs, n_grid), 1/Å."""
@@ -197,7 +203,24 @@ class Reference:
         return -2 * np.pi * density * (_x_ln_x(g) - g + 1) * self.r**2
 
     def radial_distribution(self, positions, cell, pbc, number_density=None, threads=1):
-        """Return g(r) of equation (7) and the integral of (6) up to each r, both (n_grid,)."""
+        """Calculate g(r) and the entropy integral up to each r.
+
+        Parameters
+        ----------
+        positions : (n_atoms, 3) array_like
+            Positions, Å.
+        cell, pbc : array_like
+            Lattice vectors as rows, Å, (3, 3), and periodic directions, (3,).
+        number_density : float, optional
+            Atoms per Å^3. Default: their number over the cell volume.
+        threads : int
+            Ignored.
+
+        Returns
+        -------
+        g, running : (n_grid,) float64
+            Equation (7) on the grid `r`, and (6) up to each of its points, k_B.
+        """
         n = len(positions)
         density = self._density(n, cell, number_density)
         _, _, D = pair_list(positions, cell, pbc, self.pair_cutoff)
@@ -237,7 +260,7 @@ class Reference:
             strain -= dlnrho * np.eye(3)
         return gradient, strain
 
-    # --- bond order --------------------------------------------------------------------------------
+    # --- bond order ------------------------------------------------------------------------------
 
     def _bonds(self, positions, cell, pbc):
         """Return i, j, D, r, f, df/dr of all neighbours; coincident atoms are none."""
@@ -285,7 +308,8 @@ class Reference:
         end = np.sign(cosine) ** (self.degree + 1) * self.degree * (self.degree + 1) / 2
         dP = np.where(
             sine2 > 1e-7,
-            self.degree * (eval_legendre(self.degree - 1, cosine) - cosine * P)
+            self.degree
+            * (eval_legendre(self.degree - 1, cosine) - cosine * P)
             / np.where(sine2 > 1e-7, sine2, 1.0),
             end * (1 - sine2 * ((self.degree - 1) * (self.degree + 2)) / 8),
         )
@@ -302,16 +326,52 @@ class Reference:
         dQ_dD = (turn / r[:, None] + stretch[:, None] * direction) / Q
         return _collect(n, i, j, D, dQ_dD)
 
-    # --- public ------------------------------------------------------------------------------------
+    # --- public ----------------------------------------------------------------------------------
 
     def evaluate(self, positions, cell, pbc, number_density=None, threads=1):
-        """Return sS of equation (6), k_B per atom, and the global Q_l of (4), as floats."""
+        """Calculate the two global order parameters.
+
+        Parameters
+        ----------
+        positions : (n_atoms, 3) array_like
+            Positions, Å.
+        cell, pbc : array_like
+            Lattice vectors as rows, Å, (3, 3), and periodic directions, (3,).
+        number_density : float, optional
+            Atoms per Å^3. Default: their number over the cell volume.
+        threads : int
+            Ignored.
+
+        Returns
+        -------
+        sS, Q : float
+            Equation (6), k_B per atom, and equation (4).
+        """
         _, running = self.radial_distribution(positions, cell, pbc, number_density)
         qlm, _ = self._qlm(positions, cell, pbc)
         return float(running[-1]), float(self._order(qlm.mean(axis=0)))
 
     def local(self, positions, cell, pbc, number_density=None, threads=1):
-        """Return the per-atom arrays, each (n_atoms,), as `cython_core.Kernel.local` does."""
+        """Calculate the per-atom forms.
+
+        Parameters
+        ----------
+        positions : (n_atoms, 3) array_like
+            Positions, Å.
+        cell, pbc : array_like
+            Lattice vectors as rows, Å, (3, 3), and periodic directions, (3,).
+        number_density : float, optional
+            Atoms per Å^3. Default: their number over the cell volume.
+        threads : int
+            Ignored.
+
+        Returns
+        -------
+        dict of str to (n_atoms,) float64
+            "sS": equation (6) with each atom's own g(r), k_B; "Q": equation (3); "mean_sS" and
+            "mean_Q": after averaging the entropy and q_lm over each atom and its neighbours;
+            "n_neighbors": sum of the neighbours' weights.
+        """
         n = len(positions)
         density = self._density(n, cell, number_density)
         sS = self._local_entropy(positions, cell, pbc, density)
@@ -329,7 +389,25 @@ class Reference:
         }
 
     def gradients(self, positions, cell, pbc, number_density=None, threads=1):
-        """Return values and derivatives as `cython_core.Kernel.gradients` does."""
+        """Calculate the two global order parameters and their derivatives.
+
+        Parameters
+        ----------
+        positions : (n_atoms, 3) array_like
+            Positions, Å.
+        cell, pbc : array_like
+            Lattice vectors as rows, Å, (3, 3), and periodic directions, (3,).
+        number_density : float, optional
+            Atoms per Å^3. Default: their number over the cell volume.
+        threads : int
+            Ignored.
+
+        Returns
+        -------
+        dict
+            "sS", "Q": the values; "sS_gradient", "Q_gradient": (n_atoms, 3), 1/Å, by positions;
+            "sS_strain_gradient", "Q_strain_gradient": (3, 3), by a strain of atoms and cell.
+        """
         sS, Q = self.evaluate(positions, cell, pbc, number_density)
         sS_gradient, sS_strain = self._entropy_gradient(positions, cell, pbc, number_density)
         Q_gradient, Q_strain = self._bond_gradient(positions, cell, pbc)
@@ -343,13 +421,36 @@ class Reference:
         }
 
     def evaluate_batch(self, positions, offsets, cells, pbc, number_density=None, threads=1):
-        """Return sS and Q_l of many structures stored one after the other, (n_structures, 2)."""
+        """Calculate the two global order parameters of many structures.
+
+        Parameters
+        ----------
+        positions : (n_all, 3) array_like
+            Positions of all structures one after the other, Å.
+        offsets : (n_structures + 1,) array_like of int
+            Structure k has the rows offsets[k] to offsets[k + 1].
+        cells, pbc : array_like
+            Their cells, (n_structures, 3, 3), Å, and periodic directions, (n_structures, 3).
+        number_density : float or (n_structures,) array_like, optional
+            Atoms per Å^3. Default: their number over the cell volume.
+        threads : int
+            Ignored.
+
+        Returns
+        -------
+        (n_structures, 2) float64
+            sS and Q_l.
+        """
         m = len(offsets) - 1
         densities = [None] * m if number_density is None else np.broadcast_to(number_density, m)
-        return np.array([
-            self.evaluate(positions[offsets[k] : offsets[k + 1]], cells[k], pbc[k], densities[k])
-            for k in range(m)
-        ]).reshape(m, 2)
+        return np.array(
+            [
+                self.evaluate(
+                    positions[offsets[k] : offsets[k + 1]], cells[k], pbc[k], densities[k]
+                )
+                for k in range(m)
+            ]
+        ).reshape(m, 2)
 
 
 def _collect(n, i, j, D, dv_dD):

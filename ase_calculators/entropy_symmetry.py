@@ -1,0 +1,427 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""ASE calculator for the pair entropy and the Steinhardt parameters of a structure."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.data import atomic_numbers, chemical_symbols
+
+from cython_core import Kernel
+
+# frames handed to the kernel at once: enough to forget the call, little enough to stay in memory
+FRAMES_PER_BATCH = 1024
+
+
+class EntropySymmetry(Calculator):
+    r"""Calculate the pair entropy sS, the Steinhardt parameter Q_l and their local forms.
+
+    .. math::
+
+        g(r) &= \frac{1}{4 \pi N \rho r^2} \sum_{i \neq j}
+            \frac{e^{-(r - r_{ij})^2 / 2 \sigma^2}}{\sqrt{2 \pi \sigma^2}} \\
+        sS &= -2 \pi \rho \int_0^{r_\mathrm{max}} [g \ln g - g + 1] r^2 dr \\
+        q_{lm}(i) &= \sum_j f(r_{ij}) Y_{lm}(r_{ij}) / \sum_j f(r_{ij}) \\
+        Q_l &= \Big[\frac{4 \pi}{2l + 1} \sum_m |\langle q_{lm} \rangle|^2\Big]^{1/2}
+
+    sS is in k_B per atom and goes to minus infinity for a perfect crystal as sigma goes to 0, so
+    that a value means nothing without its parameters. Q_l averages q_lm over all atoms before the
+    modulus is taken; the mean of the local q_l is another quantity.
+
+    Parameters
+    ----------
+    rmax : float
+        Upper end of the entropy integral, Å. Pairs up to ``rmax + 5 sigma`` count.
+    sigma : float
+        Gaussian broadening of g(r), Å.
+    q6_cutoff : float
+        Neighbours of the Steinhardt parameters and of the neighbour averages are closer than this,
+        Å, whatever the `degree`.
+    dr : float, optional
+        Spacing of the radial grid, Å, at most sigma. Default ``sigma / 4``. It is rounded down so
+        that rmax is a grid point.
+    degree : int
+        Even degree l, 2 to 12. The names of the properties carry it: "Q6", "local_q6", or "Q4",
+        "local_q4" with ``degree=4``.
+    elements : str or iterable of str, optional
+        Only atoms of these elements count, as centres and as neighbours, and in the number density.
+        The others have zeros in per-atom arrays. Default: all atoms.
+    number_density : float, optional
+        Number density of the atoms that count, 1/Å^3. Default: their number over the cell volume.
+        Required where a direction is aperiodic, because the cell then has no meaningful volume.
+    smooth : float
+        Width below `q6_cutoff`, Å, over which the weight f of a neighbour falls from 1 to 0 as
+        ``1 - u^3 (10 - 15 u + 6 u^2)``. 0 is a hard cutoff, with which Q_l jumps when a neighbour
+        crosses it.
+    threads : int
+        Threads of the kernel. The values do not depend on it.
+
+    Attributes
+    ----------
+    kernel : cython_core.Kernel
+        The kernel with its tables.
+    value_names : tuple of str
+        ("sS", "Q6"), or with the degree in use in place of 6.
+
+    Raises
+    ------
+    ValueError
+        When a parameter is out of its range.
+
+    Notes
+    -----
+    Properties, for `degree` 6, n atoms:
+
+    ========================  ============  ======================================================
+    name                      shape, unit   meaning
+    ========================  ============  ======================================================
+    "sS"                      float, k_B    pair entropy per atom
+    "Q6"                      float         global Steinhardt parameter
+    "local_sS"                (n,), k_B     pair entropy from each atom's own g(r)
+    "local_q6"                (n,)          local q_l; 0 for an atom without neighbours
+    "mean_sS"                 (n,), k_B     local_sS averaged over the atom and its neighbours
+    "mean_q6"                 (n,)          q_l after averaging q_lm in this way (Lechner-Dellago)
+    "n_neighbors"             (n,)          number of neighbours; sum of their weights f if smooth
+    "sS_gradient"             (n, 3), 1/Å   derivative of sS by positions
+    "Q6_gradient"             (n, 3), 1/Å   derivative of Q6 by positions
+    "sS_strain_gradient"      (3, 3)        derivative of sS by a strain e of atoms and cell
+    "Q6_strain_gradient"      (3, 3)        derivative of Q6 by a strain e of atoms and cell
+    "radial_distribution"     (n_grid, 3)   columns r (Å), g(r), integral of sS up to r (k_B)
+    ========================  ============  ======================================================
+
+    The strain derivative of sS contains the change of the number density with the cell, unless
+    `number_density` is given, which then stays. With a hard cutoff the gradient of Q_l is that
+    between two jumps. The mean of "local_sS" is not "sS".
+
+    A pair of atoms at the same place counts at r = 0 in g(r) and not as neighbours. In a cell
+    smaller than the cutoffs the self images count; they are sharp peaks of g(r), so that sS of a
+    small cell differs from that of a larger one as soon as the atoms move.
+
+    References
+    ----------
+    P. M. Piaggi, O. Valsson, M. Parrinello, Phys. Rev. Lett. 119, 015701 (2017),
+    doi:10.1103/PhysRevLett.119.015701; P. J. Steinhardt, D. R. Nelson, M. Ronchetti, Phys. Rev. B
+    28, 784 (1983), doi:10.1103/PhysRevB.28.784; W. Lechner, C. Dellago, J. Chem. Phys. 129, 114707
+    (2008), doi:10.1063/1.2977970.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase_calculators import EntropySymmetry
+    >>> atoms = bulk("Al", "fcc", a=4.05, cubic=True)
+    >>> atoms.calc = EntropySymmetry(rmax=7.0, sigma=0.125, q6_cutoff=3.5)
+    >>> sS, Q6 = (atoms.calc.get_property(name, atoms) for name in ("sS", "Q6"))
+    >>> print(f"{sS:.2f} {Q6:.6f}")
+    -24.48 0.574524
+    >>> atoms.calc.get_property("n_neighbors", atoms)
+    array([12., 12., 12., 12.])
+    """
+
+    ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012, as in ASE
+
+    def __init__(
+        self,
+        rmax: float,
+        sigma: float,
+        q6_cutoff: float,
+        dr: float | None = None,
+        degree: int = 6,
+        elements: str | Iterable[str] | None = None,
+        number_density: float | None = None,
+        smooth: float = 0.0,
+        threads: int = 1,
+    ) -> None:
+        super().__init__(
+            rmax=rmax,
+            sigma=sigma,
+            q6_cutoff=q6_cutoff,
+            dr=dr,
+            degree=degree,
+            elements=elements,
+            number_density=number_density,
+            smooth=smooth,
+            threads=threads,
+        )
+
+    def set(self, **kwargs: Any) -> dict[str, Any]:
+        """Change parameters; results are forgotten if any of them did change.
+
+        Parameters
+        ----------
+        **kwargs
+            Parameters of the constructor.
+
+        Returns
+        -------
+        dict
+            The parameters that changed.
+
+        Raises
+        ------
+        TypeError
+            When there is no such parameter.
+        ValueError
+            When a parameter is out of its range; the calculator then stays as it was.
+        """
+        allowed = (
+            "rmax", "sigma", "q6_cutoff", "dr", "degree", "elements", "number_density", "smooth",
+            "threads",
+        )  # fmt: skip
+        for name in kwargs:
+            if name not in allowed:
+                raise TypeError(f"{name}: no such parameter; choose from {', '.join(allowed)}")
+        new = {**self.parameters, **kwargs}
+        new["elements"] = _settled_elements(new["elements"])
+        density = new["number_density"]
+        if density is not None and not (np.isfinite(density) and density > 0):
+            raise ValueError(
+                f"number_density = {density}: must be positive and finite, in atoms per Å^3; give "
+                "None to take it from the cell"
+            )
+        threads = new["threads"]
+        if not isinstance(threads, int | np.integer) or threads < 1:
+            raise ValueError(f"threads = {threads}: must be a whole number, 1 or more")
+        names = ("rmax", "sigma", "q6_cutoff", "dr", "degree", "smooth")
+        kernel = Kernel(**{name: new[name] for name in names})
+
+        changed = super().set(**{name: new[name] for name in allowed})
+        if changed:
+            self.reset()
+            self.kernel = kernel
+            degree = kernel.degree
+            self.value_names = ("sS", f"Q{degree}")
+            self._local = {
+                "local_sS": "sS",
+                f"local_q{degree}": "Q",
+                "mean_sS": "mean_sS",
+                f"mean_q{degree}": "mean_Q",
+                "n_neighbors": "n_neighbors",
+            }
+            self._gradients = {
+                "sS_gradient": "sS_gradient",
+                f"Q{degree}_gradient": "Q_gradient",
+                "sS_strain_gradient": "sS_strain_gradient",
+                f"Q{degree}_strain_gradient": "Q_strain_gradient",
+            }
+            self.implemented_properties = [
+                *self.value_names,
+                *self._local,
+                *self._gradients,
+                "radial_distribution",
+            ]
+        return changed
+
+    def todict(self, skip_default: bool = False) -> dict[str, Any]:
+        """Return the parameters that define the values, `dr` settled.
+
+        Parameters
+        ----------
+        skip_default : bool
+            Has no effect: every parameter is part of the definition.
+
+        Returns
+        -------
+        dict
+            rmax, sigma, dr, q6_cutoff, degree, smooth, elements (list or None) and number_density.
+            ``EntropySymmetry(**calc.todict())`` gives the same values.
+
+        Examples
+        --------
+        >>> EntropySymmetry(rmax=8.0, sigma=0.125, q6_cutoff=3.6).todict()["dr"]
+        0.03125
+        """
+        elements = self.parameters["elements"]
+        return {
+            **self.kernel.parameters,
+            "elements": None if elements is None else list(elements),
+            "number_density": self.parameters["number_density"],
+        }
+
+    def get_property(
+        self, name: str, atoms: Atoms | None = None, allow_calculation: bool = True
+    ) -> Any:
+        """Return one property of the class's table, calculated or from the last calculation.
+
+        Parameters
+        ----------
+        name : str
+            Name of the property.
+        atoms : ase.Atoms, optional
+            The structure. Default: that of the last calculation.
+        allow_calculation : bool
+            Return None rather than calculate.
+
+        Returns
+        -------
+        float or ndarray
+            The value, or a copy of the array.
+
+        Raises
+        ------
+        ase.calculators.calculator.PropertyNotImplementedError
+            When there is no such property.
+        ValueError
+            When the structure has no such value; see `evaluate`.
+        """
+        if name not in self.implemented_properties:
+            raise PropertyNotImplementedError(
+                f"property {name!r}: with degree = {self.kernel.degree} choose from "
+                f"{', '.join(self.implemented_properties)}"
+            )
+        return super().get_property(name, atoms, allow_calculation)
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Iterable[str] = ("sS",),
+        system_changes: Iterable[str] = all_changes,
+    ) -> None:
+        """Calculate `properties` and whatever the kernel gives along with them.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms, optional
+            The structure. Default: that of the last calculation.
+        properties : iterable of str
+            Names of the class's table.
+        system_changes : iterable of str
+            Unused; ASE forgets old results by itself.
+        """
+        super().calculate(atoms, properties, system_changes)
+        atoms = self.get_atoms() if atoms is None else atoms
+        selected = self._selected(atoms)
+        structure = {
+            "positions": atoms.positions if selected is None else atoms.positions[selected],
+            "cell": atoms.cell.array,
+            "pbc": atoms.pbc,
+            "number_density": self.parameters["number_density"],
+            "threads": self.parameters["threads"],
+        }
+        wanted = {name for name in properties if name not in self.results}
+        if wanted & set(self.value_names):
+            self.results.update(
+                zip(self.value_names, self.kernel.evaluate(**structure), strict=True)
+            )
+        if wanted & set(self._local):
+            values = self.kernel.local(**structure)
+            for name, key in self._local.items():
+                self.results[name] = _scatter(values[key], selected)
+        if wanted & set(self._gradients):
+            values = self.kernel.gradients(**structure)
+            for name, key in self._gradients.items():
+                is_strain = name.endswith("_strain_gradient")
+                self.results[name] = values[key] if is_strain else _scatter(values[key], selected)
+        if "radial_distribution" in wanted:
+            g, running = self.kernel.radial_distribution(**structure)
+            self.results["radial_distribution"] = np.column_stack([self.kernel.r, g, running])
+
+    def evaluate(self, frames: Iterable[Atoms]) -> dict[str, np.ndarray]:
+        """Return sS and Q_l of many structures at once.
+
+        Parameters
+        ----------
+        frames : iterable of ase.Atoms
+            The structures; an iterator is consumed in batches, never held as a whole.
+
+        Returns
+        -------
+        dict of str to (n_frames,) float64
+            "sS", k_B per atom, and "Q6", or with the degree in use in place of 6.
+
+        Raises
+        ------
+        ValueError
+            Naming the frame: no atoms, a single atom without a periodic direction, positions that
+            are not finite, a singular cell, an aperiodic direction without `number_density`,
+            `elements` that the frame lacks.
+
+        Examples
+        --------
+        >>> from ase.build import bulk
+        >>> calc = EntropySymmetry(rmax=7.0, sigma=0.125, q6_cutoff=3.5)
+        >>> values = calc.evaluate(bulk("Al", "fcc", a=a) for a in (4.0, 4.1))
+        >>> values["Q6"].round(6)
+        array([0.574524, 0.574524])
+        """
+        if isinstance(frames, Atoms):
+            raise TypeError("frames: must be an iterable of Atoms, not one Atoms; pass [atoms]")
+        remaining = iter(frames)
+        parts = [np.empty((0, 2))]
+        n_done = 0
+        while len(part := self._evaluate_batch(islice(remaining, FRAMES_PER_BATCH), n_done)):
+            parts.append(part)
+            n_done += len(part)
+        return dict(zip(self.value_names, np.concatenate(parts).T.copy(), strict=True))
+
+    def _evaluate_batch(self, frames: Iterator[Atoms], first: int) -> np.ndarray:
+        """Return sS and Q_l of `frames`, (n_frames, 2); errors number them from `first`."""
+        positions: list[np.ndarray] = []
+        cells: list[np.ndarray] = []
+        pbc: list[np.ndarray] = []
+        for atoms in frames:
+            try:
+                selected = self._selected(atoms)
+            except ValueError as error:
+                raise ValueError(f"frame {first + len(cells)}: {error}") from error
+            # copies, because an iterator may hand out one object that it moves in between
+            x = atoms.arrays["positions"]
+            positions.append(x.copy() if selected is None else x[selected])
+            cells.append(atoms.cell.array.copy())
+            pbc.append(atoms.pbc.copy())
+        if not cells:
+            return np.empty((0, 2))
+        density, threads = self.parameters["number_density"], self.parameters["threads"]
+        offsets = np.concatenate([[0], np.cumsum([len(x) for x in positions], dtype=np.int64)])
+        try:
+            return self.kernel.evaluate_batch(
+                np.concatenate(positions), offsets, np.array(cells), np.array(pbc), density, threads
+            )
+        except ValueError:
+            # the kernel counts from this batch, the caller from the first frame
+            for k, structure in enumerate(zip(positions, cells, pbc, strict=True)):
+                try:
+                    self.kernel.evaluate(*structure, density)
+                except ValueError as error:
+                    raise ValueError(f"frame {first + k}: {error}") from error
+            raise
+
+    def _selected(self, atoms: Atoms) -> np.ndarray | None:
+        """Return the mask of the atoms that count, or None for all."""
+        elements = self.parameters["elements"]
+        if elements is None:
+            return None
+        for symbol in elements:
+            if not (atoms.numbers == atomic_numbers[symbol]).any():
+                present = sorted({chemical_symbols[z] for z in atoms.numbers})
+                raise ValueError(
+                    f"elements: {symbol} is not in the structure, which has "
+                    f"{', '.join(present) or 'no atoms'}; name elements that every structure has"
+                )
+        return np.isin(atoms.numbers, [atomic_numbers[symbol] for symbol in elements])
+
+
+def _settled_elements(elements: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Return the symbols as a tuple, each known to ASE."""
+    if elements is None:
+        return None
+    symbols = (elements,) if isinstance(elements, str) else tuple(elements)
+    if not symbols:
+        raise ValueError(
+            "elements = (): no atom counts; name an element, or give None for all atoms"
+        )
+    for symbol in symbols:
+        if symbol not in atomic_numbers:
+            raise ValueError(f"elements: {symbol!r} is no chemical symbol; write it like 'Si'")
+    return symbols
+
+
+def _scatter(values: np.ndarray, selected: np.ndarray | None) -> np.ndarray:
+    """Return per-atom values in the order of all atoms, zero for those that do not count."""
+    if selected is None:
+        return values
+    scattered = np.zeros((len(selected), *values.shape[1:]))
+    scattered[selected] = values
+    return scattered

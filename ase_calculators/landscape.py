@@ -1,0 +1,617 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Entropy-symmetry landscapes: many frames to a table, a table to a picture."""
+
+import csv
+import json
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+
+import numpy as np
+from ase import Atoms
+from tqdm.auto import tqdm
+
+from ase_calculators.entropy_symmetry import EntropySymmetry
+from ase_calculators.frame_source import (
+    Frame,
+    Thermo,
+    open_frames,
+    read_text,
+    read_thermo,
+    stored_energy,
+    with_step,
+)
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+# a piece of work for one process: so many frames or so many bytes, whichever comes first
+FRAMES_PER_PIECE = 256
+BYTES_PER_PIECE = 4_000_000
+
+UNITS = "sS k_B per atom, volume Å^3, energy eV per frame"
+
+
+@dataclass(eq=False)
+class LandscapeTable:
+    """Hold sS and Q_l of many frames with what they were calculated from.
+
+    Attributes
+    ----------
+    frame : (n,) int64
+        Number of the frame within its file, or within the iterable, from 0.
+    file : (n,) str
+        File of the frame; empty for frames that came from an iterable.
+    sS : (n,) float64
+        Pair entropy, k_B per atom.
+    Q : (n,) float64
+        Global Steinhardt parameter of the degree in `parameters`.
+    n_atoms : (n,) int64
+        Number of all atoms of the frame, those included that `elements` leaves out.
+    volume : (n,) float64
+        Cell volume, Å^3; NaN where there is no cell.
+    energy : (n,) float64
+        Potential energy of the frame, eV; NaN where unknown.
+    parameters : dict
+        rmax, sigma, dr, q6_cutoff, degree, smooth, elements, number_density and the version of the
+        package.
+    skipped : list of (str, int, str)
+        File, number and reason of each frame that has no row.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> calc = EntropySymmetry(rmax=7.0, sigma=0.125, q6_cutoff=3.5)
+    >>> table = map_landscape([bulk("Al", "fcc", a=4.05)], calc, progress=False)
+    >>> len(table), table.Q6.round(6), table.parameters["sigma"]
+    (1, array([0.574524]), 0.125)
+    """
+
+    frame: np.ndarray
+    file: np.ndarray
+    sS: np.ndarray
+    Q: np.ndarray
+    n_atoms: np.ndarray
+    volume: np.ndarray
+    energy: np.ndarray
+    parameters: dict[str, Any]
+    skipped: list[tuple[str, int, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name, dtype in (
+            ("frame", np.int64), ("file", np.str_), ("sS", float), ("Q", float),
+            ("n_atoms", np.int64), ("volume", float), ("energy", float),
+        ):  # fmt: skip
+            column = np.asarray(getattr(self, name), dtype=dtype)
+            if column.shape != (len(self.frame),):
+                raise ValueError(
+                    f"{name}: has shape {column.shape}; every column must be as long as frame, "
+                    f"{len(self.frame)}"
+                )
+            setattr(self, name, column)
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def Q6(self) -> np.ndarray:
+        """Q of a table of degree 6.
+
+        Returns
+        -------
+        (n,) float64
+            The same array.
+
+        Raises
+        ------
+        AttributeError
+            When the table is of another degree.
+        """
+        if self.parameters["degree"] != 6:
+            raise AttributeError(
+                f"Q6: this table holds Q{self.parameters['degree']}; read it from .Q"
+            )
+        return self.Q
+
+    @property
+    def columns(self) -> dict[str, np.ndarray]:
+        """The columns by the names that they have in files.
+
+        Returns
+        -------
+        dict of str to ndarray
+            frame, file, sS, Q6 (or with the degree in place of 6), n_atoms, volume, energy.
+        """
+        return {
+            "frame": self.frame,
+            "file": self.file,
+            "sS": self.sS,
+            f"Q{self.parameters['degree']}": self.Q,
+            "n_atoms": self.n_atoms,
+            "volume": self.volume,
+            "energy": self.energy,
+        }
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write the table as CSV, parameters and skipped frames in comment lines.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, overwritten.
+        """
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            _write_head(file, self.parameters)
+            _write_rows(file, zip(*self.columns.values(), strict=True), self.skipped)
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> "LandscapeTable":
+        """Read a table that `write` or the `output` of `map_landscape` has written.
+
+        A last line without its end, as a killed job leaves it, is dropped.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        LandscapeTable
+            The same numbers to the last bit.
+
+        Raises
+        ------
+        ValueError
+            When the file is no such table.
+        """
+        parameters, skipped, rows = None, [], []
+        with open(path, encoding="utf-8", newline="") as file:
+            for line in file:
+                if not line.endswith("\n"):
+                    break
+                if line.startswith("# entsym: "):
+                    parameters = json.loads(line.removeprefix("# entsym: "))
+                elif line.startswith("# skipped: "):
+                    name, frame, reason = json.loads(line.removeprefix("# skipped: "))
+                    skipped.append((name, frame, reason))
+                elif not line.startswith("#"):
+                    rows.append(line)
+        table = list(csv.reader(rows))
+        if parameters is None or not table:
+            raise ValueError(
+                f"{fspath(path)}: is no landscape table, which starts with '# entsym: ' and its "
+                "parameters; write it by LandscapeTable.write or map_landscape(..., output=)"
+            )
+        names = ["frame", "file", "sS", f"Q{parameters['degree']}", "n_atoms", "volume", "energy"]
+        if table[0] != names or any(len(row) != len(names) for row in table):
+            raise ValueError(
+                f"{fspath(path)}: must have the columns {', '.join(names)} in each row"
+            )
+        columns: dict[str, Any] = dict(zip(_Row._fields, zip(*table[1:], strict=True)))
+        return cls(
+            **(columns or dict.fromkeys(_Row._fields, ())), parameters=parameters, skipped=skipped
+        )
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """Return the columns as a pandas DataFrame, with `parameters` in its ``attrs``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per frame.
+
+        Raises
+        ------
+        ImportError
+            When pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("pandas is not installed: pip install 'entsym[tables]'") from error
+        frame = pandas.DataFrame(self.columns)
+        frame.attrs.update(self.parameters)
+        return frame
+
+
+def _write_head(file: TextIO, parameters: dict[str, Any]) -> None:
+    file.write(f"# entsym: {json.dumps(parameters)}\n# units: {UNITS}\n")
+    file.write(f"frame,file,sS,Q{parameters['degree']},n_atoms,volume,energy\n")
+
+
+def _write_rows(
+    file: TextIO, rows: Iterable[Iterable[Any]], skipped: Iterable[tuple[str, int, str]]
+) -> None:
+    for entry in skipped:
+        file.write(f"# skipped: {json.dumps(entry)}\n")
+    # float: the shortest digits that read back as the same number
+    csv.writer(file, lineterminator="\n").writerows(
+        [float(x) if isinstance(x, np.floating) else x for x in row] for row in rows
+    )
+    file.flush()
+
+
+class _Row(NamedTuple):
+    """A row of the table, in the order of its columns."""
+
+    frame: int
+    file: str
+    sS: float
+    Q: float
+    n_atoms: int
+    volume: float
+    energy: float
+
+
+def _pieces(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
+    """Group frames into pieces of work."""
+    piece: list[Frame] = []
+    size = 0
+    for frame in frames:
+        piece.append(frame)
+        content = frame.content
+        size += len(content) if isinstance(content, str) else 0
+        size += content.positions.nbytes if isinstance(content, Atoms) else 0
+        if len(piece) >= FRAMES_PER_PIECE or size >= BYTES_PER_PIECE:
+            yield piece
+            piece, size = [], 0
+    if piece:
+        yield piece
+
+
+# --- mapping --------------------------------------------------------------------------------------
+
+
+def _map_piece(
+    calc: EntropySymmetry, options: dict[str, Any], thermo: Thermo | None, piece: list[Frame]
+) -> tuple[list[_Row], list[tuple[str, int, str]]]:
+    """Calculate one piece of work; a frame that fails is left out and named."""
+    kept: list[tuple[Frame, Atoms]] = []
+    skipped: list[tuple[str, int, str]] = []
+
+    def skip(frame: Frame, error: Exception) -> None:
+        reason = str(error) or type(error).__name__
+        skipped.append((frame.file, frame.number, " ".join(reason.split())))
+
+    for frame in piece:
+        try:
+            if isinstance(frame.content, Exception):
+                raise frame.content
+            if isinstance(frame.content, str):
+                kept.append((frame, read_text(frame.content, frame.format, options)))
+            else:
+                kept.append((frame, frame.content))
+        except Exception as error:  # ASE's readers raise whatever they stumble over
+            skip(frame, error)
+
+    try:
+        values = np.column_stack(list(calc.evaluate(atoms for _, atoms in kept).values()))
+    except ValueError:
+        good, parts = [], []
+        for frame, atoms in kept:
+            try:
+                parts.append(np.array(list(calc.evaluate([atoms]).values())).T)
+                good.append((frame, atoms))
+            except ValueError as error:
+                skip(frame, ValueError(str(error).removeprefix("frame 0: ")))
+        kept, values = good, np.concatenate([np.empty((0, 2)), *parts])
+
+    rows = []
+    for (frame, atoms), (sS, Q) in zip(kept, values.tolist(), strict=True):
+        if thermo is None:
+            energy = stored_energy(atoms)
+        else:
+            energy = np.nan if frame.step is None else thermo.energies.get(frame.step, np.nan)
+            energy *= len(atoms) if thermo.per_atom else 1
+        volume = atoms.cell.volume if atoms.cell.rank == 3 else np.nan
+        rows.append(_Row(frame.number, frame.file, sS, Q, len(atoms), volume, energy))
+    return rows, skipped
+
+
+def _in_order(
+    function: Callable[[list[Frame]], Any], pieces: Iterator[list[Frame]], processes: int
+) -> Iterator[tuple[list[Frame], Any]]:
+    """Map over `pieces` in their order, a few ahead of the reader and no more."""
+    if processes == 1:
+        for piece in pieces:
+            yield piece, function(piece)
+        return
+    with ProcessPoolExecutor(processes) as executor:
+        running: deque[Any] = deque()
+        try:
+            for piece in pieces:
+                running.append((piece, executor.submit(function, piece)))
+                if len(running) > 2 * processes:
+                    piece, future = running.popleft()
+                    yield piece, future.result()
+            while running:
+                piece, future = running.popleft()
+                yield piece, future.result()
+        finally:
+            for _, future in running:
+                future.cancel()
+
+
+def map_landscape(
+    source: str | PathLike[str] | Iterable[Any],
+    calc: EntropySymmetry,
+    processes: int = 1,
+    energies: str | PathLike[str] | None = None,
+    stride: int = 1,
+    output: str | PathLike[str] | None = None,
+    format: str | None = None,
+    progress: bool = True,
+    **read_options: Any,
+) -> LandscapeTable:
+    """Calculate sS and Q_l of every frame of files or of an iterable.
+
+    Frames are read, calculated and forgotten piece by piece, and a progress bar counts them. LAMMPS
+    text dumps and (extended) XYZ files are cut into frames here, so that their size does not
+    matter; other formats stream as far as ASE's own reader does. The table does not depend on
+    `processes`.
+
+    Parameters
+    ----------
+    source : path-like, or iterable of path-like, or iterable of ase.Atoms
+        A file of any format that ASE reads, a glob pattern such as "run*/POSCAR" (sorted), several
+        files, or structures. Each structure is copied when its turn comes, so that a generator may
+        hand out one object that moves.
+    calc : EntropySymmetry
+        The parameters.
+    processes : int
+        Processes that calculate, and read the frames of dumps and XYZ files. On platforms that
+        start processes afresh, a script needs ``if __name__ == "__main__":`` around its calls.
+    energies : path-like or "extxyz", optional
+        A LAMMPS log, or any text with a table whose columns include Step or TimeStep and PotEng,
+        c_thermo_pe, v_pe or pe. Its energies are matched by the timestep of each dump frame (or
+        ``atoms.info["timestep"]``) and converted to eV from the units that the log or `units` name.
+        Default, and "extxyz": the energy stored with each frame; NaN where there is none.
+    stride : int
+        Take every so many frames of each source, from the first.
+    output : path-like, optional
+        CSV file that grows as the frames are done, so that an interrupted job loses little. It is
+        overwritten; `LandscapeTable.read` reads it, complete or not.
+    format : str, optional
+        ASE's name of the file format. Default: as ASE guesses.
+    progress : bool
+        Show the progress bar.
+    **read_options
+        Handed to ASE's reader. For dumps without an `element` column: ``specorder=["Si", "C"]``
+        names the elements of types 1, 2; without it they are H, He. For units other than metal:
+        ``units="real"``.
+
+    Returns
+    -------
+    LandscapeTable
+        A row per good frame, in order. Frames that could not be read or have no value are in its
+        ``skipped`` and in a warning.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a file does not exist or a pattern matches none.
+    ValueError
+        When no frame at all is good, or the energies cannot be matched.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> calc = EntropySymmetry(rmax=7.0, sigma=0.125, q6_cutoff=3.5)
+    >>> frames = [bulk("Al", "fcc", a=4.05, cubic=True) * (2, 2, 2) for _ in range(3)]
+    >>> for seed, atoms in enumerate(frames):
+    ...     atoms.rattle(0.05 * seed, seed=seed)
+    >>> map_landscape(frames, calc, progress=False).sS.round(1)
+    array([-24.5, -20.4, -11.5])
+    """
+    for name, value in (("processes", processes), ("stride", stride)):
+        if not isinstance(value, int | np.integer) or value < 1:
+            raise ValueError(f"{name} = {value}: must be a whole number, 1 or more")
+    thermo = None
+    if energies is not None and energies != "extxyz":
+        thermo = read_thermo(energies, read_options.get("units"))
+    frames, total = open_frames(source, format, stride, read_options)
+    # a calculator of its own: the caller's may carry atoms and results into every process
+    calc = EntropySymmetry(**calc.todict(), threads=calc.parameters["threads"])
+    parameters = {**calc.todict(), "version": _version()}
+
+    rows: list[_Row] = []
+    skipped: list[tuple[str, int, str]] = []
+    function = partial(_map_piece, calc, read_options, thermo)
+    pieces = _pieces(with_step(frames, energies) if thermo else frames)
+    with ExitStack() as stack:
+        file = None
+        if output is not None:
+            file = stack.enter_context(open(output, "w", encoding="utf-8", newline=""))
+            _write_head(file, parameters)
+        bar = stack.enter_context(tqdm(total=total, unit=" frames", disable=not progress))
+        for piece, (new_rows, new_skipped) in _in_order(function, pieces, processes):
+            rows += new_rows
+            skipped += new_skipped
+            if file:
+                _write_rows(file, new_rows, new_skipped)
+            bar.update(len(piece))
+
+    if not rows:
+        reason = "it gave no frames; check the path or the iterable"
+        if skipped:
+            reason = f"no frame is good; the first: {_describe(skipped[0])}"
+        raise ValueError(f"source: {reason}")
+    if skipped:
+        warnings.warn(
+            f"{len(skipped)} of {len(rows) + len(skipped)} frames skipped: "
+            f"{'; '.join(_describe(entry) for entry in skipped[:3])}"
+            f"{'; ...' if len(skipped) > 3 else ''} (all of them in table.skipped)",
+            stacklevel=2,
+        )
+    columns: dict[str, Any] = dict(zip(_Row._fields, zip(*rows, strict=True)))
+    table = LandscapeTable(**columns, parameters=parameters, skipped=skipped)
+    if energies and thermo and (n_without := int(np.isnan(table.energy).sum())):
+        warnings.warn(
+            f"energies = {fspath(energies)!r}: has no line for the timestep of {n_without} of "
+            f"{len(table)} frames; their energy is NaN",
+            stacklevel=2,
+        )
+    return table
+
+
+def _describe(entry: tuple[str, int, str]) -> str:
+    file, number, reason = entry
+    return f"{file + ' ' if file else ''}frame {number}: {reason}"
+
+
+def _version() -> str:
+    try:
+        return version("entsym")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+# --- picture --------------------------------------------------------------------------------------
+
+
+def plot_landscape(
+    table: LandscapeTable,
+    color: str | None = "energy",
+    ax: "Axes | None" = None,
+    style: str = "points",
+    marginals: bool = True,
+) -> "Axes":
+    """Draw Q_l against sS, a point per frame or the density of frames.
+
+    Parameters
+    ----------
+    table : LandscapeTable
+        The landscape.
+    color : {"energy", "volume", "n_atoms", "frame"} or None
+        What the colour shows: energy per atom (eV), volume per atom (Å^3), number of atoms or of
+        the frame. Frames without it are grey. With None, points have one colour and densities show
+        the number of frames.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; the histograms need room around it, which a figure with
+        ``layout="constrained"`` makes. Default: a new figure.
+    style : {"points", "density"}
+        A point per frame, or hexagons that show the number of frames or the mean of `color`.
+    marginals : bool
+        Add histograms of both axes on top and on the right.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes of the landscape; histograms and colour bar are its children.
+
+    Raises
+    ------
+    ValueError
+        When `color` or `style` is unknown, or no frame has what `color` asks for.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> from ase.build import bulk
+    >>> calc = EntropySymmetry(rmax=7.0, sigma=0.125, q6_cutoff=3.5)
+    >>> table = map_landscape([bulk("Al", "fcc", a=a) for a in (4.0, 4.1)], calc, progress=False)
+    >>> ax = plot_landscape(table, color="volume")
+    >>> ax.figure.savefig("landscape.png", dpi=200)  # doctest: +SKIP
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import MaxNLocator
+
+    quantities = {
+        "energy": ("energy per atom (eV)", lambda: table.energy / table.n_atoms),
+        "volume": ("volume per atom (Å$^3$)", lambda: table.volume / table.n_atoms),
+        "n_atoms": ("number of atoms", lambda: table.n_atoms.astype(float)),
+        "frame": ("frame", lambda: table.frame.astype(float)),
+    }
+    if color is not None and color not in quantities:
+        raise ValueError(f"color = {color!r}: choose from {', '.join(quantities)} or None")
+    if style not in ("points", "density"):
+        raise ValueError(f"style = {style!r}: choose points or density")
+    label, values = None, None
+    if color is not None:
+        label, values = quantities[color][0], quantities[color][1]()
+        if not np.isfinite(values).any():
+            raise ValueError(
+                f"color = {color!r}: no frame of the table has it; choose another or None"
+                + (", or map the landscape with energies=" if color == "energy" else "")
+            )
+
+    if ax is None:
+        _, ax = plt.subplots(figsize=(5.6, 4.8), layout="constrained")
+    grey, blue = "0.72", "#2f5d8c"
+    x, y = table.sS, table.Q
+    known = np.ones(len(table), dtype=bool) if values is None else np.isfinite(values)
+    drawn: Any = None
+    if style == "points":
+        look: dict[str, Any] = {
+            "s": float(np.clip(8000 / max(len(table), 1), 3, 28)),
+            "linewidths": 0,
+            "alpha": 0.85,
+            "rasterized": len(table) > 5000,
+        }
+        ax.scatter(x[~known], y[~known], color=grey, **look)
+        if values is None:
+            ax.scatter(x, y, color=blue, **look)
+        else:
+            drawn = ax.scatter(x[known], y[known], c=values[known], cmap="viridis", **look)
+    else:
+        look = {"gridsize": 45, "mincnt": 1, "linewidths": 0.2, "cmap": "viridis"}
+        if values is None:
+            label, look["norm"] = "frames", LogNorm()
+        else:
+            label, look["C"] = f"mean {label}", values[known]
+        drawn = ax.hexbin(x[known], y[known], **look)
+    ax.set_xlabel(r"sS ($k_\mathrm{B}$ per atom)")
+    ax.set_ylabel(f"Q{table.parameters['degree']}")
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    ax.margins(0.04)
+
+    if marginals:
+        top = ax.inset_axes((0.0, 1.02, 1.0, 0.15), sharex=ax)
+        right = ax.inset_axes((1.02, 0.0, 0.15, 1.0), sharey=ax)
+        n_bins = int(np.clip(np.sqrt(len(table)) * 2, 10, 60))
+        top.hist(x, bins=n_bins, color=grey)
+        right.hist(y, bins=n_bins, color=grey, orientation="horizontal")
+        for side in (top, right):
+            side.axis("off")
+    if drawn is not None:
+        # a layout engine knows of the histogram on the right, Matplotlib without one does not
+        pad = 0.02 if ax.figure.get_layout_engine() else 0.05 + 0.18 * marginals
+        bar = ax.figure.colorbar(drawn, ax=ax, label=label, pad=pad, aspect=25)
+        if bar.solids is not None:
+            bar.solids.set_alpha(1.0)
+    ax.annotate(
+        _caption(table),
+        xy=(0.0, 0.0), xycoords="axes fraction", xytext=(0, -38), textcoords="offset points",
+        fontsize=6.5, color="0.4", va="top",
+    )  # fmt: skip
+    return ax
+
+
+def _caption(table: LandscapeTable) -> str:
+    """Say what the numbers were calculated with."""
+    p = table.parameters
+    parts = [
+        f"{len(table)} frames",
+        f"rmax {p['rmax']:g} Å",
+        f"sigma {p['sigma']:g} Å",
+        f"dr {p['dr']:.4g} Å",
+        f"Q{p['degree']} cutoff {p['q6_cutoff']:g} Å",
+    ]
+    if p["smooth"]:
+        parts.append(f"smooth {p['smooth']:g} Å")
+    if p["elements"]:
+        parts.append("+".join(p["elements"]))
+    if p["number_density"]:
+        parts.append(f"density {p['number_density']:g} Å$^{{-3}}$")
+    return ", ".join(parts)
