@@ -58,7 +58,7 @@ void ComputeEntsymAtom::compute_peratom() {
     std::copy_n(&qlm[k * components], components, &values[k * columns + 1]);
   }
   sharing = true;
-  comm->forward_comm(this);
+  if (ghosts) comm->forward_comm(this);
   sharing = false;
   guarded([&] {
     kernel->neighbor_mean(atoms, values.data(), columns, means.data(), workspace, comm->nthreads);

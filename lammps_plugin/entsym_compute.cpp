@@ -21,7 +21,7 @@ using namespace LAMMPS_NS;
 /* ---------------------------------------------------------------------- */
 
 EntsymCompute::EntsymCompute(LAMMPS *lmp, int narg, char **arg)
-    : Compute(lmp, narg, arg), user_density(0.0), cutoff(0.0) {
+    : Compute(lmp, narg, arg), ghosts(false), user_density(0.0), cutoff(0.0) {
   if (domain->dimension == 2)
     error->all(FLERR, "Compute {} {}: dimension 2 is not supported; use 'dimension 3'", style, id);
 
@@ -156,32 +156,42 @@ void EntsymCompute::require_ghosts(double distance) const {
 }
 
 /* ----------------------------------------------------------------------
-   between runs atoms may have been moved or made (displace_atoms, create_atoms, ...); LAMMPS then
-   drops all ghost atoms until the next setup, and values would silently lack every image
+   true where there are ghost atoms on any rank, which then are brought up to date: a fix that changes
+   the box at the end of a step (deform, press/berendsen) moves the owned atoms only
+
+   Commands like displace_atoms or create_atoms drop all ghost atoms until the next setup, and values
+   would silently lack every image: an error. Communicating by the old pattern would then also write
+   past the atoms, so nobody may forward anything.
 ------------------------------------------------------------------------- */
 
-void EntsymCompute::require_current_ghosts() const {
-  if (update->whichflag != 0) return;
-
-  int missing = 0;
+bool EntsymCompute::update_ghosts() const {
+  int found[2] = {atom->nghost > 0, 0};    // ghosts are there; atoms at a face have none
   if (atom->nghost == 0) {
-    const double *prd = domain->triclinic ? domain->prd_lamda : domain->prd;
-    for (int i = 0; i < atom->nlocal && !missing; i++) {
-      double s[3];
-      domain->x2lamda(atom->x[i], s);
+    const double *lo = domain->triclinic ? domain->sublo_lamda : domain->sublo;
+    const double *hi = domain->triclinic ? domain->subhi_lamda : domain->subhi;
+    const double *boxlo = domain->triclinic ? domain->boxlo_lamda : domain->boxlo;
+    const double *boxhi = domain->triclinic ? domain->boxhi_lamda : domain->boxhi;
+    for (int i = 0; i < atom->nlocal && !found[1]; i++) {
+      double s[3] = {atom->x[i][0], atom->x[i][1], atom->x[i][2]};
+      if (domain->triclinic) domain->x2lamda(atom->x[i], s);
       for (int d = 0; d < 3; d++) {
-        const double reach = comm->cutghost[d] / prd[d];
-        if (domain->periodicity[d] && (s[d] < reach || s[d] > 1.0 - reach)) missing = 1;
+        const bool below = domain->periodicity[d] || lo[d] > boxlo[d];
+        const bool above = domain->periodicity[d] || hi[d] < boxhi[d];
+        if ((below && s[d] - lo[d] < comm->cutghost[d]) ||
+            (above && hi[d] - s[d] < comm->cutghost[d]))
+          found[1] = 1;
       }
     }
   }
-  int any = 0;
-  MPI_Allreduce(&missing, &any, 1, MPI_INT, MPI_MAX, world);
-  if (any)
+  int any[2] = {0, 0};
+  MPI_Allreduce(found, any, 2, MPI_INT, MPI_MAX, world);
+  if (!any[0] && any[1])
     error->all(FLERR,
                "Compute {} {}: atoms were changed since the last run and have no ghost atoms; "
                "add 'run 0' before this value is used",
                style, id);
+  if (any[0]) comm->forward_comm();
+  return any[0];
 }
 
 /* ---------------------------------------------------------------------- */
@@ -209,7 +219,7 @@ entsym::Atoms EntsymCompute::collect() {
     error->all(FLERR, "Compute {} {}: not initialized; add 'run 0' after its definition", style,
                id);
   require_ghosts(cutoff);
-  require_current_ghosts();
+  ghosts = update_ghosts();
 
   const int nlocal = atom->nlocal;
   const int nall = nlocal + atom->nghost;
@@ -224,7 +234,7 @@ entsym::Atoms EntsymCompute::collect() {
     row.resize(nall, -1);
     for (int i = 0; i < nlocal; i++)
       if (atom->mask[i] & groupbit) row[i] = 0;
-    comm->forward_comm(this);    // the masks of ghost atoms may be those of the last setup
+    if (ghosts) comm->forward_comm(this);    // their masks may be those of the last setup
 
     x.clear();
     int n = 0;

@@ -24,6 +24,7 @@ class EntsymCompute : public Compute {
  protected:
   std::unique_ptr<entsym::Kernel> kernel;
   entsym::Workspace workspace;
+  bool ghosts;    // after collect(): any rank has ghost atoms to forward to
 
   /// Atoms of the group, owned ones first, then ghosts. Errors where the ghosts cannot be complete.
   entsym::Atoms collect();
@@ -43,7 +44,7 @@ class EntsymCompute : public Compute {
   std::vector<double> x;    // positions of a group's atoms; those of group all are used in place
 
   void require_ghosts(double distance) const;
-  void require_current_ghosts() const;
+  bool update_ghosts() const;
   void require_finite(const entsym::Atoms &) const;
 };
 

