@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 STYLES = pytest.mark.parametrize("style", ["entsym", "entsym/atom"])
+NAMES = [("e", "entsym"), ("a", "entsym/atom")]
 
 ARGUMENTS = {
     "unknown keyword": (

@@ -253,7 +253,8 @@ def test_rerun(run_deck, make_structure, tmp_path):
     make_structure("fcc").write(tmp_path / "structure.data")
     pair = "pair_style lj/cut 5.0\npair_coeff * * 0.2 2.5"
     history = "fix h all ave/time 5 1 5 c_e[1] c_e[2] c_m[5] format ' %.15g' file {}"
-    run = ["velocity all create 600 4711", "fix 1 all nve", "dump d all custom 5 run.dump id type x y z",
+    run = ["velocity all create 600 4711", "fix 1 all nve",
+           "dump d all custom 5 run.dump id type x y z",
            "dump_modify d format float %.17g", history.format("run.txt"), "run 20"]  # fmt: skip
     run_deck(deck("\n".join(run), pair=pair), 2)
     again = [history.format("again.txt"), "rerun run.dump dump x y z"]
