@@ -230,7 +230,9 @@ def assert_derivatives():
         assert exact == pytest.approx(small, rel=0, abs=allowed), what
         coarse, fine = central(12 * step) - exact, central(6 * step) - exact
         if abs(fine) > 10 * allowed:
-            assert 3 < coarse / fine < 5, what
+            # 4, but for the next order and the jumps of the switching's third derivative; a wrong
+            # gradient gives 1
+            assert 2.7 < coarse / fine < 6, what
             return True
         return False
 
