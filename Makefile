@@ -18,6 +18,9 @@ COMPILED := setup.py pyproject.toml $(wildcard cython_core/*.pyx cython_core/*.p
 BASE := $(VENV)/.entsym-base
 TOOLS := $(VENV)/.entsym-tools
 
+# cython-lint calls pycodestyle by name.
+export PATH := $(abspath $(BIN)):$(PATH)
+
 .PHONY: demo test lint format bench clean
 
 demo: $(BASE)

@@ -9,7 +9,8 @@ using namespace LAMMPS_NS;
 
 /* ---------------------------------------------------------------------- */
 
-ComputeEntsym::ComputeEntsym(LAMMPS *lmp, int narg, char **arg) : EntsymCompute(lmp, narg, arg) {
+ComputeEntsym::ComputeEntsym(LAMMPS *lmp, int narg, char **arg) : EntsymCompute(lmp, narg, arg)
+{
   vector_flag = 1;
   size_vector = 2;
   extvector = 0;
@@ -30,28 +31,32 @@ ComputeEntsym::ComputeEntsym(LAMMPS *lmp, int narg, char **arg) : EntsymCompute(
 
 /* ---------------------------------------------------------------------- */
 
-ComputeEntsym::~ComputeEntsym() {
+ComputeEntsym::~ComputeEntsym()
+{
   delete[] vector;
   memory->destroy(array);
 }
 
 /* ---------------------------------------------------------------------- */
 
-void ComputeEntsym::init() {
+void ComputeEntsym::init()
+{
   EntsymCompute::init();
   spare_step[VECTOR] = spare_step[ARRAY] = -1;    // the same step may come again with other atoms
 }
 
 /* ---------------------------------------------------------------------- */
 
-void ComputeEntsym::compute_vector() {
+void ComputeEntsym::compute_vector()
+{
   invoked_vector = update->ntimestep;
   evaluate(VECTOR);
 }
 
 /* ---------------------------------------------------------------------- */
 
-void ComputeEntsym::compute_array() {
+void ComputeEntsym::compute_array()
+{
   invoked_array = update->ntimestep;
   evaluate(ARRAY);
 }
@@ -61,7 +66,8 @@ void ComputeEntsym::compute_array() {
    it in the same step of a run, once
 ------------------------------------------------------------------------- */
 
-void ComputeEntsym::evaluate(Part part) {
+void ComputeEntsym::evaluate(Part part)
+{
   if (update->whichflag != 0 && spare_step[part] == update->ntimestep) {
     spare_step[part] = -1;
     return;
@@ -95,7 +101,8 @@ void ComputeEntsym::evaluate(Part part) {
 
 /* ---------------------------------------------------------------------- */
 
-double ComputeEntsym::memory_usage() {
+double ComputeEntsym::memory_usage()
+{
   return EntsymCompute::memory_usage() + (partial.capacity() + total.capacity() + g.capacity() +
                                           running.capacity() + 3.0 * size_array_rows) *
                                              sizeof(double);

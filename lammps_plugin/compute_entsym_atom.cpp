@@ -13,7 +13,8 @@ using namespace LAMMPS_NS;
 /* ---------------------------------------------------------------------- */
 
 ComputeEntsymAtom::ComputeEntsymAtom(LAMMPS *lmp, int narg, char **arg)
-    : EntsymCompute(lmp, narg, arg), nmax(0), columns(1 + kernel->n_components()), sharing(false) {
+    : EntsymCompute(lmp, narg, arg), nmax(0), columns(1 + kernel->n_components()), sharing(false)
+{
   peratom_flag = 1;
   size_peratom_cols = 5;
   comm_forward = columns;
@@ -21,13 +22,12 @@ ComputeEntsymAtom::ComputeEntsymAtom(LAMMPS *lmp, int narg, char **arg)
 
 /* ---------------------------------------------------------------------- */
 
-ComputeEntsymAtom::~ComputeEntsymAtom() {
-  memory->destroy(array_atom);
-}
+ComputeEntsymAtom::~ComputeEntsymAtom() { memory->destroy(array_atom); }
 
 /* ---------------------------------------------------------------------- */
 
-void ComputeEntsymAtom::compute_peratom() {
+void ComputeEntsymAtom::compute_peratom()
+{
   invoked_peratom = update->ntimestep;
 
   if (atom->nmax > nmax) {
@@ -81,22 +81,22 @@ void ComputeEntsymAtom::compute_peratom() {
 
 /* ---------------------------------------------------------------------- */
 
-int ComputeEntsymAtom::pack_forward_comm(int n, int *list, double *buf, int pbc_flag, int *pbc) {
+int ComputeEntsymAtom::pack_forward_comm(int n, int *list, double *buf, int pbc_flag, int *pbc)
+{
   if (!sharing) return EntsymCompute::pack_forward_comm(n, list, buf, pbc_flag, pbc);
   double *out = buf;
   for (int k = 0; k < n; k++, out += columns) {
     const int r = row_of(list[k]);
-    if (r < 0)
-      std::fill_n(out, columns, 0.0);
-    else
-      std::copy_n(&values[static_cast<std::size_t>(r) * columns], columns, out);
+    if (r < 0) std::fill_n(out, columns, 0.0);
+    else std::copy_n(&values[static_cast<std::size_t>(r) * columns], columns, out);
   }
   return n * columns;
 }
 
 /* ---------------------------------------------------------------------- */
 
-void ComputeEntsymAtom::unpack_forward_comm(int n, int first, double *buf) {
+void ComputeEntsymAtom::unpack_forward_comm(int n, int first, double *buf)
+{
   if (!sharing) return EntsymCompute::unpack_forward_comm(n, first, buf);
   for (int k = 0; k < n; k++) {
     const int r = row_of(first + k);
@@ -107,7 +107,8 @@ void ComputeEntsymAtom::unpack_forward_comm(int n, int first, double *buf) {
 
 /* ---------------------------------------------------------------------- */
 
-double ComputeEntsymAtom::memory_usage() {
+double ComputeEntsymAtom::memory_usage()
+{
   return EntsymCompute::memory_usage() +
          (static_cast<double>(nmax) * size_peratom_cols + entropy.capacity() + qlm.capacity() +
           neighbors.capacity() + values.capacity() + means.capacity()) *

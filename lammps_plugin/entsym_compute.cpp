@@ -21,7 +21,8 @@ using namespace LAMMPS_NS;
 /* ---------------------------------------------------------------------- */
 
 EntsymCompute::EntsymCompute(LAMMPS *lmp, int narg, char **arg)
-    : Compute(lmp, narg, arg), ghosts(false), user_density(0.0), cutoff(0.0) {
+    : Compute(lmp, narg, arg), ghosts(false), user_density(0.0), cutoff(0.0)
+{
   if (domain->dimension == 2)
     error->all(FLERR, "Compute {} {}: dimension 2 is not supported; use 'dimension 3'", style, id);
 
@@ -106,7 +107,8 @@ EntsymCompute::EntsymCompute(LAMMPS *lmp, int narg, char **arg)
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::init() {
+void EntsymCompute::init()
+{
   const double needed = cutoff + neighbor->skin;
   if (comm->mode != Comm::SINGLE)
     error->all(FLERR,
@@ -125,15 +127,14 @@ void EntsymCompute::init() {
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::setup() {
-  require_ghosts(cutoff + neighbor->skin);
-}
+void EntsymCompute::setup() { require_ghosts(cutoff + neighbor->skin); }
 
 /* ----------------------------------------------------------------------
    ghost atoms were asked for up to `distance` when communication was set up
 ------------------------------------------------------------------------- */
 
-void EntsymCompute::require_ghosts(double distance) const {
+void EntsymCompute::require_ghosts(double distance) const
+{
   if (comm->nprocs == 1 && domain->nonperiodic && !domain->xperiodic && !domain->yperiodic &&
       !domain->zperiodic)
     return;
@@ -164,7 +165,8 @@ void EntsymCompute::require_ghosts(double distance) const {
    past the atoms, so nobody may forward anything.
 ------------------------------------------------------------------------- */
 
-bool EntsymCompute::update_ghosts() const {
+bool EntsymCompute::update_ghosts() const
+{
   int found[2] = {atom->nghost > 0, 0};    // ghosts are there; atoms at a face have none
   if (atom->nghost == 0) {
     const double *lo = domain->triclinic ? domain->sublo_lamda : domain->sublo;
@@ -196,7 +198,8 @@ bool EntsymCompute::update_ghosts() const {
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::require_finite(const entsym::Atoms &atoms) const {
+void EntsymCompute::require_finite(const entsym::Atoms &atoms) const
+{
   int bad = 0;
   const std::size_t n = 3 * atoms.n_total;
   for (std::size_t k = 0; k < n; k++) bad |= !(std::fabs(atoms.x[k]) < HUGE_VAL);
@@ -214,7 +217,8 @@ void EntsymCompute::require_finite(const entsym::Atoms &atoms) const {
 
 /* ---------------------------------------------------------------------- */
 
-entsym::Atoms EntsymCompute::collect() {
+entsym::Atoms EntsymCompute::collect()
+{
   if (!initialized_flag)
     error->all(FLERR, "Compute {} {}: not initialized; add 'run 0' after its definition", style,
                id);
@@ -254,7 +258,8 @@ entsym::Atoms EntsymCompute::collect() {
 
 /* ---------------------------------------------------------------------- */
 
-double EntsymCompute::number_density(double natoms) const {
+double EntsymCompute::number_density(double natoms) const
+{
   const bool periodic = domain->xperiodic || domain->yperiodic || domain->zperiodic;
   if (natoms < (periodic ? 1.0 : 2.0))
     error->all(FLERR, "Compute {} {}: group {} has {} atoms, at least {} needed; use another group",
@@ -272,25 +277,29 @@ double EntsymCompute::number_density(double natoms) const {
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::fail_one(const char *what) const {
+void EntsymCompute::fail_one(const char *what) const
+{
   error->one(FLERR, "Compute {} {}: {}", style, id, what);
 }
 
 /* ---------------------------------------------------------------------- */
 
-int EntsymCompute::pack_forward_comm(int n, int *list, double *buf, int, int *) {
+int EntsymCompute::pack_forward_comm(int n, int *list, double *buf, int, int *)
+{
   for (int k = 0; k < n; k++) buf[k] = row[list[k]];
   return n;
 }
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::unpack_forward_comm(int n, int first, double *buf) {
+void EntsymCompute::unpack_forward_comm(int n, int first, double *buf)
+{
   for (int k = 0; k < n; k++) row[first + k] = static_cast<int>(buf[k]);
 }
 
 /* ---------------------------------------------------------------------- */
 
-double EntsymCompute::memory_usage() {
+double EntsymCompute::memory_usage()
+{
   return row.capacity() * sizeof(int) + x.capacity() * sizeof(double);
 }

@@ -49,7 +49,8 @@ class EntsymCompute : public Compute {
 };
 
 template <class Call>
-void EntsymCompute::guarded(Call &&call) {
+void EntsymCompute::guarded(Call &&call)
+{
   try {
     call();
   } catch (const std::exception &e) {

@@ -12,12 +12,14 @@
 using namespace LAMMPS_NS;
 
 template <class Style>
-static Compute *create(LAMMPS *lmp, int narg, char **arg) {
+static Compute *create(LAMMPS *lmp, int narg, char **arg)
+{
   return new Style(lmp, narg, arg);
 }
 
 extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *ptr, void *handle,
-                                                                         void *regfunc) {
+                                                                         void *regfunc)
+{
   auto *lmp = static_cast<LAMMPS *>(ptr);
 
   // Classes of another version have another layout: using them would corrupt memory. LAMMPS only

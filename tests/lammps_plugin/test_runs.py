@@ -271,3 +271,41 @@ def test_threads_change_nothing(run_deck, make_structure, tmp_path, monkeypatch)
     _, found = run_deck(deck("run 0"), 1)
     for name in reference:
         np.testing.assert_array_equal(found[name], reference[name])
+
+
+def test_ranks_without_atoms(run_deck, make_structure, make, kernel_for, tmp_path):
+    """A cluster in a corner of its box: most ranks own nothing, or ghosts only."""
+    bulk = make_structure("smaller than the cutoff")
+    cluster = make(bulk.positions + 4.0, 60 * np.eye(3), pbc=(False, True, False))
+    cluster.write(tmp_path / "structure.data")
+    settings = "rmax 5.0 sigma 0.2 q6cut 3.4 density 0.05"
+    _, found = run_deck(deck("run 0", keywords=settings, boundary="f p f"), 4)
+    expected = kernel_for().evaluate(cluster.positions, cluster.cell, cluster.pbc, 0.05)
+    np.testing.assert_allclose(found["vector"], expected, rtol=1e-10)
+
+
+def test_variable_cell_dynamics(lmp, values, make_structure, kernel_for, computes):
+    npt = "fix 1 all npt temp 300 300 0.1 aniso 0 0 0.3"
+    press = "fix 2 all press/berendsen iso 0 20000 0.1 modulus 1e6"
+    for fixes in ([npt], ["fix 1 all nve", press]):
+        instance = lmp(make_structure("fcc"), *MOVE, *computes(), *fixes, "run 25", **LJ)
+        follow(lmp, values, kernel_for(), instance)
+
+
+def test_box_relaxation(lmp, values, make_structure, kernel_for, computes):
+    relax = "fix 1 all box/relax iso 0.0 vmax 0.01"
+    instance = lmp(make_structure("fcc"), *MOVE, *computes(), relax, **LJ)
+    instance.command("minimize 0 1e-8 30 60")
+    follow(lmp, values, kernel_for(), instance)
+
+
+def test_unload(lmp, make_structure, computes):
+    """LAMMPS deletes the computes of a style that is unloaded, and of any it is a prefix of."""
+    instance = lmp(make_structure("fcc"), *computes(), "run 0", "uncompute m", "thermo_style one")
+    instance.command("plugin unload compute entsym")
+    instance.command("plugin unload compute entsym/atom")
+    assert not {"e", "a"} & set(instance.available_ids("compute"))
+    from lammps_plugin import plugin_folder
+
+    instance.command(f"plugin load {plugin_folder()}/entsymplugin.so")
+    instance.commands_list([*computes(), "run 0"])
