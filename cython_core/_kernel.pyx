@@ -11,8 +11,8 @@ from cython_core.kernel cimport (
     Gradients,
     Local,
     Parameters,
+    PeriodicWorkspace,
     Structure,
-    Workspace,
     count_pairs,
     evaluate,
     evaluate_batch,
@@ -221,7 +221,7 @@ cdef class Kernel:
         """
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef double value[2]
-        cdef Workspace ws
+        cdef PeriodicWorkspace ws
         cdef int n_threads = threads_of(threads)
         with nogil:
             evaluate(self.c.get()[0], frame.c, value, ws, n_threads, NULL, NULL)
@@ -240,7 +240,7 @@ cdef class Kernel:
         """
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef double value[2]
-        cdef Workspace ws
+        cdef PeriodicWorkspace ws
         cdef int n_threads = threads_of(threads)
         g = np.empty(self.c.get().n_grid())
         running = np.empty_like(g)
@@ -262,7 +262,7 @@ cdef class Kernel:
             q_lm (Lechner, Dellago); "n_neighbors": the sum of f.
         """
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
-        cdef Workspace ws
+        cdef PeriodicWorkspace ws
         cdef int n_threads = threads_of(threads)
         out = {name: np.empty(frame.c.n_atoms) for name in ("sS", "Q", "mean_sS", "mean_Q", "n_neighbors")}
         if frame.c.n_atoms == 0:
@@ -292,7 +292,7 @@ cdef class Kernel:
         """
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef double value[2]
-        cdef Workspace ws
+        cdef PeriodicWorkspace ws
         cdef int n_threads = threads_of(threads)
         if frame.c.n_atoms == 0:
             evaluate(self.c.get()[0], frame.c, value, ws, 1, NULL, NULL)  # raises
@@ -378,5 +378,5 @@ cdef class Kernel:
             Number of pairs, images included.
         """
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
-        cdef Workspace ws
+        cdef PeriodicWorkspace ws
         return count_pairs(self.c.get()[0], frame.c, ws)

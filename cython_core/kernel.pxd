@@ -11,9 +11,6 @@ cdef extern from "entsym/parameters.hpp" namespace "entsym" nogil:
 
 
 cdef extern from "entsym/kernel.hpp" namespace "entsym" nogil:
-    cdef cppclass Workspace:
-        Workspace() except +
-
     cdef cppclass CppKernel "entsym::Kernel":
         CppKernel(const Parameters &) except +
         const Parameters &parameters()
@@ -24,6 +21,9 @@ cdef extern from "entsym/kernel.hpp" namespace "entsym" nogil:
 
 
 cdef extern from "entsym/periodic.hpp" namespace "entsym" nogil:
+    cdef cppclass PeriodicWorkspace:
+        PeriodicWorkspace() except +
+
     cdef cppclass Structure:
         const double *positions
         size_t n_atoms
@@ -44,11 +44,11 @@ cdef extern from "entsym/periodic.hpp" namespace "entsym" nogil:
         double *entropy_strain
         double *bond_order_strain
 
-    void evaluate(const CppKernel &, const Structure &, double *, Workspace &, int, double *,
+    void evaluate(const CppKernel &, const Structure &, double *, PeriodicWorkspace &, int, double *,
                   double *) except +
-    void evaluate_local(const CppKernel &, const Structure &, const Local &, Workspace &,
+    void evaluate_local(const CppKernel &, const Structure &, const Local &, PeriodicWorkspace &,
                         int) except +
     void evaluate_gradients(const CppKernel &, const Structure &, double *, const Gradients &,
-                            Workspace &, int) except +
+                            PeriodicWorkspace &, int) except +
     void evaluate_batch(const CppKernel &, const Structure *, size_t, double *, int) except +
-    double count_pairs(const CppKernel &, const Structure &, Workspace &) except +
+    double count_pairs(const CppKernel &, const Structure &, PeriodicWorkspace &) except +

@@ -14,64 +14,72 @@ namespace entsym {
 /// Arrays that are read by whole vectors end in so many values more.
 constexpr int kPad = 8;
 
-/// Origin, cell size and number of cells; the rows of cells around a cell that a cutoff reaches.
+/// Cells of equal size around all atoms, with a margin of empty cells as wide as the cutoff so that
+/// no stencil runs over the edge; and the stencil: rows of cells along z that the cutoff reaches.
 struct CellGeometry {
-  double lo[3], inverse;
-  int n[3];
   struct Row {
-    int dx, dy, span;    ///< cells from iz - span to iz + span
+    std::ptrdiff_t first, last;    ///< from the own cell's number to those of the row's ends
   };
-  std::vector<Row> rows;
+  std::vector<Row> full, half;    ///< half: of each pair of opposite cells one, without the own cell
+  std::size_t n_cells;
 
   void set(const double *x, std::size_t n_atoms, double cutoff)
   {
     double hi[3];
-    for (int d = 0; d < 3; d++) lo[d] = hi[d] = n_atoms ? x[d] : 0.0;
+    for (int d = 0; d < 3; d++) lo_[d] = hi[d] = n_atoms ? x[d] : 0.0;
     for (std::size_t i = 0; i < n_atoms; i++)
       for (int d = 0; d < 3; d++) {
-        lo[d] = std::min(lo[d], x[3 * i + d]);
+        lo_[d] = std::min(lo_[d], x[3 * i + d]);
         hi[d] = std::max(hi[d], x[3 * i + d]);
       }
-    // Half a cutoff, or more where that would hold fewer than four atoms. Few atoms: one cell, in
-    // which testing every pair is faster than sorting.
-    double size = 0.5 * cutoff, volume = 1.0;
-    for (int d = 0; d < 3; d++) volume *= hi[d] - lo[d] + 0.1 * cutoff;
-    const double count = static_cast<double>(n_atoms);
-    size = std::max(size, std::min(cutoff, std::cbrt(4.0 * volume / (count + 1.0))));
-    if (n_atoms <= few_atoms)
-      for (int d = 0; d < 3; d++) size = std::max(size, 1.01 * (hi[d] - lo[d]) + 0.1 * cutoff);
-    // Never many more cells than atoms (two atoms far apart in vacuum).
-    for (;; size *= 2.0) {
-      double cells = 1.0;
-      for (int d = 0; d < 3; d++) cells *= std::floor((hi[d] - lo[d]) / size) + 1.0;
-      if (cells <= 4.0 * count + 64.0) break;
+    full.clear();
+    half.clear();
+    if (n_atoms <= few_atoms) {    // testing every pair is faster than sorting
+      n_cells = 1;
+      full.push_back({0, 0});
+      return;
     }
-    inverse = 1.0 / size;
-    for (int d = 0; d < 3; d++) n[d] = static_cast<int>((hi[d] - lo[d]) * inverse) + 1;
-
-    rows.clear();
-    const int reach = static_cast<int>(std::ceil(cutoff * inverse));
-    for (int dx = -reach; dx <= reach; dx++)
-      for (int dy = -reach; dy <= reach; dy++) {
-        const double gx = std::max(0, std::abs(dx) - 1) * size, gy = std::max(0, std::abs(dy) - 1) * size;
-        const double left = cutoff * cutoff - gx * gx - gy * gy;
-        if (left > 0.0)
-          rows.push_back({dx, dy, static_cast<int>(std::ceil(std::sqrt(left) * inverse))});
+    // Half a cutoff; a whole one where that would hold less than one atom on average. Never many
+    // more cells than atoms (two atoms far apart in vacuum).
+    const double count = static_cast<double>(n_atoms);
+    double cells;
+    for (double size = 0.5 * cutoff;; size *= 2.0) {
+      inverse_ = 1.0 / size;
+      margin_ = static_cast<int>(std::ceil(cutoff * inverse_ * (1.0 - 1e-12)));
+      cells = 1.0;
+      for (int d = 0; d < 3; d++) cells *= std::floor((hi[d] - lo_[d]) * inverse_) + 1.0;
+      if (cells <= (margin_ > 1 ? count : 4.0 * count)) break;
+    }
+    n_cells = 1;
+    for (int d = 0; d < 3; d++) {
+      n_[d] = static_cast<int>((hi[d] - lo_[d]) * inverse_) + 1 + 2 * margin_;
+      n_cells *= n_[d];
+    }
+    const double reach = cutoff * inverse_;
+    for (int dx = -margin_; dx <= margin_; dx++)
+      for (int dy = -margin_; dy <= margin_; dy++) {
+        const int gx = std::max(0, std::abs(dx) - 1), gy = std::max(0, std::abs(dy) - 1);
+        const double left = reach * reach - gx * gx - gy * gy;
+        if (left <= 0.0) continue;
+        const std::ptrdiff_t middle = (static_cast<std::ptrdiff_t>(dx) * n_[1] + dy) * n_[2];
+        const int span = std::min(margin_, static_cast<int>(std::ceil(std::sqrt(left))));
+        full.push_back({middle - span, middle + span});
+        if (dx == 0 && dy == 0) half.push_back({1, span});
+        else if (middle > 0) half.push_back({middle - span, middle + span});
       }
   }
 
-  int along(int d, double x) const
-  {
-    const int i = static_cast<int>((x - lo[d]) * inverse);
-    return std::min(std::max(i, 0), n[d] - 1);
-  }
   std::size_t cell(const double *x) const
   {
-    return (static_cast<std::size_t>(along(0, x[0])) * n[1] + along(1, x[1])) * n[2] + along(2, x[2]);
+    std::size_t c = 0;
+    for (int d = 0; d < 3; d++) c = c * n_[d] + margin_ + static_cast<int>((x[d] - lo_[d]) * inverse_);
+    return c;
   }
-  std::size_t n_cells() const { return static_cast<std::size_t>(n[0]) * n[1] * n[2]; }
 
-  static constexpr std::size_t few_atoms = 256;
+ private:
+  double lo_[3], inverse_;
+  int n_[3], margin_;
+  static constexpr std::size_t few_atoms = 512;
 };
 
 /// Atoms [first, last) of a list in the order of their cells.
@@ -81,7 +89,7 @@ struct CellGrid {
 
   void build(const CellGeometry &geometry, const double *atoms, std::size_t first, std::size_t last)
   {
-    const std::size_t n_cells = geometry.n_cells(), n = last - first;
+    const std::size_t n_cells = geometry.n_cells, n = last - first;
     for (std::vector<double> *v : {&x, &y, &z, &index}) v->resize(n + kPad);
     start.assign(n_cells + 1, 0);
     if (n_cells == 1) {

@@ -177,10 +177,7 @@ namespace {
 
 using Tables = Kernel::Tables;
 
-template <class T> void grow(std::vector<T> &v, std::size_t n)
-{
-  if (v.size() < n) v.resize(n + n / 2);
-}
+__attribute__((noinline)) void grow(std::vector<double> &v, std::size_t n) { v.resize(n + n / 2); }
 
 // What one thread needs while it walks cells.
 struct Scratch {
@@ -191,15 +188,18 @@ struct Scratch {
 
   void reserve_candidates(std::size_t n)
   {
-    if (bx.size() >= n) return;
-    for (std::vector<double> *v : {&bx, &by, &bz, &bi}) grow(*v, n);
+    if (bx.size() < n)
+      for (std::vector<double> *v : {&bx, &by, &bz, &bi}) grow(*v, n);
   }
   void reserve_hits(std::size_t n)
   {
-    if (hx.size() >= n) return;
-    for (std::vector<double> *v : {&hx, &hy, &hz, &hi, &hw, &ha, &hb}) grow(*v, n);
+    if (hx.size() < n)
+      for (std::vector<double> *v : {&hx, &hy, &hz, &hi, &hw, &ha, &hb}) grow(*v, n);
   }
-  void reserve_r2(std::size_t n) { grow(r2, n); }
+  void reserve_r2(std::size_t n)
+  {
+    if (r2.size() < n) grow(r2, n);
+  }
 };
 
 struct Neighborhood {
@@ -235,10 +235,10 @@ struct Loops {
 
 #ifdef ENTSYM_X86
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,popcnt,bmi,bmi2"))), apply_to = function)
 #else
 #pragma GCC push_options
-#pragma GCC target("avx2,fma")
+#pragma GCC target("avx2,fma,popcnt,bmi,bmi2")
 #endif
 #define ENTSYM_ISA 2
 namespace avx2 {
@@ -247,11 +247,11 @@ namespace avx2 {
 #undef ENTSYM_ISA
 #ifdef __clang__
 #pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx2,fma"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx2,fma,popcnt,bmi,bmi2"))), apply_to = function)
 #else
 #pragma GCC pop_options
 #pragma GCC push_options
-#pragma GCC target("avx512f,avx512vl,avx512dq,avx2,fma,prefer-vector-width=512")
+#pragma GCC target("avx512f,avx512vl,avx512dq,avx2,fma,popcnt,bmi,bmi2,prefer-vector-width=512")
 #endif
 #define ENTSYM_ISA 5
 namespace avx512 {
@@ -280,7 +280,8 @@ std::pair<const Loops *, const char *> choose_loops()
   if (most == "avx512" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
       __builtin_cpu_supports("avx512dq"))
     return {&avx512::loops, "avx512"};
-  if (most != "generic" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+  if (most != "generic" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      __builtin_cpu_supports("bmi2"))
     return {&avx2::loops, "avx2"};
 #endif
   return {&generic::loops, "generic"};
@@ -328,7 +329,7 @@ std::size_t n_stretches(const Atoms &atoms)
 template <class Body>
 void walk(Workspace::Impl &ws, const Atoms &atoms, int threads, const Body &body)
 {
-  const std::size_t stretches = n_stretches(atoms), cells = ws.near.geometry.n_cells();
+  const std::size_t stretches = n_stretches(atoms), cells = ws.near.geometry.n_cells;
   const int n_threads = static_cast<int>(std::min<std::size_t>(std::max(threads, 1), stretches));
   ws.thread(n_threads - 1);
   std::atomic<std::size_t> next{0};
@@ -396,16 +397,17 @@ void Kernel::pair_moments(const Atoms &atoms, double ghost_weight, double *momen
   const bool ghosts = atoms.n_total > atoms.n_owned, apart = ghosts && ghost_weight != 1.0;
   // Per stretch one histogram, or two where ghosts weigh differently.
   const std::size_t per_stretch = apart ? 2 * bins : bins;
-  ws.lines.assign(stretches * per_stretch, Line{});
+  ws.lines.resize(stretches * per_stretch);
+  std::memset(static_cast<void *>(ws.lines.data()), 0, ws.lines.size() * sizeof(Line));
   walk(ws, atoms, threads, [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
     Line *own = ws.lines.data() + s * per_stretch;
     loops().deposit(*t_, ws.near, true, begin, end, scratch, own);
     if (ghosts) loops().deposit(*t_, ws.near, false, begin, end, scratch, apart ? own + bins : own);
   });
-  std::fill_n(moments, n_moments(), 0.0);
-  for (std::size_t k = 0; k < ws.lines.size(); k++) {
-    const double weight = apart && (k / bins) % 2 ? ghost_weight : 1.0;
-    for (int p = 0; p < 8; p++) moments[8 * (k % bins) + p] += weight * ws.lines[k].v[p];
+  std::copy_n(ws.lines[0].v, n_moments(), moments);
+  for (std::size_t h = 1; h * bins < ws.lines.size(); h++) {
+    const double weight = apart && h % 2 ? ghost_weight : 1.0, *line = ws.lines[h * bins].v;
+    for (std::size_t k = 0; k < n_moments(); k++) moments[k] += weight * line[k];
   }
 }
 
@@ -509,7 +511,7 @@ double Kernel::count_pairs(const Atoms &atoms, Workspace &workspace) const
 {
   Workspace::Impl &ws = *workspace.impl;
   sort_atoms(ws, atoms, pair_cutoff(), Others::ghosts);
-  const std::size_t cells = ws.near.geometry.n_cells();
+  const std::size_t cells = ws.near.geometry.n_cells;
   double n = loops().count(*t_, ws.near, true, 0, cells, ws.thread(0));
   if (atoms.n_total > atoms.n_owned) n += loops().count(*t_, ws.near, false, 0, cells, ws.thread(0));
   return n;

@@ -57,7 +57,7 @@ void complete(double cell[3][3], const unsigned char *pbc)
 // The structure with its atoms wrapped into the cell, and its images.
 class Images {
  public:
-  explicit Images(const Structure &s) : structure_(s)
+  Images(const Structure &s, PeriodicWorkspace &ws) : structure_(s), ws_(ws)
   {
     const std::size_t n = s.n_atoms;
     if (n == 0) refuse("positions: no atoms; select at least one");
@@ -91,6 +91,7 @@ class Images {
         refuse("number_density = None: a direction without period has no volume; give atoms per volume");
       density_ = static_cast<double>(n) / std::abs(volume);
     }
+    wrap();
   }
 
   double density() const { return density_; }
@@ -101,87 +102,110 @@ class Images {
   Atoms list(double cutoff, bool half)
   {
     const std::size_t n = structure_.n_atoms;
-    x_.resize(3 * n);
-    owner_.resize(n);
-    fraction_.resize(3 * n);
-    decided_.assign(n, !half);
-    double low[3], high[3], expected = static_cast<double>(n);
-    for (int d = 0; d < 3; d++) {
-      low[d] = std::numeric_limits<double>::max();
-      high[d] = -low[d];
-    }
-    for (std::size_t i = 0; i < n; i++) {
-      owner_[i] = i;
-      double *x = &x_[3 * i];
-      std::copy(structure_.positions + 3 * i, structure_.positions + 3 * i + 3, x);
-      for (int d = 0; d < 3; d++) {
-        double f = dot(x, reciprocal_[d]);
-        if (structure_.pbc[d]) {
-          const double periods = std::floor(f);
-          for (int k = 0; k < 3; k++) x[k] -= periods * cell_[d][k];
-          f -= periods;
-        }
-        fraction_[3 * i + d] = f;
-        low[d] = std::min(low[d], f);
-        high[d] = std::max(high[d], f);
-      }
-    }
+    listed_ = n;
+    double expected = static_cast<double>(n);
+    std::fill_n(ws_.decided.begin(), n, !half);
     for (int d = 0; d < 3; d++) {
       if (!structure_.pbc[d]) continue;
       // A displacement of length c changes the fraction by at most c times the reciprocal vector.
       const double reach = cutoff * std::sqrt(dot(reciprocal_[d], reciprocal_[d]));
-      expected *= high[d] - low[d] + 2.0 * reach;
+      expected *= high_[d] - low_[d] + 2.0 * reach;
       if (expected > kMaxAtoms && reach > 1.0)
         refuse("cell: " + std::to_string(n) + " atoms with a cutoff of " + std::to_string(cutoff) +
                " need more than 2e8 images; check the units, or shorten rmax");
-      const double from = low[d] - reach, to = high[d] + reach;
-      const std::size_t listed = owner_.size();
-      for (std::size_t i = 0; i < listed; i++) {
-        const double f = fraction_[3 * i + d];
-        const int first = static_cast<int>(std::ceil(from - f)), last = static_cast<int>(std::floor(to - f));
-        for (int s = decided_[i] ? first : 1; s <= last; s++) {
-          if (s == 0) continue;
-          owner_.push_back(owner_[i]);
-          decided_.push_back(1);
-          for (int k = 0; k < 3; k++) {
-            x_.push_back(x_[3 * i + k] + s * cell_[d][k]);
-            fraction_.push_back(fraction_[3 * i + k]);
-          }
-          fraction_[fraction_.size() - 3 + d] += s;
-        }
+      const double from = low_[d] - reach, to = high_[d] + reach;
+      for (std::size_t i = 0, before = listed_; i < before; i++) {
+        const double f = ws_.fraction[3 * i + d];
+        int last = 0, first = 0;
+        while (f + (last + 1) <= to) last++;
+        if (ws_.decided[i])
+          while (f + (first - 1) >= from) first--;
+        if (last > first) add_images(i, d, first, last);
       }
     }
-    return {x_.data(), n, owner_.size()};
+    return {ws_.x.data(), n, listed_};
   }
 
-  std::size_t owner(std::size_t listed) const { return owner_[listed]; }
+  std::size_t owner(std::size_t listed) const { return ws_.owner[listed]; }
 
  private:
   const Structure &structure_;
-  double cell_[3][3], reciprocal_[3][3], density_;
-  std::vector<double> x_, fraction_;
-  std::vector<std::size_t> owner_;
-  std::vector<unsigned char> decided_;
-};
+  PeriodicWorkspace &ws_;
+  double cell_[3][3], reciprocal_[3][3], density_, low_[3], high_[3];
+  std::size_t listed_;
 
-// The values, leaving the histogram and the sum of q_lm for the gradients.
-struct Global {
-  std::vector<double> moments, qlm;
-  Entropy entropy;
-
-  void compute(const Kernel &kernel, const Structure &s, Images &images, double *value, Workspace &ws,
-               int threads, double *g, double *running)
+  void reserve(std::size_t n)
   {
-    moments.resize(kernel.n_moments());
-    qlm.resize(kernel.n_components());
-    const double n = static_cast<double>(s.n_atoms);
-    kernel.pair_moments(images.list(kernel.pair_cutoff(), true), 1.0, moments.data(), ws, threads);
-    entropy = kernel.entropy(moments.data(), n, images.density(), ws, g, running);
-    kernel.bond_sum(images.list(kernel.parameters().q_cutoff, false), qlm.data(), ws, threads);
-    value[0] = entropy.value;
-    value[1] = kernel.bond_order(qlm.data(), n);
+    ws_.x.resize(3 * n);
+    ws_.fraction.resize(3 * n);
+    ws_.owner.resize(n);
+    ws_.decided.resize(n);
+  }
+
+  void wrap()
+  {
+    const std::size_t n = structure_.n_atoms;
+    if (ws_.owner.size() < n) reserve(n + n / 2 + 256);
+    for (int d = 0; d < 3; d++) {
+      low_[d] = std::numeric_limits<double>::max();
+      high_[d] = -low_[d];
+    }
+    for (std::size_t i = 0; i < n; i++) {
+      ws_.owner[i] = static_cast<unsigned>(i);
+      double *x = &ws_.x[3 * i];
+      std::copy(structure_.positions + 3 * i, structure_.positions + 3 * i + 3, x);
+      for (int d = 0; d < 3; d++) {
+        double f = dot(x, reciprocal_[d]);
+        if (structure_.pbc[d] && !(f >= 0.0 && f < 1.0)) {
+          const double periods = std::floor(f);
+          for (int k = 0; k < 3; k++) x[k] -= periods * cell_[d][k];
+          f -= periods;
+        }
+        ws_.fraction[3 * i + d] = f;
+        low_[d] = std::min(low_[d], f);
+        high_[d] = std::max(high_[d], f);
+      }
+    }
+  }
+
+  // Repeat atom i from `first` to `last` periods along d, itself left out.
+  void add_images(std::size_t i, int d, int first, int last)
+  {
+    if (listed_ + (last - first) > ws_.owner.size()) reserve(2 * listed_ + (last - first));
+    const double x[3] = {ws_.x[3 * i], ws_.x[3 * i + 1], ws_.x[3 * i + 2]};
+    const double f[3] = {ws_.fraction[3 * i], ws_.fraction[3 * i + 1], ws_.fraction[3 * i + 2]};
+    const double *a = cell_[d];
+    double *new_x = &ws_.x[3 * listed_], *new_f = &ws_.fraction[3 * listed_];
+    for (int s = first; s <= last; s++) {
+      if (s == 0) continue;
+      for (int k = 0; k < 3; k++) {
+        new_x[k] = x[k] + s * a[k];
+        new_f[k] = f[k];
+      }
+      new_f[d] += s;
+      new_x += 3;
+      new_f += 3;
+      ws_.owner[listed_] = ws_.owner[i];
+      ws_.decided[listed_] = 1;
+      listed_++;
+    }
   }
 };
+
+// The values; the histogram and the sum of q_lm stay in the workspace for the gradients.
+Entropy evaluate(const Kernel &kernel, const Structure &s, Images &images, double *value,
+                 PeriodicWorkspace &ws, int threads, double *g, double *running)
+{
+  ws.moments.resize(kernel.n_moments());
+  ws.qlm.resize(kernel.n_components());
+  const double n = static_cast<double>(s.n_atoms);
+  kernel.pair_moments(images.list(kernel.pair_cutoff(), true), 1.0, ws.moments.data(), ws.kernel, threads);
+  const Entropy entropy = kernel.entropy(ws.moments.data(), n, images.density(), ws.kernel, g, running);
+  kernel.bond_sum(images.list(kernel.parameters().q_cutoff, false), ws.qlm.data(), ws.kernel, threads);
+  value[0] = entropy.value;
+  value[1] = kernel.bond_order(ws.qlm.data(), n);
+  return entropy;
+}
 
 // Rows of the owned atoms, repeated for their images.
 std::vector<double> with_images(const Images &images, const Atoms &atoms, const std::vector<double> &rows,
@@ -196,59 +220,57 @@ std::vector<double> with_images(const Images &images, const Atoms &atoms, const 
 
 }    // namespace
 
-void evaluate(const Kernel &kernel, const Structure &s, double *value, Workspace &ws, int threads,
+void evaluate(const Kernel &kernel, const Structure &s, double *value, PeriodicWorkspace &ws, int threads,
               double *g, double *running)
 {
-  Images images(s);
-  Global global;
-  global.compute(kernel, s, images, value, ws, threads, g, running);
+  Images images(s, ws);
+  evaluate(kernel, s, images, value, ws, threads, g, running);
 }
 
-void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local, Workspace &ws,
+void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local, PeriodicWorkspace &ws,
                     int threads)
 {
-  Images images(s);
+  Images images(s, ws);
   const std::size_t n = s.n_atoms, columns = kernel.n_components();
   std::vector<double> entropy(n), qlm(n * columns), neighbors(n);
-  kernel.local_entropy(images.list(kernel.pair_cutoff(), false), images.density(), entropy.data(), ws,
+  kernel.local_entropy(images.list(kernel.pair_cutoff(), false), images.density(), entropy.data(), ws.kernel,
                        threads);
   const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
-  kernel.local_bonds(atoms, qlm.data(), neighbors.data(), ws, threads);
+  kernel.local_bonds(atoms, qlm.data(), neighbors.data(), ws.kernel, threads);
   if (local.entropy) std::copy(entropy.begin(), entropy.end(), local.entropy);
   if (local.n_neighbors) std::copy(neighbors.begin(), neighbors.end(), local.n_neighbors);
   if (local.bond_order)
     for (std::size_t i = 0; i < n; i++) local.bond_order[i] = kernel.bond_order(&qlm[i * columns]);
   if (local.mean_entropy)
-    kernel.neighbor_mean(atoms, with_images(images, atoms, entropy, 1).data(), 1, local.mean_entropy, ws,
+    kernel.neighbor_mean(atoms, with_images(images, atoms, entropy, 1).data(), 1, local.mean_entropy, ws.kernel,
                          threads);
   if (local.mean_bond_order) {
     std::vector<double> mean(n * columns);
     kernel.neighbor_mean(atoms, with_images(images, atoms, qlm, columns).data(),
-                         static_cast<int>(columns), mean.data(), ws, threads);
+                         static_cast<int>(columns), mean.data(), ws.kernel, threads);
     for (std::size_t i = 0; i < n; i++) local.mean_bond_order[i] = kernel.bond_order(&mean[i * columns]);
   }
 }
 
 void evaluate_gradients(const Kernel &kernel, const Structure &s, double *value, const Gradients &out,
-                        Workspace &ws, int threads)
+                        PeriodicWorkspace &ws, int threads)
 {
-  Images images(s);
-  Global global;
-  global.compute(kernel, s, images, value, ws, threads, nullptr, nullptr);
+  Images images(s, ws);
+  const Entropy entropy = evaluate(kernel, s, images, value, ws, threads, nullptr, nullptr);
   const double n = static_cast<double>(s.n_atoms);
   const std::size_t columns = kernel.n_components();
 
-  kernel.entropy_gradient(images.list(kernel.pair_cutoff(), false), global.moments.data(), n,
-                          images.density(), out.entropy, out.entropy_strain, ws, threads);
+  kernel.entropy_gradient(images.list(kernel.pair_cutoff(), false), ws.moments.data(), n,
+                          images.density(), out.entropy, out.entropy_strain, ws.kernel, threads);
   if (images.density_from_cell())    // the volume grows with the trace of the strain
-    for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= global.entropy.dlnrho;
+    for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= entropy.dlnrho;
 
   const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
   std::vector<double> qlm(s.n_atoms * columns), neighbors(s.n_atoms);
-  kernel.local_bonds(atoms, qlm.data(), neighbors.data(), ws, threads);
-  kernel.bond_gradient(atoms, global.qlm.data(), n, with_images(images, atoms, qlm, columns).data(),
+  kernel.local_bonds(atoms, qlm.data(), neighbors.data(), ws.kernel, threads);
+  kernel.bond_gradient(atoms, ws.qlm.data(), n, with_images(images, atoms, qlm, columns).data(),
                        with_images(images, atoms, neighbors, 1).data(), out.bond_order,
-                       out.bond_order_strain, ws, threads);
+                       out.bond_order_strain, ws.kernel, threads);
 }
 
 void evaluate_batch(const Kernel &kernel, const Structure *structures, std::size_t n_structures,
@@ -259,7 +281,7 @@ void evaluate_batch(const Kernel &kernel, const Structure *structures, std::size
   std::size_t failed = n_structures;    // the first one that failed, whatever thread met it
   std::string reason;
   auto work = [&]() {
-    Workspace ws;
+    PeriodicWorkspace ws;
     for (std::size_t i; (i = next++) < n_structures;) {
       std::string message;
       try {
@@ -283,10 +305,10 @@ void evaluate_batch(const Kernel &kernel, const Structure *structures, std::size
   if (failed < n_structures) refuse("frame " + std::to_string(failed) + ": " + reason);
 }
 
-double count_pairs(const Kernel &kernel, const Structure &s, Workspace &ws)
+double count_pairs(const Kernel &kernel, const Structure &s, PeriodicWorkspace &ws)
 {
-  Images images(s);
-  return kernel.count_pairs(images.list(kernel.pair_cutoff(), true), ws);
+  Images images(s, ws);
+  return kernel.count_pairs(images.list(kernel.pair_cutoff(), true), ws.kernel);
 }
 
 }    // namespace entsym

@@ -18,6 +18,15 @@ struct Structure {
   double density;             ///< atoms per volume; <= 0 asks for n_atoms / cell volume
 };
 
+/// Scratch memory, kept between calls so that small structures cost no allocation; one per thread of
+/// the caller.
+struct PeriodicWorkspace {
+  Workspace kernel;
+  std::vector<double> x, fraction, moments, qlm;
+  std::vector<unsigned> owner;
+  std::vector<unsigned char> decided;
+};
+
 /// Outputs that are null are not computed.
 struct Local {
   double *entropy, *bond_order, *mean_entropy, *mean_bond_order, *n_neighbors;    ///< (n_atoms,)
@@ -30,16 +39,16 @@ struct Gradients {
 /// All of these throw std::invalid_argument: no atoms, a single atom without a periodic direction,
 /// positions that are not finite, a singular cell, an aperiodic direction without density.
 /// `value` (2,) gets sS and Q_l; `g`, `running` as Kernel::entropy.
-void evaluate(const Kernel &, const Structure &, double *value, Workspace &, int threads = 1,
+void evaluate(const Kernel &, const Structure &, double *value, PeriodicWorkspace &, int threads = 1,
               double *g = nullptr, double *running = nullptr);
-void evaluate_local(const Kernel &, const Structure &, const Local &, Workspace &, int threads = 1);
+void evaluate_local(const Kernel &, const Structure &, const Local &, PeriodicWorkspace &, int threads = 1);
 void evaluate_gradients(const Kernel &, const Structure &, double *value, const Gradients &,
-                        Workspace &, int threads = 1);
+                        PeriodicWorkspace &, int threads = 1);
 /// Many structures, shared out over threads; `values` (n_structures, 2). An error names the index.
 void evaluate_batch(const Kernel &, const Structure *, std::size_t n_structures, double *values,
                     int threads = 1);
 /// Number of pairs below the pair cutoff, each once: the bare traversal, for tests and benchmarks.
-double count_pairs(const Kernel &, const Structure &, Workspace &);
+double count_pairs(const Kernel &, const Structure &, PeriodicWorkspace &);
 
 }    // namespace entsym
 #endif
