@@ -4,8 +4,13 @@
 1e-10 is the agreement asked of the hosts; they differ by the order of sums alone.
 """
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from ase.io import read
+
+from ase_calculators import EntropySymmetry
 
 LOCAL = ("sS", "Q", "mean_sS", "mean_Q", "n_neighbors")
 OPTIONS = {
@@ -93,3 +98,26 @@ def test_any_unit_of_length(lmp, values, make, make_structure, keywords, kernel_
     expected = kernel_for().evaluate(base.positions, base.cell, base.pbc)
     np.testing.assert_allclose(vector, expected, rtol=1e-10)
     assert array[-1, 0] == pytest.approx(5.0 * scale)
+
+
+FRAMES = sorted(Path(__file__).parents[1].glob("reference/si216/*.vasp"))
+
+
+def test_silicon_frames_as_in_ase(lmp, values, make, keywords):
+    """The paper's 24 frames: EntropySymmetry on the file, compute entsym on a LAMMPS box."""
+    assert len(FRAMES) == 24
+    calc = EntropySymmetry(rmax=8.0, sigma=0.125, q6_cutoff=3.6)
+    for path in FRAMES:
+        atoms = read(path)
+        found = values(
+            lmp(
+                make(atoms.get_positions(wrap=True), atoms.cell.array),
+                *computes(keywords, rmax=8.0, sigma=0.125, q6cut=3.6),
+            )
+        )
+        # Both see the same doubles, but for the wrap into the box at 1e-15 Å.
+        for value, name in zip(found[0], ("sS", "Q6")):
+            assert value == pytest.approx(calc.get_property(name, atoms), rel=1e-10), path.name
+        for column, name in ((0, "local_sS"), (1, "local_q6")):
+            expected = calc.get_property(name, atoms)
+            np.testing.assert_allclose(found[2][:, column], expected, rtol=1e-10, atol=1e-12)
