@@ -13,11 +13,11 @@ using namespace LAMMPS_NS;
 /* ---------------------------------------------------------------------- */
 
 ComputeEntsymAtom::ComputeEntsymAtom(LAMMPS *lmp, int narg, char **arg)
-    : EntsymCompute(lmp, narg, arg), nmax(0), columns(1 + kernel->n_components()), sharing(false)
+    : EntsymCompute(lmp, narg, arg), nmax(0), components(kernel->n_components()), sharing(false)
 {
   peratom_flag = 1;
   size_peratom_cols = 5;
-  comm_forward = columns;
+  comm_forward = 1 + components;
 }
 
 /* ---------------------------------------------------------------------- */
@@ -42,26 +42,23 @@ void ComputeEntsymAtom::compute_peratom()
   MPI_Allreduce(&owned, &natoms, 1, MPI_DOUBLE, MPI_SUM, world);
   const double density = number_density(natoms);
 
-  const int components = columns - 1;
-  entropy.resize(atoms.n_owned);
-  qlm.resize(atoms.n_owned * components);
+  entropy.resize(atoms.n_total);
+  qlm.resize(atoms.n_total * components);
   neighbors.resize(atoms.n_owned);
-  values.resize(atoms.n_total * columns);
-  means.resize(atoms.n_owned * columns);
+  mean_entropy.resize(atoms.n_owned);
+  mean_qlm.resize(atoms.n_owned * components);
 
   guarded([&] {
     kernel->local_entropy(atoms, density, entropy.data(), workspace, comm->nthreads);
     kernel->local_bonds(atoms, qlm.data(), neighbors.data(), workspace, comm->nthreads);
   });
-  for (std::size_t k = 0; k < atoms.n_owned; k++) {
-    values[k * columns] = entropy[k];
-    std::copy_n(&qlm[k * components], components, &values[k * columns + 1]);
-  }
   sharing = true;
   if (ghosts) comm->forward_comm(this);
   sharing = false;
   guarded([&] {
-    kernel->neighbor_mean(atoms, values.data(), columns, means.data(), workspace, comm->nthreads);
+    kernel->neighbor_mean(atoms, entropy.data(), 1, mean_entropy.data(), workspace, comm->nthreads);
+    kernel->neighbor_mean(atoms, qlm.data(), components, mean_qlm.data(), workspace,
+                          comm->nthreads);
   });
 
   for (int i = 0; i < atom->nlocal; i++) {
@@ -71,10 +68,11 @@ void ComputeEntsymAtom::compute_peratom()
       std::fill_n(out, size_peratom_cols, 0.0);
       continue;
     }
+    const std::size_t first = static_cast<std::size_t>(k) * components;
     out[0] = entropy[k];
-    out[1] = kernel->bond_order(&qlm[k * components]);
-    out[2] = means[k * columns];
-    out[3] = kernel->bond_order(&means[k * columns + 1]);
+    out[1] = kernel->bond_order(&qlm[first]);
+    out[2] = mean_entropy[k];
+    out[3] = kernel->bond_order(&mean_qlm[first]);
     out[4] = neighbors[k];
   }
 }
@@ -84,13 +82,13 @@ void ComputeEntsymAtom::compute_peratom()
 int ComputeEntsymAtom::pack_forward_comm(int n, int *list, double *buf, int pbc_flag, int *pbc)
 {
   if (!sharing) return EntsymCompute::pack_forward_comm(n, list, buf, pbc_flag, pbc);
-  double *out = buf;
-  for (int k = 0; k < n; k++, out += columns) {
+  for (int k = 0; k < n; k++, buf += comm_forward) {
     const int r = row_of(list[k]);
-    if (r < 0) std::fill_n(out, columns, 0.0);
-    else std::copy_n(&values[static_cast<std::size_t>(r) * columns], columns, out);
+    if (r < 0) continue;    // nobody reads the values of atoms outside the group
+    buf[0] = entropy[r];
+    std::copy_n(&qlm[static_cast<std::size_t>(r) * components], components, buf + 1);
   }
-  return n * columns;
+  return n * comm_forward;
 }
 
 /* ---------------------------------------------------------------------- */
@@ -98,10 +96,11 @@ int ComputeEntsymAtom::pack_forward_comm(int n, int *list, double *buf, int pbc_
 void ComputeEntsymAtom::unpack_forward_comm(int n, int first, double *buf)
 {
   if (!sharing) return EntsymCompute::unpack_forward_comm(n, first, buf);
-  for (int k = 0; k < n; k++) {
+  for (int k = 0; k < n; k++, buf += comm_forward) {
     const int r = row_of(first + k);
-    if (r >= 0)
-      std::copy_n(buf + k * columns, columns, &values[static_cast<std::size_t>(r) * columns]);
+    if (r < 0) continue;
+    entropy[r] = buf[0];
+    std::copy_n(buf + 1, components, &qlm[static_cast<std::size_t>(r) * components]);
   }
 }
 
@@ -111,6 +110,6 @@ double ComputeEntsymAtom::memory_usage()
 {
   return EntsymCompute::memory_usage() +
          (static_cast<double>(nmax) * size_peratom_cols + entropy.capacity() + qlm.capacity() +
-          neighbors.capacity() + values.capacity() + means.capacity()) *
+          neighbors.capacity() + mean_entropy.capacity() + mean_qlm.capacity()) *
              sizeof(double);
 }

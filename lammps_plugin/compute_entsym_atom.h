@@ -23,11 +23,11 @@ class ComputeEntsymAtom : public EntsymCompute {
   double memory_usage() override;
 
  private:
-  int nmax;        // rows of array_atom
-  int columns;     // entropy and the 2l+1 components of q_lm
-  bool sharing;    // forward communication carries values, not membership
-  std::vector<double> entropy, qlm, neighbors;    // of owned atoms
-  std::vector<double> values, means;              // (rows, columns)
+  int nmax;                            // rows of array_atom
+  int components;                      // of q_lm
+  bool sharing;                        // forward communication carries values, not membership
+  std::vector<double> entropy, qlm;    // of owned atoms and ghosts
+  std::vector<double> neighbors, mean_entropy, mean_qlm;    // of owned atoms
 };
 
 }    // namespace LAMMPS_NS
