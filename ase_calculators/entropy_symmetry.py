@@ -12,8 +12,9 @@ from ase.data import atomic_numbers, chemical_symbols
 
 from cython_core import Kernel
 
-# frames handed to the kernel at once: enough to forget the call, little enough to stay in memory
+# handed to the kernel at once: enough to forget the call, little enough to stay in memory
 FRAMES_PER_BATCH = 1024
+ATOMS_PER_BATCH = 1_000_000
 
 
 class EntropySymmetry(Calculator):
@@ -351,17 +352,18 @@ class EntropySymmetry(Calculator):
         remaining = iter(frames)
         parts = [np.empty((0, 2))]
         n_done = 0
-        while len(part := self._evaluate_batch(islice(remaining, FRAMES_PER_BATCH), n_done)):
+        while len(part := self._evaluate_batch(remaining, n_done)):
             parts.append(part)
             n_done += len(part)
         return dict(zip(self.value_names, np.concatenate(parts).T.copy(), strict=True))
 
     def _evaluate_batch(self, frames: Iterator[Atoms], first: int) -> np.ndarray:
-        """Return sS and Q_l of `frames`, (n_frames, 2); errors number them from `first`."""
+        """Return sS and Q_l of the next `frames`, (n_frames, 2); errors count from `first`."""
         positions: list[np.ndarray] = []
         cells: list[np.ndarray] = []
         pbc: list[np.ndarray] = []
-        for atoms in frames:
+        n_atoms = 0
+        for atoms in islice(frames, FRAMES_PER_BATCH):
             try:
                 selected = self._selected(atoms)
             except ValueError as error:
@@ -371,6 +373,9 @@ class EntropySymmetry(Calculator):
             positions.append(x.copy() if selected is None else x[selected])
             cells.append(atoms.cell.array.copy())
             pbc.append(atoms.pbc.copy())
+            n_atoms += len(x)
+            if n_atoms >= ATOMS_PER_BATCH:
+                break
         if not cells:
             return np.empty((0, 2))
         density, threads = self.parameters["number_density"], self.parameters["threads"]

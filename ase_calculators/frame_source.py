@@ -127,8 +127,12 @@ def _ase_frames(
                 yield number, atoms
                 number += stride
         except Exception as error:  # ASE's readers raise whatever they stumble over
-            if broken or ioformats[format].single:
-                yield broken or (number, error)
+            if broken:
+                reason = f"{broken[1]}; nothing after it could be read"
+                yield broken[0], ValueError(reason)
+                return
+            if ioformats[format].single:
+                yield number, error
                 return
             broken = number, error
             number += stride

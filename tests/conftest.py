@@ -221,8 +221,9 @@ def assert_derivatives():
     Call it with a function that turns positions and cell into a value, its gradient (n, 3) and its
     strain gradient (3, 3), and with Atoms. Small steps must give the gradient; at larger ones the
     error must be there and fall fourfold when the step halves; and the derivatives must not be so
-    small that anything would pass. `tolerance` is relative to the largest component. For sS it cannot be finer than 1e-5: a pair that crosses rmax + 5 sigma
-    comes and goes with a Gaussian of 4e-6 of its height, which no derivative contains.
+    small that anything would pass. `tolerance` is relative to the largest component. For sS it
+    cannot be finer than 1e-5: a pair that crosses rmax + 5 sigma comes and goes with a Gaussian of
+    4e-6 of its height, which no derivative contains.
     """
 
     def compare(central, exact, step, allowed, what):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Values of perfect crystals and simple clusters from the literature, for the kernel and the oracle.
+"""Values of perfect crystals and simple clusters from the literature, for kernel and oracle.
 
 The Steinhardt values are those of Mickel et al., doi:10.1063/1.4774084, and Lechner and Dellago,
 doi:10.1063/1.2977970, to more digits; the entropies were computed independently on a fine grid.
@@ -107,9 +107,7 @@ def test_trapezoid_converges_with_the_square_of_dr():
     """The error of the grid falls fourfold: dr is part of the definition."""
     atoms = bulk("Na", "bcc", a=4.23)
     arguments = atoms.positions, atoms.cell.array, atoms.pbc
-    values = [
-        Kernel(7.3, 0.25, 3.0, dr=0.25 / k).evaluate(*arguments)[0] for k in (8, 16, 32, 128)
-    ]
+    values = [Kernel(7.3, 0.25, 3.0, dr=0.25 / k).evaluate(*arguments)[0] for k in (8, 16, 32, 128)]
     errors = [value - values[-1] for value in values[:3]]
     assert errors[0] / errors[1] == pytest.approx(4.0, rel=0.1)
 

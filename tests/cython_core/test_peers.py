@@ -54,7 +54,9 @@ def lammps_entropy(atoms, rmax, sigma, cut):
     for atom in range(n):
         g = gaussians[i == atom].sum(axis=0)[1:] / np.sqrt(2 * np.pi * sigma**2)
         g /= 4 * np.pi * density * grid[1:] ** 2
-        integrand = np.where(g < 1e-10, 1, g * np.log(np.maximum(g, 1e-300)) - g + 1) * grid[1:] ** 2
+        integrand = (
+            np.where(g < 1e-10, 1, g * np.log(np.maximum(g, 1e-300)) - g + 1) * grid[1:] ** 2
+        )
         values.append(-2 * np.pi * density * sigma * (integrand.sum() - integrand[-1] / 2))
     return np.array(values)
 

@@ -49,9 +49,7 @@ def test_moving_one_atom_changes_its_surroundings_only():
     moved = atoms.copy()
     moved.positions[100] += 0.1, -0.05, 0.2
     old, new = (kernel.local(a.positions, a.cell.array, a.pbc) for a in (atoms, moved))
-    near = [
-        np.minimum(*(a.get_distances(100, range(len(a)), mic=True) for a in (atoms, moved)))
-    ][0]
+    near = [np.minimum(*(a.get_distances(100, range(len(a)), mic=True) for a in (atoms, moved)))][0]
     changed = {name: old[name] != new[name] for name in old}
     # sorted anew, sums of untouched atoms may differ by rounding
     changed["sS"] = ~np.isclose(old["sS"], new["sS"], rtol=1e-12, atol=0)

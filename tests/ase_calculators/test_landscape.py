@@ -1,0 +1,670 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Landscapes: every kind of source, energies, broken frames, tables and pictures."""
+
+import bz2
+import doctest
+import gzip
+import json
+import sys
+
+import matplotlib
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import write
+
+from ase_calculators import (
+    EntropySymmetry,
+    LandscapeTable,
+    frame_source,
+    landscape,
+    map_landscape,
+    plot_landscape,
+)
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+PARAMETERS = dict(rmax=4.5, sigma=0.25, q6_cutoff=3.5)
+N_FRAMES = 7
+
+
+@pytest.fixture
+def calc():
+    return EntropySymmetry(**PARAMETERS)
+
+
+@pytest.fixture
+def frames():
+    """Al and a Cu atom, ever more rattled, each with an energy of its own."""
+    frames = []
+    for k in range(N_FRAMES):
+        atoms = bulk("Al", "fcc", a=4.05 + 0.01 * k, cubic=True)
+        atoms.symbols[3] = "Cu"
+        atoms.rattle(0.05 * k, seed=k)
+        atoms.calc = SinglePointCalculator(atoms, energy=-10.0 - k)
+        frames.append(atoms)
+    return frames
+
+
+@pytest.fixture
+def expected(calc, frames):
+    return calc.evaluate(frames)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def dump_text(atoms, step, columns="id element x y z fx fy fz"):
+    """One frame of a LAMMPS text dump, atoms in an order of their own."""
+    n = len(atoms)
+    text = f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n{n}\nITEM: BOX BOUNDS pp pp pp\n"
+    text += "".join(f"0.0 {length}\n" for length in atoms.cell.lengths().tolist())
+    text += f"ITEM: ATOMS {columns}\n"
+    types = {"Al": 1, "Cu": 2}
+    for i in reversed(range(n)):
+        name = atoms.symbols[i]
+        words = {"id": i + 1, "element": name, "type": types[name], "fx": 0, "fy": 0, "fz": 0}
+        words.update(zip("xyz", atoms.positions[i].tolist(), strict=True))
+        text += " ".join(str(words[column]) for column in columns.split()) + "\n"
+    return text
+
+
+@pytest.fixture
+def dump(frames, tmp_path):
+    path = tmp_path / "run.dump"
+    path.write_text("".join(dump_text(a, 100 * k) for k, a in enumerate(frames)))
+    return path
+
+
+@pytest.fixture
+def log(tmp_path):
+    """A LAMMPS log with two runs, a warning in between, in metal units."""
+    path = tmp_path / "log.lammps"
+    rows = [f"   {100 * k}   300.0  {-20.5 - k}  1.0" for k in range(N_FRAMES)]
+    head = "   Step          Temp          PotEng         Press"
+    path.write_text("\n".join([
+        "LAMMPS (22 Jul 2025)", "units metal", head, *rows[:4],
+        "WARNING: something (src/x.cpp:1)", "Loop time of 0.1 on 1 procs for 300 steps with 4",
+        "", "Pair    | 0.1  | 0.1  | 0.1  |   0.0 | 50.00", head, *rows[3:], "Loop time of 0.1", "",
+    ]))  # fmt: skip
+    return path
+
+
+def assert_rows(table, expected, rows=slice(None)):
+    np.testing.assert_allclose(table.sS, expected["sS"][rows], rtol=1e-7)
+    np.testing.assert_allclose(table.Q6, expected["Q6"][rows], rtol=1e-7)
+
+
+def run(source, calc, **options):
+    return map_landscape(source, calc, progress=False, **options)
+
+
+def test_doctests():
+    assert doctest.testmod(landscape).failed == 0
+    assert doctest.testmod(frame_source).failed == 0
+
+
+# --- sources --------------------------------------------------------------------------------------
+
+
+def test_iterables(calc, frames, expected):
+    for source in (frames, tuple(frames), iter(frames)):
+        table = run(source, calc)
+        assert_rows(table, expected)
+        assert len(table) == N_FRAMES
+        assert table.frame.tolist() == list(range(N_FRAMES))
+        assert set(table.file) == {""}
+        assert table.n_atoms.tolist() == [4] * N_FRAMES
+        np.testing.assert_allclose(table.volume, [a.cell.volume for a in frames])
+        assert table.energy.tolist() == [-10.0 - k for k in range(N_FRAMES)]
+        assert table.skipped == []
+
+
+def test_a_generator_that_moves_one_object(calc):
+    def md():
+        atoms = bulk("Al", "fcc", a=4.05, cubic=True)
+        atoms.calc = EMT()
+        for seed in range(6):
+            atoms.rattle(0.05, seed=seed)
+            atoms.get_potential_energy()
+            yield atoms
+
+    copies = [atoms.copy() for atoms in md()]
+    table = run(md(), calc)
+    assert_rows(table, calc.evaluate(copies))
+    assert len(set(table.energy)) == 6
+
+
+def test_no_energy_is_ever_calculated(calc):
+    """A live calculator without a result for these atoms leaves NaN."""
+    atoms = bulk("Al", "fcc", a=4.05, cubic=True)
+    atoms.calc = EMT()
+    assert np.isnan(run([atoms], calc).energy).all()
+    atoms.get_potential_energy()
+    atoms.rattle(0.1)
+    assert np.isnan(run([atoms], calc).energy).all()
+
+
+@pytest.mark.parametrize("name", ["f.extxyz", "f.traj", "f.xyz", "f.db", "XDATCAR"])
+def test_formats(calc, frames, expected, tmp_path, name):
+    path = tmp_path / name
+    if name == "XDATCAR":
+        for atoms in frames:  # one list of species for all frames
+            atoms.set_cell(frames[0].cell)
+        expected = calc.evaluate(frames)
+        write(path, frames, format="vasp-xdatcar")
+        table = run(path, calc)
+        np.testing.assert_allclose(table.sS, expected["sS"], rtol=1e-4)
+        return
+    for atoms in frames:
+        write(path, atoms if name == "f.db" else frames, append=name == "f.db")
+    table = run(path, calc)
+    # eight decimals in text
+    np.testing.assert_allclose(table.sS, expected["sS"], rtol=1e-6)
+    assert table.energy == pytest.approx([-10.0 - k for k in range(N_FRAMES)])
+    assert set(table.file) == {str(path)}
+
+
+def test_lists_and_patterns(calc, frames, expected, tmp_path):
+    for k, atoms in enumerate(frames):
+        write(tmp_path / f"POSCAR_{k}", atoms, format="vasp", direct=True)
+    table = run(str(tmp_path / "POSCAR_*"), calc)
+    np.testing.assert_allclose(table.sS, expected["sS"], rtol=1e-6)
+    assert table.frame.tolist() == [0] * N_FRAMES
+    assert table.file.tolist() == [str(tmp_path / f"POSCAR_{k}") for k in range(N_FRAMES)]
+    table = run([tmp_path / "POSCAR_2", tmp_path / "POSCAR_1"], calc)
+    np.testing.assert_allclose(table.sS, expected["sS"][[2, 1]], rtol=1e-6)
+
+
+def test_dump(calc, dump, expected):
+    table = run(dump, calc)
+    assert_rows(table, expected)
+    # ASE stores an energy of 0 with the forces of a dump: it must not show up
+    assert np.isnan(table.energy).all()
+
+
+@pytest.mark.parametrize("compress", [gzip, bz2], ids=["gz", "bz2"])
+def test_compressed_dump(calc, dump, expected, compress):
+    packed = dump.with_name(dump.name + (".gz" if compress is gzip else ".bz2"))
+    packed.write_bytes(compress.compress(dump.read_bytes()))
+    assert_rows(run(packed, calc, format="lammps-dump-text"), expected)
+
+
+def test_triclinic_dump(calc, frames, tmp_path):
+    """LAMMPS bounds of a tilted box contain the tilt."""
+    atoms = frames[3]
+    cell = np.array([[4.0, 0, 0], [0.7, 4.2, 0], [-0.4, 0.9, 4.1]])
+    atoms.set_cell(cell, scale_atoms=True)
+    text = dump_text(atoms, 0).split("\n")
+    text[4:8] = [
+        "ITEM: BOX BOUNDS xy xz yz pp pp pp",
+        "-0.4 4.7 0.7", "0.0 5.1 -0.4", "0.0 4.1 0.9",
+    ]  # fmt: skip
+    path = tmp_path / "tilted.dump"
+    path.write_text("\n".join(text))
+    assert_rows(run(path, calc), calc.evaluate([atoms]))
+
+
+def test_types_of_a_dump(frames, tmp_path):
+    """Types become elements by `specorder`, and lengths follow `units`."""
+    path = tmp_path / "types.dump"
+    path.write_text("".join(dump_text(a, k, "id type x y z") for k, a in enumerate(frames)))
+    calc = EntropySymmetry(**PARAMETERS, elements="Al")
+    assert_rows(run(path, calc, specorder=["Al", "Cu"]), calc.evaluate(frames))
+    with pytest.raises(ValueError, match="elements: Al is not in the structure, which has H, He"):
+        run(path, calc)
+    bohr = run(path, EntropySymmetry(**PARAMETERS), units="electron")
+    assert bohr.volume[0] == pytest.approx(frames[0].cell.volume * 0.529177**3, rel=1e-5)
+
+
+def test_stride(calc, frames, dump, expected, tmp_path):
+    write(tmp_path / "f.traj", frames)
+    for source in (frames, dump, tmp_path / "f.traj"):
+        table = run(source, calc, stride=3)
+        assert table.frame.tolist() == [0, 3, 6]
+        assert_rows(table, expected, slice(None, None, 3))
+
+
+@pytest.mark.parametrize("kind", ["dump", "frames", "traj"])
+def test_processes_do_not_change_a_bit(calc, frames, dump, tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(landscape, "FRAMES_PER_PIECE", 2)
+    write(tmp_path / "f.traj", frames)
+    frames[3].positions[0, 0] = np.nan
+    source = {"dump": dump, "frames": frames, "traj": tmp_path / "f.traj"}[kind]
+    tables = []
+    for processes in (1, 2, 3):
+        path = tmp_path / f"{processes}.csv"
+        if kind == "frames":
+            with pytest.warns(UserWarning, match="1 of 7 frames skipped: frame 3: .*finite"):
+                tables.append(run(source, calc, processes=processes, output=path))
+        else:
+            tables.append(run(source, calc, processes=processes, output=path))
+    for table in tables[1:]:
+        for name, column in tables[0].columns.items():
+            np.testing.assert_array_equal(table.columns[name], column)
+        assert table.skipped == tables[0].skipped
+    texts = {(tmp_path / f"{processes}.csv").read_text() for processes in (1, 2, 3)}
+    assert len(texts) == 1
+
+
+def test_frames_are_not_hoarded(calc, monkeypatch):
+    """A generator is consumed as the frames are done, also with processes."""
+    monkeypatch.setattr(landscape, "FRAMES_PER_PIECE", 4)
+    atoms = bulk("Al", "fcc", a=4.05)
+    done, furthest = [0], [0]
+    map_piece = landscape._write_rows
+
+    def counted(file, rows, skipped):
+        done[0] += len(rows)
+        map_piece(file, rows, skipped)
+
+    monkeypatch.setattr(landscape, "_write_rows", counted)
+
+    def generate():
+        for k in range(200):
+            furthest[0] = max(furthest[0], k - done[0])
+            yield atoms
+
+    for processes, ahead in ((1, 4), (2, 24)):
+        done[0] = furthest[0] = 0
+        run(generate(), calc, processes=processes, output="/dev/null")
+        assert furthest[0] <= ahead
+
+
+def test_progress_bar(calc, frames, capsys):
+    map_landscape(frames, calc)
+    assert "7/7" in capsys.readouterr().err
+    map_landscape(frames, calc, progress=False)
+    assert capsys.readouterr().err == ""
+
+
+# --- energies -------------------------------------------------------------------------------------
+
+
+def test_energies_of_a_log(calc, dump, log, expected):
+    table = run(dump, calc, energies=log)
+    assert_rows(table, expected)
+    assert table.energy == pytest.approx([-20.5 - k for k in range(N_FRAMES)])
+    assert run(dump, calc, energies=log, processes=2).energy.tolist() == table.energy.tolist()
+
+
+@pytest.mark.parametrize(
+    ("units", "norm", "factor"),
+    [("real", "", 0.0433641), ("lj", "", 4.0), ("lj", "thermo_modify norm no\n", 1.0),
+     ("metal", "thermo_modify line one norm yes\n", 4.0)],
+    ids=["real", "lj", "lj-norm-no", "metal-norm-yes"],
+)  # fmt: skip
+def test_units_of_a_log(calc, dump, log, units, norm, factor):
+    """kcal/mol become eV; energies per atom become those of the frame."""
+    log.write_text(norm + log.read_text().replace("units metal", f"units {units}"))
+    table = run(dump, calc, energies=log)
+    assert table.energy == pytest.approx(factor * (-20.5 - np.arange(N_FRAMES)), rel=1e-5)
+
+
+def test_energies_of_a_fix(calc, dump, tmp_path):
+    """The file of fix ave/time or fix print: a comment names the columns."""
+    path = tmp_path / "thermo.txt"
+    rows = "".join(f"{100 * k} 300 {-k}.5\n" for k in range(N_FRAMES))
+    path.write_text(f"# Time-averaged data for fix 1\n# TimeStep c_thermo_temp c_thermo_pe\n{rows}")
+    assert run(dump, calc, energies=path).energy[2] == -2.5
+
+
+def test_energies_that_do_not_match(calc, dump, log, frames, tmp_path):
+    dump.write_text(dump.read_text() + dump_text(frames[0], 12345))
+    with pytest.warns(UserWarning, match="has no line for the timestep of 1 of 8 frames"):
+        table = run(dump, calc, energies=log)
+    assert np.isnan(table.energy).tolist() == [False] * 7 + [True]
+    write(tmp_path / "f.extxyz", frames)
+    with pytest.raises(ValueError, match="frame 0 of .*f.extxyz has no timestep to match; map"):
+        run(tmp_path / "f.extxyz", calc, energies=log)
+    (tmp_path / "empty.log").write_text("LAMMPS\nStep Temp\n0 300\n")
+    with pytest.raises(ValueError, match="has no table with the columns Step and PotEng; give"):
+        run(dump, calc, energies=tmp_path / "empty.log")
+    with pytest.raises(FileNotFoundError):
+        run(dump, calc, energies=tmp_path / "none.log")
+
+
+def test_timesteps_of_atoms(calc, frames, log):
+    for k, atoms in enumerate(frames):
+        atoms.info["timestep"] = 100 * k
+    assert run(frames, calc, energies=log).energy[1] == -21.5
+    assert run(frames, calc, energies="extxyz").energy[1] == -11.0
+
+
+def test_energy_in_info(calc, frames):
+    bare = [atoms.copy() for atoms in frames]
+    bare[2].info["energy"] = -3.5
+    energy = run(bare, calc).energy
+    assert energy[2] == -3.5 and np.isnan(energy).sum() == N_FRAMES - 1
+
+
+# --- broken frames --------------------------------------------------------------------------------
+
+
+def mapped_with_skips(source, calc, n_skipped, **options):
+    with pytest.warns(UserWarning, match=f"^{n_skipped} of .* frames skipped: "):
+        table = run(source, calc, **options)
+    assert len(table.skipped) == n_skipped
+    return table
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("cut", ["line", "word", "header"])
+def test_dump_cut_short(calc, dump, expected, cut, processes):
+    text = dump.read_text()
+    last = text.rindex("ITEM: TIMESTEP")
+    at = {"line": text.rindex("\n", 0, -1) + 1, "word": len(text) - 12, "header": last + 20}[cut]
+    dump.write_text(text[:at])
+    table = mapped_with_skips(dump, calc, 1, processes=processes)
+    assert_rows(table, expected, slice(6))
+    file, frame, reason = table.skipped[0]
+    assert (file, frame) == (str(dump), 6) and reason
+
+
+def test_dump_number_cut_short(calc, dump):
+    """A number without its last digits is still a number: the missing line end tells."""
+    dump.write_text(dump.read_text().replace(" 0 0 0\n", "\n").replace(" fx fy fz", "")[:-2])
+    table = mapped_with_skips(dump, calc, 1)
+    assert "the frame ends early" in table.skipped[0][2]
+
+
+def test_dump_continued_after_a_crash(calc, dump, expected, frames):
+    """A frame broken off in mid-line, and the run continued into the same file."""
+    texts = [dump_text(a, k) for k, a in enumerate(frames)]
+    texts[2] = texts[2][:-30]
+    dump.write_text("".join(texts))
+    table = mapped_with_skips(dump, calc, 1)
+    assert table.frame.tolist() == [0, 1, 3, 4, 5, 6]
+    assert_rows(table, expected, table.frame)
+
+
+@pytest.mark.parametrize("kind", ["nan", "word", "timestep", "box", "columns"])
+def test_broken_dump_frames(calc, dump, expected, frames, kind):
+    texts = [dump_text(a, k) for k, a in enumerate(frames)]
+    number = repr(frames[1].positions[0, 0].item())
+    texts[1] = {
+        "nan": texts[1].replace(number, "nan"),
+        "word": texts[1].replace(number, "what"),
+        "timestep": texts[1].replace("TIMESTEP\n1\n", "TIMESTEP\none\n"),
+        "box": texts[1].replace(f"0.0 {frames[1].cell[2, 2].item()!r}", "0.0 0.0"),
+        "columns": texts[1].replace("element x y z", "element a b c"),
+    }[kind]
+    dump.write_text("".join(texts))
+    table = mapped_with_skips(dump, calc, 1)
+    assert table.frame.tolist() == [0, 2, 3, 4, 5, 6]
+    assert_rows(table, expected, table.frame)
+
+
+@pytest.mark.parametrize("kind", ["missing-line", "word", "end"])
+def test_broken_xyz_frames(calc, frames, tmp_path, kind):
+    path = tmp_path / "f.extxyz"
+    write(path, frames)
+    lines = path.read_text().splitlines(keepends=True)
+    if kind == "missing-line":
+        del lines[2 * 6 + 3]
+    elif kind == "word":
+        lines[2 * 6 + 3] = "Al 0.0 what 0.0\n"
+    else:
+        lines = lines[: 6 * 6 + 4]
+    path.write_text("".join(lines))
+    table = mapped_with_skips(path, calc, 1)
+    bad = 6 if kind == "end" else 2
+    assert table.skipped[0][:2] == (str(path), bad)
+    assert table.frame.tolist() == [k for k in range(N_FRAMES) if k != bad]
+    np.testing.assert_allclose(
+        table.sS, calc.evaluate([frames[k] for k in table.frame])["sS"], rtol=1e-6
+    )
+
+
+def test_broken_trajectory(calc, frames, tmp_path):
+    """In a format that is read by ASE the frames before and after a broken one are kept too."""
+    frames[2].positions[1] = np.inf
+    write(tmp_path / "f.traj", frames)
+    table = mapped_with_skips(tmp_path / "f.traj", calc, 1)
+    assert table.frame.tolist() == [0, 1, 3, 4, 5, 6]
+    assert "finite" in table.skipped[0][2]
+
+
+def test_reader_that_stumbles(calc, frames, monkeypatch, tmp_path):
+    """A reader that fails at one frame is asked for the next; one that fails twice is left."""
+    bad = {2}
+
+    def iread(path, index, **options):
+        for k in range(index.start, N_FRAMES, index.step):
+            if k in bad:
+                raise OSError("bad block")
+            yield frames[k]
+
+    (tmp_path / "f.traj").write_text("")
+    monkeypatch.setattr(frame_source.ase.io, "iread", iread)
+    table = mapped_with_skips(tmp_path / "f.traj", calc, 1, format="traj")
+    assert table.frame.tolist() == [0, 1, 3, 4, 5, 6]
+    assert table.skipped == [(str(tmp_path / "f.traj"), 2, "bad block")]
+    bad.update(range(3, N_FRAMES))
+    table = mapped_with_skips(tmp_path / "f.traj", calc, 1, format="traj")
+    assert table.frame.tolist() == [0, 1]
+    assert "nothing after it could be read" in table.skipped[0][2]
+
+
+def test_bad_files_among_good_ones(calc, dump, frames, tmp_path):
+    (tmp_path / "empty.dump").write_text("")
+    (tmp_path / "words.txt").write_text("to be or not to be\n" * 100)
+    sources = [tmp_path / "empty.dump", dump, tmp_path / "words.txt"]
+    table = mapped_with_skips(sources, calc, 2)
+    assert len(table) == N_FRAMES
+    assert [file for file, *_ in table.skipped] == [str(sources[0]), str(sources[2])]
+
+
+def test_warning_stays_short(calc, frames):
+    for atoms in frames[:5]:
+        atoms.positions[0] = np.nan
+    with pytest.warns(UserWarning) as caught:
+        table = run(frames, calc)
+    text = str(caught[0].message)
+    assert text.startswith("5 of 7 frames skipped: frame 0: ") and "frame 2" in text
+    assert "frame 3" not in text and text.endswith("; ... (all of them in table.skipped)")
+    assert caught[0].filename == __file__
+    assert [frame for _, frame, _ in table.skipped] == [0, 1, 2, 3, 4]
+
+
+def test_nothing_to_map(calc, frames, tmp_path):
+    empty = tmp_path / "empty.extxyz"
+    empty.write_text("")
+    with pytest.raises(ValueError, match=r"^source: no frame is good; the first: .*empty.extxyz"):
+        run(empty, calc)
+    headless = tmp_path / "no.dump"
+    headless.write_text("nothing here\n")
+    with pytest.raises(ValueError, match="the file holds no frames"):
+        run(headless, calc, format="lammps-dump-text")
+    with pytest.raises(ValueError, match=r"^source: it gave no frames; check the path"):
+        run([], calc)
+    frames[0].positions[0] = np.nan
+    with pytest.raises(ValueError, match=r"^source: no frame is good; the first: frame 0: .*finit"):
+        run(frames[:1], calc)
+
+
+def test_bad_sources(calc, frames, tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no file '.*none.dump'"):
+        run(tmp_path / "none.dump", calc)
+    with pytest.raises(FileNotFoundError, match=r"source = '.*\*.dump': matches no file"):
+        run(str(tmp_path / "*.dump"), calc)
+    with pytest.raises(FileNotFoundError):
+        run([tmp_path / "none.dump"], calc)
+    with pytest.raises(TypeError, match=r"not one Atoms; pass \[atoms\]"):
+        run(frames[0], calc)
+    with pytest.raises(TypeError, match="must give ase.Atoms, got int"):
+        run([1, 2], calc)
+    for name in ("processes", "stride"):
+        for value in (0, -1, 1.5):
+            with pytest.raises(ValueError, match=f"{name} = {value}: must be a whole number"):
+                run(frames, calc, **{name: value})
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def test_write_and_read(calc, frames, dump, tmp_path):
+    odd = tmp_path / 'a, "b" #c.dump'
+    odd.write_text(dump.read_text() + dump_text(frames[0], 1)[:-40])
+    calc = EntropySymmetry(**PARAMETERS, degree=4, elements=["Al"], number_density=0.05)
+    table = mapped_with_skips(odd, calc, 1, output=tmp_path / "output.csv")
+    table.write(tmp_path / "table.csv")
+    for name in ("table.csv", "output.csv"):
+        copy = LandscapeTable.read(tmp_path / name)
+        assert copy.parameters == table.parameters
+        assert copy.skipped == table.skipped
+        for column, values in table.columns.items():
+            assert copy.columns[column].dtype.kind == values.dtype.kind
+            np.testing.assert_array_equal(copy.columns[column], values)
+    lines = (tmp_path / "table.csv").read_text().splitlines()
+    parameters = json.loads(lines[0].removeprefix("# entsym: "))
+    assert parameters.pop("version")
+    assert parameters == calc.todict()
+    assert lines[1] == "# units: sS k_B per atom, volume Å^3, energy eV per frame"
+    assert lines[2] == "frame,file,sS,Q4,n_atoms,volume,energy"
+
+
+def test_interrupted_output(calc, frames, tmp_path, monkeypatch):
+    """What is done when a job dies can be read."""
+    monkeypatch.setattr(landscape, "FRAMES_PER_PIECE", 2)
+    path = tmp_path / "part.csv"
+
+    def dying():
+        yield from frames[:5]
+        raise KeyboardInterrupt
+
+    for processes in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            run(dying(), calc, output=path, processes=processes)
+        if processes == 1:
+            assert LandscapeTable.read(path).frame.tolist() == [0, 1, 2, 3]
+        else:
+            LandscapeTable.read(path)
+    run(frames, calc, output=path)
+    text = path.read_text()
+    path.write_text(text[:-5])
+    assert len(LandscapeTable.read(path)) == N_FRAMES - 1
+
+
+def test_files_that_are_no_table(tmp_path):
+    path = tmp_path / "x.csv"
+    for text in ("", "frame,sS\n1,2\n", "# entsym: {}\n"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match="is no landscape table, which starts with"):
+            LandscapeTable.read(path)
+    for rows in ("frame,sS\n", "frame,file,sS,Q6,n_atoms,volume,energy\n1,2,3\n"):
+        path.write_text('# entsym: {"degree": 6}\n' + rows)
+        with pytest.raises(ValueError, match="must have the columns frame, file, sS, Q6"):
+            LandscapeTable.read(path)
+
+
+def test_empty_table_can_be_read(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('# entsym: {"degree": 6}\nframe,file,sS,Q6,n_atoms,volume,energy\n')
+    assert len(LandscapeTable.read(path)) == 0
+
+
+def test_columns_of_another_degree(frames):
+    table = run(frames, EntropySymmetry(**PARAMETERS, degree=4))
+    assert list(table.columns)[3] == "Q4"
+    with pytest.raises(AttributeError, match="Q6: this table holds Q4; read it from .Q"):
+        _ = table.Q6
+    assert len(table.Q) == N_FRAMES
+
+
+def test_columns_must_match():
+    good = dict(
+        frame=[0, 1], file=["", ""], sS=[0, 0], Q=[0, 0], n_atoms=[1, 1], volume=[1, 1],
+        energy=[0, 0], parameters={"degree": 6},
+    )  # fmt: skip
+    assert len(LandscapeTable(**good)) == 2
+    with pytest.raises(ValueError, match=r"Q: has shape \(3,\); every column must be as long"):
+        LandscapeTable(**{**good, "Q": [0, 1, 2]})
+
+
+def test_dataframe(calc, frames, monkeypatch):
+    pytest.importorskip("pandas")
+    table = run(frames, calc)
+    frame = table.to_dataframe()
+    assert list(frame.columns) == ["frame", "file", "sS", "Q6", "n_atoms", "volume", "energy"]
+    assert frame["sS"].tolist() == table.sS.tolist()
+    assert frame.attrs == table.parameters
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ImportError, match=r"pip install 'entsym\[tables\]'"):
+        table.to_dataframe()
+
+
+def test_clusters_have_no_volume():
+    cluster = Atoms("Al3", positions=[[0, 0, 0], [2.5, 0, 0], [0, 2.5, 0]])
+    table = run([cluster], EntropySymmetry(**PARAMETERS, number_density=0.05))
+    assert np.isnan(table.volume).all() and np.isfinite(table.sS).all()
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def table(calc, frames):
+    return run(frames, calc)
+
+
+@pytest.mark.parametrize("style", ["points", "density"])
+@pytest.mark.parametrize("color", ["energy", "volume", "n_atoms", "frame", None])
+@pytest.mark.parametrize("marginals", [True, False])
+def test_pictures(table, style, color, marginals, tmp_path):
+    ax = plot_landscape(table, color=color, style=style, marginals=marginals)
+    ax.figure.savefig(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").stat().st_size > 5000
+    assert ax.get_xlabel() == r"sS ($k_\mathrm{B}$ per atom)" and ax.get_ylabel() == "Q6"
+    assert len(ax.child_axes) == (2 if marginals else 0)
+    bars = [a for a in ax.figure.axes if a is not ax and a not in ax.child_axes]
+    assert len(bars) == (0 if color is None and style == "points" else 1)
+    if color == "energy":
+        label = "energy per atom (eV)"
+        assert bars[0].get_ylabel() == (label if style == "points" else f"mean {label}")
+    (caption,) = ax.texts
+    assert caption.get_text() == (
+        "7 frames, rmax 4.5 Å, sigma 0.25 Å, dr 0.0625 Å, Q6 cutoff 3.5 Å"
+    )
+
+
+def test_points_are_where_the_table_says(table):
+    ax = plot_landscape(table)
+    offsets = np.concatenate([c.get_offsets() for c in ax.collections])
+    np.testing.assert_allclose(offsets, np.column_stack([table.sS, table.Q]))
+    np.testing.assert_allclose(ax.collections[-1].get_array(), table.energy / table.n_atoms)
+    top, right = ax.child_axes
+    assert top.get_xlim() == ax.get_xlim() and right.get_ylim() == ax.get_ylim()
+
+
+def test_frames_without_energy_are_grey(table):
+    table.energy[2] = np.nan
+    ax = plot_landscape(table)
+    grey, colored = ax.collections
+    assert len(grey.get_offsets()) == 1 and len(colored.get_offsets()) == N_FRAMES - 1
+
+
+def test_given_axes_and_degree(frames):
+    calc = EntropySymmetry(**PARAMETERS, degree=4, smooth=0.3, elements="Al", number_density=0.05)
+    _, ax = plt.subplots()
+    assert plot_landscape(run(frames, calc), ax=ax) is ax
+    assert ax.get_ylabel() == "Q4"
+    assert "Q4 cutoff 3.5 Å, smooth 0.3 Å, Al, density 0.05" in ax.texts[0].get_text()
+
+
+def test_bad_pictures(table):
+    with pytest.raises(ValueError, match="color = 'blue': choose from energy, volume, n_atoms"):
+        plot_landscape(table, color="blue")
+    with pytest.raises(ValueError, match="style = 'line': choose points or density"):
+        plot_landscape(table, style="line")
+    table.energy[:] = np.nan
+    text = "choose another or None, or map the landscape with energies="
+    with pytest.raises(ValueError, match=f"color = 'energy': no frame of the table has it; {text}"):
+        plot_landscape(table)
