@@ -29,8 +29,8 @@ cdef double density_of(number_density) except -1.0:
         return 0.0
     cdef double density = number_density
     if not (math.isfinite(density) and density > 0.0):
-        raise ValueError(f"number_density = {number_density}: must be a finite number of atoms per volume above 0, "
-                         "or None to take it from the cell")
+        raise ValueError(f"number_density = {number_density}: must be a finite number of atoms per "
+                         "volume above 0, or None to take it from the cell")
     return density
 
 
@@ -189,7 +189,7 @@ cdef class Kernel:
 
     @property
     def isa(self):
-        """Instruction set in use: avx512, avx2 or generic (variable ENTSYM_ISA asks for a lower one)."""
+        """Instruction set in use: avx512, avx2 or generic; ENTSYM_ISA asks for a lower one."""
         return CppKernel.isa().decode()
 
     def evaluate(self, positions, cell, pbc, number_density=None, threads=1):
@@ -246,7 +246,8 @@ cdef class Kernel:
         running = np.empty_like(g)
         cdef double[::1] g_view = g, running_view = running
         with nogil:
-            evaluate(self.c.get()[0], frame.c, value, ws, n_threads, &g_view[0], &running_view[0])
+            evaluate(self.c.get()[0], frame.c, value, ws, n_threads, &g_view[0],
+                     &running_view[0])
         return g, running
 
     def local(self, positions, cell, pbc, number_density=None, threads=1):
@@ -257,18 +258,19 @@ cdef class Kernel:
         Returns
         -------
         dict of ndarray, each (n,) float64
-            "sS": entropy of each atom's own g(r), k_B (their mean is not the global sS); "Q": local
-            q_l; "mean_sS", "mean_Q": averaged over the atom and its neighbours, the latter through
-            q_lm (Lechner, Dellago); "n_neighbors": the sum of f.
+            "sS": entropy of each atom's own g(r), k_B (their mean is not the global sS); "Q":
+            local q_l; "mean_sS", "mean_Q": averaged over the atom and its neighbours, the latter
+            through q_lm (Lechner, Dellago); "n_neighbors": the sum of f.
         """
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef PeriodicWorkspace ws
         cdef int n_threads = threads_of(threads)
-        out = {name: np.empty(frame.c.n_atoms) for name in ("sS", "Q", "mean_sS", "mean_Q", "n_neighbors")}
+        names = ("sS", "Q", "mean_sS", "mean_Q", "n_neighbors")
+        out = {name: np.empty(frame.c.n_atoms) for name in names}
         if frame.c.n_atoms == 0:
             evaluate(self.c.get()[0], frame.c, NULL, ws, 1, NULL, NULL)  # raises
-        cdef double[::1] s = out["sS"], q = out["Q"], s_mean = out["mean_sS"], q_mean = out["mean_Q"]
-        cdef double[::1] neighbors = out["n_neighbors"]
+        cdef double[::1] s = out["sS"], s_mean = out["mean_sS"]
+        cdef double[::1] q = out["Q"], q_mean = out["mean_Q"], neighbors = out["n_neighbors"]
         cdef Local local
         local.entropy, local.bond_order, local.n_neighbors = &s[0], &q[0], &neighbors[0]
         local.mean_entropy, local.mean_bond_order = &s_mean[0], &q_mean[0]
@@ -287,8 +289,8 @@ cdef class Kernel:
             "sS", "Q": float; "sS_gradient", "Q_gradient": with respect to the positions, (n, 3),
             1/Å, their sums over atoms vanish; "sS_strain_gradient", "Q_strain_gradient": with
             respect to e in x -> (1 + e) x of atoms and cell, (3, 3) and symmetric. That of sS
-            includes the change of density where the cell gives it. Those of Q_l are 0 where Q_l = 0,
-            and with smooth = 0 leave out the jumps when the number of neighbours changes.
+            includes the change of density where the cell gives it. Those of Q_l are 0 where
+            Q_l = 0, and with smooth = 0 leave out the jumps when the number of neighbours changes.
         """
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef double value[2]
@@ -302,10 +304,12 @@ cdef class Kernel:
         for name in ("sS_strain_gradient", "Q_strain_gradient"):
             out[name] = np.empty((3, 3))
         cdef double[:, ::1] s = out["sS_gradient"], q = out["Q_gradient"]
-        cdef double[:, ::1] s_strain = out["sS_strain_gradient"], q_strain = out["Q_strain_gradient"]
+        cdef double[:, ::1] s_strain = out["sS_strain_gradient"]
+        cdef double[:, ::1] q_strain = out["Q_strain_gradient"]
         cdef Gradients gradients
         gradients.entropy, gradients.bond_order = &s[0, 0], &q[0, 0]
-        gradients.entropy_strain, gradients.bond_order_strain = &s_strain[0, 0], &q_strain[0, 0]
+        gradients.entropy_strain = &s_strain[0, 0]
+        gradients.bond_order_strain = &q_strain[0, 0]
         with nogil:
             evaluate_gradients(self.c.get()[0], frame.c, value, gradients, ws, n_threads)
         return {"sS": value[0], "Q": value[1], **out}
@@ -342,8 +346,10 @@ cdef class Kernel:
         cdef const double[:, :, ::1] h = array(cells, (None, 3, 3), "cells")
         cdef Py_ssize_t m = h.shape[0], k
         rows = np.ascontiguousarray(offsets, dtype=np.int64)
-        if (rows.shape != (m + 1,) or rows[0] != 0 or rows[m] != x.shape[0] or (np.diff(rows) < 0).any()):
-            raise ValueError(f"offsets has shape {rows.shape}: must be ({m + 1},), rising from 0 to {x.shape[0]}")
+        if (rows.shape != (m + 1,) or rows[0] != 0 or rows[m] != x.shape[0]
+                or (np.diff(rows) < 0).any()):
+            raise ValueError(f"offsets has shape {rows.shape}: must be ({m + 1},), rising from 0 "
+                             f"to {x.shape[0]}")
         cdef const long long[::1] start = rows
         cdef const unsigned char[:, ::1] p = periodic(pbc, (m, 3))
         densities = np.zeros(m)

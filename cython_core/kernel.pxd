@@ -44,8 +44,8 @@ cdef extern from "entsym/periodic.hpp" namespace "entsym" nogil:
         double *entropy_strain
         double *bond_order_strain
 
-    void evaluate(const CppKernel &, const Structure &, double *, PeriodicWorkspace &, int, double *,
-                  double *) except +
+    void evaluate(const CppKernel &, const Structure &, double *, PeriodicWorkspace &, int,
+                  double *, double *) except +
     void evaluate_local(const CppKernel &, const Structure &, const Local &, PeriodicWorkspace &,
                         int) except +
     void evaluate_gradients(const CppKernel &, const Structure &, double *, const Gradients &,

@@ -20,7 +20,8 @@ struct CellGeometry {
   struct Row {
     std::ptrdiff_t first, last;    ///< from the own cell's number to those of the row's ends
   };
-  std::vector<Row> full, half;    ///< half: of each pair of opposite cells one, without the own cell
+  std::vector<Row> full,
+      half;    ///< half: of each pair of opposite cells one, without the own cell
   std::size_t n_cells;
 
   void set(const double *x, std::size_t n_atoms, double cutoff)
@@ -72,7 +73,8 @@ struct CellGeometry {
   std::size_t cell(const double *x) const
   {
     std::size_t c = 0;
-    for (int d = 0; d < 3; d++) c = c * n_[d] + margin_ + static_cast<int>((x[d] - lo_[d]) * inverse_);
+    for (int d = 0; d < 3; d++)
+      c = c * n_[d] + margin_ + static_cast<int>((x[d] - lo_[d]) * inverse_);
     return c;
   }
 
@@ -84,8 +86,8 @@ struct CellGeometry {
 
 /// Atoms [first, last) of a list in the order of their cells.
 struct CellGrid {
-  std::vector<unsigned> start;              ///< (n_cells + 1,)
-  std::vector<double> x, y, z, index;       ///< index: row in the list, exact as a double
+  std::vector<unsigned> start;           ///< (n_cells + 1,)
+  std::vector<double> x, y, z, index;    ///< index: row in the list, exact as a double
 
   void build(const CellGeometry &geometry, const double *atoms, std::size_t first, std::size_t last)
   {

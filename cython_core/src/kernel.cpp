@@ -68,8 +68,8 @@ void Parameters::validate()
   if (degree < 2 || degree > 12 || degree % 2)
     refuse("degree = " + std::to_string(degree) + ": must be one of 2, 4, 6, 8, 10, 12");
   if (!(std::isfinite(smooth) && smooth >= 0.0 && smooth <= q_cutoff))
-    refuse("smooth = " + text(smooth) + ": must lie between 0 (hard cutoff) and q6_cutoff = " +
-           text(q_cutoff));
+    refuse("smooth = " + text(smooth) +
+           ": must lie between 0 (hard cutoff) and q6_cutoff = " + text(q_cutoff));
   dr = rmax / std::ceil(rmax / dr - 1e-9);
 }
 
@@ -88,8 +88,8 @@ struct alignas(64) Line {
 struct Kernel::Tables {
   double dr, inverse_bin, gauss_norm, pair_cutoff2, q_cutoff2, coincident2, q_inner, inverse_smooth;
   int n_grid, degree;
-  int stride;         // grid points of the convolution per dr
-  int bin_points;     // such points per bin
+  int stride;        // grid points of the convolution per dr
+  int bin_points;    // such points per bin
   int n_bins, overhang, taps, n_broadened;
   std::vector<double> r2, inverse_r2, weight, weight_r2;    // (n_grid,); weight: trapezoid times dr
   std::vector<double> response;    // (8, taps): coefficient of t^p in the Gaussian at offset j
@@ -146,7 +146,8 @@ struct Kernel::Tables {
         double c = 0.0;
         for (int i = 0; i < 8; i++) c += value[i] * std::cos(kPi * q * (i + 0.5) / 8.0);
         c *= q ? 0.25 : 0.125;
-        for (int k = 0; k <= q; k++) response[static_cast<std::size_t>(k) * taps + j] += c * chebyshev[q][k];
+        for (int k = 0; k <= q; k++)
+          response[static_cast<std::size_t>(k) * taps + j] += c * chebyshev[q][k];
       }
     }
   }
@@ -164,7 +165,7 @@ struct Kernel::Tables {
         // (-1)^k (2l-2k)! / (2^l k! (l-k)! (l-2k)!) times (l-2k)!/(l-2k-m)!
         const int power = l - 2 * k - m;
         const double log_c = std::lgamma(2 * l - 2 * k + 1.0) - std::lgamma(k + 1.0) -
-            std::lgamma(l - k + 1.0) - std::lgamma(power + 1.0);
+                             std::lgamma(l - k + 1.0) - std::lgamma(power + 1.0);
         const double whole = std::round(std::exp(log_c));    // an integer below 2^53
         legendre[m][k] = (k % 2 ? -1.0 : 1.0) * norm * std::ldexp(whole, -l);
         slope[m][k] = power * legendre[m][k];    // its last entry is not used where power = 0
@@ -210,20 +211,21 @@ struct Neighborhood {
 
 // The loops of one instruction set.
 struct Loops {
-  void (*deposit)(const Tables &, const Neighborhood &, bool half, std::size_t begin, std::size_t end,
-                  Scratch &, Line *moments);
-  double (*count)(const Tables &, const Neighborhood &, bool half, std::size_t begin, std::size_t end,
-                  Scratch &);
-  Entropy (*entropy)(const Tables &, const double *moments, double n_atoms, double density, Scratch &,
-                     double *g, double *running);
+  void (*deposit)(const Tables &, const Neighborhood &, bool half, std::size_t begin,
+                  std::size_t end, Scratch &, Line *moments);
+  double (*count)(const Tables &, const Neighborhood &, bool half, std::size_t begin,
+                  std::size_t end, Scratch &);
+  Entropy (*entropy)(const Tables &, const double *moments, double n_atoms, double density,
+                     Scratch &, double *g, double *running);
   void (*local_entropy)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
                         double density, Scratch &, double *out);
   void (*entropy_slope)(const Tables &, const double *moments, double n_atoms, double density,
                         Scratch &);
-  void (*entropy_gradient)(const Tables &, const Neighborhood &, const Line *slope, std::size_t begin,
-                           std::size_t end, Scratch &, double *gradient, double *strain);
-  void (*bond_sum)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end, Scratch &,
-                   double *qlm);
+  void (*entropy_gradient)(const Tables &, const Neighborhood &, const Line *slope,
+                           std::size_t begin, std::size_t end, Scratch &, double *gradient,
+                           double *strain);
+  void (*bond_sum)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
+                   Scratch &, double *qlm);
   void (*local_bonds)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
                       Scratch &, double *qlm, double *n_neighbors);
   void (*neighbor_mean)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
@@ -235,7 +237,8 @@ struct Loops {
 
 #ifdef ENTSYM_X86
 #ifdef __clang__
-#pragma clang attribute push(__attribute__((target("avx2,fma,popcnt,bmi,bmi2"))), apply_to = function)
+#pragma clang attribute push(__attribute__((target("avx2,fma,popcnt,bmi,bmi2"))), \
+                             apply_to = function)
 #else
 #pragma GCC push_options
 #pragma GCC target("avx2,fma,popcnt,bmi,bmi2")
@@ -247,7 +250,9 @@ namespace avx2 {
 #undef ENTSYM_ISA
 #ifdef __clang__
 #pragma clang attribute pop
-#pragma clang attribute push(__attribute__((target("avx512f,avx512vl,avx512dq,avx2,fma,popcnt,bmi,bmi2"))), apply_to = function)
+#pragma clang attribute push(                                                      \
+    __attribute__((target("avx512f,avx512vl,avx512dq,avx2,fma,popcnt,bmi,bmi2"))), \
+    apply_to = function)
 #else
 #pragma GCC pop_options
 #pragma GCC push_options
@@ -388,8 +393,8 @@ Kernel::~Kernel() = default;
 
 std::size_t Kernel::n_moments() const { return 8 * static_cast<std::size_t>(t_->n_bins); }
 
-void Kernel::pair_moments(const Atoms &atoms, double ghost_weight, double *moments, Workspace &workspace,
-                          int threads) const
+void Kernel::pair_moments(const Atoms &atoms, double ghost_weight, double *moments,
+                          Workspace &workspace, int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
   sort_atoms(ws, atoms, pair_cutoff(), Others::ghosts);
@@ -399,11 +404,13 @@ void Kernel::pair_moments(const Atoms &atoms, double ghost_weight, double *momen
   const std::size_t per_stretch = apart ? 2 * bins : bins;
   ws.lines.resize(stretches * per_stretch);
   std::memset(static_cast<void *>(ws.lines.data()), 0, ws.lines.size() * sizeof(Line));
-  walk(ws, atoms, threads, [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-    Line *own = ws.lines.data() + s * per_stretch;
-    loops().deposit(*t_, ws.near, true, begin, end, scratch, own);
-    if (ghosts) loops().deposit(*t_, ws.near, false, begin, end, scratch, apart ? own + bins : own);
-  });
+  walk(ws, atoms, threads,
+       [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
+         Line *own = ws.lines.data() + s * per_stretch;
+         loops().deposit(*t_, ws.near, true, begin, end, scratch, own);
+         if (ghosts)
+           loops().deposit(*t_, ws.near, false, begin, end, scratch, apart ? own + bins : own);
+       });
   std::copy_n(ws.lines[0].v, n_moments(), moments);
   for (std::size_t h = 1; h * bins < ws.lines.size(); h++) {
     const double weight = apart && h % 2 ? ghost_weight : 1.0, *line = ws.lines[h * bins].v;
@@ -411,8 +418,8 @@ void Kernel::pair_moments(const Atoms &atoms, double ghost_weight, double *momen
   }
 }
 
-Entropy Kernel::entropy(const double *moments, double n_atoms, double density, Workspace &ws, double *g,
-                        double *running) const
+Entropy Kernel::entropy(const double *moments, double n_atoms, double density, Workspace &ws,
+                        double *g, double *running) const
 {
   return loops().entropy(*t_, moments, n_atoms, density, ws.impl->thread(0), g, running);
 }
@@ -423,9 +430,10 @@ void Kernel::bond_sum(const Atoms &atoms, double *qlm, Workspace &workspace, int
   sort_atoms(ws, atoms, p_.q_cutoff, Others::all);
   const std::size_t n = n_components();
   ws.partial.assign(n_stretches(atoms) * n, 0.0);
-  walk(ws, atoms, threads, [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-    loops().bond_sum(*t_, ws.near, begin, end, scratch, ws.partial.data() + s * n);
-  });
+  walk(ws, atoms, threads,
+       [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
+         loops().bond_sum(*t_, ws.near, begin, end, scratch, ws.partial.data() + s * n);
+       });
   add_partials(ws.partial, n, qlm);
 }
 
@@ -466,24 +474,26 @@ void Kernel::neighbor_mean(const Atoms &atoms, const double *values, int n_colum
   });
 }
 
-void Kernel::entropy_gradient(const Atoms &atoms, const double *moments, double n_atoms, double density,
-                              double *gradient, double *strain, Workspace &workspace, int threads) const
+void Kernel::entropy_gradient(const Atoms &atoms, const double *moments, double n_atoms,
+                              double density, double *gradient, double *strain,
+                              Workspace &workspace, int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
   loops().entropy_slope(*t_, moments, n_atoms, density, ws.thread(0));
   ws.lines = ws.thread(0).slope;
   sort_atoms(ws, atoms, pair_cutoff(), Others::all);
   ws.partial.assign(n_stretches(atoms) * 6, 0.0);
-  walk(ws, atoms, threads, [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-    loops().entropy_gradient(*t_, ws.near, ws.lines.data(), begin, end, scratch, gradient,
-                             ws.partial.data() + 6 * s);
-  });
+  walk(ws, atoms, threads,
+       [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
+         loops().entropy_gradient(*t_, ws.near, ws.lines.data(), begin, end, scratch, gradient,
+                                  ws.partial.data() + 6 * s);
+       });
   strain_matrix(ws.partial, strain);
 }
 
-void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_atoms, const double *qlm,
-                           const double *n_neighbors, double *gradient, double *strain,
-                           Workspace &workspace, int threads) const
+void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_atoms,
+                           const double *qlm, const double *n_neighbors, double *gradient,
+                           double *strain, Workspace &workspace, int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
   const int n = n_components();
@@ -500,10 +510,11 @@ void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_a
   }
   sort_atoms(ws, atoms, p_.q_cutoff, Others::all);
   ws.partial.assign(n_stretches(atoms) * 6, 0.0);
-  walk(ws, atoms, threads, [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-    loops().bond_gradient(*t_, ws.near, begin, end, c, ws.share.data(), ws.projection.data(), scratch,
-                          gradient, ws.partial.data() + 6 * s);
-  });
+  walk(ws, atoms, threads,
+       [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
+         loops().bond_gradient(*t_, ws.near, begin, end, c, ws.share.data(), ws.projection.data(),
+                               scratch, gradient, ws.partial.data() + 6 * s);
+       });
   strain_matrix(ws.partial, strain);
 }
 
@@ -513,7 +524,8 @@ double Kernel::count_pairs(const Atoms &atoms, Workspace &workspace) const
   sort_atoms(ws, atoms, pair_cutoff(), Others::ghosts);
   const std::size_t cells = ws.near.geometry.n_cells;
   double n = loops().count(*t_, ws.near, true, 0, cells, ws.thread(0));
-  if (atoms.n_total > atoms.n_owned) n += loops().count(*t_, ws.near, false, 0, cells, ws.thread(0));
+  if (atoms.n_total > atoms.n_owned)
+    n += loops().count(*t_, ws.near, false, 0, cells, ws.thread(0));
   return n;
 }
 

@@ -20,7 +20,8 @@ constexpr double kMaxAtoms = 2e8;    // listed atoms, images included
 
 void cross(const double *a, const double *b, double *c)
 {
-  for (int d = 0; d < 3; d++) c[d] = a[(d + 1) % 3] * b[(d + 2) % 3] - a[(d + 2) % 3] * b[(d + 1) % 3];
+  for (int d = 0; d < 3; d++)
+    c[d] = a[(d + 1) % 3] * b[(d + 2) % 3] - a[(d + 2) % 3] * b[(d + 1) % 3];
 }
 
 double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
@@ -88,7 +89,9 @@ class Images {
     density_ = s.density;
     if (!(density_ > 0.0)) {
       if (!(s.pbc[0] && s.pbc[1] && s.pbc[2]))
-        refuse("number_density = None: a direction without period has no volume; give atoms per volume");
+        refuse(
+            "number_density = None: a direction without period has no volume; give atoms per "
+            "volume");
       density_ = static_cast<double>(n) / std::abs(volume);
     }
     wrap();
@@ -199,17 +202,20 @@ Entropy evaluate(const Kernel &kernel, const Structure &s, Images &images, doubl
   ws.moments.resize(kernel.n_moments());
   ws.qlm.resize(kernel.n_components());
   const double n = static_cast<double>(s.n_atoms);
-  kernel.pair_moments(images.list(kernel.pair_cutoff(), true), 1.0, ws.moments.data(), ws.kernel, threads);
-  const Entropy entropy = kernel.entropy(ws.moments.data(), n, images.density(), ws.kernel, g, running);
-  kernel.bond_sum(images.list(kernel.parameters().q_cutoff, false), ws.qlm.data(), ws.kernel, threads);
+  kernel.pair_moments(images.list(kernel.pair_cutoff(), true), 1.0, ws.moments.data(), ws.kernel,
+                      threads);
+  const Entropy entropy =
+      kernel.entropy(ws.moments.data(), n, images.density(), ws.kernel, g, running);
+  kernel.bond_sum(images.list(kernel.parameters().q_cutoff, false), ws.qlm.data(), ws.kernel,
+                  threads);
   value[0] = entropy.value;
   value[1] = kernel.bond_order(ws.qlm.data(), n);
   return entropy;
 }
 
 // Rows of the owned atoms, repeated for their images.
-std::vector<double> with_images(const Images &images, const Atoms &atoms, const std::vector<double> &rows,
-                                std::size_t n_columns)
+std::vector<double> with_images(const Images &images, const Atoms &atoms,
+                                const std::vector<double> &rows, std::size_t n_columns)
 {
   std::vector<double> all(rows);
   all.resize(atoms.n_total * n_columns);
@@ -220,21 +226,21 @@ std::vector<double> with_images(const Images &images, const Atoms &atoms, const 
 
 }    // namespace
 
-void evaluate(const Kernel &kernel, const Structure &s, double *value, PeriodicWorkspace &ws, int threads,
-              double *g, double *running)
+void evaluate(const Kernel &kernel, const Structure &s, double *value, PeriodicWorkspace &ws,
+              int threads, double *g, double *running)
 {
   Images images(s, ws);
   evaluate(kernel, s, images, value, ws, threads, g, running);
 }
 
-void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local, PeriodicWorkspace &ws,
-                    int threads)
+void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local,
+                    PeriodicWorkspace &ws, int threads)
 {
   Images images(s, ws);
   const std::size_t n = s.n_atoms, columns = kernel.n_components();
   std::vector<double> entropy(n), qlm(n * columns), neighbors(n);
-  kernel.local_entropy(images.list(kernel.pair_cutoff(), false), images.density(), entropy.data(), ws.kernel,
-                       threads);
+  kernel.local_entropy(images.list(kernel.pair_cutoff(), false), images.density(), entropy.data(),
+                       ws.kernel, threads);
   const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
   kernel.local_bonds(atoms, qlm.data(), neighbors.data(), ws.kernel, threads);
   if (local.entropy) std::copy(entropy.begin(), entropy.end(), local.entropy);
@@ -242,18 +248,19 @@ void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local
   if (local.bond_order)
     for (std::size_t i = 0; i < n; i++) local.bond_order[i] = kernel.bond_order(&qlm[i * columns]);
   if (local.mean_entropy)
-    kernel.neighbor_mean(atoms, with_images(images, atoms, entropy, 1).data(), 1, local.mean_entropy, ws.kernel,
-                         threads);
+    kernel.neighbor_mean(atoms, with_images(images, atoms, entropy, 1).data(), 1,
+                         local.mean_entropy, ws.kernel, threads);
   if (local.mean_bond_order) {
     std::vector<double> mean(n * columns);
     kernel.neighbor_mean(atoms, with_images(images, atoms, qlm, columns).data(),
                          static_cast<int>(columns), mean.data(), ws.kernel, threads);
-    for (std::size_t i = 0; i < n; i++) local.mean_bond_order[i] = kernel.bond_order(&mean[i * columns]);
+    for (std::size_t i = 0; i < n; i++)
+      local.mean_bond_order[i] = kernel.bond_order(&mean[i * columns]);
   }
 }
 
-void evaluate_gradients(const Kernel &kernel, const Structure &s, double *value, const Gradients &out,
-                        PeriodicWorkspace &ws, int threads)
+void evaluate_gradients(const Kernel &kernel, const Structure &s, double *value,
+                        const Gradients &out, PeriodicWorkspace &ws, int threads)
 {
   Images images(s, ws);
   const Entropy entropy = evaluate(kernel, s, images, value, ws, threads, nullptr, nullptr);

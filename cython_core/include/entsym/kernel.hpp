@@ -41,8 +41,8 @@ struct Workspace {
 
 /// Result of the entropy integral; see Kernel::entropy.
 struct Entropy {
-  double value;          ///< sS in k_B per atom
-  double dlnrho;         ///< d sS / d ln rho at fixed distances: -2 pi rho integral (1 - g) r^2 dr
+  double value;     ///< sS in k_B per atom
+  double dlnrho;    ///< d sS / d ln rho at fixed distances: -2 pi rho integral (1 - g) r^2 dr
 };
 
 /// Tables for one set of parameters. Immutable after construction, so one object serves all threads.

@@ -7,12 +7,12 @@ namespace entsym {
 
 /// Definition of the two order parameters. Lengths are in the host's length unit (Å in ASE).
 struct Parameters {
-  double rmax = 0.0;       ///< upper end of the entropy integral, equation (6)
-  double sigma = 0.0;      ///< Gaussian broadening of g_m(r), equation (7)
-  double dr = 0.0;         ///< grid spacing; 0 asks for sigma/4; rounded down so that rmax/dr is whole
-  double q_cutoff = 0.0;   ///< neighbour cutoff of the Steinhardt parameters
-  int degree = 6;          ///< l of q_lm, even, 2 to 12
-  double smooth = 0.0;     ///< width of the switching below q_cutoff; 0 is a hard cutoff
+  double rmax = 0.0;     ///< upper end of the entropy integral, equation (6)
+  double sigma = 0.0;    ///< Gaussian broadening of g_m(r), equation (7)
+  double dr = 0.0;    ///< grid spacing; 0 asks for sigma/4; rounded down so that rmax/dr is whole
+  double q_cutoff = 0.0;    ///< neighbour cutoff of the Steinhardt parameters
+  int degree = 6;           ///< l of q_lm, even, 2 to 12
+  double smooth = 0.0;      ///< width of the switching below q_cutoff; 0 is a hard cutoff
 
   /// Pairs up to rmax + reach * sigma count: those just beyond rmax reach below it.
   static constexpr double reach = 5.0;

@@ -13,9 +13,9 @@ namespace entsym {
 struct Structure {
   const double *positions;    ///< (n_atoms, 3)
   std::size_t n_atoms;
-  const double *cell;         ///< (3, 3), rows are the lattice vectors
-  const unsigned char *pbc;   ///< (3,)
-  double density;             ///< atoms per volume; <= 0 asks for n_atoms / cell volume
+  const double *cell;          ///< (3, 3), rows are the lattice vectors
+  const unsigned char *pbc;    ///< (3,)
+  double density;              ///< atoms per volume; <= 0 asks for n_atoms / cell volume
 };
 
 /// Scratch memory, kept between calls so that small structures cost no allocation; one per thread of
@@ -39,9 +39,10 @@ struct Gradients {
 /// All of these throw std::invalid_argument: no atoms, a single atom without a periodic direction,
 /// positions that are not finite, a singular cell, an aperiodic direction without density.
 /// `value` (2,) gets sS and Q_l; `g`, `running` as Kernel::entropy.
-void evaluate(const Kernel &, const Structure &, double *value, PeriodicWorkspace &, int threads = 1,
-              double *g = nullptr, double *running = nullptr);
-void evaluate_local(const Kernel &, const Structure &, const Local &, PeriodicWorkspace &, int threads = 1);
+void evaluate(const Kernel &, const Structure &, double *value, PeriodicWorkspace &,
+              int threads = 1, double *g = nullptr, double *running = nullptr);
+void evaluate_local(const Kernel &, const Structure &, const Local &, PeriodicWorkspace &,
+                    int threads = 1);
 void evaluate_gradients(const Kernel &, const Structure &, double *value, const Gradients &,
                         PeriodicWorkspace &, int threads = 1);
 /// Many structures, shared out over threads; `values` (n_structures, 2). An error names the index.

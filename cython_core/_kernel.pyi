@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-3-Clause
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Float = NDArray[np.float64]
+
+class Kernel:
+    def __init__(
+        self,
+        rmax: float,
+        sigma: float,
+        q6_cutoff: float,
+        dr: float | None = None,
+        degree: int = 6,
+        smooth: float = 0.0,
+    ) -> None: ...
+    @property
+    def parameters(self) -> dict[str, Any]: ...
+    @property
+    def rmax(self) -> float: ...
+    @property
+    def sigma(self) -> float: ...
+    @property
+    def dr(self) -> float: ...
+    @property
+    def q6_cutoff(self) -> float: ...
+    @property
+    def degree(self) -> int: ...
+    @property
+    def smooth(self) -> float: ...
+    @property
+    def pair_cutoff(self) -> float: ...
+    @property
+    def r(self) -> Float: ...
+    @property
+    def isa(self) -> str: ...
+    def evaluate(
+        self,
+        positions: ArrayLike,
+        cell: ArrayLike,
+        pbc: bool | ArrayLike,
+        number_density: float | None = None,
+        threads: int = 1,
+    ) -> tuple[float, float]: ...
+    def radial_distribution(
+        self,
+        positions: ArrayLike,
+        cell: ArrayLike,
+        pbc: bool | ArrayLike,
+        number_density: float | None = None,
+        threads: int = 1,
+    ) -> tuple[Float, Float]: ...
+    def local(
+        self,
+        positions: ArrayLike,
+        cell: ArrayLike,
+        pbc: bool | ArrayLike,
+        number_density: float | None = None,
+        threads: int = 1,
+    ) -> dict[str, Float]: ...
+    def gradients(
+        self,
+        positions: ArrayLike,
+        cell: ArrayLike,
+        pbc: bool | ArrayLike,
+        number_density: float | None = None,
+        threads: int = 1,
+    ) -> dict[str, Any]: ...
+    def evaluate_batch(
+        self,
+        positions: ArrayLike,
+        offsets: Sequence[int] | NDArray[np.integer[Any]],
+        cells: ArrayLike,
+        pbc: bool | ArrayLike,
+        number_density: float | ArrayLike | None = None,
+        threads: int = 1,
+    ) -> Float: ...
+    def count_pairs(
+        self,
+        positions: ArrayLike,
+        cell: ArrayLike,
+        pbc: bool | ArrayLike,
+        number_density: float | None = None,
+    ) -> float: ...
