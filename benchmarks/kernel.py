@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The kernel alone, with each instruction set: throughput, floor and what gradients cost.
+
+Run as a script it measures the instruction set that ENTSYM_ISA names and prints rows as JSON.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from statistics import median
+
+from peers import batch, over_frames
+from structures import SIGMA, frames_of
+from timing import interleave
+
+from cython_core import Kernel
+
+TITLE = "The kernel"
+# structure, rmax, mark in structures per second and core
+CASES = [
+    ("fcc 4", 6.0, 400_000),
+    ("fcc 32", 6.0, 100_000),
+    ("diamond 1,920", 5.0, 1_500),
+    ("diamond 1,920", 8.0, 500),
+    ("fcc 4,000", 6.0, None),
+    ("fcc 4,000", 8.0, None),
+    ("fcc 256,000", 6.0, None),
+]
+
+
+def measure_here(quick):
+    """Return the rows of the instruction set in use."""
+    rows = []
+    for name, rmax, _ in CASES[:3] if quick else CASES:
+        cutoff, frames = frames_of(name)
+        kernel = Kernel(rmax, SIGMA, cutoff)
+        t = interleave(
+            {
+                "batch": batch(kernel, frames),
+                "evaluate": over_frames(kernel.evaluate, frames),
+                "traversal": over_frames(kernel.count_pairs, frames),
+                "gradients": over_frames(kernel.gradients, frames),
+                "local": over_frames(kernel.local, frames),
+            },
+            3 if quick else 7,
+        )
+        pairs = sum(kernel.count_pairs(a.positions, a.cell.array, a.pbc) for a in frames)
+        rows.append(
+            {
+                "structure": name,
+                "rmax": rmax,
+                "isa": kernel.isa,
+                "structures/s": len(frames) / t["batch"],
+                "ns/pair": t["batch"] / pairs * 1e9,
+                "traversal ns/pair": t["traversal"] / pairs * 1e9,
+                "evaluate/traversal": t["evaluate"] / t["traversal"],
+                "gradients/evaluate": t["gradients"] / t["evaluate"],
+                "local/evaluate": t["local"] / t["evaluate"],
+            }
+        )
+    return rows
+
+
+def measure(quick, progress):
+    """Return one row per instruction set and structure: medians over rounds of processes."""
+    runs = {}
+    sets = ("avx512", "avx2", "generic")
+    for asked in progress([isa for _ in range(1 if quick else 3) for isa in sets], "kernel"):
+        done = subprocess.run(
+            [sys.executable, __file__, *(["--quick"] if quick else [])],
+            env={**os.environ, "ENTSYM_ISA": asked},
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        for row in json.loads(done.stdout):
+            if row["isa"] == asked:  # or the machine does not have it
+                runs.setdefault((asked, row["structure"], row["rmax"]), []).append(row)
+    return [
+        {k: v if isinstance(v, str) else median(run[k] for run in same) for k, v in same[0].items()}
+        for same in runs.values()
+    ]
+
+
+def marks(rows):
+    """Return (what, value, relation, mark) for the machine's best instruction set."""
+    best = [row for row in rows if row["isa"] == rows[0]["isa"]]
+    out = []
+    for row, (_, _, mark) in zip(best, CASES, strict=False):
+        case = f"{row['structure']} rmax {row['rmax']:g}"
+        if mark:
+            out.append((f"structures/s, {case}", row["structures/s"], ">=", mark))
+        out.append((f"evaluation / bare traversal, {case}", row["evaluate/traversal"], "<=", 3))
+        out.append((f"gradient / value, {case}", row["gradients/evaluate"], "<=", 4))
+    return out
+
+
+def tables(rows):
+    """Return the tables as (caption, rows)."""
+    return [("One core; pairs: below rmax + 5 sigma, each once", rows)]
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure_here("--quick" in sys.argv)))
