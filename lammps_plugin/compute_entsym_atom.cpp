@@ -46,7 +46,7 @@ void ComputeEntsymAtom::compute_peratom()
   qlm.resize(atoms.n_total * components);
   neighbors.resize(atoms.n_owned);
   mean_entropy.resize(atoms.n_owned);
-  mean_qlm.resize(atoms.n_owned * components);
+  mean_order.resize(atoms.n_owned);
 
   guarded([&] {
     kernel->local_entropy(atoms, density, entropy.data(), workspace, comm->nthreads);
@@ -56,9 +56,8 @@ void ComputeEntsymAtom::compute_peratom()
   if (ghosts) comm->forward_comm(this);
   sharing = false;
   guarded([&] {
-    kernel->neighbor_mean(atoms, entropy.data(), 1, mean_entropy.data(), workspace, comm->nthreads);
-    kernel->neighbor_mean(atoms, qlm.data(), components, mean_qlm.data(), workspace,
-                          comm->nthreads);
+    kernel->neighbor_means(atoms, entropy.data(), qlm.data(), mean_entropy.data(),
+                           mean_order.data(), workspace, comm->nthreads);
   });
 
   for (int i = 0; i < atom->nlocal; i++) {
@@ -68,11 +67,10 @@ void ComputeEntsymAtom::compute_peratom()
       std::fill_n(out, size_peratom_cols, 0.0);
       continue;
     }
-    const std::size_t first = static_cast<std::size_t>(k) * components;
     out[0] = entropy[k];
-    out[1] = kernel->bond_order(&qlm[first]);
+    out[1] = kernel->bond_order(&qlm[static_cast<std::size_t>(k) * components]);
     out[2] = mean_entropy[k];
-    out[3] = kernel->bond_order(&mean_qlm[first]);
+    out[3] = mean_order[k];
     out[4] = neighbors[k];
   }
 }
@@ -110,6 +108,6 @@ double ComputeEntsymAtom::memory_usage()
 {
   return EntsymCompute::memory_usage() +
          (static_cast<double>(nmax) * size_peratom_cols + entropy.capacity() + qlm.capacity() +
-          neighbors.capacity() + mean_entropy.capacity() + mean_qlm.capacity()) *
+          neighbors.capacity() + mean_entropy.capacity() + mean_order.capacity()) *
              sizeof(double);
 }

@@ -27,7 +27,7 @@ class ComputeEntsymAtom : public EntsymCompute {
   int components;                      // of q_lm
   bool sharing;                        // forward communication carries values, not membership
   std::vector<double> entropy, qlm;    // of owned atoms and ghosts
-  std::vector<double> neighbors, mean_entropy, mean_qlm;    // of owned atoms
+  std::vector<double> neighbors, mean_entropy, mean_order;    // of owned atoms
 };
 
 }    // namespace LAMMPS_NS

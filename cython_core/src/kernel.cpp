@@ -65,7 +65,7 @@ void Parameters::validate()
            "; usual values are 0.02 to 0.1 rmax");
   if (rmax / dr > 1e7)
     refuse("dr = " + text(dr) + ": must be at least rmax/1e7 = " + text(rmax / 1e7));
-  if (degree < 2 || degree > 12 || degree % 2)
+  if (degree < 2 || degree > max_degree || degree % 2)
     refuse("degree = " + std::to_string(degree) + ": must be one of 2, 4, 6, 8, 10, 12");
   if (!(std::isfinite(smooth) && smooth >= 0.0 && smooth <= q_cutoff))
     refuse("smooth = " + text(smooth) +
@@ -93,7 +93,8 @@ struct Kernel::Tables {
   int n_bins, overhang, taps, n_broadened;
   std::vector<double> r2, inverse_r2, weight, weight_r2;    // (n_grid,); weight: trapezoid times dr
   std::vector<double> response;    // (8, taps): coefficient of t^p in the Gaussian at offset j
-  double legendre[13][7], slope[13][7];
+  double legendre[Parameters::max_degree + 1][Parameters::max_degree / 2 + 1],
+      slope[Parameters::max_degree + 1][Parameters::max_degree / 2 + 1];
 
   explicit Tables(const Parameters &p)
       : dr(p.dr), gauss_norm(1.0 / (std::sqrt(2.0 * kPi) * p.sigma)),
@@ -110,13 +111,21 @@ struct Kernel::Tables {
     overhang = static_cast<int>(std::ceil(kTail * p.sigma / step));
     taps = (2 * overhang + bin_points + 1 + kPad - 1) / kPad * kPad;
     n_broadened = (n_bins - 1) * bin_points + taps;
-    fill_grid(p);
+    fill_grid();
     fill_response(p, step, bin);
     fill_legendre();
   }
 
+  double bond_order(const double *qlm) const
+  {
+    const int n = 2 * degree + 1;
+    double square = 0.0;
+    for (int c = 0; c < n; c++) square += qlm[c] * qlm[c];
+    return std::sqrt(4.0 * kPi / n * square);
+  }
+
  private:
-  void fill_grid(const Parameters &p)
+  void fill_grid()
   {
     for (int k = 0; k < n_grid; k++) {
       const double r = k * dr, w = k == 0 ? 0.0 : (k == n_grid - 1 ? 0.5 * dr : dr);
@@ -125,7 +134,6 @@ struct Kernel::Tables {
       weight.push_back(w);
       weight_r2.push_back(w * r * r);
     }
-    (void) p;
   }
 
   void fill_response(const Parameters &p, double step, double bin)
@@ -228,8 +236,9 @@ struct Loops {
                    Scratch &, double *qlm);
   void (*local_bonds)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
                       Scratch &, double *qlm, double *n_neighbors);
-  void (*neighbor_mean)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
-                        const double *values, int n_columns, Scratch &, double *mean);
+  void (*neighbor_means)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
+                         const double *entropy, const double *qlm, Scratch &, double *mean_entropy,
+                         double *mean_bond_order);
   void (*bond_gradient)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
                         const double *c, const double *share, const double *projection, Scratch &,
                         double *gradient, double *strain);
@@ -439,9 +448,7 @@ void Kernel::bond_sum(const Atoms &atoms, double *qlm, Workspace &workspace, int
 
 double Kernel::bond_order(const double *qlm, double scale) const
 {
-  double square = 0.0;
-  for (int c = 0; c < n_components(); c++) square += qlm[c] * qlm[c];
-  return std::sqrt(4.0 * kPi / n_components() * square) / scale;
+  return t_->bond_order(qlm) / scale;
 }
 
 void Kernel::local_entropy(const Atoms &atoms, double density, double *s, Workspace &workspace,
@@ -464,13 +471,15 @@ void Kernel::local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, W
   });
 }
 
-void Kernel::neighbor_mean(const Atoms &atoms, const double *values, int n_columns, double *mean,
-                           Workspace &workspace, int threads) const
+void Kernel::neighbor_means(const Atoms &atoms, const double *entropy, const double *qlm,
+                            double *mean_entropy, double *mean_bond_order, Workspace &workspace,
+                            int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
   sort_atoms(ws, atoms, p_.q_cutoff, Others::all);
   walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
-    loops().neighbor_mean(*t_, ws.near, begin, end, values, n_columns, scratch, mean);
+    loops().neighbor_means(*t_, ws.near, begin, end, entropy, qlm, scratch, mean_entropy,
+                           mean_bond_order);
   });
 }
 
@@ -498,7 +507,7 @@ void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_a
   Workspace::Impl &ws = *workspace.impl;
   const int n = n_components();
   const double order = bond_order(qlm_sum, n_atoms);
-  double c[25];
+  double c[Parameters::max_components];
   for (int m = 0; m < n; m++)
     c[m] = order > 0.0 ? 4.0 * kPi / n * qlm_sum[m] / (n_atoms * n_atoms * order) : 0.0;
   ws.share.resize(atoms.n_total);

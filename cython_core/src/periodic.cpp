@@ -195,33 +195,35 @@ class Images {
   }
 };
 
-// The values; the histogram and the sum of q_lm stay in the workspace for the gradients.
-Entropy evaluate(const Kernel &kernel, const Structure &s, Images &images, double *value,
-                 PeriodicWorkspace &ws, int threads, double *g, double *running)
+// sS; its histogram stays in the workspace for the gradient.
+Entropy pair_entropy(const Kernel &kernel, const Structure &s, Images &images,
+                     PeriodicWorkspace &ws, int threads, double *g, double *running)
 {
   ws.moments.resize(kernel.n_moments());
-  ws.qlm.resize(kernel.n_components());
-  const double n = static_cast<double>(s.n_atoms);
   kernel.pair_moments(images.list(kernel.pair_cutoff(), true), 1.0, ws.moments.data(), ws.kernel,
                       threads);
-  const Entropy entropy =
-      kernel.entropy(ws.moments.data(), n, images.density(), ws.kernel, g, running);
-  kernel.bond_sum(images.list(kernel.parameters().q_cutoff, false), ws.qlm.data(), ws.kernel,
-                  threads);
-  value[0] = entropy.value;
-  value[1] = kernel.bond_order(ws.qlm.data(), n);
-  return entropy;
+  return kernel.entropy(ws.moments.data(), static_cast<double>(s.n_atoms), images.density(),
+                        ws.kernel, g, running);
 }
 
-// Rows of the owned atoms, repeated for their images.
-std::vector<double> with_images(const Images &images, const Atoms &atoms,
-                                const std::vector<double> &rows, std::size_t n_columns)
+// Append the images' rows to those of the atoms that they repeat.
+void repeat_rows(const Images &images, const Atoms &atoms, std::size_t n_columns,
+                 std::vector<double> &rows)
 {
-  std::vector<double> all(rows);
-  all.resize(atoms.n_total * n_columns);
+  rows.resize(atoms.n_total * n_columns);
   for (std::size_t k = atoms.n_owned; k < atoms.n_total; k++)
-    std::copy_n(rows.begin() + images.owner(k) * n_columns, n_columns, all.begin() + k * n_columns);
-  return all;
+    std::copy_n(&rows[images.owner(k) * n_columns], n_columns, &rows[k * n_columns]);
+}
+
+// q_lm and number of neighbours of all listed atoms, images included, in the workspace.
+void local_bonds(const Kernel &kernel, const Images &images, const Atoms &atoms,
+                 PeriodicWorkspace &ws, int threads)
+{
+  ws.qlm.resize(atoms.n_owned * kernel.n_components());
+  ws.n_neighbors.resize(atoms.n_owned);
+  kernel.local_bonds(atoms, ws.qlm.data(), ws.n_neighbors.data(), ws.kernel, threads);
+  repeat_rows(images, atoms, kernel.n_components(), ws.qlm);
+  repeat_rows(images, atoms, 1, ws.n_neighbors);
 }
 
 }    // namespace
@@ -230,7 +232,10 @@ void evaluate(const Kernel &kernel, const Structure &s, double *value, PeriodicW
               int threads, double *g, double *running)
 {
   Images images(s, ws);
-  evaluate(kernel, s, images, value, ws, threads, g, running);
+  value[0] = pair_entropy(kernel, s, images, ws, threads, g, running).value;
+  double sum[Parameters::max_components];
+  kernel.bond_sum(images.list(kernel.parameters().q_cutoff, false), sum, ws.kernel, threads);
+  value[1] = kernel.bond_order(sum, static_cast<double>(s.n_atoms));
 }
 
 void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local,
@@ -238,45 +243,39 @@ void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local
 {
   Images images(s, ws);
   const std::size_t n = s.n_atoms, columns = kernel.n_components();
-  std::vector<double> entropy(n), qlm(n * columns), neighbors(n);
-  kernel.local_entropy(images.list(kernel.pair_cutoff(), false), images.density(), entropy.data(),
+  kernel.local_entropy(images.list(kernel.pair_cutoff(), false), images.density(), local.entropy,
                        ws.kernel, threads);
   const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
-  kernel.local_bonds(atoms, qlm.data(), neighbors.data(), ws.kernel, threads);
-  if (local.entropy) std::copy(entropy.begin(), entropy.end(), local.entropy);
-  if (local.n_neighbors) std::copy(neighbors.begin(), neighbors.end(), local.n_neighbors);
-  if (local.bond_order)
-    for (std::size_t i = 0; i < n; i++) local.bond_order[i] = kernel.bond_order(&qlm[i * columns]);
-  if (local.mean_entropy)
-    kernel.neighbor_mean(atoms, with_images(images, atoms, entropy, 1).data(), 1,
-                         local.mean_entropy, ws.kernel, threads);
-  if (local.mean_bond_order) {
-    std::vector<double> mean(n * columns);
-    kernel.neighbor_mean(atoms, with_images(images, atoms, qlm, columns).data(),
-                         static_cast<int>(columns), mean.data(), ws.kernel, threads);
-    for (std::size_t i = 0; i < n; i++)
-      local.mean_bond_order[i] = kernel.bond_order(&mean[i * columns]);
-  }
+  local_bonds(kernel, images, atoms, ws, threads);
+  std::copy_n(ws.n_neighbors.begin(), n, local.n_neighbors);
+  for (std::size_t i = 0; i < n; i++) local.bond_order[i] = kernel.bond_order(&ws.qlm[i * columns]);
+
+  std::vector<double> entropy(local.entropy, local.entropy + n);
+  repeat_rows(images, atoms, 1, entropy);
+  kernel.neighbor_means(atoms, entropy.data(), ws.qlm.data(), local.mean_entropy,
+                        local.mean_bond_order, ws.kernel, threads);
 }
 
 void evaluate_gradients(const Kernel &kernel, const Structure &s, double *value,
                         const Gradients &out, PeriodicWorkspace &ws, int threads)
 {
   Images images(s, ws);
-  const Entropy entropy = evaluate(kernel, s, images, value, ws, threads, nullptr, nullptr);
   const double n = static_cast<double>(s.n_atoms);
   const std::size_t columns = kernel.n_components();
-
+  const Entropy entropy = pair_entropy(kernel, s, images, ws, threads, nullptr, nullptr);
+  value[0] = entropy.value;
   kernel.entropy_gradient(images.list(kernel.pair_cutoff(), false), ws.moments.data(), n,
                           images.density(), out.entropy, out.entropy_strain, ws.kernel, threads);
   if (images.density_from_cell())    // the volume grows with the trace of the strain
     for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= entropy.dlnrho;
 
   const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
-  std::vector<double> qlm(s.n_atoms * columns), neighbors(s.n_atoms);
-  kernel.local_bonds(atoms, qlm.data(), neighbors.data(), ws.kernel, threads);
-  kernel.bond_gradient(atoms, ws.qlm.data(), n, with_images(images, atoms, qlm, columns).data(),
-                       with_images(images, atoms, neighbors, 1).data(), out.bond_order,
+  local_bonds(kernel, images, atoms, ws, threads);
+  double sum[Parameters::max_components] = {0.0};
+  for (std::size_t i = 0; i < s.n_atoms; i++)
+    for (std::size_t c = 0; c < columns; c++) sum[c] += ws.qlm[i * columns + c];
+  value[1] = kernel.bond_order(sum, n);
+  kernel.bond_gradient(atoms, sum, n, ws.qlm.data(), ws.n_neighbors.data(), out.bond_order,
                        out.bond_order_strain, ws.kernel, threads);
 }
 

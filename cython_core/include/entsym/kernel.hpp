@@ -90,10 +90,13 @@ class Kernel {
   /// q_lm(i) (n_owned, 2l+1) and number of neighbours (n_owned,): the sum of f, whole for smooth = 0.
   void local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, Workspace &ws,
                    int threads = 1) const;
-  /// Mean of `values` (n_total, n_columns) over each owned atom and its neighbours within q_cutoff:
-  /// (v_i + sum_j f v_j) / (1 + sum_j f), into `mean` (n_owned, n_columns). Lechner-Dellago for q_lm.
-  void neighbor_mean(const Atoms &atoms, const double *values, int n_columns, double *mean,
-                     Workspace &ws, int threads = 1) const;
+  /// Means over each owned atom and its neighbours within q_cutoff, (v_i + sum_j f v_j) /
+  /// (1 + sum_j f), from the values of all listed atoms: of `entropy` (n_total,) into
+  /// `mean_entropy` (n_owned,); of `qlm` (n_total, 2l+1), whose bond_order (Lechner-Dellago) goes
+  /// into `mean_bond_order` (n_owned,).
+  void neighbor_means(const Atoms &atoms, const double *entropy, const double *qlm,
+                      double *mean_entropy, double *mean_bond_order, Workspace &ws,
+                      int threads = 1) const;
 
   // --- gradients ------------------------------------------------------------------------------------
   // With respect to the position of every owned atom, (n_owned, 3), and to the strain, (3, 3): the

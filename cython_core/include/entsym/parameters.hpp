@@ -17,6 +17,8 @@ struct Parameters {
   /// Pairs up to rmax + reach * sigma count: those just beyond rmax reach below it.
   static constexpr double reach = 5.0;
 
+  static constexpr int max_degree = 12, max_components = 2 * max_degree + 1;
+
   double pair_cutoff() const { return rmax + reach * sigma; }
   /// Grid points r_k = k dr, k = 0 ... n_grid()-1; the last one is rmax.
   int n_grid() const { return static_cast<int>(rmax / dr + 1.5); }

@@ -22,12 +22,11 @@ struct Structure {
 /// the caller.
 struct PeriodicWorkspace {
   Workspace kernel;
-  std::vector<double> x, fraction, moments, qlm;
+  std::vector<double> x, fraction, moments, qlm, n_neighbors;
   std::vector<unsigned> owner;
   std::vector<unsigned char> decided;
 };
 
-/// Outputs that are null are not computed.
 struct Local {
   double *entropy, *bond_order, *mean_entropy, *mean_bond_order, *n_neighbors;    ///< (n_atoms,)
 };
