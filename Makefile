@@ -41,7 +41,7 @@ $(BASE): $(COMPILED) | $(BIN)/python
 
 # The tools come with everything that the base install has.
 $(TOOLS): $(COMPILED) | $(BIN)/python
-	$(BIN)/pip install -q --disable-pip-version-check -e ".[test,lint,bench,tables]"
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[test,lint,bench,tables,analysis]"
 	touch $(BASE) $@
 
 PY := setup.py $(wildcard cython_core lammps_plugin ase_calculators input_templates tests benchmarks)

@@ -200,7 +200,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     files = {
         "frames": folder / "melt.dump",
-        "log": folder / "log.lammps",
+        "log": folder / "log.melt",
         "landscape": folder / "landscape.csv",
         "thermo": folder / "thermo.csv",
         "picture": folder / "landscape.png",

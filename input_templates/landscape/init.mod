@@ -4,7 +4,7 @@
 #   -var    default  unit  meaning
 #   cells   3              cubic cells along each edge
 #   a       5.431    Å     lattice constant
-#   rmax    8.0      Å     upper end of the entropy integral: just under half of the box
+#   rmax    8.0      Å     upper end of the entropy integral: about half of the box
 #   sigma   0.125    Å     broadening of g(r)
 #   q6cut   3.0      Å     neighbours: between the first two shells of silicon, 2.35 and 3.84 Å
 #

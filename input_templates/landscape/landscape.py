@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Map the frames of a dump, or of any file that ASE reads, to the entropy-symmetry landscape.
 
-python landscape.py melt.dump --energies log.lammps
+python landscape.py melt.dump --energies log.melt
 """
 
 import argparse
@@ -48,9 +48,7 @@ def main() -> None:
     args = parser.parse_args()
     try:
         calc = EntropySymmetry(args.rmax, args.sigma, args.q6_cutoff)
-        table = map_landscape(
-            args.frames, calc, processes=args.processes, energies=args.energies
-        )
+        table = map_landscape(args.frames, calc, processes=args.processes, energies=args.energies)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     csv, png = Path(f"{args.output}.csv"), Path(f"{args.output}.png")

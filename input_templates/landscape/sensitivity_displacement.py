@@ -28,7 +28,9 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=31, help="amplitudes (%(default)s)")
     parser.add_argument("--seeds", type=int, default=10, help="directions (%(default)s)")
     parser.add_argument("--processes", type=int, default=1)
-    parser.add_argument("--output", default="sensitivity_displacement", help="name of .csv and .png")
+    parser.add_argument(
+        "--output", default="sensitivity_displacement", help="name of .csv and .png"
+    )
     args = parser.parse_args()
     if args.largest <= 0 or args.points < 3 or args.seeds < 1:
         parser.error(
