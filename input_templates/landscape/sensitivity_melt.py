@@ -21,6 +21,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from demo import read_log, write_table
 from landscape import SILICON
+from scipy.ndimage import uniform_filter1d
 from scipy.stats import rankdata
 from tqdm import tqdm
 
@@ -71,9 +72,9 @@ def rank_correlations(
     Returns
     -------
     correlation, partial : float
-        NaN where x is constant.
+        NaN where x is constant, or of fewer than three frames.
     """
-    if np.ptp(x) == 0:
+    if len(x) < 3 or np.ptp(x) == 0:
         return np.nan, np.nan
     xe, xt, et = np.corrcoef([rankdata(values) for values in (x, energy, temperature)])[
         [0, 0, 1], [1, 2, 2]
@@ -96,7 +97,7 @@ def split(time: np.ndarray, temperature: np.ndarray, Q6: np.ndarray) -> dict[str
     """
     melted = time[np.argmax(Q6 < 0.2)] if (Q6 < 0.2).any() else np.inf
     width = max(1, round(1.0 / (time[1] - time[0])))
-    smooth = np.convolve(temperature, np.full(width, 1.0 / width), mode="same")
+    smooth = uniform_filter1d(temperature, width)
     after = time > melted + 1.0
     return {
         "solid": time < melted - 1.0,
@@ -202,14 +203,14 @@ def main() -> None:
     )
     draw(energy, parameters, parts, f"Si, {table.n_atoms[0]} atoms, {settings} Å", png)
 
-    print("rank correlation with the energy (at equal temperature)")
+    print("rank correlation with the energy (at equal temperature); - where a value is constant")
     print(f"{'':<18}" + "".join(f"{f'{k}, {v.sum()} frames':>24}" for k, v in parts.items()))
     for name, values in zip(names, parameters.values(), strict=True):
         pairs = (
             rank_correlations(values[mask], energy[mask], log["Temp"][mask])
             for mask in parts.values()
         )
-        texts = ("constant" if np.isnan(x) else f"{x:+.3f} ({y:+.3f})" for x, y in pairs)
+        texts = ("-" if np.isnan(x) else f"{x:+.3f} ({y:+.3f})" for x, y in pairs)
         print(f"{name:<18}" + "".join(f"{text:>24}" for text in texts))
     print(f"table {csv}, picture {png}")
 
