@@ -7,12 +7,40 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <new>
+#include <utility>
 #include <vector>
 
 namespace entsym {
 
 /// Arrays that are read by whole vectors end in so many values more.
 constexpr int kPad = 8;
+
+/// Arrays of doubles that start on a cache line, so that whole vectors do not straddle two, and that
+/// are not cleared when they grow.
+template <class T>
+struct CacheLine {
+  using value_type = T;
+  CacheLine() = default;
+  template <class U>
+  CacheLine(const CacheLine<U> &)
+  {
+  }
+  T *allocate(std::size_t n)
+  {
+    return static_cast<T *>(::operator new(n * sizeof(T), std::align_val_t(64)));
+  }
+  void deallocate(T *p, std::size_t) { ::operator delete(p, std::align_val_t(64)); }
+  template <class U, class... Args>
+  void construct(U *p, Args &&...args)
+  {
+    if constexpr (sizeof...(Args) == 0) ::new (static_cast<void *>(p)) U;
+    else ::new (static_cast<void *>(p)) U(std::forward<Args>(args)...);
+  }
+  bool operator==(const CacheLine &) const { return true; }
+  bool operator!=(const CacheLine &) const { return false; }
+};
+using Array = std::vector<double, CacheLine<double>>;
 
 /// Cells of equal size around all atoms, with a margin of empty cells as wide as the cutoff so that
 /// no stencil runs over the edge; and the stencil: rows of cells along z that the cutoff reaches.
@@ -86,13 +114,13 @@ struct CellGeometry {
 
 /// Atoms [first, last) of a list in the order of their cells.
 struct CellGrid {
-  std::vector<unsigned> start;           ///< (n_cells + 1,)
-  std::vector<double> x, y, z, index;    ///< index: row in the list, exact as a double
+  std::vector<unsigned> start;    ///< (n_cells + 1,)
+  Array x, y, z, index;           ///< index: row in the list, exact as a double
 
   void build(const CellGeometry &geometry, const double *atoms, std::size_t first, std::size_t last)
   {
     const std::size_t n_cells = geometry.n_cells, n = last - first;
-    for (std::vector<double> *v : {&x, &y, &z, &index}) v->resize(n + kPad);
+    for (Array *v : {&x, &y, &z, &index}) v->resize(n + kPad);
     start.assign(n_cells + 1, 0);
     if (n_cells == 1) {
       for (std::size_t k = 0; k < n; k++) put(k, atoms, first + k);

@@ -91,8 +91,8 @@ struct Kernel::Tables {
   int stride;        // grid points of the convolution per dr
   int bin_points;    // such points per bin
   int n_bins, overhang, taps, n_broadened;
-  std::vector<double> r2, inverse_r2, weight, weight_r2;    // (n_grid,); weight: trapezoid times dr
-  std::vector<double> response;    // (8, taps): coefficient of t^p in the Gaussian at offset j
+  Array r2, inverse_r2, weight, weight_r2;    // (n_grid,); weight: trapezoid times dr
+  Array response;    // (8, taps): coefficient of t^p in the Gaussian at offset j
   double legendre[Parameters::max_degree + 1][Parameters::max_degree / 2 + 1],
       slope[Parameters::max_degree + 1][Parameters::max_degree / 2 + 1];
 
@@ -186,24 +186,24 @@ namespace {
 
 using Tables = Kernel::Tables;
 
-__attribute__((noinline)) void grow(std::vector<double> &v, std::size_t n) { v.resize(n + n / 2); }
+__attribute__((noinline)) void grow(Array &v, std::size_t n) { v.resize(n + n / 2); }
 
 // What one thread needs while it walks cells.
 struct Scratch {
-  std::vector<double> bx, by, bz, bi;                // candidates around a cell
-  std::vector<double> hx, hy, hz, hi, hw, ha, hb;    // vectors to neighbours, weights
-  std::vector<double> r2, broadened, g, log_g, adjoint;
+  Array bx, by, bz, bi;                // candidates around a cell
+  Array hx, hy, hz, hi, hw, ha, hb;    // vectors to neighbours, weights
+  Array r2, broadened, g, log_g, adjoint;
   std::vector<Line> moments, slope;
 
   void reserve_candidates(std::size_t n)
   {
     if (bx.size() < n)
-      for (std::vector<double> *v : {&bx, &by, &bz, &bi}) grow(*v, n);
+      for (Array *v : {&bx, &by, &bz, &bi}) grow(*v, n);
   }
   void reserve_hits(std::size_t n)
   {
     if (hx.size() < n)
-      for (std::vector<double> *v : {&hx, &hy, &hz, &hi, &hw, &ha, &hb}) grow(*v, n);
+      for (Array *v : {&hx, &hy, &hz, &hi, &hw, &ha, &hb}) grow(*v, n);
   }
   void reserve_r2(std::size_t n)
   {
@@ -211,18 +211,24 @@ struct Scratch {
   }
 };
 
+// Which pairs a walk meets: those among owned atoms, those of owned atoms and ghosts, or of each owned
+// atom with all listed ones.
+enum class Pairs { owned, ghosts, all };
+
 struct Neighborhood {
   CellGeometry geometry;
-  CellGrid centres;    // the owned atoms
-  CellGrid others;     // the ghosts, or owned atoms and ghosts
+  CellGrid owned;    // not for Pairs::all
+  CellGrid
+      listed;    // the ghosts, or for Pairs::all the owned atoms, first in their cells, and ghosts
+  double n_owned;
 };
 
 // The loops of one instruction set.
 struct Loops {
-  void (*deposit)(const Tables &, const Neighborhood &, bool half, std::size_t begin,
-                  std::size_t end, Scratch &, Line *moments);
-  double (*count)(const Tables &, const Neighborhood &, bool half, std::size_t begin,
-                  std::size_t end, Scratch &);
+  void (*deposit)(const Tables &, const Neighborhood &, Pairs, std::size_t begin, std::size_t end,
+                  Scratch &, Line *moments);
+  double (*count)(const Tables &, const Neighborhood &, Pairs, std::size_t begin, std::size_t end,
+                  Scratch &);
   Entropy (*entropy)(const Tables &, const double *moments, double n_atoms, double density,
                      Scratch &, double *g, double *running);
   void (*local_entropy)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
@@ -365,14 +371,13 @@ void walk(Workspace::Impl &ws, const Atoms &atoms, int threads, const Body &body
   if (failure) std::rethrow_exception(failure);
 }
 
-enum class Others { ghosts, all };
-
-void sort_atoms(Workspace::Impl &ws, const Atoms &atoms, double cutoff, Others others)
+// For a walk over Pairs::all, or over Pairs::owned and then Pairs::ghosts.
+void sort_atoms(Workspace::Impl &ws, const Atoms &atoms, double cutoff, bool all)
 {
   ws.near.geometry.set(atoms.x, atoms.n_total, cutoff);
-  ws.near.centres.build(ws.near.geometry, atoms.x, 0, atoms.n_owned);
-  ws.near.others.build(ws.near.geometry, atoms.x, others == Others::all ? 0 : atoms.n_owned,
-                       atoms.n_total);
+  ws.near.n_owned = static_cast<double>(atoms.n_owned);
+  if (!all) ws.near.owned.build(ws.near.geometry, atoms.x, 0, atoms.n_owned);
+  ws.near.listed.build(ws.near.geometry, atoms.x, all ? 0 : atoms.n_owned, atoms.n_total);
 }
 
 void add_partials(const std::vector<double> &partial, std::size_t n, double *total)
@@ -406,7 +411,7 @@ void Kernel::pair_moments(const Atoms &atoms, double ghost_weight, double *momen
                           Workspace &workspace, int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, pair_cutoff(), Others::ghosts);
+  sort_atoms(ws, atoms, pair_cutoff(), false);
   const std::size_t bins = t_->n_bins, stretches = n_stretches(atoms);
   const bool ghosts = atoms.n_total > atoms.n_owned, apart = ghosts && ghost_weight != 1.0;
   // Per stretch one histogram, or two where ghosts weigh differently.
@@ -416,9 +421,10 @@ void Kernel::pair_moments(const Atoms &atoms, double ghost_weight, double *momen
   walk(ws, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
          Line *own = ws.lines.data() + s * per_stretch;
-         loops().deposit(*t_, ws.near, true, begin, end, scratch, own);
+         loops().deposit(*t_, ws.near, Pairs::owned, begin, end, scratch, own);
          if (ghosts)
-           loops().deposit(*t_, ws.near, false, begin, end, scratch, apart ? own + bins : own);
+           loops().deposit(*t_, ws.near, Pairs::ghosts, begin, end, scratch,
+                           apart ? own + bins : own);
        });
   std::copy_n(ws.lines[0].v, n_moments(), moments);
   for (std::size_t h = 1; h * bins < ws.lines.size(); h++) {
@@ -436,7 +442,7 @@ Entropy Kernel::entropy(const double *moments, double n_atoms, double density, W
 void Kernel::bond_sum(const Atoms &atoms, double *qlm, Workspace &workspace, int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, p_.q_cutoff, Others::all);
+  sort_atoms(ws, atoms, p_.q_cutoff, true);
   const std::size_t n = n_components();
   ws.partial.assign(n_stretches(atoms) * n, 0.0);
   walk(ws, atoms, threads,
@@ -455,7 +461,7 @@ void Kernel::local_entropy(const Atoms &atoms, double density, double *s, Worksp
                            int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, pair_cutoff(), Others::all);
+  sort_atoms(ws, atoms, pair_cutoff(), true);
   walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
     loops().local_entropy(*t_, ws.near, begin, end, density, scratch, s);
   });
@@ -465,7 +471,7 @@ void Kernel::local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, W
                          int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, p_.q_cutoff, Others::all);
+  sort_atoms(ws, atoms, p_.q_cutoff, true);
   walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
     loops().local_bonds(*t_, ws.near, begin, end, scratch, qlm, n_neighbors);
   });
@@ -476,7 +482,7 @@ void Kernel::neighbor_means(const Atoms &atoms, const double *entropy, const dou
                             int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, p_.q_cutoff, Others::all);
+  sort_atoms(ws, atoms, p_.q_cutoff, true);
   walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
     loops().neighbor_means(*t_, ws.near, begin, end, entropy, qlm, scratch, mean_entropy,
                            mean_bond_order);
@@ -490,7 +496,7 @@ void Kernel::entropy_gradient(const Atoms &atoms, const double *moments, double 
   Workspace::Impl &ws = *workspace.impl;
   loops().entropy_slope(*t_, moments, n_atoms, density, ws.thread(0));
   ws.lines = ws.thread(0).slope;
-  sort_atoms(ws, atoms, pair_cutoff(), Others::all);
+  sort_atoms(ws, atoms, pair_cutoff(), true);
   ws.partial.assign(n_stretches(atoms) * 6, 0.0);
   walk(ws, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
@@ -517,7 +523,7 @@ void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_a
     ws.projection[i] = 0.0;
     for (int m = 0; m < n; m++) ws.projection[i] += c[m] * qlm[n * i + m];
   }
-  sort_atoms(ws, atoms, p_.q_cutoff, Others::all);
+  sort_atoms(ws, atoms, p_.q_cutoff, true);
   ws.partial.assign(n_stretches(atoms) * 6, 0.0);
   walk(ws, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
@@ -530,11 +536,11 @@ void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_a
 double Kernel::count_pairs(const Atoms &atoms, Workspace &workspace) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, pair_cutoff(), Others::ghosts);
+  sort_atoms(ws, atoms, pair_cutoff(), false);
   const std::size_t cells = ws.near.geometry.n_cells;
-  double n = loops().count(*t_, ws.near, true, 0, cells, ws.thread(0));
+  double n = loops().count(*t_, ws.near, Pairs::owned, 0, cells, ws.thread(0));
   if (atoms.n_total > atoms.n_owned)
-    n += loops().count(*t_, ws.near, false, 0, cells, ws.thread(0));
+    n += loops().count(*t_, ws.near, Pairs::ghosts, 0, cells, ws.thread(0));
   return n;
 }
 
