@@ -7,8 +7,8 @@ python sensitivity_melt.py FOLDER
 FOLDER is that of demo.py, with melt.dump and log.melt. OVITO is needed:
 pip install 'entsym[analysis]'.
 
-The frames are split at the melting of the crystal, the first one with Q6 < 0.2, without the
-picosecond on either side of it, and in the quench where the temperature, averaged over 1 ps, falls
+The frames are split at the melting of the crystal, the first one with Q6 < 0.2, without the two
+picoseconds on either side of it, and in the quench where the temperature, averaged over 1 ps, falls
 below the melting point. In each part the rank correlation of every parameter with the potential
 energy is printed, and the partial one at equal temperature, as the temperature drives both.
 """
@@ -98,9 +98,9 @@ def split(time: np.ndarray, temperature: np.ndarray, Q6: np.ndarray) -> dict[str
     melted = time[np.argmax(Q6 < 0.2)] if (Q6 < 0.2).any() else np.inf
     width = max(1, round(1.0 / (time[1] - time[0])))
     smooth = uniform_filter1d(temperature, width)
-    after = time > melted + 1.0
+    after = time > melted + 2.0
     return {
-        "solid": time < melted - 1.0,
+        "solid": time < melted - 2.0,
         "liquid": after & (smooth >= MELTING_POINT),
         "quenched": after & (smooth < MELTING_POINT),
     }
