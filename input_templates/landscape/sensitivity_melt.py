@@ -43,7 +43,7 @@ def diamond_fraction(path: Path) -> np.ndarray:
     -------
     (n_frames,) float64
         Atoms that OVITO identifies as cubic diamond, which have their first and second neighbours
-        in the places of that lattice (E. Maras et al., Comput. Phys. Commun. 205, 13 (2016)), over
+        in the places of that lattice (E. Maras et al., Comp. Phys. Comm. 205, 13 (2016)), over
         all atoms.
     """
     from ovito.io import import_file

@@ -112,6 +112,37 @@ def test_in_rerun_takes_other_parameters(demo):
     np.testing.assert_allclose(thermo(folder / "x")["c_es[2]"], expected["Q6"], rtol=PARITY)
 
 
+TILTED = """
+lattice fcc 4.05
+region box prism 0 3 0 3 0 3 0.7 0.2 -0.4
+create_box 2 box
+create_atoms 1 box
+set type 1 type/ratio 2 0.4 77
+displace_atoms all random 0.1 0.1 0.1 5
+mass * 27.0
+pair_style zero 5.0
+pair_coeff * *
+reset_timestep 100
+dump frames all custom 1 tilted.dump id type x y z
+dump_modify frames format float %20.15g
+run 0
+"""
+
+
+def test_in_rerun_of_a_triclinic_box_with_two_types(folder, tmp_path):
+    (tmp_path / "in.tilted").write_text(TILTED)
+    shutil.copy(folder / "in.rerun", tmp_path)
+    lmp("in.tilted", cwd=tmp_path)
+    variables = (("frames", "tilted.dump"), ("first", 100), ("types", 2), ("tilted", "yes"))
+    lmp("in.rerun", *variables, cwd=tmp_path, ranks=2)
+    atoms = ase.io.read(tmp_path / "tilted.dump", format="lammps-dump-text")
+    assert atoms.cell[1, 0] != 0
+    expected = EntropySymmetry(**PARAMETERS).evaluate([atoms])
+    rerun = thermo(tmp_path / "log.rerun")
+    np.testing.assert_allclose(rerun["c_es[1]"], expected["sS"], rtol=PARITY)
+    np.testing.assert_allclose(rerun["c_es[2]"], expected["Q6"], rtol=PARITY)
+
+
 def test_another_seed_is_another_melt(folder, tmp_path):
     for name in ("in.melt", "init.mod", "potential.mod"):
         shutil.copy(folder / name, tmp_path)
