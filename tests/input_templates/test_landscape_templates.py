@@ -34,10 +34,10 @@ def run(*command, cwd, fails=False, **environment):
     return output
 
 
-def lmp(deck, *variables, cwd, ranks=1, fails=False, potentials=POTENTIALS):
+def lmp(deck, *variables, cwd, ranks=1, fails=False, **environment):
     command = (BIN / "mpirun", "-n", ranks, BIN / "lmp", "-nocite", "-in", deck)
     flags = [word for name, value in variables for word in ("-var", name, value)]
-    return run(*command, *flags, cwd=cwd, fails=fails, LAMMPS_POTENTIALS=str(potentials))
+    return run(*command, *flags, cwd=cwd, fails=fails, **environment)
 
 
 def script(name, *arguments, cwd, fails=False):
@@ -283,10 +283,10 @@ def test_wrong_usage(demo, folder, arguments, message):
 def test_in_melt_without_its_potential_says_where_to_give_it(folder, tmp_path):
     for name in ("in.melt", "init.mod", "potential.mod"):
         shutil.copy(folder / name, tmp_path)
-    said = lmp("in.melt", cwd=tmp_path, fails=True, potentials="/nowhere")
+    said = lmp("in.melt", cwd=tmp_path, fails=True, LAMMPS_POTENTIALS="/nowhere")
     assert "potential = Si.sw: no such file here or in LAMMPS_POTENTIALS = /nowhere" in said
     assert "give its path by -var potential" in said
-    lmp("in.melt", *SHORT, ("potential", POTENTIALS / "Si.sw"), cwd=tmp_path, potentials="/nowhere")
+    lmp("in.melt", *SHORT, ("potential", POTENTIALS / "Si.sw"), cwd=tmp_path, LAMMPS_POTENTIALS="/nowhere")
 
 
 def test_in_rerun_without_its_dump_fails(folder):
