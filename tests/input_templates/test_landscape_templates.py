@@ -286,7 +286,13 @@ def test_in_melt_without_its_potential_says_where_to_give_it(folder, tmp_path):
     said = lmp("in.melt", cwd=tmp_path, fails=True, LAMMPS_POTENTIALS="/nowhere")
     assert "potential = Si.sw: no such file here or in LAMMPS_POTENTIALS = /nowhere" in said
     assert "give its path by -var potential" in said
-    lmp("in.melt", *SHORT, ("potential", POTENTIALS / "Si.sw"), cwd=tmp_path, LAMMPS_POTENTIALS="/nowhere")
+    lmp(
+        "in.melt",
+        *SHORT,
+        ("potential", POTENTIALS / "Si.sw"),
+        cwd=tmp_path,
+        LAMMPS_POTENTIALS="/nowhere",
+    )
 
 
 def test_in_rerun_without_its_dump_fails(folder):
