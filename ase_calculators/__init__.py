@@ -1,7 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pair entropy sS and Steinhardt symmetry Q_l in ASE: a calculator, landscapes, pictures."""
+"""Pair entropy sS and Steinhardt symmetry Q_l in ASE: a calculator, landscapes, selections."""
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.landscape import LandscapeTable, map_landscape, plot_landscape
+from ase_calculators.selection import coverage, multi_resolution, select, substitute, write_sets
 
-__all__ = ["EntropySymmetry", "LandscapeTable", "map_landscape", "plot_landscape"]
+__all__ = [
+    "EntropySymmetry",
+    "LandscapeTable",
+    "map_landscape",
+    "plot_landscape",
+    "multi_resolution",
+    "select",
+    "coverage",
+    "write_sets",
+    "substitute",
+]

@@ -1,0 +1,694 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Multi-resolution classification: landscapes thinned out evenly, coverage, sets, substitution.
+
+A resolution (dsS, dQ) cuts the plane into cells: frame (sS, Q) lies in the cell
+(floor(sS / dsS), floor(Q / dQ)). The grid is anchored at 0, whatever the table, so that cells of
+different tables, runs and hosts are the same; LAMMPS's ``fix entsym/select`` uses them too.
+"""
+
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from os import PathLike, fspath
+from typing import Any, NamedTuple
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, chemical_symbols, covalent_radii, reference_states
+from tqdm.auto import tqdm
+
+from ase_calculators.frame_source import Frame, open_frames, read_text
+from ase_calculators.landscape import LandscapeTable
+
+# so many cells may a window have, or the occupied part of the plane along both axes
+MAX_CELLS_IN_WINDOW = 10**8
+MAX_CELLS_IN_PLANE = 2**62
+
+# atoms in the cells of ase.data.reference_states, by lattice, or by element where they differ
+_ATOMS_PER_CELL = {
+    "fcc": 4, "bcc": 2, "hcp": 2, "diamond": 8, "sc": 1, "bct": 2, "rhombohedral": 2,
+    "Hg": 1, "Sm": 3, "Sn": 4, "Ga": 8, "Mn": 58, "Pa": 2, "U": 4, "Np": 8,
+}  # fmt: skip
+
+
+def multi_resolution(
+    table: LandscapeTable,
+    resolutions: Sequence[tuple[float, float]] = ((0.1, 0.005), (0.05, 0.0025)),
+    score: str | Sequence[float] | np.ndarray | None = None,
+) -> np.ndarray:
+    """Keep one frame per cell of the landscape, in rounds from a coarse grid to finer ones.
+
+    Each round keeps the best frame of every cell of its grid that holds none yet. Frames of earlier
+    rounds are not offered again, and cover the finer cell that they lie in. Hence the frames of the
+    rounds 0 to k together fill every cell of grid k that the table reaches: where each grid divides
+    the one before, with exactly one frame each, and so the union of the rounds is even.
+
+    The result belongs to the frames and not to their order: equal scores are decided by the
+    distance to the centre of the cell, then by sS, Q, file and frame.
+
+    Parameters
+    ----------
+    table : LandscapeTable
+        The landscape. Frames whose sS or Q is not finite are never kept.
+    resolutions : sequence of (float, float)
+        Cell sizes (dsS, dQ) of the rounds, from coarse to fine; dsS in k_B per atom.
+    score : "energy" or (n,) array of float, optional
+        What the representative of a cell has the lowest value of: the energy per atom, or numbers
+        of your own, one per row. NaN ranks last. Default: the distance to the centre of the cell,
+        in units of the cell.
+
+    Returns
+    -------
+    (n,) int64
+        Number of the round in which the frame was kept, from 0; -1 for never.
+
+    Raises
+    ------
+    ValueError
+        When the table is empty, a resolution is not positive, a round is coarser than the one
+        before, or the scores do not fit the table.
+
+    Examples
+    --------
+    >>> table = LandscapeTable(
+    ...     frame=[0, 1, 2, 3], file=[""] * 4, sS=[-1.04, -1.06, -1.02, -3.0],
+    ...     Q=[0.1026, 0.1021, 0.1036, 0.2], n_atoms=[1] * 4, volume=[1] * 4, energy=[0] * 4,
+    ...     parameters={"degree": 6})
+    >>> multi_resolution(table)
+    array([ 0,  1, -1,  0])
+    """
+    sizes = _checked_resolutions(resolutions)
+    if len(table) == 0:
+        raise ValueError("table: has no frames; map at least one")
+    ranks = _scores(table, score)
+    good = np.flatnonzero(np.isfinite(table.sS) & np.isfinite(table.Q))
+    rounds = np.full(len(table), -1, dtype=np.int64)
+    for number, size in enumerate(sizes):
+        position = np.column_stack((table.sS[good], table.Q[good])) / size
+        cells = np.floor(position)
+        keys = _keys(cells, size)
+        kept = rounds[good] >= 0
+        offered = np.flatnonzero(~np.isin(keys, keys[kept])) if kept.any() else slice(None)
+        offset = position[offered] - cells[offered] - 0.5
+        distance = (offset * offset).sum(axis=1)
+        rows = good[offered]
+        best = _best_of_cells(keys[offered], distance if ranks is None else ranks[rows])
+        # few are left, so that a sort with every key is cheap; the first of each cell wins
+        rows, distance, keys = rows[best], distance[best], keys[offered][best]
+        order = np.lexsort(
+            (table.frame[rows], table.file[rows], table.Q[rows], table.sS[rows], distance, keys)
+        )
+        first = np.ones(len(order), dtype=bool)
+        first[1:] = keys[order][1:] != keys[order][:-1]
+        rounds[rows[order[first]]] = number
+    return rounds
+
+
+class Selection(NamedTuple):
+    """Frames that `select` has chosen.
+
+    Attributes
+    ----------
+    rows : (k,) int64
+        Rows of the table, ascending.
+    resolution : (float, float)
+        Cell size (dsS, dQ) that gives them.
+    """
+
+    rows: np.ndarray
+    resolution: tuple[float, float]
+
+
+def select(
+    table: LandscapeTable,
+    n: int,
+    ratio: float | None = None,
+    score: str | Sequence[float] | np.ndarray | None = None,
+) -> Selection:
+    """Find the resolution that keeps about `n` frames, and the frames.
+
+    The cell shrinks at a fixed ratio dsS : dQ. The number of frames is a whole number and jumps, so
+    that `n` itself may not exist: the nearest that bisection meets is taken, and a warning says so
+    where it is more than 5 % (and more than one frame) off.
+
+    Parameters
+    ----------
+    table : LandscapeTable
+        The landscape.
+    n : int
+        Number of frames wanted.
+    ratio : float, optional
+        dsS / dQ; 20 for the paper's 0.1 / 0.005. Default: that of the extents of the table, so that
+        both axes have the same number of cells.
+    score : "energy" or (n,) array of float, optional
+        As in `multi_resolution`.
+
+    Returns
+    -------
+    Selection
+        The rows and the resolution.
+
+    Raises
+    ------
+    ValueError
+        When `n` is below 1 or above the number of frames with finite sS and Q, or the ratio is not
+        positive.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> table = LandscapeTable(
+    ...     frame=range(1000), file=[""] * 1000, sS=rng.uniform(-5, -1, 1000),
+    ...     Q=rng.uniform(0, 0.5, 1000), n_atoms=[1] * 1000, volume=[1] * 1000, energy=[0] * 1000,
+    ...     parameters={"degree": 6})
+    >>> chosen = select(table, 100)
+    >>> len(chosen.rows)
+    100
+    """
+    points = np.column_stack((table.sS, table.Q))
+    points = points[np.isfinite(points).all(axis=1)]
+    if not isinstance(n, int | np.integer) or not 1 <= n <= len(points):
+        raise ValueError(
+            f"n = {n}: must be a whole number from 1 to {len(points)}, the frames of the table "
+            "with finite sS and Q; ask for fewer or map more"
+        )
+    extent = np.ptp(points, axis=0)
+    if ratio is None:
+        ratio = float(extent[0] / extent[1]) if extent.all() else 20.0
+    if not (np.isfinite(ratio) and ratio > 0):
+        raise ValueError(f"ratio = {ratio}: must be dsS / dQ, a positive number; use e.g. 20")
+
+    shape = np.array([1.0, 1.0 / ratio])
+    tried: dict[float, int] = {}
+
+    def count(size: float) -> int:
+        keys = _keys(np.floor(points / (size * shape)), size * shape)
+        dense = keys.max() < 10 * len(keys)  # then counting is ten times faster than sorting
+        tried[size] = np.count_nonzero(np.bincount(keys)) if dense else len(np.unique(keys))
+        return tried[size]
+
+    # cells larger than all coordinates are the fewest that a grid anchored at 0 can have
+    coarse = 2.0 * float(max(np.abs(points / shape).max(), np.finfo(float).tiny * 1e10))
+    fine, floor = coarse, coarse * 1e-8
+    found = count(fine)
+    while found < n and fine > floor:
+        coarse, fine = fine, fine / 2
+        found = count(fine)
+    for _ in range(30):
+        if n in tried.values():
+            break
+        middle = math.sqrt(coarse * fine)
+        if count(middle) < n:
+            coarse = middle
+        else:
+            fine = middle
+    size = min(tried, key=lambda size: (abs(tried[size] - n), -size))
+    if abs(tried[size] - n) > max(1.0, 0.05 * n):
+        warnings.warn(
+            f"n = {n}: the nearest that a grid gives is {tried[size]} frames; many frames may lie "
+            "at the same place",
+            stacklevel=2,
+        )
+    resolution = (size, size / ratio)
+    rounds = multi_resolution(table, [resolution], score)
+    return Selection(np.flatnonzero(rounds == 0), resolution)
+
+
+class Coverage(NamedTuple):
+    """How well frames cover a window of the landscape.
+
+    Attributes
+    ----------
+    share : float
+        Occupied cells over all cells of the window.
+    evenness : float
+        Entropy of the occupancy over its maximum, -sum p ln p / ln n_cells with p the share of the
+        frames in a cell: 1 when all cells hold the same number, 0 when one holds all, or none any.
+    empty : (k, 2) float64
+        Centres (sS, Q) of the empty cells, of their part within the window.
+    counts : (n_sS, n_Q) int64
+        Frames in each cell.
+    """
+
+    share: float
+    evenness: float
+    empty: np.ndarray
+    counts: np.ndarray
+
+
+def coverage(
+    table: LandscapeTable,
+    window: tuple[float, float, float, float] | None = None,
+    resolution: tuple[float, float] = (0.1, 0.005),
+) -> Coverage:
+    """Measure how many cells of a window hold frames, and how evenly.
+
+    Parameters
+    ----------
+    table : LandscapeTable
+        The landscape. Frames outside the window do not count; those on its border do.
+    window : (float, float, float, float), optional
+        sS_min, sS_max, Q_min, Q_max. Its cells are all that overlap with it. Default: the extents
+        of the table.
+    resolution : (float, float)
+        Cell size (dsS, dQ).
+
+    Returns
+    -------
+    Coverage
+        Share, evenness, empty cells and counts.
+
+    Raises
+    ------
+    ValueError
+        When the window is not finite or has its ends the wrong way round, the resolution is not
+        positive or too fine, or there is neither a window nor a frame to give one.
+
+    Examples
+    --------
+    >>> table = LandscapeTable(
+    ...     frame=[0, 1], file=["", ""], sS=[-1.5, -0.5], Q=[0.15, 0.05], n_atoms=[1] * 2,
+    ...     volume=[1] * 2, energy=[0] * 2, parameters={"degree": 6})
+    >>> coverage(table, (-2, 0, 0, 0.2), (1.0, 0.1))[:3]
+    (0.5, 0.5, array([[-1.5 ,  0.05],
+           [-0.5 ,  0.15]]))
+    """
+    size = _checked_resolutions([resolution])[0]
+    points = np.column_stack((table.sS, table.Q))
+    points = points[np.isfinite(points).all(axis=1)]
+    if window is None:
+        if len(points) == 0:
+            raise ValueError("window = None: the table has no frames to take it from; give one")
+        low, high = points.min(axis=0), points.max(axis=0)
+        first, last = np.floor(low / size), np.floor(high / size)
+    else:
+        low, high = np.array(window, dtype=float).reshape(2, 2).T
+        if not (np.isfinite(window).all() and (low < high).all()):
+            raise ValueError(
+                f"window = {tuple(window)}: must be sS_min < sS_max, Q_min < Q_max, all finite"
+            )
+        # rounding must not add a cell to a window that ends where one does
+        first, last = np.floor(low / size + 1e-9), np.ceil(high / size - 1e-9) - 1
+    shape = last - first + 1
+    if shape.prod() > MAX_CELLS_IN_WINDOW:
+        raise ValueError(
+            f"resolution = {tuple(resolution)}: cuts the window into {shape.prod():.3g} cells; at "
+            f"most {MAX_CELLS_IN_WINDOW:.0e} are possible, use a coarser one"
+        )
+    n_sS, n_Q = shape.astype(int).tolist()
+    inside = points[((points >= low) & (points <= high)).all(axis=1)]
+    cells = np.clip(np.floor(inside / size) - first, 0, shape - 1).astype(np.int64)
+    counts = np.bincount(cells @ [n_Q, 1], minlength=n_sS * n_Q)
+
+    shares = counts[counts > 0] / max(len(inside), 1)
+    entropy = -float(shares @ np.log(shares))
+    evenness = entropy / math.log(len(counts)) if len(counts) > 1 else float(len(inside) > 0)
+    corners = np.column_stack(np.unravel_index(np.flatnonzero(counts == 0), (n_sS, n_Q))) + first
+    empty = (np.maximum(corners * size, low) + np.minimum((corners + 1) * size, high)) / 2
+    return Coverage(
+        share=float(np.count_nonzero(counts) / len(counts)),
+        evenness=abs(evenness),  # not -0.0
+        empty=empty,
+        counts=counts.reshape(n_sS, n_Q),
+    )
+
+
+def _checked_resolutions(resolutions: Sequence[tuple[float, float]]) -> np.ndarray:
+    """Return the cell sizes as (rounds, 2), each positive and none coarser than the one before."""
+    sizes = np.array(resolutions, dtype=float)
+    if sizes.ndim != 2 or sizes.shape[1] != 2 or len(sizes) == 0:
+        raise ValueError(
+            f"resolutions = {resolutions}: must be pairs (dsS, dQ); use e.g. [(0.1, 0.005)]"
+        )
+    for number, size in enumerate(sizes):
+        if not (np.isfinite(size) & (size > 0)).all():
+            raise ValueError(
+                f"resolution = {tuple(size.tolist())}: dsS and dQ must be positive; use e.g. "
+                "(0.1, 0.005)"
+            )
+        if number and ((size > sizes[number - 1]).any() or (size == sizes[number - 1]).all()):
+            raise ValueError(
+                f"resolutions: {tuple(size.tolist())} comes after "
+                f"{tuple(sizes[number - 1].tolist())}; rounds must go from coarse to fine"
+            )
+    return sizes
+
+
+def _scores(table: LandscapeTable, score: Any) -> np.ndarray | None:
+    """Return what is to be lowest, with infinity for the unknown; None for the distance."""
+    if score is None:
+        return None
+    if isinstance(score, str):
+        if score != "energy":
+            raise ValueError(f"score = {score!r}: must be 'energy', an array, or None")
+        ranks = table.energy / table.n_atoms
+        if np.isnan(ranks).all():
+            raise ValueError(
+                "score = 'energy': no frame of the table has one; map the landscape with energies="
+            )
+    else:
+        ranks = np.array(score, dtype=float)
+        if ranks.shape != (len(table),):
+            raise ValueError(
+                f"score: has shape {ranks.shape}; one number per row is needed, ({len(table)},)"
+            )
+    return np.where(np.isnan(ranks), np.inf, ranks)
+
+
+def _keys(cells: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Return a number for each cell (n, 2), in the order of the cells."""
+    if len(cells) == 0:
+        return np.empty(0, dtype=np.int64)
+    low = cells.min(axis=0)
+    shape = cells.max(axis=0) - low + 1
+    if not shape.prod() < MAX_CELLS_IN_PLANE:
+        raise ValueError(
+            f"resolution = {tuple(np.asarray(size).tolist())}: too fine for landscapes of "
+            f"{shape[0]:.3g} by {shape[1]:.3g} cells; use a coarser one"
+        )
+    cells = (cells - low).astype(np.int64)
+    return cells[:, 0] * int(shape[1]) + cells[:, 1]
+
+
+def _best_of_cells(keys: np.ndarray, ranks: np.ndarray) -> np.ndarray:
+    """Return the rows that have the lowest rank of their cell, ties included."""
+    order = np.argsort(keys, kind="stable")
+    keys, ranks = keys[order], ranks[order]
+    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]][: len(keys)])
+    if len(starts) == 0:
+        return order
+    lowest = np.minimum.reduceat(ranks, starts)
+    return order[ranks == np.repeat(lowest, np.diff(np.r_[starts, len(keys)]))]
+
+
+# --- sets of frames -------------------------------------------------------------------------------
+
+
+def write_sets(
+    table: LandscapeTable,
+    rounds: np.ndarray,
+    standard: str | PathLike[str] = "standard.extxyz",
+    supplementary: str | PathLike[str] = "supplementary.extxyz",
+    standard_rounds: int = 1,
+    frames: Iterable[Atoms] | None = None,
+    format: str | None = None,
+    progress: bool = True,
+    **read_options: Any,
+) -> tuple[int, int]:
+    """Write the kept frames as two extended XYZ files, a coarse set and one that fills it up.
+
+    The standard set is small (10 to 1,000 frames, for DFT), the supplementary one larger (100 to
+    10,000, for a teacher); no frame is in both. Frames are read again from the files that the table
+    names, one after the other, and come out sorted by file and number. Written are species,
+    positions, cell and pbc; energies and forces of the source are left out, since they would pass
+    for labels. ``info`` of each frame holds sS, Q6 (or of another degree), round, the `parameters`
+    of the table, the source as `file` and `frame`, and its energy as `source_energy`, eV.
+
+    Parameters
+    ----------
+    table : LandscapeTable
+        The landscape.
+    rounds : (n,) array of int
+        What `multi_resolution` returned for it.
+    standard : path-like
+        File of the first rounds, overwritten.
+    supplementary : path-like
+        File of the later rounds, overwritten.
+    standard_rounds : int
+        Number of rounds, from the first, that make the standard set.
+    frames : iterable of ase.Atoms, optional
+        The structures, for a table that was not mapped from files.
+    format : str, optional
+        ASE's name of the files' format. Default: as ASE guesses.
+    progress : bool
+        Show the progress bar.
+    **read_options
+        Handed to ASE's reader, as for `map_landscape`.
+
+    Returns
+    -------
+    (int, int)
+        Number of frames in the two files.
+
+    Raises
+    ------
+    ValueError
+        When `rounds` does not fit the table, a file does not hold its frames any more, or the
+        table has no files and `frames` is not given.
+
+    Examples
+    --------
+    >>> rounds = multi_resolution(table)  # doctest: +SKIP
+    >>> write_sets(table, rounds)  # doctest: +SKIP
+    (77, 1323)
+    """
+    rounds = np.asarray(rounds)
+    if rounds.shape != (len(table),):
+        raise ValueError(
+            f"rounds: has shape {rounds.shape}; one number per row is needed, ({len(table)},)"
+        )
+    if fspath(standard) == fspath(supplementary):
+        raise ValueError(f"standard, supplementary = {fspath(standard)!r}: must be two files")
+    for path in (standard, supplementary):
+        if fspath(path) in set(table.file[rounds >= 0].tolist()):
+            raise ValueError(f"{fspath(path)!r}: is a file that frames are read from; use another")
+    rows = np.flatnonzero(rounds >= 0)
+    if frames is None and (table.file[rows] == "").any():
+        raise ValueError(
+            "frames: the table was mapped from structures, not files; give them again as frames="
+        )
+
+    written = [0, 0]
+    parameters = {
+        name: value
+        for name, value in table.parameters.items()
+        if value is not None and name != "version"
+    }
+    with ExitStack() as stack:
+        files = [
+            stack.enter_context(open(path, "w", encoding="utf-8"))
+            for path in (standard, supplementary)
+        ]
+        bar = stack.enter_context(tqdm(total=len(rows), unit=" frames", disable=not progress))
+        for row, atoms in _frames_of_rows(table, rows, frames, format, read_options):
+            found = Atoms(
+                numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc
+            )
+            found.info = {
+                "sS": float(table.sS[row]),
+                f"Q{table.parameters['degree']}": float(table.Q[row]),
+                "round": int(rounds[row]),
+                **parameters,
+                "frame": int(table.frame[row]),
+            }
+            if table.file[row]:
+                found.info["file"] = str(table.file[row])
+            if np.isfinite(table.energy[row]):
+                found.info["source_energy"] = float(table.energy[row])
+            later = int(rounds[row] >= standard_rounds)
+            ase.io.write(files[later], found, format="extxyz")
+            written[later] += 1
+            bar.update()
+    return written[0], written[1]
+
+
+def _frames_of_rows(
+    table: LandscapeTable,
+    rows: np.ndarray,
+    frames: Iterable[Atoms] | None,
+    format: str | None,
+    read_options: dict[str, Any],
+) -> Iterator[tuple[int, Atoms]]:
+    """Read the frames of some rows, each file once, from its start to the last frame needed."""
+    for name in sorted(set(table.file[rows].tolist())):
+        of_file = rows[table.file[rows] == name]
+        wanted = dict(zip(table.frame[of_file].tolist(), of_file.tolist()))
+        where = name or "frames"
+        stream: Iterator[Frame]
+        stream, _ = open_frames([name] if name else frames, format, 1, read_options)
+        for frame in stream:
+            if not wanted:
+                break
+            if frame.number not in wanted:
+                continue
+            row = wanted.pop(frame.number)
+            content = frame.content
+            try:
+                if isinstance(content, str):
+                    content = read_text(content, frame.format, read_options)
+                if isinstance(content, Exception):
+                    raise content
+            except Exception as error:  # ASE's readers raise whatever they stumble over
+                raise ValueError(
+                    f"{where}: frame {frame.number} cannot be read: {error}; map the landscape "
+                    "again"
+                ) from error
+            if len(content) != table.n_atoms[row]:
+                raise ValueError(
+                    f"{where}: frame {frame.number} has {len(content)} atoms and had "
+                    f"{table.n_atoms[row]} when it was mapped; map the landscape again"
+                )
+            yield row, content
+        if wanted:
+            raise ValueError(
+                f"{where}: has no frame {min(wanted)} any more; map the landscape again"
+            )
+
+
+def substitute(
+    frames: Iterable[Atoms],
+    elements: Mapping[str, str | Mapping[str, float]],
+    scale: float | Mapping[str, float] | None = None,
+    seed: int = 0,
+) -> list[Atoms]:
+    """Carry configurations over to another element or to a dilute alloy.
+
+    Species are replaced and the structure is scaled in volume; fractional coordinates stay.
+
+    Parameters
+    ----------
+    frames : iterable of ase.Atoms
+        The configurations; not modified.
+    elements : dict of str to str or to dict
+        What takes the place of an element: another, ``{"Ir": "Al"}``, or several with their
+        fractions, ``{"Ir": {"Ir": 0.95, "Re": 0.05}}``, on randomly chosen sites. The number of
+        atoms of each is its fraction, rounded up or down at random such that the mean over many
+        frames is exact.
+    scale : float or dict of str to float, optional
+        Factor of the volume, or volumes per atom by element (Å^3), which stand in for the reference
+        volumes. Default: the ratio of the reference volumes of new and old elements, averaged over
+        the atoms with the fractions asked for. Those are the volumes of the crystals in
+        ``ase.data.reference_states``; for elements that have none there (gases, B, P, S, halogens,
+        Pu and beyond) the covalent radius cubed, times the median of volume over radius cubed of
+        the others: too small by a factor of two to five where molecules pack, so give volumes.
+    seed : int
+        Seed of the choice of sites; that of a frame depends on its number among `frames` too.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Species, positions, cell and pbc; all else belonged to the old elements and is left out.
+
+    Raises
+    ------
+    TypeError
+        When `frames` is a single structure.
+    ValueError
+        When an element is unknown or in none of the frames, fractions do not add up to 1, or the
+        scale is not positive.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> [al] = substitute([bulk("Ir", cubic=True)], {"Ir": "Al"})
+    >>> al.symbols.get_chemical_formula(), float(al.cell[0, 0].round(3))
+    ('Al4', 4.05)
+    >>> [alloy] = substitute([bulk("Ir", cubic=True) * (2, 2, 2)], {"Ir": {"Ir": 0.75, "Re": 0.25}})
+    >>> alloy.symbols.get_chemical_formula()
+    'Ir24Re8'
+    """
+    if isinstance(frames, Atoms):
+        raise TypeError("frames: must be an iterable of Atoms, not one Atoms; pass [atoms]")
+    shares = {_number(old): _fractions(old, new) for old, new in elements.items()}
+    volumes: dict[int, float] = {}
+    factor = None
+    if isinstance(scale, Mapping):
+        volumes = {_number(name): float(volume) for name, volume in scale.items()}
+    elif scale is not None:
+        factor = float(scale)
+    for value in (*volumes.values(), *(() if factor is None else (factor,))):
+        if not (np.isfinite(value) and value > 0):
+            raise ValueError(
+                f"scale = {scale}: must be a positive factor of the volume, positive volumes per "
+                "atom in Å^3 by element, or None for the reference volumes"
+            )
+
+    def volume(number: int) -> float:
+        return volumes.get(number) or _reference_volume(number)
+
+    results, missing = [], set(shares)
+    for index, atoms in enumerate(frames):
+        rng = np.random.default_rng((seed, index))
+        numbers = atoms.numbers.copy()
+        old_volume = new_volume = 0.0
+        for number in np.unique(atoms.numbers).tolist():
+            sites = np.flatnonzero(atoms.numbers == number)
+            share = shares.get(number, {number: 1.0})
+            if factor is None:
+                old_volume += len(sites) * volume(number)
+                new_volume += len(sites) * sum(f * volume(new) for new, f in share.items())
+            # evenly spaced marks over the fractions laid end to end: each element gets its number
+            marks = (np.arange(len(sites)) + rng.random()) / len(sites)
+            chosen = np.searchsorted(np.cumsum(list(share.values()))[:-1], marks, side="right")
+            numbers[rng.permutation(sites)] = np.array(list(share))[chosen]
+            missing.discard(number)
+        if factor is None:
+            stretch = (new_volume / old_volume) ** (1 / 3) if len(atoms) else 1.0
+        else:
+            stretch = factor ** (1 / 3)
+        results.append(
+            Atoms(
+                numbers=numbers,
+                positions=atoms.positions * stretch,
+                cell=atoms.cell.array * stretch,
+                pbc=atoms.pbc,
+            )
+        )
+    if missing:
+        names = ", ".join(chemical_symbols[number] for number in sorted(missing))
+        raise ValueError(f"elements: {names} is in none of the frames; name an element they have")
+    return results
+
+
+def _number(name: str) -> int:
+    number = atomic_numbers.get(name, 0)
+    if number == 0:
+        raise ValueError(f"elements: {name!r} is no chemical element; use a symbol like 'Al'")
+    return number
+
+
+def _fractions(old: str, new: str | Mapping[str, float]) -> dict[int, float]:
+    """Return atomic numbers and fractions of what takes the place of an element."""
+    if isinstance(new, str):
+        return {_number(new): 1.0}
+    shares = {_number(name): float(share) for name, share in new.items()}
+    total = sum(shares.values())
+    if not all(share >= 0 for share in shares.values()) or abs(total - 1.0) > 1e-9:
+        raise ValueError(
+            f"elements: the fractions for {old!r} must not be negative and add up to 1, got "
+            f"{dict(new)} with the sum {total:g}"
+        )
+    return shares
+
+
+def _lattice_volume(number: int) -> float | None:
+    """Return the volume per atom of an element whose crystal ASE knows, Å^3."""
+    state: dict[str, Any] | None = reference_states[number]  # type: ignore[assignment]
+    if state is None:
+        return None
+    name, symmetry = chemical_symbols[number], state["symmetry"]
+    per_cell = _ATOMS_PER_CELL.get(name) or _ATOMS_PER_CELL.get(symmetry)
+    if per_cell is None:
+        return None
+    volume = state["a"] ** 3 * state.get("b/a", 1.0) * state.get("c/a", 1.0)
+    if symmetry == "hcp":
+        volume *= math.sqrt(3) / 2
+    elif symmetry == "rhombohedral":
+        cosine = math.cos(math.radians(state["alpha"]))
+        volume *= math.sqrt(1 - 3 * cosine**2 + 2 * cosine**3)
+    return volume / per_cell
+
+
+def _reference_volume(number: int) -> float:
+    """Return a volume per atom, Å^3: of the crystal, else scaled from the covalent radius."""
+    volume = _lattice_volume(number)
+    if volume is not None:
+        return volume
+    ratios = [
+        volume / covalent_radii[other] ** 3
+        for other in range(1, len(reference_states))
+        if (volume := _lattice_volume(other)) is not None
+    ]
+    return float(np.median(ratios) * covalent_radii[number] ** 3)
