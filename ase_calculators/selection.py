@@ -186,7 +186,8 @@ def select(
     def count(size: float) -> int:
         keys = _keys(np.floor(points / (size * shape)), size * shape)
         dense = keys.max() < 10 * len(keys)  # then counting is ten times faster than sorting
-        tried[size] = np.count_nonzero(np.bincount(keys)) if dense else len(np.unique(keys))
+        occupied = np.count_nonzero(np.bincount(keys)) if dense else len(np.unique(keys))
+        tried[size] = int(occupied)
         return tried[size]
 
     # cells larger than all coordinates are the fewest that a grid anchored at 0 can have
