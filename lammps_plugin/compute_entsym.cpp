@@ -76,10 +76,7 @@ void ComputeEntsym::evaluate(Part part)
   const entsym::Atoms atoms = collect();
   double *moments = partial.data();
   double *qlm = moments + kernel->n_moments();
-  guarded([&] {
-    kernel->pair_moments(atoms, 0.5, moments, workspace, comm->nthreads);
-    kernel->bond_sum(atoms, qlm, workspace, comm->nthreads);
-  });
+  guarded([&] { kernel->sums(atoms, moments, qlm, workspace, comm->nthreads); });
   partial.back() = static_cast<double>(atoms.n_owned);
   MPI_Allreduce(partial.data(), total.data(), static_cast<int>(partial.size()), MPI_DOUBLE, MPI_SUM,
                 world);

@@ -41,6 +41,7 @@ struct CacheLine {
   bool operator!=(const CacheLine &) const { return false; }
 };
 using Array = std::vector<double, CacheLine<double>>;
+using Indices = std::vector<int, CacheLine<int>>;
 
 /// Cells of equal size around all atoms, with a margin of empty cells as wide as the cutoff so that
 /// no stencil runs over the edge; and the stencil: rows of cells along z that the cutoff reaches.
@@ -48,8 +49,8 @@ struct CellGeometry {
   struct Row {
     std::ptrdiff_t first, last;    ///< from the own cell's number to those of the row's ends
   };
-  std::vector<Row> full,
-      half;    ///< half: of each pair of opposite cells one, without the own cell
+  std::vector<Row> full;
+  std::vector<Row> half;    ///< of each pair of opposite cells one, without the own cell
   std::size_t n_cells;
 
   void set(const double *x, std::size_t n_atoms, double cutoff)
@@ -68,7 +69,7 @@ struct CellGeometry {
       full.push_back({0, 0});
       return;
     }
-    // Half a cutoff; a whole one where that would hold less than one atom on average. Never many
+    // Half a cutoff; a whole one where that would hold less than three atoms on average. Never many
     // more cells than atoms (two atoms far apart in vacuum).
     const double count = static_cast<double>(n_atoms);
     double cells;
@@ -77,7 +78,7 @@ struct CellGeometry {
       margin_ = static_cast<int>(std::ceil(cutoff * inverse_ * (1.0 - 1e-12)));
       cells = 1.0;
       for (int d = 0; d < 3; d++) cells *= std::floor((hi[d] - lo_[d]) * inverse_) + 1.0;
-      if (cells <= (margin_ > 1 ? count : 4.0 * count)) break;
+      if (cells <= (margin_ > 1 ? count / 3.0 : 4.0 * count)) break;
     }
     n_cells = 1;
     for (int d = 0; d < 3; d++) {
@@ -115,12 +116,14 @@ struct CellGeometry {
 /// Atoms [first, last) of a list in the order of their cells.
 struct CellGrid {
   std::vector<unsigned> start;    ///< (n_cells + 1,)
-  Array x, y, z, index;           ///< index: row in the list, exact as a double
+  Array x, y, z;
+  Indices index;    ///< row in the list
 
   void build(const CellGeometry &geometry, const double *atoms, std::size_t first, std::size_t last)
   {
     const std::size_t n_cells = geometry.n_cells, n = last - first;
-    for (Array *v : {&x, &y, &z, &index}) v->resize(n + kPad);
+    for (Array *v : {&x, &y, &z}) v->resize(n + kPad);
+    index.resize(n + kPad);
     start.assign(n_cells + 1, 0);
     if (n_cells == 1) {
       for (std::size_t k = 0; k < n; k++) put(k, atoms, first + k);
@@ -146,7 +149,7 @@ struct CellGrid {
     x[at] = atoms[3 * i];
     y[at] = atoms[3 * i + 1];
     z[at] = atoms[3 * i + 2];
-    index[at] = static_cast<double>(i);
+    index[at] = static_cast<int>(i);
   }
 };
 

@@ -116,6 +116,17 @@ struct Kernel::Tables {
     fill_legendre();
   }
 
+  // Switching function f of the neighbour cutoff and, where asked, its derivative.
+  double switching(double r, double *derivative = nullptr) const
+  {
+    const double u = (r - q_inner) * inverse_smooth;
+    if (derivative) *derivative = 0.0;
+    if (u <= 0.0) return 1.0;
+    if (u >= 1.0) return 0.0;
+    if (derivative) *derivative = -30.0 * u * u * (1.0 - u) * (1.0 - u) * inverse_smooth;
+    return 1.0 - u * u * u * (10.0 - u * (15.0 - 6.0 * u));
+  }
+
   double bond_order(const double *qlm) const
   {
     const int n = 2 * degree + 1;
@@ -186,28 +197,56 @@ namespace {
 
 using Tables = Kernel::Tables;
 
-__attribute__((noinline)) void grow(Array &v, std::size_t n) { v.resize(n + n / 2); }
+template <class Vector>
+__attribute__((noinline)) void grow(Vector &v, std::size_t n)
+{
+  v.resize(n + n / 2);
+}
 
 // What one thread needs while it walks cells.
 struct Scratch {
-  Array bx, by, bz, bi;                // candidates around a cell
-  Array hx, hy, hz, hi, hw, ha, hb;    // vectors to neighbours, weights
+  Array bx, by, bz;                // candidates around a cell
+  Array hx, hy, hz, hw, ha, hb;    // vectors to neighbours, weights
+  Indices bi, hi;                  // their rows in the list
   Array r2, broadened, g, log_g, adjoint;
   std::vector<Line> moments, slope;
 
   void reserve_candidates(std::size_t n)
   {
-    if (bx.size() < n)
-      for (Array *v : {&bx, &by, &bz, &bi}) grow(*v, n);
+    if (bx.size() < n) {
+      for (Array *v : {&bx, &by, &bz}) grow(*v, n);
+      grow(bi, n);
+    }
   }
   void reserve_hits(std::size_t n)
   {
-    if (hx.size() < n)
-      for (Array *v : {&hx, &hy, &hz, &hi, &hw, &ha, &hb}) grow(*v, n);
+    if (hx.size() < n) {
+      for (Array *v : {&hx, &hy, &hz, &hw, &ha, &hb}) grow(*v, n);
+      grow(hi, n);
+    }
   }
   void reserve_r2(std::size_t n)
   {
     if (r2.size() < n) grow(r2, n);
+  }
+};
+
+// The neighbours that a walk met: bonds end[c-1] to end[c] are those of centre[c].
+struct Bonds {
+  std::vector<int> centre;
+  std::vector<std::size_t> end;
+  Indices neighbor;
+  std::size_t n;
+
+  void clear()
+  {
+    centre.clear();
+    end.clear();
+    n = 0;
+  }
+  void reserve(std::size_t size)
+  {
+    if (neighbor.size() < size) grow(neighbor, size);
   }
 };
 
@@ -220,13 +259,13 @@ struct Neighborhood {
   CellGrid owned;    // not for Pairs::all
   CellGrid
       listed;    // the ghosts, or for Pairs::all the owned atoms, first in their cells, and ghosts
-  double n_owned;
+  int n_owned;
 };
 
 // The loops of one instruction set.
 struct Loops {
   void (*deposit)(const Tables &, const Neighborhood &, Pairs, std::size_t begin, std::size_t end,
-                  Scratch &, Line *moments);
+                  Scratch &, Line *moments, Bonds *bonds);
   double (*count)(const Tables &, const Neighborhood &, Pairs, std::size_t begin, std::size_t end,
                   Scratch &);
   Entropy (*entropy)(const Tables &, const double *moments, double n_atoms, double density,
@@ -238,8 +277,8 @@ struct Loops {
   void (*entropy_gradient)(const Tables &, const Neighborhood &, const Line *slope,
                            std::size_t begin, std::size_t end, Scratch &, double *gradient,
                            double *strain);
-  void (*bond_sum)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
-                   Scratch &, double *qlm);
+  void (*bond_sum)(const Tables &, const double *x, const Bonds &, const double *share, Scratch &,
+                   double *qlm);
   void (*local_bonds)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
                       Scratch &, double *qlm, double *n_neighbors);
   void (*neighbor_means)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
@@ -323,6 +362,7 @@ struct Workspace::Impl {
   Neighborhood near;
   std::vector<Scratch> threads;
   std::vector<Line> lines;
+  std::vector<Bonds> bonds;
   std::vector<double> partial, share, projection;
 
   Scratch &thread(int t)
@@ -339,26 +379,18 @@ Workspace &Workspace::operator=(Workspace &&) noexcept = default;
 
 namespace {
 
-// Cells are cut into stretches whose number depends on the atoms alone: partial sums added in their
-// order are the same for any number of threads.
-std::size_t n_stretches(const Atoms &atoms)
-{
-  return std::min<std::size_t>(64, std::max<std::size_t>(1, atoms.n_owned / 512));
-}
-
+// Do body(task, scratch) for every task. An exception of any thread is thrown again here.
 template <class Body>
-void walk(Workspace::Impl &ws, const Atoms &atoms, int threads, const Body &body)
+void share_out(Workspace::Impl &ws, std::size_t n_tasks, int threads, const Body &body)
 {
-  const std::size_t stretches = n_stretches(atoms), cells = ws.near.geometry.n_cells;
-  const int n_threads = static_cast<int>(std::min<std::size_t>(std::max(threads, 1), stretches));
+  const int n_threads = static_cast<int>(std::min<std::size_t>(std::max(threads, 1), n_tasks));
   ws.thread(n_threads - 1);
   std::atomic<std::size_t> next{0};
   std::exception_ptr failure;
   std::mutex guard;
   auto work = [&](int thread) {
     try {
-      for (std::size_t s; (s = next++) < stretches;)
-        body(s, s * cells / stretches, (s + 1) * cells / stretches, ws.threads[thread]);
+      for (std::size_t task; (task = next++) < n_tasks;) body(task, ws.threads[thread]);
     } catch (...) {
       const std::lock_guard<std::mutex> lock(guard);
       failure = std::current_exception();
@@ -371,11 +403,27 @@ void walk(Workspace::Impl &ws, const Atoms &atoms, int threads, const Body &body
   if (failure) std::rethrow_exception(failure);
 }
 
+// Cells are cut into stretches whose number depends on the atoms alone: partial sums added in their
+// order are the same for any number of threads.
+std::size_t n_stretches(const Atoms &atoms)
+{
+  return std::min<std::size_t>(64, std::max<std::size_t>(1, atoms.n_owned / 512));
+}
+
+template <class Body>
+void walk(Workspace::Impl &ws, const Atoms &atoms, int threads, const Body &body)
+{
+  const std::size_t stretches = n_stretches(atoms), cells = ws.near.geometry.n_cells;
+  share_out(ws, stretches, threads, [&](std::size_t s, Scratch &scratch) {
+    body(s, s * cells / stretches, (s + 1) * cells / stretches, scratch);
+  });
+}
+
 // For a walk over Pairs::all, or over Pairs::owned and then Pairs::ghosts.
 void sort_atoms(Workspace::Impl &ws, const Atoms &atoms, double cutoff, bool all)
 {
   ws.near.geometry.set(atoms.x, atoms.n_total, cutoff);
-  ws.near.n_owned = static_cast<double>(atoms.n_owned);
+  ws.near.n_owned = static_cast<int>(atoms.n_owned);
   if (!all) ws.near.owned.build(ws.near.geometry, atoms.x, 0, atoms.n_owned);
   ws.near.listed.build(ws.near.geometry, atoms.x, all ? 0 : atoms.n_owned, atoms.n_total);
 }
@@ -384,6 +432,40 @@ void add_partials(const std::vector<double> &partial, std::size_t n, double *tot
 {
   std::fill_n(total, n, 0.0);
   for (std::size_t k = 0; k < partial.size(); k++) total[k % n] += partial[k];
+}
+
+// ws.share: 1/n of each listed atom's neighbours, for ghosts that of their owner, or 0 where they are
+// another rank's.
+void count_bonds(Workspace::Impl &ws, const Kernel::Tables &tab, const Atoms &atoms,
+                 std::size_t stretches, double *n_neighbors)
+{
+  ws.share.assign(atoms.n_total, 0.0);
+  for (std::size_t s = 0; s < stretches; s++) {
+    const Bonds &bonds = ws.bonds[s];
+    for (std::size_t c = 0, b = 0; c < bonds.centre.size(); c++) {
+      const std::size_t i = bonds.centre[c];
+      for (; b < bonds.end[c]; b++) {
+        const std::size_t j = bonds.neighbor[b];
+        double f = 1.0;
+        if (tab.inverse_smooth > 0.0) {
+          double r2 = 0.0;
+          for (int d = 0; d < 3; d++)
+            r2 += (atoms.x[3 * j + d] - atoms.x[3 * i + d]) *
+                  (atoms.x[3 * j + d] - atoms.x[3 * i + d]);
+          f = tab.switching(std::sqrt(r2));
+        }
+        ws.share[i] += f;
+        if (j < atoms.n_owned) ws.share[j] += f;
+        else if (atoms.owner) ws.share[atoms.owner[j]] += f;
+      }
+    }
+  }
+  if (n_neighbors) std::copy_n(ws.share.begin(), atoms.n_owned, n_neighbors);
+  for (std::size_t i = 0; i < atoms.n_owned; i++)
+    if (ws.share[i] > 0.0) ws.share[i] = 1.0 / ws.share[i];
+  if (atoms.owner)
+    for (std::size_t k = atoms.n_owned; k < atoms.n_total; k++)
+      ws.share[k] = ws.share[atoms.owner[k]];
 }
 
 // Six Voigt components, summed over stretches, as a full matrix.
@@ -407,49 +489,47 @@ Kernel::~Kernel() = default;
 
 std::size_t Kernel::n_moments() const { return 8 * static_cast<std::size_t>(t_->n_bins); }
 
-void Kernel::pair_moments(const Atoms &atoms, double ghost_weight, double *moments,
-                          Workspace &workspace, int threads) const
+void Kernel::sums(const Atoms &atoms, double *moments, double *qlm, Workspace &workspace,
+                  int threads, double *n_neighbors) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, pair_cutoff(), false);
+  sort_atoms(ws, atoms, qlm ? std::max(pair_cutoff(), p_.q_cutoff) : pair_cutoff(), false);
   const std::size_t bins = t_->n_bins, stretches = n_stretches(atoms);
-  const bool ghosts = atoms.n_total > atoms.n_owned, apart = ghosts && ghost_weight != 1.0;
-  // Per stretch one histogram, or two where ghosts weigh differently.
+  const bool ghosts = atoms.n_total > atoms.n_owned, apart = ghosts && !atoms.owner;
+  // Per stretch one histogram, or two where pairs with ghosts weigh half.
   const std::size_t per_stretch = apart ? 2 * bins : bins;
   ws.lines.resize(stretches * per_stretch);
   std::memset(static_cast<void *>(ws.lines.data()), 0, ws.lines.size() * sizeof(Line));
+  if (ws.bonds.size() < stretches) ws.bonds.resize(stretches);
   walk(ws, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-         Line *own = ws.lines.data() + s * per_stretch;
-         loops().deposit(*t_, ws.near, Pairs::owned, begin, end, scratch, own);
+         Line *own = ws.lines.data() + s * per_stretch, *mixed = apart ? own + bins : own;
+         Bonds *bonds = qlm ? &ws.bonds[s] : nullptr;
+         if (bonds) bonds->clear();
+         loops().deposit(*t_, ws.near, Pairs::owned, begin, end, scratch, own, bonds);
          if (ghosts)
-           loops().deposit(*t_, ws.near, Pairs::ghosts, begin, end, scratch,
-                           apart ? own + bins : own);
+           loops().deposit(*t_, ws.near, Pairs::ghosts, begin, end, scratch, mixed, bonds);
        });
   std::copy_n(ws.lines[0].v, n_moments(), moments);
   for (std::size_t h = 1; h * bins < ws.lines.size(); h++) {
-    const double weight = apart && h % 2 ? ghost_weight : 1.0, *line = ws.lines[h * bins].v;
+    const double weight = apart && h % 2 ? 0.5 : 1.0, *line = ws.lines[h * bins].v;
     for (std::size_t k = 0; k < n_moments(); k++) moments[k] += weight * line[k];
   }
+  if (!qlm) return;
+
+  count_bonds(ws, *t_, atoms, stretches, n_neighbors);
+  const std::size_t n = n_components();
+  ws.partial.assign(stretches * n, 0.0);
+  share_out(ws, stretches, threads, [&](std::size_t s, Scratch &scratch) {
+    loops().bond_sum(*t_, atoms.x, ws.bonds[s], ws.share.data(), scratch, &ws.partial[s * n]);
+  });
+  add_partials(ws.partial, n, qlm);
 }
 
 Entropy Kernel::entropy(const double *moments, double n_atoms, double density, Workspace &ws,
                         double *g, double *running) const
 {
   return loops().entropy(*t_, moments, n_atoms, density, ws.impl->thread(0), g, running);
-}
-
-void Kernel::bond_sum(const Atoms &atoms, double *qlm, Workspace &workspace, int threads) const
-{
-  Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, p_.q_cutoff, true);
-  const std::size_t n = n_components();
-  ws.partial.assign(n_stretches(atoms) * n, 0.0);
-  walk(ws, atoms, threads,
-       [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-         loops().bond_sum(*t_, ws.near, begin, end, scratch, ws.partial.data() + s * n);
-       });
-  add_partials(ws.partial, n, qlm);
 }
 
 double Kernel::bond_order(const double *qlm, double scale) const
@@ -521,7 +601,8 @@ void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_a
   for (std::size_t i = 0; i < atoms.n_total; i++) {
     ws.share[i] = n_neighbors[i] > 0.0 ? 1.0 / n_neighbors[i] : 0.0;
     ws.projection[i] = 0.0;
-    for (int m = 0; m < n; m++) ws.projection[i] += c[m] * qlm[n * i + m];
+    if (qlm)
+      for (int m = 0; m < n; m++) ws.projection[i] += c[m] * qlm[n * i + m];
   }
   sort_atoms(ws, atoms, p_.q_cutoff, true);
   ws.partial.assign(n_stretches(atoms) * 6, 0.0);

@@ -126,7 +126,7 @@ class Images {
         if (last > first) add_images(i, d, first, last);
       }
     }
-    return {ws_.x.data(), n, listed_};
+    return {ws_.x.data(), n, listed_, half ? ws_.owner.data() : nullptr};
   }
 
   std::size_t owner(std::size_t listed) const { return ws_.owner[listed]; }
@@ -195,13 +195,14 @@ class Images {
   }
 };
 
-// sS; its histogram stays in the workspace for the gradient.
-Entropy pair_entropy(const Kernel &kernel, const Structure &s, Images &images,
-                     PeriodicWorkspace &ws, int threads, double *g, double *running)
+// sS; the sum of q_lm and the histogram stay in the workspace, n_neighbors (n_atoms,) if not null.
+Entropy evaluate(const Kernel &kernel, const Structure &s, Images &images, PeriodicWorkspace &ws,
+                 int threads, double *g, double *running, double *n_neighbors)
 {
   ws.moments.resize(kernel.n_moments());
-  kernel.pair_moments(images.list(kernel.pair_cutoff(), true), 1.0, ws.moments.data(), ws.kernel,
-                      threads);
+  const double cutoff = std::max(kernel.pair_cutoff(), kernel.parameters().q_cutoff);
+  kernel.sums(images.list(cutoff, true), ws.moments.data(), ws.qlm_sum, ws.kernel, threads,
+              n_neighbors);
   return kernel.entropy(ws.moments.data(), static_cast<double>(s.n_atoms), images.density(),
                         ws.kernel, g, running);
 }
@@ -232,10 +233,8 @@ void evaluate(const Kernel &kernel, const Structure &s, double *value, PeriodicW
               int threads, double *g, double *running)
 {
   Images images(s, ws);
-  value[0] = pair_entropy(kernel, s, images, ws, threads, g, running).value;
-  double sum[Parameters::max_components];
-  kernel.bond_sum(images.list(kernel.parameters().q_cutoff, false), sum, ws.kernel, threads);
-  value[1] = kernel.bond_order(sum, static_cast<double>(s.n_atoms));
+  value[0] = evaluate(kernel, s, images, ws, threads, g, running, nullptr).value;
+  value[1] = kernel.bond_order(ws.qlm_sum, static_cast<double>(s.n_atoms));
 }
 
 void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local,
@@ -261,22 +260,24 @@ void evaluate_gradients(const Kernel &kernel, const Structure &s, double *value,
 {
   Images images(s, ws);
   const double n = static_cast<double>(s.n_atoms);
-  const std::size_t columns = kernel.n_components();
-  const Entropy entropy = pair_entropy(kernel, s, images, ws, threads, nullptr, nullptr);
+  ws.n_neighbors.resize(s.n_atoms);
+  const Entropy entropy =
+      evaluate(kernel, s, images, ws, threads, nullptr, nullptr, ws.n_neighbors.data());
   value[0] = entropy.value;
+  value[1] = kernel.bond_order(ws.qlm_sum, n);
+
   kernel.entropy_gradient(images.list(kernel.pair_cutoff(), false), ws.moments.data(), n,
                           images.density(), out.entropy, out.entropy_strain, ws.kernel, threads);
   if (images.density_from_cell())    // the volume grows with the trace of the strain
     for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= entropy.dlnrho;
 
   const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
-  local_bonds(kernel, images, atoms, ws, threads);
-  double sum[Parameters::max_components] = {0.0};
-  for (std::size_t i = 0; i < s.n_atoms; i++)
-    for (std::size_t c = 0; c < columns; c++) sum[c] += ws.qlm[i * columns + c];
-  value[1] = kernel.bond_order(sum, n);
-  kernel.bond_gradient(atoms, sum, n, ws.qlm.data(), ws.n_neighbors.data(), out.bond_order,
-                       out.bond_order_strain, ws.kernel, threads);
+  const bool smooth = kernel.parameters().smooth > 0.0;
+  if (smooth) local_bonds(kernel, images, atoms, ws, threads);
+  else repeat_rows(images, atoms, 1, ws.n_neighbors);
+  kernel.bond_gradient(atoms, ws.qlm_sum, n, smooth ? ws.qlm.data() : nullptr,
+                       ws.n_neighbors.data(), out.bond_order, out.bond_order_strain, ws.kernel,
+                       threads);
 }
 
 void evaluate_batch(const Kernel &kernel, const Structure *structures, std::size_t n_structures,

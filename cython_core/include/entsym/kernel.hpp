@@ -20,12 +20,17 @@
 
 namespace entsym {
 
-/// Atoms as a host brings them: `n_owned` atoms of its own first, then images or other ranks' atoms.
-/// Only atoms that count are listed; a selection is made by the host.
+/// Atoms as a host brings them: `n_owned` atoms of its own first, then ghosts: images, or other
+/// ranks' atoms. Only atoms that count are listed; a selection is made by the host.
+///
+/// Without `owner` every image within reach is listed, so that a pair of an owned atom and a ghost is
+/// met from both ends (LAMMPS). With `owner`, for Kernel::sums, of each pair of opposite images one is
+/// listed, and owner[k] is the owned atom that row k repeats.
 struct Atoms {
-  const double *x;        ///< (n_total, 3), row-major
-  std::size_t n_owned;    ///< rows that are centres
-  std::size_t n_total;    ///< rows that are neighbours of them
+  const double *x;          ///< (n_total, 3), row-major
+  std::size_t n_owned;      ///< rows that are centres
+  std::size_t n_total;      ///< rows that are neighbours of them
+  const unsigned *owner;    ///< (n_total,) or null
 };
 
 /// Scratch memory, kept between calls so that small structures cost no allocation. One per thread
@@ -64,21 +69,18 @@ class Kernel {
 
   // --- global: partial sums over the owned atoms, to be added over ranks, then the value ---------
 
-  /// Pair histogram (n_moments(),), overwritten. A pair of owned atoms counts 1, a pair of an owned
-  /// and a listed other atom `ghost_weight`: 0.5 where the host lists every image (LAMMPS: the pair
-  /// is met from both ends), 1 where it lists one of each pair of opposite images. Coincident atoms
-  /// count as a pair at r = 0.
-  void pair_moments(const Atoms &atoms, double ghost_weight, double *moments, Workspace &ws,
-                    int threads = 1) const;
+  /// Both sums in one walk, overwritten. `moments` (n_moments(),): the pair histogram; coincident
+  /// atoms count as a pair at r = 0. `qlm` (2l+1,), or null where it is not wanted: sum_i q_lm(i) over
+  /// the owned atoms as real components: m = 0, then sqrt(2) Re, sqrt(2) Im for m = 1 ... l, so that
+  /// the sum of squares is sum_m |.|^2 over -l ... l. An atom without neighbours has q_lm = 0; a
+  /// coincident atom is no neighbour. `n_neighbors` (n_owned,), or null: as local_bonds gives it.
+  void sums(const Atoms &atoms, double *moments, double *qlm, Workspace &ws, int threads = 1,
+            double *n_neighbors = nullptr) const;
   /// sS from the complete histogram of `n_atoms` atoms at number density `density`.
   /// `g` and `running` (n_grid(),) may be null: g_m(r_k), 0 at r = 0, and the integral up to r_k.
   Entropy entropy(const double *moments, double n_atoms, double density, Workspace &ws,
                   double *g = nullptr, double *running = nullptr) const;
 
-  /// sum_i q_lm(i) over the owned atoms as 2l+1 real components, overwritten. Order: m = 0, then
-  /// sqrt(2) Re, sqrt(2) Im for m = 1 ... l, so that the sum of squares is sum_m |.|^2 over -l ... l.
-  /// An atom without neighbours has q_lm = 0; a coincident atom is no neighbour.
-  void bond_sum(const Atoms &atoms, double *qlm, Workspace &ws, int threads = 1) const;
   /// sqrt(4 pi/(2l+1) sum_m (qlm_m / scale)^2): Q_l with scale = number of atoms, local q_l with 1.
   double bond_order(const double *qlm, double scale = 1.0) const;
 
@@ -106,13 +108,14 @@ class Kernel {
   /// Gradient of sS from the complete histogram. The density term -dlnrho * identity is the host's.
   void entropy_gradient(const Atoms &atoms, const double *moments, double n_atoms, double density,
                         double *gradient, double *strain, Workspace &ws, int threads = 1) const;
-  /// Gradient of Q_l from its complete sum `qlm_sum` and, for every listed atom, its q_lm (n_total,
-  /// 2l+1) and number of neighbours (n_total,). Zero where Q_l = 0 (not differentiable there).
+  /// Gradient of Q_l from its complete sum `qlm_sum` and, for every listed atom, its number of
+  /// neighbours (n_total,) and, where smooth > 0, its q_lm (n_total, 2l+1); else `qlm` may be null.
+  /// Zero where Q_l = 0 (not differentiable there).
   void bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_atoms, const double *qlm,
                      const double *n_neighbors, double *gradient, double *strain, Workspace &ws,
                      int threads = 1) const;
 
-  /// Number of pairs that pair_moments would deposit: the bare traversal, for tests and benchmarks.
+  /// Number of pairs that `sums` would deposit: the bare traversal, for tests and benchmarks.
   double count_pairs(const Atoms &atoms, Workspace &ws) const;
 
   struct Tables;

@@ -23,6 +23,7 @@ struct Structure {
 struct PeriodicWorkspace {
   Workspace kernel;
   std::vector<double> x, fraction, moments, qlm, n_neighbors;
+  double qlm_sum[Parameters::max_components];
   std::vector<unsigned> owner;
   std::vector<unsigned char> decided;
 };
