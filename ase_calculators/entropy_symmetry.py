@@ -16,6 +16,10 @@ from cython_core import Kernel
 FRAMES_PER_BATCH = 1024
 ATOMS_PER_BATCH = 1_000_000
 
+# what the kernel takes
+DEGREES = (2, 4, 6, 8, 10, 12)
+MAX_THREADS = 1024
+
 
 class EntropySymmetry(Calculator):
     r"""Calculate the pair entropy sS, the Steinhardt parameter Q_l and their local forms.
@@ -163,7 +167,7 @@ class EntropySymmetry(Calculator):
         Raises
         ------
         TypeError
-            When there is no such parameter.
+            When there is no such parameter, or it is not a number where one is needed.
         ValueError
             When a parameter is out of its range; the calculator then stays as it was.
         """
@@ -176,15 +180,25 @@ class EntropySymmetry(Calculator):
                 raise TypeError(f"{name}: no such parameter; choose from {', '.join(allowed)}")
         new = {**self.parameters, **kwargs}
         new["elements"] = _settled_elements(new["elements"])
+        for name in ("rmax", "sigma", "q6_cutoff", "dr", "smooth", "number_density", "degree"):
+            if new[name] is not None or name not in ("dr", "number_density"):
+                new[name] = _settled_number(name, new[name])
         density = new["number_density"]
         if density is not None and not (np.isfinite(density) and density > 0):
             raise ValueError(
-                f"number_density = {density}: must be positive and finite, in atoms per Å^3; give "
-                "None to take it from the cell"
+                f"number_density = {density:g}: must be positive and finite, in atoms per Å^3; "
+                "give None to take it from the cell"
             )
+        if new["degree"] not in DEGREES:
+            raise ValueError(
+                f"degree = {new['degree']:g}: must be one of {', '.join(map(str, DEGREES))}"
+            )
+        new["degree"] = int(new["degree"])
         threads = new["threads"]
-        if not isinstance(threads, int | np.integer) or threads < 1:
-            raise ValueError(f"threads = {threads}: must be a whole number, 1 or more")
+        if not isinstance(threads, int | np.integer) or not 1 <= threads <= MAX_THREADS:
+            raise ValueError(
+                f"threads = {threads!r}: must be a whole number from 1 to {MAX_THREADS}"
+            )
         names = ("rmax", "sigma", "q6_cutoff", "dr", "degree", "smooth")
         kernel = Kernel(**{name: new[name] for name in names})
 
@@ -405,13 +419,32 @@ class EntropySymmetry(Calculator):
                     f"elements: {symbol} is not in the structure, which has "
                     f"{', '.join(present) or 'no atoms'}; name elements that every structure has"
                 )
-        return np.isin(atoms.numbers, [atomic_numbers[symbol] for symbol in elements])
+        selected = np.isin(atoms.numbers, [atomic_numbers[symbol] for symbol in elements])
+        # the kernel would count among the selected atoms
+        broken = selected & ~np.isfinite(atoms.positions).all(axis=1)
+        if broken.any():
+            raise ValueError(
+                f"positions: atom {broken.argmax()} is not finite; remove or repair it"
+            )
+        return selected
+
+
+def _settled_number(name: str, value: Any) -> float:
+    """Return the number as a Python float, which can be written to any file."""
+    try:
+        if not isinstance(value, str | bytes):
+            return float(value)
+    except (TypeError, ValueError):
+        pass
+    raise TypeError(f"{name} = {value!r}: must be a number; it is a {type(value).__name__}")
 
 
 def _settled_elements(elements: str | Iterable[str] | None) -> tuple[str, ...] | None:
     """Return the symbols as a tuple, each known to ASE."""
     if elements is None:
         return None
+    if not isinstance(elements, Iterable):
+        raise TypeError(f"elements = {elements!r}: must be symbols, such as 'Si' or ['Si', 'C']")
     symbols = (elements,) if isinstance(elements, str) else tuple(elements)
     if not symbols:
         raise ValueError(

@@ -170,6 +170,10 @@ def _file_frames(
 def _text_frame(file: str, number: int, text: str, format: str) -> Frame:
     """Pack the text of a frame; that of a dump starts with its timestep."""
     if format != "lammps-dump-text":
+        # a number cut short still is a number; a single frame may have been written by hand
+        if number and not text.endswith("\n"):
+            reason = "the last line has no end; add a line feed if its last number is complete"
+            return Frame(file, number, ValueError(reason))
         return Frame(file, number, text, format)
     try:
         return Frame(file, number, text, format, int(text.split("\n", 2)[1]))

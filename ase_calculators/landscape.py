@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Entropy-symmetry landscapes: many frames to a table, a table to a picture."""
 
+import contextlib
 import csv
 import json
 import warnings
@@ -179,14 +180,15 @@ class LandscapeTable:
                 if not line.endswith("\n"):
                     break
                 if line.startswith("# entsym: "):
-                    parameters = json.loads(line.removeprefix("# entsym: "))
+                    with contextlib.suppress(json.JSONDecodeError):
+                        parameters = json.loads(line.removeprefix("# entsym: "))
                 elif line.startswith("# skipped: "):
                     name, frame, reason = json.loads(line.removeprefix("# skipped: "))
                     skipped.append((name, frame, reason))
                 elif not line.startswith("#"):
                     rows.append(line)
         table = list(csv.reader(rows))
-        if parameters is None or not table:
+        if not isinstance(parameters, dict) or "degree" not in parameters or not table:
             raise ValueError(
                 f"{fspath(path)}: is no landscape table, which starts with '# entsym: ' and its "
                 "parameters; write it by LandscapeTable.write or map_landscape(..., output=)"
@@ -197,9 +199,13 @@ class LandscapeTable:
                 f"{fspath(path)}: must have the columns {', '.join(names)} in each row"
             )
         columns: dict[str, Any] = dict(zip(_Row._fields, zip(*table[1:], strict=True)))
-        return cls(
-            **(columns or dict.fromkeys(_Row._fields, ())), parameters=parameters, skipped=skipped
-        )
+        columns = columns or dict.fromkeys(_Row._fields, ())
+        try:
+            return cls(**columns, parameters=parameters, skipped=skipped)
+        except ValueError as error:
+            raise ValueError(
+                f"{fspath(path)}: {error}; repair that row or map the landscape again"
+            ) from error
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """Return the columns as a pandas DataFrame, with `parameters` in its ``attrs``.
@@ -279,7 +285,9 @@ def _map_piece(
     skipped: list[tuple[str, int, str]] = []
 
     def skip(frame: Frame, error: Exception) -> None:
-        reason = str(error) or type(error).__name__
+        reason = str(error)
+        if not (reason and isinstance(error, ValueError | OSError)):  # of a KeyError the key alone
+            reason = f"{type(error).__name__}: {reason}".removesuffix(": ")
         skipped.append((frame.file, frame.number, " ".join(reason.split())))
 
     for frame in piece:

@@ -3,6 +3,7 @@
 
 import copy
 import doctest
+import json
 import pickle
 
 import numpy as np
@@ -283,6 +284,9 @@ BAD_PARAMETERS = {
     "density-nan": (dict(number_density=float("nan")), "number_density = nan"),
     "threads": (dict(threads=0), "threads = 0: must be a whole number"),
     "no-elements": (dict(elements=()), r"elements = \(\): no atom counts; name an element"),
+    "many-threads": (dict(threads=1025), "threads = 1025: must be a whole number from 1 to 1024"),
+    "degree-nan": (dict(degree=float("nan")), "degree = nan: must be one of 2, 4, 6, 8, 10, 12"),
+    "degree-fraction": (dict(degree=6.5), "degree = 6.5: must be one of"),
     "bad-element": (dict(elements=["Si", "Unobtainium"]), "'Unobtainium' is no chemical symbol"),
 }
 
@@ -292,6 +296,30 @@ def test_bad_parameters(case):
     change, text = BAD_PARAMETERS[case]
     with pytest.raises(ValueError, match=rf"^[^\n]*{text}[^\n]*$"):
         EntropySymmetry(**{**PARAMETERS, **change})
+
+
+@pytest.mark.parametrize("value", ["8", None, [1.0, 2.0]], ids=["text", "none", "list"])
+@pytest.mark.parametrize(
+    "name", ["rmax", "sigma", "q6_cutoff", "dr", "smooth", "number_density", "degree"]
+)
+def test_parameters_that_are_no_number(name, value):
+    if value is None and name in ("dr", "number_density"):
+        pytest.skip("None asks for the default")
+    with pytest.raises(TypeError, match=rf"^{name} = [^\n]*: must be a number; it is a "):
+        EntropySymmetry(**{**PARAMETERS, name: value})
+
+
+def test_elements_that_are_no_symbols():
+    with pytest.raises(TypeError, match="^elements = 13: must be symbols"):
+        EntropySymmetry(**PARAMETERS, elements=13)
+
+
+def test_numbers_of_any_type_can_be_written():
+    calc = EntropySymmetry(
+        np.float32(8), 0.25, 3, degree=np.int64(4), number_density=np.float32(0.05), threads=1
+    )
+    assert json.loads(json.dumps(calc.todict())) == calc.todict()
+    assert calc.value_names == ("sS", "Q4")
 
 
 @pytest.mark.parametrize("missing", PARAMETERS)
@@ -330,6 +358,21 @@ def test_bad_structures(calc, kind):
     good = bulk("Al", "fcc", a=4.05)
     with pytest.raises(ValueError, match=rf"^frame 3: [^\n]*{text}[^\n]*$"):
         calc.evaluate([good, good, good, _broken(kind), good])
+
+
+def test_broken_atom_among_selected_ones(calc, alloy):
+    """The message counts all atoms, not the selected ones; the others may be anywhere."""
+    calc.set(elements="Na")
+    number = np.flatnonzero(alloy.symbols == "Na")[-1]
+    other = alloy.copy()
+    other.positions[alloy.symbols == "Cl"] = np.nan
+    assert calc.get_property("sS", other) == calc.get_property("sS", alloy)
+    alloy.positions[number] = np.inf
+    for name in ("sS", "local_q6"):
+        with pytest.raises(ValueError, match=f"^positions: atom {number} is not finite; remove"):
+            calc.get_property(name, alloy)
+    with pytest.raises(ValueError, match=f"^frame 1: positions: atom {number} is not finite"):
+        calc.evaluate([other, alloy])
 
 
 def test_frames_are_counted_over_batches(calc, monkeypatch):

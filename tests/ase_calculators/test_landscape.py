@@ -5,6 +5,7 @@ import bz2
 import doctest
 import gzip
 import json
+import re
 import sys
 
 import matplotlib
@@ -453,6 +454,29 @@ def test_reader_that_stumbles(calc, frames, monkeypatch, tmp_path):
     assert "nothing after it could be read" in table.skipped[0][2]
 
 
+def test_xyz_number_cut_short(calc, frames, tmp_path):
+    """A killed run leaves half a number, which reads as another one."""
+    path = tmp_path / "f.xyz"
+    write(path, frames[:2], format="extxyz")
+    path.write_text(path.read_text()[:-6])
+    table = mapped_with_skips(path, calc, 1)
+    assert table.frame.tolist() == [0]
+    assert "the last line has no end; add a line feed" in table.skipped[0][2]
+    write(path, frames[0], format="extxyz")
+    path.write_text(path.read_text().rstrip())
+    assert len(run(path, calc)) == 1
+
+
+def test_reasons_say_what_they_are(calc, frames, tmp_path):
+    """ASE raises KeyError for an unknown element: 'Zz' alone would be no reason."""
+    path = tmp_path / "f.xyz"
+    write(path, frames[:2], format="extxyz")
+    path.write_text(re.sub("^[A-Z][a-z]? ", "Zz ", path.read_text(), count=1, flags=re.M))
+    table = mapped_with_skips(path, calc, 1)
+    assert table.frame.tolist() == [1]
+    assert table.skipped == [(str(path), 0, "KeyError: 'Zz'")]
+
+
 def test_bad_files_among_good_ones(calc, dump, frames, tmp_path):
     (tmp_path / "empty.dump").write_text("")
     (tmp_path / "words.txt").write_text("to be or not to be\n" * 100)
@@ -555,7 +579,8 @@ def test_interrupted_output(calc, frames, tmp_path, monkeypatch):
 
 def test_files_that_are_no_table(tmp_path):
     path = tmp_path / "x.csv"
-    for text in ("", "frame,sS\n1,2\n", "# entsym: {}\n"):
+    head = "frame,file,sS,Q6,n_atoms,volume,energy\n"
+    for text in ("", "frame,sS\n1,2\n", *(f"# entsym: {x}\n{head}" for x in ("{}", "{", "[]"))):
         path.write_text(text)
         with pytest.raises(ValueError, match="is no landscape table, which starts with"):
             LandscapeTable.read(path)
@@ -563,6 +588,9 @@ def test_files_that_are_no_table(tmp_path):
         path.write_text('# entsym: {"degree": 6}\n' + rows)
         with pytest.raises(ValueError, match="must have the columns frame, file, sS, Q6"):
             LandscapeTable.read(path)
+    path.write_text('# entsym: {"degree": 6}\n' + head + "0,a.dump,-1.5,zero,4,66.0,-3.0\n")
+    with pytest.raises(ValueError, match=r"x.csv: could not convert .*zero.*; repair that row"):
+        LandscapeTable.read(path)
 
 
 def test_empty_table_can_be_read(tmp_path):
