@@ -11,6 +11,8 @@
 #include <utility>
 #include <vector>
 
+#include "parallel.hpp"
+
 namespace entsym {
 
 /// Arrays that are read by whole vectors end in so many values more.
@@ -55,13 +57,6 @@ struct CellGeometry {
 
   void set(const double *x, std::size_t n_atoms, double cutoff)
   {
-    double hi[3];
-    for (int d = 0; d < 3; d++) lo_[d] = hi[d] = n_atoms ? x[d] : 0.0;
-    for (std::size_t i = 0; i < n_atoms; i++)
-      for (int d = 0; d < 3; d++) {
-        lo_[d] = std::min(lo_[d], x[3 * i + d]);
-        hi[d] = std::max(hi[d], x[3 * i + d]);
-      }
     full.clear();
     half.clear();
     if (n_atoms <= few_atoms) {    // testing every pair is faster than sorting
@@ -69,6 +64,13 @@ struct CellGeometry {
       full.push_back({0, 0});
       return;
     }
+    double hi[3];
+    for (int d = 0; d < 3; d++) lo_[d] = hi[d] = x[d];
+    for (std::size_t i = 0; i < n_atoms; i++)
+      for (int d = 0; d < 3; d++) {
+        lo_[d] = std::min(lo_[d], x[3 * i + d]);
+        hi[d] = std::max(hi[d], x[3 * i + d]);
+      }
     // Half a cutoff; a whole one where that would hold less than three atoms on average. Never many
     // more cells than atoms (two atoms far apart in vacuum).
     const double count = static_cast<double>(n_atoms);
@@ -119,7 +121,9 @@ struct CellGrid {
   Array x, y, z;
   Indices index;    ///< row in the list
 
-  void build(const CellGeometry &geometry, const double *atoms, std::size_t first, std::size_t last)
+  /// Within a cell the atoms keep the order of the list, whatever the number of threads.
+  void build(const CellGeometry &geometry, const double *atoms, std::size_t first, std::size_t last,
+             int threads)
   {
     const std::size_t n_cells = geometry.n_cells, n = last - first;
     for (Array *v : {&x, &y, &z}) v->resize(n + kPad);
@@ -130,20 +134,33 @@ struct CellGrid {
       start[1] = static_cast<unsigned>(n);
       return;
     }
+    // Each part of the list counts its atoms in every cell, which tells where each part's atoms go.
+    const std::size_t parts = crew_size(n / 16384, threads);
     cell_of.resize(n);
-    for (std::size_t k = 0; k < n; k++) {
-      cell_of[k] = static_cast<unsigned>(geometry.cell(atoms + 3 * (first + k)));
-      start[cell_of[k] + 1]++;
+    next.assign(parts * n_cells, 0);
+    parallel(parts, threads, [&](std::size_t part, int) {
+      unsigned *count = &next[part * n_cells];
+      for (std::size_t k = part * n / parts; k < (part + 1) * n / parts; k++)
+        count[cell_of[k] = static_cast<unsigned>(geometry.cell(atoms + 3 * (first + k)))]++;
+    });
+    unsigned total = 0;
+    for (std::size_t c = 0; c < n_cells; c++) {
+      for (std::size_t part = 0; part < parts; part++) {
+        const unsigned count = next[part * n_cells + c];
+        next[part * n_cells + c] = total;
+        total += count;
+      }
+      start[c + 1] = total;
     }
-    for (std::size_t c = 0; c < n_cells; c++) start[c + 1] += start[c];
-    // Filling moves each start to the next cell's; shifting them back restores them.
-    for (std::size_t k = 0; k < n; k++) put(start[cell_of[k]]++, atoms, first + k);
-    for (std::size_t c = n_cells; c > 0; c--) start[c] = start[c - 1];
-    start[0] = 0;
+    parallel(parts, threads, [&](std::size_t part, int) {
+      unsigned *at = &next[part * n_cells];
+      for (std::size_t k = part * n / parts; k < (part + 1) * n / parts; k++)
+        put(at[cell_of[k]]++, atoms, first + k);
+    });
   }
 
  private:
-  std::vector<unsigned> cell_of;
+  std::vector<unsigned> cell_of, next;
   void put(std::size_t at, const double *atoms, std::size_t i)
   {
     x[at] = atoms[3 * i];

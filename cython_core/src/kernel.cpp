@@ -2,20 +2,17 @@
 #include "entsym/kernel.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <exception>
-#include <mutex>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "cell_grid.hpp"
+#include "parallel.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define ENTSYM_X86 1
@@ -108,9 +105,11 @@ struct Kernel::Tables {
     const double bin = bin_points * step;
     inverse_bin = 1.0 / bin;
     n_bins = static_cast<int>(p.pair_cutoff() * inverse_bin) + 2;
-    overhang = static_cast<int>(std::ceil(kTail * p.sigma / step));
-    taps = (2 * overhang + bin_points + 1 + kPad - 1) / kPad * kPad;
-    n_broadened = (n_bins - 1) * bin_points + taps;
+    // A bin reaches `overhang` points to either side; by symmetry the table has its upper half only.
+    taps = static_cast<int>(std::ceil(kTail * p.sigma / step)) + bin_points / 2 + 1;
+    taps = (taps + kPad - 1) / kPad * kPad;
+    overhang = taps - bin_points / 2 - 1;
+    n_broadened = n_bins * bin_points + 2 * overhang + 1;
     fill_grid();
     fill_response(p, step, bin);
     fill_legendre();
@@ -158,13 +157,14 @@ struct Kernel::Tables {
       double value[8];
       for (int i = 0; i < 8; i++) {
         const double t = std::cos(kPi * (i + 0.5) / 8.0);
-        const double d = ((j - overhang) * step - 0.5 * (1.0 + t) * bin) / p.sigma;
+        const double d = ((j + (bin_points + 1) / 2) * step - 0.5 * (1.0 + t) * bin) / p.sigma;
         value[i] = std::exp(-0.5 * d * d);
       }
       for (int q = 0; q < 8; q++) {
         double c = 0.0;
         for (int i = 0; i < 8; i++) c += value[i] * std::cos(kPi * q * (i + 0.5) / 8.0);
         c *= q ? 0.25 : 0.125;
+        if (j == 0 && bin_points % 2 == 0) c *= 0.5;    // the middle is in both halves
         for (int k = 0; k <= q; k++)
           response[static_cast<std::size_t>(k) * taps + j] += c * chebyshev[q][k];
       }
@@ -379,28 +379,11 @@ Workspace &Workspace::operator=(Workspace &&) noexcept = default;
 
 namespace {
 
-// Do body(task, scratch) for every task. An exception of any thread is thrown again here.
 template <class Body>
 void share_out(Workspace::Impl &ws, std::size_t n_tasks, int threads, const Body &body)
 {
-  const int n_threads = static_cast<int>(std::min<std::size_t>(std::max(threads, 1), n_tasks));
-  ws.thread(n_threads - 1);
-  std::atomic<std::size_t> next{0};
-  std::exception_ptr failure;
-  std::mutex guard;
-  auto work = [&](int thread) {
-    try {
-      for (std::size_t task; (task = next++) < n_tasks;) body(task, ws.threads[thread]);
-    } catch (...) {
-      const std::lock_guard<std::mutex> lock(guard);
-      failure = std::current_exception();
-    }
-  };
-  std::vector<std::thread> crew;
-  for (int t = 1; t < n_threads; t++) crew.emplace_back(work, t);
-  work(0);
-  for (std::thread &member : crew) member.join();
-  if (failure) std::rethrow_exception(failure);
+  ws.thread(crew_size(n_tasks, threads) - 1);
+  parallel(n_tasks, threads, [&](std::size_t task, int thread) { body(task, ws.threads[thread]); });
 }
 
 // Cells are cut into stretches whose number depends on the atoms alone: partial sums added in their
@@ -420,12 +403,12 @@ void walk(Workspace::Impl &ws, const Atoms &atoms, int threads, const Body &body
 }
 
 // For a walk over Pairs::all, or over Pairs::owned and then Pairs::ghosts.
-void sort_atoms(Workspace::Impl &ws, const Atoms &atoms, double cutoff, bool all)
+void sort_atoms(Workspace::Impl &ws, const Atoms &atoms, double cutoff, bool all, int threads)
 {
   ws.near.geometry.set(atoms.x, atoms.n_total, cutoff);
   ws.near.n_owned = static_cast<int>(atoms.n_owned);
-  if (!all) ws.near.owned.build(ws.near.geometry, atoms.x, 0, atoms.n_owned);
-  ws.near.listed.build(ws.near.geometry, atoms.x, all ? 0 : atoms.n_owned, atoms.n_total);
+  if (!all) ws.near.owned.build(ws.near.geometry, atoms.x, 0, atoms.n_owned, threads);
+  ws.near.listed.build(ws.near.geometry, atoms.x, all ? 0 : atoms.n_owned, atoms.n_total, threads);
 }
 
 void add_partials(const std::vector<double> &partial, std::size_t n, double *total)
@@ -493,7 +476,7 @@ void Kernel::sums(const Atoms &atoms, double *moments, double *qlm, Workspace &w
                   int threads, double *n_neighbors) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, qlm ? std::max(pair_cutoff(), p_.q_cutoff) : pair_cutoff(), false);
+  sort_atoms(ws, atoms, qlm ? std::max(pair_cutoff(), p_.q_cutoff) : pair_cutoff(), false, threads);
   const std::size_t bins = t_->n_bins, stretches = n_stretches(atoms);
   const bool ghosts = atoms.n_total > atoms.n_owned, apart = ghosts && !atoms.owner;
   // Per stretch one histogram, or two where pairs with ghosts weigh half.
@@ -541,7 +524,7 @@ void Kernel::local_entropy(const Atoms &atoms, double density, double *s, Worksp
                            int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, pair_cutoff(), true);
+  sort_atoms(ws, atoms, pair_cutoff(), true, threads);
   walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
     loops().local_entropy(*t_, ws.near, begin, end, density, scratch, s);
   });
@@ -551,7 +534,7 @@ void Kernel::local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, W
                          int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, p_.q_cutoff, true);
+  sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
   walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
     loops().local_bonds(*t_, ws.near, begin, end, scratch, qlm, n_neighbors);
   });
@@ -562,7 +545,7 @@ void Kernel::neighbor_means(const Atoms &atoms, const double *entropy, const dou
                             int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, p_.q_cutoff, true);
+  sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
   walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
     loops().neighbor_means(*t_, ws.near, begin, end, entropy, qlm, scratch, mean_entropy,
                            mean_bond_order);
@@ -576,7 +559,7 @@ void Kernel::entropy_gradient(const Atoms &atoms, const double *moments, double 
   Workspace::Impl &ws = *workspace.impl;
   loops().entropy_slope(*t_, moments, n_atoms, density, ws.thread(0));
   ws.lines = ws.thread(0).slope;
-  sort_atoms(ws, atoms, pair_cutoff(), true);
+  sort_atoms(ws, atoms, pair_cutoff(), true, threads);
   ws.partial.assign(n_stretches(atoms) * 6, 0.0);
   walk(ws, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
@@ -604,7 +587,7 @@ void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_a
     if (qlm)
       for (int m = 0; m < n; m++) ws.projection[i] += c[m] * qlm[n * i + m];
   }
-  sort_atoms(ws, atoms, p_.q_cutoff, true);
+  sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
   ws.partial.assign(n_stretches(atoms) * 6, 0.0);
   walk(ws, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
@@ -617,7 +600,7 @@ void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_a
 double Kernel::count_pairs(const Atoms &atoms, Workspace &workspace) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, pair_cutoff(), false);
+  sort_atoms(ws, atoms, pair_cutoff(), false, 1);
   const std::size_t cells = ws.near.geometry.n_cells;
   double n = loops().count(*t_, ws.near, Pairs::owned, 0, cells, ws.thread(0));
   if (atoms.n_total > atoms.n_owned)

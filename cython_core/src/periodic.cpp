@@ -2,13 +2,13 @@
 #include "entsym/periodic.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <limits>
 #include <mutex>
 #include <stdexcept>
 #include <string>
-#include <thread>
+
+#include "parallel.hpp"
 
 namespace entsym {
 
@@ -58,16 +58,13 @@ void complete(double cell[3][3], const unsigned char *pbc)
 // The structure with its atoms wrapped into the cell, and its images.
 class Images {
  public:
-  Images(const Structure &s, PeriodicWorkspace &ws) : structure_(s), ws_(ws)
+  Images(const Structure &s, PeriodicWorkspace &ws, int threads = 1) : structure_(s), ws_(ws)
   {
     const std::size_t n = s.n_atoms;
     if (n == 0) refuse("positions: no atoms; select at least one");
     const bool periodic = s.pbc[0] || s.pbc[1] || s.pbc[2];
     if (n == 1 && !periodic)
       refuse("positions: 1 atom and no periodic direction make no pair; give at least 2 atoms");
-    for (std::size_t k = 0; k < 3 * n; k++)
-      if (!std::isfinite(s.positions[k]))
-        refuse("positions: atom " + std::to_string(k / 3) + " is not finite; remove or repair it");
     for (int d = 0; d < 3; d++)
       for (int k = 0; k < 3; k++) {
         cell_[d][k] = s.cell[3 * d + k];
@@ -94,7 +91,7 @@ class Images {
             "volume");
       density_ = static_cast<double>(n) / std::abs(volume);
     }
-    wrap();
+    wrap(threads);
   }
 
   double density() const { return density_; }
@@ -119,10 +116,8 @@ class Images {
       const double from = low_[d] - reach, to = high_[d] + reach;
       for (std::size_t i = 0, before = listed_; i < before; i++) {
         const double f = ws_.fraction[3 * i + d];
-        int last = 0, first = 0;
-        while (f + (last + 1) <= to) last++;
-        if (ws_.decided[i])
-          while (f + (first - 1) >= from) first--;
+        const int last = static_cast<int>(to - f);
+        const int first = ws_.decided[i] ? -static_cast<int>(f - from) : 0;
         if (last > first) add_images(i, d, first, last);
       }
     }
@@ -145,28 +140,40 @@ class Images {
     ws_.decided.resize(n);
   }
 
-  void wrap()
+  // Atoms into the cell, and the range of their fractions.
+  void wrap(int threads)
   {
-    const std::size_t n = structure_.n_atoms;
+    const std::size_t n = structure_.n_atoms, parts = crew_size(n / 16384, threads);
     if (ws_.owner.size() < n) reserve(n + n / 2 + 256);
-    for (int d = 0; d < 3; d++) {
-      low_[d] = std::numeric_limits<double>::max();
-      high_[d] = -low_[d];
-    }
-    for (std::size_t i = 0; i < n; i++) {
-      ws_.owner[i] = static_cast<unsigned>(i);
-      double *x = &ws_.x[3 * i];
-      std::copy(structure_.positions + 3 * i, structure_.positions + 3 * i + 3, x);
-      for (int d = 0; d < 3; d++) {
-        double f = dot(x, reciprocal_[d]);
-        if (structure_.pbc[d] && !(f >= 0.0 && f < 1.0)) {
-          const double periods = std::floor(f);
-          for (int k = 0; k < 3; k++) x[k] -= periods * cell_[d][k];
-          f -= periods;
+    std::vector<double> range(6 * parts);    // lowest, then minus highest, of each part
+    parallel(parts, threads, [&](std::size_t part, int) {
+      double *low = &range[6 * part], *high = low + 3;
+      std::fill_n(low, 6, std::numeric_limits<double>::max());
+      for (std::size_t i = part * n / parts; i < (part + 1) * n / parts; i++) {
+        ws_.owner[i] = static_cast<unsigned>(i);
+        double *x = &ws_.x[3 * i];
+        std::copy_n(structure_.positions + 3 * i, 3, x);
+        if (!(std::abs(x[0]) + std::abs(x[1]) + std::abs(x[2]) < HUGE_VAL))
+          refuse("positions: atom " + std::to_string(i) + " is not finite; remove or repair it");
+        for (int d = 0; d < 3; d++) {
+          double f = dot(x, reciprocal_[d]);
+          if (structure_.pbc[d] && !(f >= 0.0 && f < 1.0)) {
+            const double periods = std::floor(f);
+            for (int k = 0; k < 3; k++) x[k] -= periods * cell_[d][k];
+            f -= periods;
+          }
+          ws_.fraction[3 * i + d] = f;
+          low[d] = std::min(low[d], f);
+          high[d] = std::min(high[d], -f);
         }
-        ws_.fraction[3 * i + d] = f;
-        low_[d] = std::min(low_[d], f);
-        high_[d] = std::max(high_[d], f);
+      }
+    });
+    for (int d = 0; d < 3; d++) {
+      low_[d] = range[d];
+      high_[d] = -range[3 + d];
+      for (std::size_t part = 1; part < parts; part++) {
+        low_[d] = std::min(low_[d], range[6 * part + d]);
+        high_[d] = std::max(high_[d], -range[6 * part + 3 + d]);
       }
     }
   }
@@ -232,7 +239,7 @@ void local_bonds(const Kernel &kernel, const Images &images, const Atoms &atoms,
 void evaluate(const Kernel &kernel, const Structure &s, double *value, PeriodicWorkspace &ws,
               int threads, double *g, double *running)
 {
-  Images images(s, ws);
+  Images images(s, ws, threads);
   value[0] = evaluate(kernel, s, images, ws, threads, g, running, nullptr).value;
   value[1] = kernel.bond_order(ws.qlm_sum, static_cast<double>(s.n_atoms));
 }
@@ -240,7 +247,7 @@ void evaluate(const Kernel &kernel, const Structure &s, double *value, PeriodicW
 void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local,
                     PeriodicWorkspace &ws, int threads)
 {
-  Images images(s, ws);
+  Images images(s, ws, threads);
   const std::size_t n = s.n_atoms, columns = kernel.n_components();
   kernel.local_entropy(images.list(kernel.pair_cutoff(), false), images.density(), local.entropy,
                        ws.kernel, threads);
@@ -258,7 +265,7 @@ void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local
 void evaluate_gradients(const Kernel &kernel, const Structure &s, double *value,
                         const Gradients &out, PeriodicWorkspace &ws, int threads)
 {
-  Images images(s, ws);
+  Images images(s, ws, threads);
   const double n = static_cast<double>(s.n_atoms);
   ws.n_neighbors.resize(s.n_atoms);
   const Entropy entropy =
@@ -283,32 +290,21 @@ void evaluate_gradients(const Kernel &kernel, const Structure &s, double *value,
 void evaluate_batch(const Kernel &kernel, const Structure *structures, std::size_t n_structures,
                     double *values, int threads)
 {
-  std::atomic<std::size_t> next{0};
   std::mutex guard;
   std::size_t failed = n_structures;    // the first one that failed, whatever thread met it
   std::string reason;
-  auto work = [&]() {
-    PeriodicWorkspace ws;
-    for (std::size_t i; (i = next++) < n_structures;) {
-      std::string message;
-      try {
-        evaluate(kernel, structures[i], values + 2 * i, ws);
-        continue;
-      } catch (const std::exception &error) {
-        message = error.what();
-      }
+  std::vector<PeriodicWorkspace> workspaces(crew_size(n_structures, threads));
+  parallel(n_structures, threads, [&](std::size_t i, int thread) {
+    try {
+      evaluate(kernel, structures[i], values + 2 * i, workspaces[thread]);
+    } catch (const std::invalid_argument &error) {
       const std::lock_guard<std::mutex> lock(guard);
       if (i < failed) {
         failed = i;
-        reason = message;
+        reason = error.what();
       }
     }
-  };
-  std::vector<std::thread> crew;
-  const std::size_t n_threads = std::min<std::size_t>(std::max(threads, 1), n_structures);
-  for (std::size_t t = 1; t < n_threads; t++) crew.emplace_back(work);
-  work();
-  for (std::thread &member : crew) member.join();
+  });
   if (failed < n_structures) refuse("frame " + std::to_string(failed) + ": " + reason);
 }
 
