@@ -41,6 +41,18 @@ def test_threads_do_not_change_a_bit(structure, threads):
             assert np.array_equal(value, many[name]), name
 
 
+def test_threads_do_not_change_a_bit_where_they_share_the_work():
+    """Enough atoms that each thread gets part of the wrapping, the sorting and the walks."""
+    atoms = bulk("Al", "fcc", a=4.05, cubic=True) * (23, 23, 23)
+    atoms.rattle(0.1, seed=5)
+    atoms.positions += 300.0
+    kernel = Kernel(**PARAMETERS)
+    one, two, three = (values_of(kernel, None, threads)(atoms) for threads in (1, 2, 3))
+    for name, value in one.items():
+        assert np.array_equal(value, two[name]), name
+        assert np.array_equal(value, three[name]), name
+
+
 def test_moving_one_atom_changes_its_surroundings_only():
     """Local values change within the pair cutoff, neighbour numbers within the neighbour cutoff."""
     atoms = bulk("Al", "fcc", a=4.05, cubic=True) * (6, 6, 6)
