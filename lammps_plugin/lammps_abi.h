@@ -15,11 +15,11 @@ namespace entsym {
 
 struct PluginStyle {
   const char *version;    ///< LAMMPS version it was compiled for
-  const char *style;      ///< kind of style, here "compute"
+  const char *style;      ///< kind of style: "compute" or "fix"
   const char *name;       ///< name of the style in input decks
   const char *info;       ///< one line for the log
   const char *author;
-  void *creator;    ///< (LAMMPS *, int narg, char **arg) -> Compute *
+  void *creator;    ///< (LAMMPS *, int narg, char **arg) -> Compute * or Fix *
   void *handle;     ///< of the shared object; passed through
 };
 

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: BSD-3-Clause
+#include "fix_entsym_select.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+#include "atom.h"
+#include "comm.h"
+#include "compute_entsym.h"
+#include "domain.h"
+#include "error.h"
+#include "group.h"
+#include "modify.h"
+#include "update.h"
+
+using namespace LAMMPS_NS;
+
+static constexpr double EV_PER_KCAL_MOL = 0.043364103900593;    // CODATA 2018
+
+/* ---------------------------------------------------------------------- */
+
+static std::string text(const char *format, double value)
+{
+  char buffer[64];
+  std::snprintf(buffer, sizeof(buffer), format, value);
+  return buffer;
+}
+
+/* ----------------------------------------------------------------------
+   value of name=value in the comment line of a frame; false where it is not there
+------------------------------------------------------------------------- */
+
+static bool find_value(const std::string &comment, const std::string &name, double &value)
+{
+  std::size_t at =
+      comment.compare(0, name.size() + 1, name + "=") == 0 ? 0 : comment.find(" " + name + "=");
+  if (at == std::string::npos) return false;
+  const char *begin = comment.c_str() + comment.find('=', at) + 1;
+  char *end = nullptr;
+  value = std::strtod(begin, &end);
+  return end != begin;
+}
+
+/* ---------------------------------------------------------------------- */
+
+FixEntsymSelect::FixEntsymSelect(LAMMPS *lmp, int narg, char **arg)
+    : Fix(lmp, narg, arg), with_energy(false), append(false), opened(false), setup_step(-1),
+      entsym(nullptr), pe(nullptr), energy_in_eV(1.0), n_written(0), n_offered(0)
+{
+  if (narg < 8)
+    fail(-1,
+         "arguments are missing; use 'fix ID group entsym/select N compute-ID dsS dQ file element "
+         "<symbol of each type>'");
+
+  char *end = nullptr;
+  const double steps = std::strtod(arg[3], &end);
+  if (end == arg[3] || *end != '\0' || !(steps >= 1.0) || steps != std::floor(steps) ||
+      steps > MAXSMALLINT)
+    fail(3, fmt::format("N = {} must be a whole number of steps, 1 or more", arg[3]));
+  nevery = static_cast<int>(steps);
+
+  compute_id = arg[4];
+  find_compute(4);
+
+  for (int d = 0; d < 2; d++) {
+    size[d] = std::strtod(arg[5 + d], &end);
+    if (end == arg[5 + d] || *end != '\0' || !std::isfinite(size[d]) || size[d] <= 0.0)
+      fail(5 + d, fmt::format("{} = {} must be a positive number; use e.g. {}", d ? "dQ" : "dsS",
+                              arg[5 + d], d ? 0.005 : 0.1));
+  }
+  path = arg[7];
+
+  for (int i = 8; i < narg;) {
+    const std::string keyword = arg[i];
+    if (keyword == "element") {
+      const int given = std::min(narg - i - 1, atom->ntypes);
+      elements.assign(arg + i + 1, arg + i + 1 + given);
+      for (const std::string &name : elements)
+        if (name.size() > 2 || !std::isupper(static_cast<unsigned char>(name[0])) ||
+            (name.size() == 2 && !std::islower(static_cast<unsigned char>(name[1]))))
+          fail(i, fmt::format("element '{}' must be a chemical symbol like Si; one for each of "
+                              "the {} atom types is needed",
+                              name, atom->ntypes));
+      if (given < atom->ntypes)
+        fail(i, fmt::format("element names {} of {} atom types; give one symbol for each", given,
+                            atom->ntypes));
+      i += 1 + given;
+    } else if (keyword == "append" || keyword == "energy") {
+      const std::string value = i + 1 < narg ? arg[i + 1] : "";
+      if (value != "yes" && value != "no")
+        fail(i, fmt::format("{} = '{}' must be yes or no", keyword, value));
+      (keyword == "append" ? append : with_energy) = value == "yes";
+      i += 2;
+    } else
+      fail(i, fmt::format("unknown keyword '{}'; use element, append or energy, and one element "
+                          "for each of the {} atom types",
+                          keyword, atom->ntypes));
+  }
+  if (elements.empty())
+    fail(-1, fmt::format("keyword element is missing; give one chemical symbol for each of the {} "
+                         "atom types",
+                         atom->ntypes));
+  if (with_energy) {
+    if (std::strcmp(update->unit_style, "real") == 0) energy_in_eV = EV_PER_KCAL_MOL;
+    else if (std::strcmp(update->unit_style, "metal") != 0)
+      fail(-1, fmt::format("energy = yes writes eV, which units {} has no relation to; use units "
+                           "metal or real, or leave it out",
+                           update->unit_style));
+  }
+  if (!atom->tag_enable)
+    fail(-1, "atoms need IDs, by which they are sorted; use 'atom_modify id yes'");
+
+  // The file is opened when a run starts: after a restart it goes on. But say now if it cannot be.
+  int good = 1;
+  std::string reason;
+  if (comm->me == 0) {
+    FILE *file = std::fopen(path.c_str(), "ab");
+    good = file != nullptr;
+    if (file) std::fclose(file);
+    else reason = std::strerror(errno);
+  }
+  MPI_Bcast(&good, 1, MPI_INT, 0, world);
+  if (!good)
+    fail(7, fmt::format("file {} cannot be written: {}; use a path in a folder that exists and is "
+                        "writable",
+                        path, reason));
+
+  restart_global = 1;
+  dynamic_group_allow = 1;
+  scalar_flag = vector_flag = 1;
+  size_vector = 2;
+  global_freq = 1;
+  extscalar = extvector = 0;
+}
+
+/* ---------------------------------------------------------------------- */
+
+void FixEntsymSelect::fail(int argument, const std::string &what) const
+{
+  error->all(FLERR, argument < 0 ? Error::NOPOINTER : argument, "Fix {} {}: {}", style, id, what);
+}
+
+/* ---------------------------------------------------------------------- */
+
+int FixEntsymSelect::setmask() { return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE; }
+
+/* ---------------------------------------------------------------------- */
+
+void FixEntsymSelect::find_compute(int argument)
+{
+  Compute *found = modify->get_compute_by_id(compute_id);
+  if (!found)
+    fail(argument,
+         fmt::format("compute {} is not defined; define 'compute {} <group> entsym ...' before",
+                     compute_id, compute_id));
+  entsym = dynamic_cast<ComputeEntsym *>(found);
+  if (!entsym)
+    fail(argument,
+         fmt::format("compute {} is of style {}, which has no vector of sS and Q; use one of "
+                     "style entsym",
+                     compute_id, found->style));
+}
+
+/* ---------------------------------------------------------------------- */
+
+std::vector<FixEntsymSelect::Parameter> FixEntsymSelect::parameters() const
+{
+  const entsym::Parameters &p = entsym->parameters();
+  return {{"rmax", p.rmax},
+          {"sigma", p.sigma},
+          {"dr", p.dr},
+          {"q6_cutoff", p.q_cutoff},
+          {"degree", static_cast<double>(p.degree)},
+          {"smooth", p.smooth},
+          {"number_density", entsym->given_density()}};
+}
+
+/* ---------------------------------------------------------------------- */
+
+void FixEntsymSelect::init()
+{
+  find_compute(-1);    // it may have been deleted and defined anew
+  if (with_energy) {
+    pe = modify->get_compute_by_id("thermo_pe");
+    if (!pe) fail(-1, "energy = yes needs the compute thermo_pe, which is gone; leave it out");
+    // what LAMMPS has to tally in the next force calculation
+    if (update->ntimestep % nevery == 0) pe->addstep(update->ntimestep);
+  }
+  if (!opened) open();
+}
+
+/* ----------------------------------------------------------------------
+   empty the file, or take the frames that are in it into the map
+------------------------------------------------------------------------- */
+
+void FixEntsymSelect::open()
+{
+  opened = true;
+  std::vector<Point> found;
+  if (comm->me == 0) {
+    if (append) found = read_frames();
+    else {
+      FILE *file = std::fopen(path.c_str(), "wb");
+      if (file) std::fclose(file);    // what hinders it is told at the first frame
+    }
+  }
+  int n = static_cast<int>(found.size());
+  MPI_Bcast(&n, 1, MPI_INT, 0, world);
+  found.resize(n);
+  if (n) MPI_Bcast(found[0].data(), 2 * n, MPI_DOUBLE, 0, world);
+  for (const Point &point : found) occupy(point[0], point[1]);
+}
+
+/* ----------------------------------------------------------------------
+   sS and Q of the frames in the file; an unfinished last one, as a killed run leaves it, is cut off
+------------------------------------------------------------------------- */
+
+std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames() const
+{
+  const std::string q_name = "Q" + std::to_string(entsym->parameters().degree);
+  std::vector<Point> found;
+  std::ifstream file(path, std::ios::binary);
+  std::string line, comment;
+  std::uintmax_t complete = 0;
+  bool whole = true;
+  // a line without its end is unfinished
+  auto next = [&](std::string &l) { return std::getline(file, l) && !file.eof(); };
+
+  while (file.peek() != EOF) {
+    whole = false;
+    if (!next(line)) break;
+    char *end = nullptr;
+    const long natoms = std::strtol(line.c_str(), &end, 10);
+    if (end == line.c_str() || natoms < 0)
+      error->one(FLERR,
+                 "Fix {} {}: frame {} of {} does not start with a number of atoms; append only to "
+                 "extended XYZ",
+                 style, id, found.size(), path);
+    if (!next(comment)) break;
+    Point point;
+    if (!find_value(comment, "sS", point[0]) || !find_value(comment, q_name, point[1]))
+      error->one(FLERR,
+                 "Fix {} {}: frame {} of {} has no sS and {} in its comment line; append only to a "
+                 "file of this fix or of ase_calculators.write_sets",
+                 style, id, found.size(), path, q_name);
+    for (const Parameter &mine : parameters()) {
+      double value = 0.0;
+      find_value(comment, mine.first, value);
+      if (std::fabs(value - mine.second) > 1e-9 * std::fabs(mine.second))
+        error->one(FLERR,
+                   "Fix {} {}: frame {} of {} was made with {} = {}, compute {} has {}; use the "
+                   "same parameters or another file",
+                   style, id, found.size(), path, mine.first, value, compute_id, mine.second);
+    }
+    long k = 0;
+    while (k < natoms && next(line)) k++;
+    if (k < natoms) break;
+    found.push_back(point);
+    complete = static_cast<std::uintmax_t>(file.tellg());
+    whole = true;
+  }
+  file.close();
+  if (!whole) {
+    std::error_code failed;
+    std::filesystem::resize_file(path, complete, failed);
+    if (failed)
+      error->one(FLERR, "Fix {} {}: the unfinished last frame of {} cannot be cut off: {}", style,
+                 id, path, failed.message());
+    error->warning(FLERR, "Fix {} {}: the unfinished last frame of {} was cut off", style, id,
+                   path);
+  }
+  return found;
+}
+
+/* ----------------------------------------------------------------------
+   enter a frame into the map; false where its cell is occupied
+------------------------------------------------------------------------- */
+
+bool FixEntsymSelect::occupy(double sS, double Q)
+{
+  // as Python's multi_resolution does it, to the last bit: anchored at 0
+  if (!cells.emplace(std::floor(sS / size[0]), std::floor(Q / size[1])).second) return false;
+  points.push_back({sS, Q});
+  return true;
+}
+
+/* ---------------------------------------------------------------------- */
+
+void FixEntsymSelect::setup(int)
+{
+  setup_step = update->ntimestep;
+  if (setup_step % nevery == 0) offer();
+}
+
+/* ---------------------------------------------------------------------- */
+
+void FixEntsymSelect::min_setup(int) { setup(0); }
+
+/* ----------------------------------------------------------------------
+   rerun comes here with the frame that setup() has seen
+------------------------------------------------------------------------- */
+
+void FixEntsymSelect::end_of_step()
+{
+  if (update->ntimestep != setup_step) offer();
+}
+
+/* ----------------------------------------------------------------------
+   a minimizer has no end_of_step; line searches come here several times in a step
+------------------------------------------------------------------------- */
+
+void FixEntsymSelect::min_post_force(int)
+{
+  if (update->ntimestep % nevery == 0) end_of_step();
+}
+
+/* ---------------------------------------------------------------------- */
+
+void FixEntsymSelect::offer()
+{
+  modify->clearstep_compute();
+  if (!(entsym->invoked_flag & Compute::INVOKED_VECTOR)) {
+    entsym->compute_vector();
+    entsym->invoked_flag |= Compute::INVOKED_VECTOR;
+  }
+  // one rank decides, lest a last bit lets them differ
+  Point point = {entsym->vector[0], entsym->vector[1]};
+  MPI_Bcast(point.data(), 2, MPI_DOUBLE, 0, world);
+  n_offered++;
+  if (std::isfinite(point[0]) && std::isfinite(point[1]) && occupy(point[0], point[1])) {
+    write_frame(point[0], point[1]);
+    n_written++;
+  }
+  if (with_energy) pe->addstep((update->ntimestep / nevery + 1) * nevery);
+}
+
+/* ----------------------------------------------------------------------
+   add a frame to the file: atoms of the group, sorted by ID
+------------------------------------------------------------------------- */
+
+void FixEntsymSelect::write_frame(double sS, double Q)
+{
+  double energy = 0.0;
+  if (with_energy) energy = pe->compute_scalar() * energy_in_eV;
+
+  constexpr int WIDTH = 5;    // ID, type, x, y, z
+  std::vector<double> mine, all;
+  for (int i = 0; i < atom->nlocal; i++)
+    if (atom->mask[i] & groupbit) {
+      mine.push_back(static_cast<double>(atom->tag[i]));
+      mine.push_back(atom->type[i]);
+      double x[3] = {atom->x[i][0], atom->x[i][1], atom->x[i][2]};
+      domain->remap(x);    // else it would depend on when neighbor lists were built
+      for (int d = 0; d < 3; d++) mine.push_back(x[d] - domain->boxlo[d]);
+    }
+  const int n_mine = static_cast<int>(mine.size());
+  std::vector<int> counts(comm->nprocs), starts(comm->nprocs, 0);
+  MPI_Allgather(&n_mine, 1, MPI_INT, counts.data(), 1, MPI_INT, world);
+  for (int p = 1; p < comm->nprocs; p++) starts[p] = starts[p - 1] + counts[p - 1];
+  const std::size_t n = (static_cast<std::size_t>(starts.back()) + counts.back()) / WIDTH;
+  if (n == 0)
+    fail(-1,
+         fmt::format("group {} has no atoms to write; use another group", group->names[igroup]));
+  if (comm->me == 0) all.resize(n * WIDTH);
+  MPI_Gatherv(mine.data(), n_mine, MPI_DOUBLE, all.data(), counts.data(), starts.data(), MPI_DOUBLE,
+              0, world);
+
+  int good = 1;
+  std::string reason;
+  if (comm->me == 0) {
+    std::vector<const double *> rows(n);
+    for (std::size_t k = 0; k < n; k++) rows[k] = &all[k * WIDTH];
+    std::sort(rows.begin(), rows.end(),
+              [](const double *a, const double *b) { return a[0] < b[0]; });
+
+    // twelve digits: what differs with the number of ranks is beyond them
+    std::string frame = std::to_string(n) + "\nLattice=\"";
+    const double *h = domain->h;
+    const bool tilted = domain->triclinic;
+    const double lattice[9] = {
+        h[0], 0.0, 0.0, tilted ? h[5] : 0.0, h[1], 0.0, tilted ? h[4] : 0.0, tilted ? h[3] : 0.0,
+        h[2]};
+    for (int k = 0; k < 9; k++) frame += text(k ? " %.12g" : "%.12g", lattice[k]);
+    frame += "\" Properties=species:S:1:pos:R:3:id:I:1 pbc=\"";
+    for (int d = 0; d < 3; d++)
+      frame += std::string(d ? " " : "") + (domain->periodicity[d] ? "T" : "F");
+    frame += "\"";
+    if (with_energy) frame += text(" energy=%.12g", energy);
+    frame += text(" sS=%.12g", sS);
+    frame += " Q" + std::to_string(entsym->parameters().degree) + text("=%.12g", Q);
+    frame += " timestep=" + std::to_string(update->ntimestep);
+    for (const Parameter &p : parameters())
+      if (std::strcmp(p.first, "number_density") != 0 || p.second > 0.0)
+        frame += std::string(" ") + p.first + text("=%.12g", p.second);
+    frame += "\n";
+    for (const double *row : rows) {
+      frame += elements[static_cast<int>(row[1]) - 1];
+      for (int d = 2; d < WIDTH; d++) frame += text(" %.12g", row[d]);
+      frame += text(" %.0f\n", row[0]);
+    }
+
+    // closed after each frame: what is written stays written, whatever happens to the run
+    FILE *file = std::fopen(path.c_str(), "ab");
+    good = file && std::fwrite(frame.data(), 1, frame.size(), file) == frame.size();
+    good = file && std::fclose(file) == 0 && good;
+    if (!good) reason = std::strerror(errno);
+  }
+  MPI_Bcast(&good, 1, MPI_INT, 0, world);
+  if (!good)
+    fail(-1, fmt::format("frame {} could not be written to {}: {}; make room or use another file, "
+                         "the frames before it are good",
+                         n_written, path, reason));
+}
+
+/* ----------------------------------------------------------------------
+   places instead of cells, so that a restarted run may have another resolution
+------------------------------------------------------------------------- */
+
+void FixEntsymSelect::write_restart(FILE *file)
+{
+  if (comm->me != 0) return;
+  std::vector<double> state = {static_cast<double>(n_written), static_cast<double>(n_offered)};
+  for (const Parameter &p : parameters()) state.push_back(p.second);
+  state.push_back(static_cast<double>(points.size()));
+  for (const Point &point : points) state.insert(state.end(), point.begin(), point.end());
+  const int bytes = static_cast<int>(state.size() * sizeof(double));
+  std::fwrite(&bytes, sizeof(int), 1, file);
+  std::fwrite(state.data(), sizeof(double), state.size(), file);
+}
+
+/* ---------------------------------------------------------------------- */
+
+void FixEntsymSelect::restart(char *buffer)
+{
+  auto next = [&buffer]() {
+    double value;    // the buffer is not aligned
+    std::memcpy(&value, buffer, sizeof(double));
+    buffer += sizeof(double);
+    return value;
+  };
+  n_written = static_cast<bigint>(next());
+  n_offered = static_cast<bigint>(next());
+  for (const Parameter &mine : parameters()) {
+    const double value = next();
+    if (value != mine.second)
+      fail(-1, fmt::format("the restart file has its map with {} = {}, compute {} has {}; use the "
+                           "same parameters or another fix ID",
+                           mine.first, value, compute_id, mine.second));
+  }
+  const auto n = static_cast<std::size_t>(next());
+  for (std::size_t k = 0; k < n; k++) {
+    const double sS = next();
+    occupy(sS, next());
+  }
+  append = true;    // frames in the file are of this map, those of after the restart file too
+}
+
+/* ---------------------------------------------------------------------- */
+
+double FixEntsymSelect::compute_scalar() { return static_cast<double>(n_written); }
+
+/* ---------------------------------------------------------------------- */
+
+double FixEntsymSelect::compute_vector(int k)
+{
+  return static_cast<double>(k == 0 ? static_cast<bigint>(cells.size()) : n_offered);
+}
+
+/* ---------------------------------------------------------------------- */
+
+double FixEntsymSelect::memory_usage()
+{
+  // a node of the set: three pointers, a colour, two doubles
+  return static_cast<double>(points.capacity() * sizeof(Point) + cells.size() * 48);
+}
