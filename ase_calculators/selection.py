@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from os import PathLike, fspath
+from os.path import realpath
 from typing import Any, NamedTuple
 
 import ase.io
@@ -450,12 +451,13 @@ def write_sets(
         raise ValueError(
             f"rounds: has shape {rounds.shape}; one number per row is needed, ({len(table)},)"
         )
-    if fspath(standard) == fspath(supplementary):
-        raise ValueError(f"standard, supplementary = {fspath(standard)!r}: must be two files")
-    for path in (standard, supplementary):
-        if fspath(path) in set(table.file[rounds >= 0].tolist()):
-            raise ValueError(f"{fspath(path)!r}: is a file that frames are read from; use another")
     rows = np.flatnonzero(rounds >= 0)
+    if realpath(standard) == realpath(supplementary):
+        raise ValueError(f"standard, supplementary = {fspath(standard)!r}: must be two files")
+    sources = {realpath(name) for name in set(table.file[rows].tolist())}
+    for path in (standard, supplementary):
+        if realpath(path) in sources:
+            raise ValueError(f"{fspath(path)!r}: is a file that frames are read from; use another")
     if frames is None and (table.file[rows] == "").any():
         raise ValueError(
             "frames: the table was mapped from structures, not files; give them again as frames="
@@ -593,18 +595,19 @@ def substitute(
     if isinstance(frames, Atoms):
         raise TypeError("frames: must be an iterable of Atoms, not one Atoms; pass [atoms]")
     shares = {_number(old): _fractions(old, new) for old, new in elements.items()}
+    given: Any = scale.values() if isinstance(scale, Mapping) else [scale]
+    for value in given if scale is not None else ():
+        if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value > 0):
+            raise ValueError(
+                f"scale = {scale!r}: must be a positive factor of the volume, positive volumes per "
+                "atom in Å^3 by element, or None for the reference volumes"
+            )
     volumes: dict[int, float] = {}
     factor = None
     if isinstance(scale, Mapping):
         volumes = {_number(name): float(volume) for name, volume in scale.items()}
     elif scale is not None:
         factor = float(scale)
-    for value in (*volumes.values(), *(() if factor is None else (factor,))):
-        if not (np.isfinite(value) and value > 0):
-            raise ValueError(
-                f"scale = {scale}: must be a positive factor of the volume, positive volumes per "
-                "atom in Å^3 by element, or None for the reference volumes"
-            )
 
     def volume(number: int) -> float:
         return volumes.get(number) or _reference_volume(number)

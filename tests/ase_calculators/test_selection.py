@@ -414,6 +414,24 @@ def test_sets_from_structures(frames, tmp_path):
     assert np.atleast_1d(written[0].info["elements"]).tolist() == ["Al"]
 
 
+def test_sets_from_a_dump_without_elements(tmp_path):
+    """Options of the reader, as for mapping; frames that are not kept are not parsed."""
+    frame = "ITEM: TIMESTEP\n{}\nITEM: NUMBER OF ATOMS\n1\nITEM: BOX BOUNDS pp pp pp\n" + (
+        "0.0 2.{}\n" * 3 + "ITEM: ATOMS id type x y z\n1 1 0.5 0.5 0.5\n"
+    )
+    path = tmp_path / "run.dump"
+    path.write_text("".join(frame.format(k, 5 + k, 5 + k, 5 + k) for k in range(3)))
+    table = map_landscape(path, CALC, progress=False, specorder=["Cu"])
+    path.write_text(path.read_text().replace("1 1 0.5", "broken", 1))
+    paths = tmp_path / "1.extxyz", tmp_path / "2.extxyz"
+    counts = write_sets(table, np.array([-1, 0, 1]), *paths, progress=False, specorder=["Cu"])
+    assert counts == (1, 1)
+    for path, step in zip(paths, (1, 2)):
+        atoms = read(path)
+        assert atoms.symbols[0] == "Cu" and atoms.info["frame"] == step
+        assert atoms.cell.lengths() == pytest.approx(2.5 + 0.1 * step)
+
+
 def test_bad_sets(mapped, frames, tmp_path):
     table, rounds = mapped
     paths = tmp_path / "1.extxyz", tmp_path / "2.extxyz"
@@ -534,9 +552,10 @@ def test_reference_volume_without_a_lattice():
         ({"Ir": "Al", "Re": "W"}, {}, "elements: Re is in none of the frames; name an element"),
         ({"Ir": "Al"}, {"scale": 0}, "scale = 0: must be a positive factor of the volume"),
         ({"Ir": "Al"}, {"scale": {"Al": np.nan}}, "scale = {'Al': nan}: must be a positive"),
+        ({"Ir": "Al"}, {"scale": "Al"}, "scale = 'Al': must be a positive factor of the volume"),
         ({"Ir": "Al"}, {"scale": {"Qq": 1.0}}, "elements: 'Qq' is no chemical element"),
     ],
-    ids=["new", "old", "dummy", "sum", "negative", "none", "absent", "scale", "nan", "volume"],
+    ids=["new", "old", "dummy", "sum", "negative", "none", "absent", "zero", "nan", "word", "who"],
 )  # fmt: skip
 def test_bad_substitutions(elements, options, message):
     with pytest.raises(ValueError, match=message):
