@@ -9,7 +9,8 @@ namespace entsym {
 struct Parameters {
   double rmax = 0.0;     ///< upper end of the entropy integral, equation (6)
   double sigma = 0.0;    ///< Gaussian broadening of g_m(r), equation (7)
-  double dr = 0.0;    ///< grid spacing; 0 asks for sigma/4; rounded down so that rmax/dr is whole
+  /// Grid spacing; 0 asks for sigma/4; rounded down so that rmax/dr is whole.
+  double dr = 0.0;
   double q_cutoff = 0.0;    ///< neighbour cutoff of the Steinhardt parameters
   int degree = 6;           ///< l of q_lm, even, 2 to 12
   double smooth = 0.0;      ///< width of the switching below q_cutoff; 0 is a hard cutoff
