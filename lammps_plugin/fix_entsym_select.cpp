@@ -401,9 +401,11 @@ void FixEntsymSelect::write_frame(double sS, double Q)
         frame += std::string(" ") + p.first + text("=%.12g", p.second);
     frame += "\n";
     for (const double *row : rows) {
-      frame += elements[static_cast<int>(row[1]) - 1];
-      for (int d = 2; d < WIDTH; d++) frame += text(" %.12g", row[d]);
-      frame += text(" %.0f\n", row[0]);
+      char line[128];
+      const char *element = elements[static_cast<int>(row[1]) - 1].c_str();
+      std::snprintf(line, sizeof(line), "%s %.12g %.12g %.12g %.0f\n", element, row[2], row[3],
+                    row[4], row[0]);
+      frame += line;
     }
 
     // closed after each frame: what is written stays written, whatever happens to the run
