@@ -27,15 +27,22 @@ cdef double density_of(number_density) except -1.0:
     """0 where the cell shall give it."""
     if number_density is None:
         return 0.0
-    cdef double density = number_density
+    cdef double density = number("number_density", number_density)
     if not (math.isfinite(density) and density > 0.0):
         raise ValueError(f"number_density = {number_density}: must be a finite number of atoms per "
                          "volume above 0, or None to take it from the cell")
     return density
 
 
+def number(name, value):
+    """A float; what is none is refused by the argument's name."""
+    if isinstance(value, (bool, str)) or not np.isscalar(value) or np.iscomplexobj(value):
+        raise ValueError(f"{name} = {value!r}: must be a number")
+    return float(value)
+
+
 cdef int threads_of(threads) except -1:
-    if int(threads) != threads or not 1 <= threads <= 1024:
+    if not isinstance(threads, (int, np.integer)) or not 1 <= threads <= 1024:
         raise ValueError(f"threads = {threads}: must be a whole number from 1 to 1024")
     return int(threads)
 
@@ -60,6 +67,8 @@ cdef class Frame:
 
 def array(values, shape, name):
     """Contiguous float64 array of the given shape (None: any length); no copy where it is one."""
+    if np.iscomplexobj(values):
+        raise ValueError(f"{name} is complex: must be real")
     out = np.ascontiguousarray(values, dtype=np.float64)
     if out.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, out.shape)):
         wanted = tuple("n" if n is None else n for n in shape)
@@ -69,7 +78,10 @@ def array(values, shape, name):
 
 def periodic(pbc, shape):
     """Three flags per structure; one flag stands for all three directions."""
-    return np.ascontiguousarray(np.broadcast_to(np.asarray(pbc, dtype=bool), shape)).view(np.uint8)
+    flags = np.asarray(pbc, dtype=bool)
+    if flags.shape not in ((), (3,), shape):
+        raise ValueError(f"pbc has shape {flags.shape}: must be one flag or three")
+    return np.ascontiguousarray(np.broadcast_to(flags, shape)).view(np.uint8)
 
 
 cdef class Kernel:
@@ -128,13 +140,14 @@ cdef class Kernel:
 
     def __init__(self, rmax, sigma, q6_cutoff, dr=None, degree=6, smooth=0.0):
         cdef Parameters p
-        p.rmax, p.sigma, p.q_cutoff, p.smooth = rmax, sigma, q6_cutoff, smooth
+        p.rmax, p.sigma = number("rmax", rmax), number("sigma", sigma)
+        p.q_cutoff, p.smooth = number("q6_cutoff", q6_cutoff), number("smooth", smooth)
         if dr is not None and dr == 0:
             raise ValueError("dr = 0: must be a finite length above 0, or None for sigma/4")
-        p.dr = 0.0 if dr is None else dr
-        if int(degree) != degree:
+        p.dr = 0.0 if dr is None else number("dr", dr)
+        if degree not in (2, 4, 6, 8, 10, 12):
             raise ValueError(f"degree = {degree}: must be one of 2, 4, 6, 8, 10, 12")
-        p.degree = degree
+        p.degree = int(degree)
         self.c.reset(new CppKernel(p))
 
     def __reduce__(self):
@@ -347,9 +360,9 @@ cdef class Kernel:
         cdef Py_ssize_t m = h.shape[0], k
         rows = np.ascontiguousarray(offsets, dtype=np.int64)
         if (rows.shape != (m + 1,) or rows[0] != 0 or rows[m] != x.shape[0]
-                or (np.diff(rows) < 0).any()):
-            raise ValueError(f"offsets has shape {rows.shape}: must be ({m + 1},), rising from 0 "
-                             f"to {x.shape[0]}")
+                or (np.diff(rows) < 0).any() or (rows != offsets).any()):
+            raise ValueError(f"offsets = {np.array2string(rows, threshold=6)}: must be {m + 1} "
+                             f"whole numbers rising from 0 to {x.shape[0]}, the positions' number")
         cdef const long long[::1] start = rows
         cdef const unsigned char[:, ::1] p = periodic(pbc, (m, 3))
         densities = np.zeros(m)

@@ -37,7 +37,7 @@ EntsymCompute::EntsymCompute(LAMMPS *lmp, int narg, char **arg)
       {"rmax", &parameters.rmax, false, "about four neighbour distances"},
       {"sigma", &parameters.sigma, false, "about a twentieth of the neighbour distance"},
       {"q6cut", &parameters.q_cutoff, false, "the first minimum of g(r)"},
-      {"dr", &parameters.dr, false, "leave it out for sigma/4"},
+      {"dr", &parameters.dr, false, "at most sigma, or no dr for sigma/4"},
       {"smooth", &parameters.smooth, true, "0 for a hard neighbour cutoff"},
   };
 
@@ -109,6 +109,12 @@ EntsymCompute::EntsymCompute(LAMMPS *lmp, int narg, char **arg)
 
 void EntsymCompute::init()
 {
+  // The default skin of units si and cgs is many orders of magnitude wider than any cutoff of atoms.
+  if (neighbor->skin > 100.0 * cutoff)
+    error->all(FLERR,
+               "Compute {} {}: neighbor skin {:.8} is more than 100 times the cutoff {:.8}; use "
+               "'neighbor <skin> bin' with a skin of about a tenth of the cutoff",
+               style, id, neighbor->skin, cutoff);
   const double needed = cutoff + neighbor->skin;
   if (comm->mode != Comm::SINGLE)
     error->all(FLERR,

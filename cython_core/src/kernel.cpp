@@ -39,29 +39,31 @@ std::string text(double x)
 
 [[noreturn]] void refuse(const std::string &message) { throw std::invalid_argument(message); }
 
-void require_positive(const char *name, double value)
+void require_positive(const char *name, double value, const char *usual)
 {
   if (!(std::isfinite(value) && value > 0.0))
-    refuse(std::string(name) + " = " + text(value) + ": must be a finite length above 0");
+    refuse(std::string(name) + " = " + text(value) +
+           ": must be a finite length above 0; usual is " + usual);
 }
 
 }    // namespace
 
 void Parameters::validate()
 {
-  require_positive("rmax", rmax);
-  require_positive("sigma", sigma);
-  require_positive("q6_cutoff", q_cutoff);
+  require_positive("rmax", rmax, "about four neighbour distances");
+  require_positive("sigma", sigma, "about a twentieth of the neighbour distance");
+  require_positive("q6_cutoff", q_cutoff, "the first minimum of g(r)");
   if (dr == 0.0) dr = 0.25 * sigma;
-  require_positive("dr", dr);
+  require_positive("dr", dr, "sigma/4");
   if (dr > sigma * (1.0 + 1e-9))
     refuse("dr = " + text(dr) + ": must be at most sigma = " + text(sigma) +
            ", or the grid misses the peaks; sigma/4 is the default");
   if (sigma > rmax)
     refuse("sigma = " + text(sigma) + ": must be at most rmax = " + text(rmax) +
            "; usual values are 0.02 to 0.1 rmax");
-  if (rmax / dr > 1e7)
-    refuse("dr = " + text(dr) + ": must be at least rmax/1e7 = " + text(rmax / 1e7));
+  if (rmax / dr > 1e6)
+    refuse("dr = " + text(dr) + ": must be at least rmax/1e6 = " + text(rmax / 1e6) +
+           "; raise sigma or dr");
   if (degree < 2 || degree > max_degree || degree % 2)
     refuse("degree = " + std::to_string(degree) + ": must be one of 2, 4, 6, 8, 10, 12");
   if (!(std::isfinite(smooth) && smooth >= 0.0 && smooth <= q_cutoff))
@@ -330,18 +332,19 @@ namespace generic {
 }
 #undef ENTSYM_ISA
 
-// ENTSYM_ISA in the environment asks for a lower instruction set than the machine's best.
+// ENTSYM_ISA=avx2 or generic in the environment asks for less than the machine's best.
 std::pair<const Loops *, const char *> choose_loops()
 {
 #ifdef ENTSYM_X86
   const char *wish = std::getenv("ENTSYM_ISA");
-  const std::string most = wish ? wish : "avx512";
-  if (most == "avx512" && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq"))
+  const bool plain = wish && std::strcmp(wish, "generic") == 0;
+  const bool at_most_avx2 = wish && std::strcmp(wish, "avx2") == 0;
+  const bool has_avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                        __builtin_cpu_supports("bmi2");
+  if (has_avx2 && !plain && !at_most_avx2 && __builtin_cpu_supports("avx512f") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
     return {&avx512::loops, "avx512"};
-  if (most != "generic" && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-      __builtin_cpu_supports("bmi2"))
-    return {&avx2::loops, "avx2"};
+  if (has_avx2 && !plain) return {&avx2::loops, "avx2"};
 #endif
   return {&generic::loops, "generic"};
 }
@@ -386,17 +389,19 @@ void share_out(Workspace::Impl &ws, std::size_t n_tasks, int threads, const Body
   parallel(n_tasks, threads, [&](std::size_t task, int thread) { body(task, ws.threads[thread]); });
 }
 
-// Cells are cut into stretches whose number depends on the atoms alone: partial sums added in their
-// order are the same for any number of threads.
-std::size_t n_stretches(const Atoms &atoms)
+// Cells are cut into stretches whose number depends on the atoms and the parameters alone: partial
+// sums added in their order are the same for any number of threads. The histograms of all of them
+// stay below about 256 MB.
+std::size_t n_stretches(const Tables &tab, const Atoms &atoms)
 {
-  return std::min<std::size_t>(64, std::max<std::size_t>(1, atoms.n_owned / 512));
+  const std::size_t most = std::min<std::size_t>(64, (std::size_t{1} << 21) / tab.n_bins);
+  return std::max<std::size_t>(1, std::min(most, atoms.n_owned / 512));
 }
 
 template <class Body>
-void walk(Workspace::Impl &ws, const Atoms &atoms, int threads, const Body &body)
+void walk(Workspace::Impl &ws, const Tables &tab, const Atoms &atoms, int threads, const Body &body)
 {
-  const std::size_t stretches = n_stretches(atoms), cells = ws.near.geometry.n_cells;
+  const std::size_t stretches = n_stretches(tab, atoms), cells = ws.near.geometry.n_cells;
   share_out(ws, stretches, threads, [&](std::size_t s, Scratch &scratch) {
     body(s, s * cells / stretches, (s + 1) * cells / stretches, scratch);
   });
@@ -477,14 +482,14 @@ void Kernel::sums(const Atoms &atoms, double *moments, double *qlm, Workspace &w
 {
   Workspace::Impl &ws = *workspace.impl;
   sort_atoms(ws, atoms, qlm ? std::max(pair_cutoff(), p_.q_cutoff) : pair_cutoff(), false, threads);
-  const std::size_t bins = t_->n_bins, stretches = n_stretches(atoms);
+  const std::size_t bins = t_->n_bins, stretches = n_stretches(*t_, atoms);
   const bool ghosts = atoms.n_total > atoms.n_owned, apart = ghosts && !atoms.owner;
   // Per stretch one histogram, or two where pairs with ghosts weigh half.
   const std::size_t per_stretch = apart ? 2 * bins : bins;
   ws.lines.resize(stretches * per_stretch);
   std::memset(static_cast<void *>(ws.lines.data()), 0, ws.lines.size() * sizeof(Line));
   if (ws.bonds.size() < stretches) ws.bonds.resize(stretches);
-  walk(ws, atoms, threads,
+  walk(ws, *t_, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
          Line *own = ws.lines.data() + s * per_stretch, *mixed = apart ? own + bins : own;
          Bonds *bonds = qlm ? &ws.bonds[s] : nullptr;
@@ -525,9 +530,10 @@ void Kernel::local_entropy(const Atoms &atoms, double density, double *s, Worksp
 {
   Workspace::Impl &ws = *workspace.impl;
   sort_atoms(ws, atoms, pair_cutoff(), true, threads);
-  walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
-    loops().local_entropy(*t_, ws.near, begin, end, density, scratch, s);
-  });
+  walk(ws, *t_, atoms, threads,
+       [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
+         loops().local_entropy(*t_, ws.near, begin, end, density, scratch, s);
+       });
 }
 
 void Kernel::local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, Workspace &workspace,
@@ -535,9 +541,10 @@ void Kernel::local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, W
 {
   Workspace::Impl &ws = *workspace.impl;
   sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
-  walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
-    loops().local_bonds(*t_, ws.near, begin, end, scratch, qlm, n_neighbors);
-  });
+  walk(ws, *t_, atoms, threads,
+       [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
+         loops().local_bonds(*t_, ws.near, begin, end, scratch, qlm, n_neighbors);
+       });
 }
 
 void Kernel::neighbor_means(const Atoms &atoms, const double *entropy, const double *qlm,
@@ -546,10 +553,11 @@ void Kernel::neighbor_means(const Atoms &atoms, const double *entropy, const dou
 {
   Workspace::Impl &ws = *workspace.impl;
   sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
-  walk(ws, atoms, threads, [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
-    loops().neighbor_means(*t_, ws.near, begin, end, entropy, qlm, scratch, mean_entropy,
-                           mean_bond_order);
-  });
+  walk(ws, *t_, atoms, threads,
+       [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
+         loops().neighbor_means(*t_, ws.near, begin, end, entropy, qlm, scratch, mean_entropy,
+                                mean_bond_order);
+       });
 }
 
 void Kernel::entropy_gradient(const Atoms &atoms, const double *moments, double n_atoms,
@@ -560,8 +568,8 @@ void Kernel::entropy_gradient(const Atoms &atoms, const double *moments, double 
   loops().entropy_slope(*t_, moments, n_atoms, density, ws.thread(0));
   ws.lines = ws.thread(0).slope;
   sort_atoms(ws, atoms, pair_cutoff(), true, threads);
-  ws.partial.assign(n_stretches(atoms) * 6, 0.0);
-  walk(ws, atoms, threads,
+  ws.partial.assign(n_stretches(*t_, atoms) * 6, 0.0);
+  walk(ws, *t_, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
          loops().entropy_gradient(*t_, ws.near, ws.lines.data(), begin, end, scratch, gradient,
                                   ws.partial.data() + 6 * s);
@@ -588,8 +596,8 @@ void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_a
       for (int m = 0; m < n; m++) ws.projection[i] += c[m] * qlm[n * i + m];
   }
   sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
-  ws.partial.assign(n_stretches(atoms) * 6, 0.0);
-  walk(ws, atoms, threads,
+  ws.partial.assign(n_stretches(*t_, atoms) * 6, 0.0);
+  walk(ws, *t_, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
          loops().bond_gradient(*t_, ws.near, begin, end, c, ws.share.data(), ws.projection.data(),
                                scratch, gradient, ws.partial.data() + 6 * s);

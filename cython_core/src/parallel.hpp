@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -37,7 +38,11 @@ void parallel(std::size_t n_tasks, int threads, const Body &body)
     }
   };
   std::vector<std::thread> crew;
-  for (int t = 1; t < crew_size(n_tasks, threads); t++) crew.emplace_back(work, t);
+  crew.reserve(crew_size(n_tasks, threads));
+  try {
+    for (int t = 1; t < crew_size(n_tasks, threads); t++) crew.emplace_back(work, t);
+  } catch (const std::system_error &) {    // no more threads to be had: the others do it all
+  }
   work(0);
   for (std::thread &member : crew) member.join();
   if (failure) std::rethrow_exception(failure);

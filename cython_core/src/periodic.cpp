@@ -112,7 +112,8 @@ class Images {
       expected *= high_[d] - low_[d] + 2.0 * reach;
       if (expected > kMaxAtoms && reach > 1.0)
         refuse("cell: " + std::to_string(n) + " atoms with a cutoff of " + std::to_string(cutoff) +
-               " need more than 2e8 images; check the units, or shorten rmax");
+               " need more than 2e8 images; check the units, shorten rmax and q6_cutoff, or take a "
+               "less skewed cell (ase.build.niggli_reduce)");
       const double from = low_[d] - reach, to = high_[d] + reach;
       for (std::size_t i = 0, before = listed_; i < before; i++) {
         const double f = ws_.fraction[3 * i + d];
@@ -144,7 +145,7 @@ class Images {
   void wrap(int threads)
   {
     const std::size_t n = structure_.n_atoms, parts = crew_size(n / 16384, threads);
-    if (ws_.owner.size() < n) reserve(n + n / 2 + 256);
+    if (ws_.owner.size() < n) reserve(n + n / 4 + 256);
     std::vector<double> range(6 * parts);    // lowest, then minus highest, of each part
     parallel(parts, threads, [&](std::size_t part, int) {
       double *low = &range[6 * part], *high = low + 3;
@@ -159,6 +160,9 @@ class Images {
           double f = dot(x, reciprocal_[d]);
           if (structure_.pbc[d] && !(f >= 0.0 && f < 1.0)) {
             const double periods = std::floor(f);
+            if (std::abs(periods) > 1e9)
+              refuse("positions: atom " + std::to_string(i) +
+                     " is more than 1e9 cells away; wrap the atoms into the cell");
             for (int k = 0; k < 3; k++) x[k] -= periods * cell_[d][k];
             f -= periods;
           }
@@ -181,7 +185,8 @@ class Images {
   // Repeat atom i from `first` to `last` periods along d, itself left out.
   void add_images(std::size_t i, int d, int first, int last)
   {
-    if (listed_ + (last - first) > ws_.owner.size()) reserve(2 * listed_ + (last - first));
+    if (listed_ + (last - first) > ws_.owner.size())
+      reserve(listed_ + listed_ / 4 + (last - first));
     const double x[3] = {ws_.x[3 * i], ws_.x[3 * i + 1], ws_.x[3 * i + 2]};
     const double f[3] = {ws_.fraction[3 * i], ws_.fraction[3 * i + 1], ws_.fraction[3 * i + 2]};
     const double *a = cell_[d];

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every wrong argument ends in one line that names it; none in a NaN or a crash."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -33,6 +36,61 @@ def test_dr_is_at_most_sigma():
 def test_degree_is_even_from_2_to_12(degree):
     with pytest.raises(ValueError, match=rf"^degree = {degree}: must be [^\n]*12[^\n]*$"):
         Kernel(**GOOD, degree=degree)
+
+
+@pytest.mark.parametrize("name", ["rmax", "sigma", "q6_cutoff", "dr", "smooth"])
+@pytest.mark.parametrize("value", ["8", True, 1j, [5.0]], ids=str)
+def test_lengths_must_be_numbers(name, value):
+    with pytest.raises(ValueError, match=rf"^{name} = [^\n]*: must be a number$"):
+        Kernel(**{**GOOD, name: value})
+
+
+@pytest.mark.parametrize("degree", [NAN, INF, "6", None])
+def test_degree_must_be_a_number(degree):
+    with pytest.raises(ValueError, match=rf"^degree = {degree}: must be one of"):
+        Kernel(**GOOD, degree=degree)
+
+
+def test_grid_of_a_million_points_at_most():
+    with pytest.raises(
+        ValueError, match=r"^dr = \S+: must be at least rmax/1e6 = 5e-06; raise sigma"
+    ):
+        Kernel(rmax=5.0, sigma=1e-6, q6_cutoff=3.5)
+
+
+def test_shapes():
+    kernel = Kernel(**GOOD)
+    with pytest.raises(ValueError, match=r"^positions has shape \(2, 2\): must be \(n, 3\)$"):
+        kernel.evaluate(TWO[:, :2], CUBE, ON)
+    with pytest.raises(ValueError, match=r"^positions is complex: must be real$"):
+        kernel.evaluate(TWO + 0j, CUBE, ON)
+    with pytest.raises(ValueError, match=r"^pbc has shape \(2,\): must be one flag or three$"):
+        kernel.evaluate(TWO, CUBE, (True, True))
+    for offsets in ([0, 5], [0.0, 1.5], [1, 2], [0, 1, 2]):
+        with pytest.raises(
+            ValueError, match=r"^offsets = .*: must be 2 whole numbers rising from 0"
+        ):
+            kernel.evaluate_batch(TWO, offsets, [CUBE], ON)
+
+
+def test_atoms_must_not_be_a_billion_cells_away():
+    with pytest.raises(ValueError, match="^positions: atom 1 is more than 1e9 cells away; wrap"):
+        Kernel(**GOOD).evaluate(TWO + [[0.0], [1e11]], CUBE, ON)
+
+
+def test_fewer_threads_than_asked_for_do_the_same_work():
+    """A machine that has no more threads to give: not a crash, and the same numbers."""
+    code = f"""
+import resource, numpy as np
+from cython_core import Kernel
+positions, cells = np.tile({TWO.tolist()}, (2000, 1)), [{CUBE.tolist()}] * 2000
+arguments = positions, 2 * np.arange(2001), cells, True, None
+kernel = Kernel(**{GOOD})
+one = kernel.evaluate_batch(*arguments)
+resource.setrlimit(resource.RLIMIT_AS, (2 * 2**30,) * 2)  # a thread reserves 8 MB and more
+assert (kernel.evaluate_batch(*arguments, threads=1024) == one).all()
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 def test_missing_and_unknown_arguments():

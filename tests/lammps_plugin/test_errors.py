@@ -18,7 +18,7 @@ ARGUMENTS = {
     "trailing text": ({"sigma": "0.2A"}, "sigma = 0.2A must be a positive length; use about"),
     "negative": ({"q6cut": -3.4}, "q6cut = -3.4 must be a positive length; use the first minimum"),
     "zero": ({"rmax": 0}, "rmax = 0 must be a positive length"),
-    "zero dr": ({"dr": 0}, "dr = 0 must be a positive length; use leave it out for sigma/4"),
+    "zero dr": ({"dr": 0}, "dr = 0 must be a positive length; use at most sigma, or no dr"),
     "negative smooth": ({"smooth": -1}, "smooth = -1 must be a non-negative length; use 0 for"),
     "wide smooth": ({"smooth": 4}, "smooth = 4 must be from 0 to q6cut = 3.4; use less"),
     "odd degree": ({"degree": 5}, "degree = 5 must be 2, 4, 6, 8, 10 or 12; leave it out for 6"),
@@ -49,6 +49,16 @@ def test_missing_value(lmp, make_structure, style):
     instance = lmp(make_structure("fcc"))
     with pytest.raises(Exception, match="keyword sigma has no value; give one or leave it out"):
         instance.command(f"compute bad all {style} rmax 5.0 sigma")
+
+
+def test_skin_of_another_world(lmp, keywords):
+    """The default skin of units si, a millimetre, would ask for ghosts a million boxes away."""
+    metre = {"rmax": 6e-10, "sigma": 2e-11, "q6cut": 3.4e-10}
+    commands = ["units si", "region b block 0 1e-9 0 1e-9 0 1e-9", "create_box 1 b", "mass 1 1e-26",
+                "create_atoms 1 random 20 1 NULL", f"compute e all entsym {keywords(**metre)}",
+                "thermo_style custom step c_e[1]"]  # fmt: skip
+    with pytest.raises(Exception, match="neighbor skin 0.001 is more than 100 times the cutoff"):
+        lmp(None, *commands, "run 0")
 
 
 @STYLES
