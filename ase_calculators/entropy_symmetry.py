@@ -348,6 +348,8 @@ class EntropySymmetry(Calculator):
 
         Raises
         ------
+        TypeError
+            When a frame is no ase.Atoms.
         ValueError
             Naming the frame: no atoms, a single atom without a periodic direction, positions that
             are not finite, a singular cell, an aperiodic direction without `number_density`,
@@ -378,6 +380,10 @@ class EntropySymmetry(Calculator):
         pbc: list[np.ndarray] = []
         n_atoms = 0
         for atoms in islice(frames, FRAMES_PER_BATCH):
+            if not isinstance(atoms, Atoms):
+                raise TypeError(
+                    f"frame {first + len(cells)}: must be ase.Atoms, is {type(atoms).__name__}"
+                )
             try:
                 selected = self._selected(atoms)
             except ValueError as error:

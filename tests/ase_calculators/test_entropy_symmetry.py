@@ -415,3 +415,8 @@ def test_coincident_atoms_have_a_value(calc, structures):
 def test_kernel_is_the_public_one(calc):
     assert isinstance(calc.kernel, Kernel)
     assert calc.kernel.parameters["sigma"] == 0.25
+
+
+def test_frames_must_be_atoms():
+    with pytest.raises(TypeError, match=r"^frame 1: must be ase\.Atoms, is str$"):
+        EntropySymmetry(5.0, 0.25, 3.5).evaluate([bulk("Al"), "run.dump"])
