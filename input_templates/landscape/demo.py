@@ -72,7 +72,9 @@ def run_lammps(folder: Path, variables: dict[str, str], n_steps: int, ranks: int
                 output.append(line)
                 if THERMO_LINE.fullmatch(line):
                     step, _, temperature, *_, sS, Q6 = map(float, line.split())
-                    bar.set_postfix_str(f"{temperature:.0f} K, sS {sS:.2f}, Q6 {Q6:.3f}")
+                    bar.set_postfix_str(
+                        f"{temperature:.0f} K, sS {sS:.2f}, Q6 {Q6:.3f}", refresh=False
+                    )
                     bar.update(int(step) - bar.n)
             finished = bar.n == n_steps
     finally:
