@@ -37,7 +37,7 @@ cdef double density_of(number_density) except -1.0:
 def number(name, value):
     """A float; what is none is refused by the argument's name."""
     if isinstance(value, (bool, str)) or not np.isscalar(value) or np.iscomplexobj(value):
-        raise ValueError(f"{name} = {value!r}: must be a number")
+        raise TypeError(f"{name} = {value!r}: must be a number")
     return float(value)
 
 
@@ -117,6 +117,8 @@ cdef class Kernel:
 
     Raises
     ------
+    TypeError
+        A parameter that is no number.
     ValueError
         A parameter out of range; the message names it, its value, the range and the remedy.
 

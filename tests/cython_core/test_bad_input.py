@@ -41,7 +41,7 @@ def test_degree_is_even_from_2_to_12(degree):
 @pytest.mark.parametrize("name", ["rmax", "sigma", "q6_cutoff", "dr", "smooth"])
 @pytest.mark.parametrize("value", ["8", True, 1j, [5.0]], ids=str)
 def test_lengths_must_be_numbers(name, value):
-    with pytest.raises(ValueError, match=rf"^{name} = [^\n]*: must be a number$"):
+    with pytest.raises(TypeError, match=rf"^{name} = [^\n]*: must be a number$"):
         Kernel(**{**GOOD, name: value})
 
 

@@ -25,8 +25,8 @@ PARAMETERS = {
     "degree-12": dict(rmax=3.0, sigma=0.25, q6_cutoff=3.5, degree=12, smooth=0.3),
 }
 
-# The kernel tabulates the Gaussians, so sS carries the error of their spline; Q_l is exact. The
-# derivative of a spline is a power of its step worse.
+# The kernel takes the Gaussians for polynomials of degree 7 on bins of sigma/2, so sS carries their
+# error; Q_l is exact. The derivative of a polynomial is one power of the bin's width worse.
 SS, SS_GRADIENT, Q, Q_GRADIENT = 1e-9, 1e-7, 1e-12, 1e-10
 
 
