@@ -210,6 +210,7 @@ struct Scratch {
   Array bx, by, bz;                // candidates around a cell
   Array hx, hy, hz, hw, ha, hb;    // vectors to neighbours, weights
   Indices bi, hi;                  // their rows in the list
+  Indices place;                   // candidates that are neighbours
   Array r2, broadened, g, log_g, adjoint;
   std::vector<Line> moments, slope;
 
@@ -225,6 +226,7 @@ struct Scratch {
     if (hx.size() < n) {
       for (Array *v : {&hx, &hy, &hz, &hw, &ha, &hb}) grow(*v, n);
       grow(hi, n);
+      grow(place, n);
     }
   }
   void reserve_r2(std::size_t n)
