@@ -561,7 +561,7 @@ cdef class Breeder:
             "parent": row in the population; "genes": bits, 1 D, 2 V, 4 S, 8 swap, 16 guided;
             "evaluations": of sS and Q_l, one with gradients counting as one; "rejected"
             (n_children, 3): draws that broke a distance, the volume, an angle; "valid": False
-            where all attempts did, the child then being void.
+            where all attempts did; the values are then NaN and the structure is of no use.
 
         Raises
         ------

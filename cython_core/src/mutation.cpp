@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 #include <string>
 
@@ -28,17 +29,26 @@ class Random {
   }
   double normal()
   {
+    if (has_spare_) {
+      has_spare_ = false;
+      return spare_;
+    }
     double x, y, r;
     do {    // G. Marsaglia, T. A. Bray, SIAM Rev. 6, 260 (1964)
       x = 2.0 * uniform() - 1.0;
       y = 2.0 * uniform() - 1.0;
       r = x * x + y * y;
     } while (r >= 1.0 || r == 0.0);
-    return x * std::sqrt(-2.0 * std::log(r) / r);
+    const double stretch = std::sqrt(-2.0 * std::log(r) / r);
+    spare_ = y * stretch;
+    has_spare_ = true;
+    return x * stretch;
   }
 
  private:
   std::uint64_t state_[4];
+  double spare_;
+  bool has_spare_ = false;
 
   static std::uint64_t mix(std::uint64_t z)
   {
@@ -465,6 +475,7 @@ void Breeder::breed(const Population &population, const Target &target, const Br
       }
       child.valid = 1;
     }
+    if (!child.valid) std::fill_n(draft.value, 2, std::numeric_limits<double>::quiet_NaN());
     child.evaluations = draft.evaluations;
     std::copy_n(draft.x.data(), 3 * n_atoms, positions + 3 * n_atoms * number);
     std::copy_n(draft.cell, 9, cells + 9 * number);

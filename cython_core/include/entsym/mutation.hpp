@@ -66,7 +66,7 @@ struct Child {
   std::uint32_t genes;          ///< bits of Genes
   std::uint32_t evaluations;    ///< of sS and Q_l; one with gradients counts as one
   std::uint32_t rejected[3];    ///< draws that broke a distance, the volume, an angle
-  std::uint32_t valid;          ///< 0: every attempt broke a limit
+  std::uint32_t valid;          ///< 0: every attempt broke a limit; values are NaN
 };
 
 class Breeder {
