@@ -738,7 +738,7 @@ class PolymorphGen:
         except OSError:
             self._file.truncate(offset)
             raise
-        self._members.append(_Member(offset, info, abs(float(np.linalg.det(cell)))))
+        self._members.append(_Member(offset, info, _volume(cell)))
 
     def _structure(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Read positions and cell of a frame of the library, all digits."""
@@ -768,8 +768,7 @@ class PolymorphGen:
             if not ours:
                 self._refuse(name, info.get("parameters"))
             info = {key: value for key, value in info.items() if key not in ("Properties", "pbc")}
-            volume = abs(float(np.linalg.det(info.pop("Lattice"))))
-            members.append(_Member(offset, info, volume))
+            members.append(_Member(offset, info, _volume(info.pop("Lattice").T)))
             offset += sum(map(len, lines))
         return members, offset
 
@@ -809,6 +808,16 @@ class PolymorphGen:
 
 def _of(info: dict[str, Any]) -> tuple[int, int]:
     return info["target"], info["generation"]
+
+
+def _volume(cell: np.ndarray) -> float:
+    """Return a cell's volume, the same bits whatever the layout of the array."""
+    a, b, c = cell.astype(float).tolist()
+    return abs(
+        c[0] * (a[1] * b[2] - a[2] * b[1])
+        + c[1] * (a[2] * b[0] - a[0] * b[2])
+        + c[2] * (a[0] * b[1] - a[1] * b[0])
+    )
 
 
 def _digits(x: float) -> str:
