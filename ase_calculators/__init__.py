@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Pair entropy sS and Steinhardt symmetry Q_l in ASE: a calculator, landscapes, selections."""
+"""Pair entropy sS and Steinhardt symmetry Q_l in ASE: calculator, landscapes, new structures."""
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.landscape import LandscapeTable, map_landscape, plot_landscape
+from ase_calculators.polymorph import Genes, PolymorphGen, TargetReport
 from ase_calculators.selection import coverage, multi_resolution, select, substitute, write_sets
 
 __all__ = [
@@ -15,4 +16,7 @@ __all__ = [
     "coverage",
     "write_sets",
     "substitute",
+    "PolymorphGen",
+    "Genes",
+    "TargetReport",
 ]

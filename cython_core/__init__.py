@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The kernel of the entropy-symmetry method: pair entropy sS and Steinhardt parameter Q_l."""
 
-from cython_core._kernel import Kernel
+from cython_core._kernel import Breeder, Kernel
 
-__all__ = ["Kernel"]
+__all__ = ["Breeder", "Kernel"]

@@ -85,3 +85,40 @@ class Kernel:
         pbc: bool | ArrayLike,
         number_density: float | None = None,
     ) -> float: ...
+
+class Breeder:
+    def __init__(
+        self,
+        kernel: Kernel,
+        displacement: float = 0.0,
+        rate: float = 0.3,
+        volume: float = 0.0,
+        shape: float = 0.0,
+        swaps: int = 0,
+        probabilities: ArrayLike = (0.5, 0.5, 0.5, 0.5),
+        min_distance: ArrayLike = ((0.0,),),
+        frozen: ArrayLike | None = None,
+        volume_limits: tuple[float, float] = (0.0, 1e300),
+        angle_limits: tuple[float, float] = (0.0, 180.0),
+        attempts: int = 20,
+        smooth: float | None = None,
+    ) -> None: ...
+    def breed(
+        self,
+        positions: ArrayLike,
+        cells: ArrayLike,
+        values: ArrayLike,
+        target: ArrayLike,
+        extent: ArrayLike,
+        n_children: int,
+        species: ArrayLike | None = None,
+        pbc: bool | ArrayLike = True,
+        number_density: float | None = None,
+        n_library: int | None = None,
+        n_counted: int | None = None,
+        fresh: float = 0.3,
+        steps: int = 6,
+        seed: int = 0,
+        stream: Sequence[int] = (0, 0, 0),
+        threads: int = 1,
+    ) -> dict[str, NDArray[Any]]: ...

@@ -7,12 +7,19 @@ import math
 import numpy as np
 
 from cython_core.kernel cimport (
+    Brood,
+    Child,
+    CppBreeder,
     CppKernel,
+    Genes,
     Gradients,
+    Limits,
     Local,
     Parameters,
     PeriodicWorkspace,
+    Population,
     Structure,
+    Target,
     count_pairs,
     evaluate,
     evaluate_batch,
@@ -45,6 +52,13 @@ cdef int threads_of(threads) except -1:
     if not isinstance(threads, (int, np.integer)) or not 1 <= threads <= 1024:
         raise ValueError(f"threads = {threads}: must be a whole number from 1 to 1024")
     return int(threads)
+
+
+def whole(value, name, least, most=2**31 - 1):
+    """A whole number in its range."""
+    if int(value) != value or not least <= value <= most:
+        raise ValueError(f"{name} = {value}: must be a whole number from {least} to {most}")
+    return int(value)
 
 
 cdef class Frame:
@@ -401,3 +415,224 @@ cdef class Kernel:
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef PeriodicWorkspace ws
         return count_pairs(self.c.get()[0], frame.c, ws)
+
+
+cdef class Breeder:
+    """Children of structures by mutation, guided onto a point of the (sS, Q_l) plane or not.
+
+    The genes are applied in the order swap, D, S, V; a gene with amplitude or probability 0 is off,
+    and each child gets at least one:
+
+    - D moves each free atom with probability `rate`, at least one, by a normal displacement,
+    - V and S are x -> exp(e) x of atoms and cell; V: e = identity times ln(growth) / 3, ln(growth)
+      normal; S: e the traceless part of a random symmetric matrix whose distribution is the same in
+      all frames of reference, so that the volume stays,
+    - swap exchanges the places of two unlike free atoms.
+
+    Frozen species keep their place in the cell, and in space where V and S are off.
+
+    Guided children then take Newton steps of least length to the target. With the unknowns u, each
+    gene over its amplitude, J the gradients of sS and Q_l by u and m what is missing, both in units
+    of the window, a step is u = J^T (J J^T)^-1 m, no component longer than the trust radius. Pairs
+    that come too close are pushed apart. The exact values decide whether a step is taken.
+
+    Parameters
+    ----------
+    kernel : Kernel
+        What sS and Q_l are.
+    displacement : float, default 0
+        Standard deviation of each component of D, Å.
+    rate : float, default 0.3
+        Probability of an atom to move in D.
+    volume : float, default 0
+        Standard deviation of ln(volume) in V, at most 1.
+    shape : float, default 0
+        Standard deviation in S of the diagonal strains before the trace is taken out; of the shears
+        1/sqrt(2) of it. At most 1.
+    swaps : int, default 0
+        Exchanges per child.
+    probabilities : array_like, (4,), default 0.5 each
+        Of D, V, S and swap.
+    min_distance : array_like, (n_species, n_species), default 0
+        Shortest distance of each pair of species, Å.
+    frozen : array_like, (n_species,), default none
+        Species that are neither displaced nor swapped.
+    volume_limits : (float, float), default (0, 1e300)
+        Å^3 per atom, for structures periodic in all directions.
+    angle_limits : (float, float), default (0, 180)
+        Between periodic lattice vectors, degree.
+    attempts : int, default 20
+        Draws before a child that breaks limits is given up.
+    smooth : float, optional
+        Width of the switching, Å, below the neighbour cutoff with which the gradients are taken;
+        default that of the kernel, or a tenth of the cutoff where that is 0.
+
+    Raises
+    ------
+    ValueError
+        Genes or limits that make no sense.
+
+    References
+    ----------
+    The guided step is the project's own; random numbers are xoshiro256** (Blackman, Vigna,
+    doi:10.1145/3460772).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cython_core import Breeder, Kernel
+    >>> kernel = Kernel(rmax=5.7, sigma=0.25, q6_cutoff=3.5)
+    >>> fcc = 4.05 * np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
+    >>> x = np.concatenate([fcc, fcc + (4.05, 0.0, 0.0)])[None]
+    >>> cell = np.diag([8.1, 4.05, 4.05])[None]
+    >>> values = [kernel.evaluate(x[0], cell[0], True)]
+    >>> breeder = Breeder(kernel, displacement=0.1)
+    >>> children = breeder.breed(x, cell, values, target=(-4.0, 0.45), extent=(2.0, 0.2),
+    ...                          n_children=10)
+    >>> np.median(children["values"], axis=0).round(1)
+    array([-4. ,  0.4])
+    """
+
+    cdef unique_ptr[CppBreeder] c
+    cdef Kernel kernel, soft
+    cdef size_t n_species
+
+    def __init__(self, Kernel kernel not None, displacement=0.0, rate=0.3, volume=0.0, shape=0.0,
+                 swaps=0, probabilities=(0.5, 0.5, 0.5, 0.5), min_distance=((0.0,),),
+                 frozen=None, volume_limits=(0.0, 1e300), angle_limits=(0.0, 180.0), attempts=20,
+                 smooth=None):
+        self.kernel = self.soft = kernel
+        if smooth is None:
+            smooth = kernel.smooth or 0.1 * kernel.q6_cutoff
+        if smooth != kernel.smooth:
+            self.soft = Kernel(**{**kernel.parameters, "smooth": smooth})
+        cdef Genes genes
+        genes.displacement, genes.rate = displacement, rate
+        genes.volume, genes.shape, genes.swaps = volume, shape, whole(swaps, "swaps", 0)
+        for k, value in enumerate(array(probabilities, (4,), "probabilities")):
+            genes.probability[k] = value
+        distances = array(min_distance, (None, None), "min_distance")
+        n = self.n_species = len(distances)
+        flags = np.zeros(n, bool) if frozen is None else np.asarray(frozen, dtype=bool)
+        if distances.shape != (n, n) or flags.shape != (n,) or (distances != distances.T).any():
+            raise ValueError(f"min_distance has shape {distances.shape} and frozen {flags.shape}: "
+                             "must be (n_species, n_species), symmetric, and (n_species,)")
+        cdef Limits limits
+        limits.min_distance, limits.frozen = distances.ravel().tolist(), flags.tolist()
+        limits.min_volume, limits.max_volume = volume_limits
+        limits.min_angle, limits.max_angle = angle_limits
+        limits.attempts = whole(attempts, "attempts", 1)
+        self.c.reset(new CppBreeder(self.kernel.c.get()[0], self.soft.c.get()[0], genes, limits))
+
+    def breed(self, positions, cells, values, target, extent, n_children, species=None, pbc=True,
+              number_density=None, n_library=None, n_counted=None, fresh=0.3, steps=6, seed=0,
+              stream=(0, 0, 0), threads=1):
+        """Make children of a population.
+
+        A share `fresh` of the parents is drawn evenly from the library, the rest with weights
+        1 / (d + 0.01) from the structures behind it, or from the library where there are none; d is
+        the distance to the target in units of `extent`.
+
+        Parameters
+        ----------
+        positions : array_like, (n, n_atoms, 3)
+            The population, Å; row i is the same species in all.
+        cells : array_like, (n, 3, 3)
+            Lattice vectors as rows, Å.
+        values : array_like, (n, 2)
+            sS and Q_l.
+        target : array_like, (2,)
+            Where to, sS and Q_l.
+        extent : array_like, (2,)
+            Extents of the window, above 0.
+        n_children : int
+            How many.
+        species : array_like, (n_atoms,), optional
+            Numbers from 0; default 0 for all.
+        pbc : bool or array_like, (3,)
+            Periodic directions.
+        number_density : float, optional
+            As in `Kernel.evaluate`.
+        n_library : int, optional
+            The first structures are the parent library; default all.
+        n_counted : int, optional
+            The first atoms count in sS and Q_l; default all.
+        fresh : float, default 0.3
+            Share of children of the library.
+        steps : int, default 6
+            Most Newton steps per child; 0 for mutation alone.
+        seed : int, default 0
+            Seed, from 0 to 2^64 - 1.
+        stream : (int, int, int)
+            Which children these are, such as number of target and generation; child k has a random
+            stream of its own for each seed and stream.
+        threads : int, default 1
+            The children do not depend on it.
+
+        Returns
+        -------
+        dict of ndarray
+            "positions" (n_children, n_atoms, 3), "cells", "values" as those of the population;
+            "parent": row in the population; "genes": bits, 1 D, 2 V, 4 S, 8 swap, 16 guided;
+            "evaluations": of sS and Q_l, one with gradients counting as one; "rejected"
+            (n_children, 3): draws that broke a distance, the volume, an angle; "valid": False
+            where all attempts did; the values are then NaN and the structure is of no use.
+
+        Raises
+        ------
+        ValueError
+            Arrays that do not fit, and swaps where all free atoms are alike.
+        """
+        cdef const double[:, :, ::1] x = array(positions, (None, None, 3), "positions")
+        cdef Population population
+        population.n, population.n_atoms = x.shape[0], x.shape[1]
+        n, n_atoms = x.shape[0], x.shape[1]
+        if n == 0 or n_atoms == 0:
+            raise ValueError(f"positions has shape {np.shape(positions)}: no structure or no atom")
+        cdef const double[:, :, ::1] h = array(cells, (n, 3, 3), "cells")
+        cdef const double[:, ::1] v = array(values, (n, 2), "values")
+        kinds = np.zeros(n_atoms, np.intc) if species is None else np.array(species, np.intc)
+        if kinds.shape != (n_atoms,) or kinds.min() < 0 or kinds.max() >= self.n_species:
+            raise ValueError(f"species has shape {kinds.shape}: must be ({n_atoms},), numbers from "
+                             f"0 to {self.n_species - 1}")
+        cdef const int[::1] s = kinds
+        cdef const unsigned char[::1] p = periodic(pbc, (3,))
+        population.positions, population.cells = &x[0, 0, 0], &h[0, 0, 0]
+        population.values, population.species = &v[0, 0], &s[0]
+        population.density = density_of(number_density)
+        population.n_counted = whole(n_atoms if n_counted is None else n_counted, "n_counted", 1,
+                                     n_atoms)
+        cdef Target aim
+        for k, (point, size) in enumerate(zip(array(target, (2,), "target"),
+                                              array(extent, (2,), "extent"))):
+            if not (math.isfinite(point) and math.isfinite(size) and size > 0):
+                raise ValueError(f"target = {point}, extent = {size}: must be finite, the extent "
+                                 "above 0")
+            aim.point[k], aim.extent[k] = point, size
+        cdef Brood brood
+        brood.n_library = whole(n if n_library is None else n_library, "n_library", 1, n)
+        if not 0.0 <= fresh <= 1.0:
+            raise ValueError(f"fresh = {fresh}: must lie between 0 and 1")
+        brood.fresh, brood.steps = fresh, whole(steps, "steps", 0)
+        brood.seed = whole(seed, "seed", 0, 2**64 - 1)
+        for k in range(3):
+            population.pbc[k] = p[k]
+            brood.stream[k] = whole(stream[k], "stream", 0, 2**64 - 1)
+        m = brood.n_children = whole(n_children, "n_children", 0)
+        cdef int n_threads = threads_of(threads)
+        out = {"positions": np.empty((m, n_atoms, 3)), "cells": np.empty((m, 3, 3)),
+               "values": np.empty((m, 2))}
+        dtype = np.dtype([("parent", np.uint64), ("genes", np.uint32), ("evaluations", np.uint32),
+                          ("rejected", np.uint32, 3), ("valid", np.uint32)], align=True)
+        records = np.zeros(m, dtype)
+        cdef double[:, :, ::1] new_x = out["positions"], new_h = out["cells"]
+        cdef double[:, ::1] new_v = out["values"]
+        cdef unsigned char[::1] bytes = records.view(np.uint8)
+        if m:
+            assert dtype.itemsize == sizeof(Child)
+            with nogil:
+                self.c.get().breed(population, aim, brood, &new_x[0, 0, 0], &new_h[0, 0, 0],
+                                   &new_v[0, 0], <Child *>&bytes[0], n_threads)
+        for name in dtype.names:
+            out[name] = records[name].astype(bool if name == "valid" else np.int64)
+        return out

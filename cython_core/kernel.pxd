@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The C++ kernel as Cython sees it; shapes and units stand in the headers."""
 
+from libc.stdint cimport uint32_t, uint64_t
+from libcpp.vector cimport vector
+
 
 cdef extern from "entsym/parameters.hpp" namespace "entsym" nogil:
     cdef cppclass Parameters:
@@ -52,3 +55,50 @@ cdef extern from "entsym/periodic.hpp" namespace "entsym" nogil:
                             PeriodicWorkspace &, int) except +
     void evaluate_batch(const CppKernel &, const Structure *, size_t, double *, int) except +
     double count_pairs(const CppKernel &, const Structure &, PeriodicWorkspace &) except +
+
+
+cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
+    cdef cppclass Genes:
+        Genes() except +
+        double displacement, rate, volume, shape
+        int swaps
+        double probability[4]
+
+    cdef cppclass Limits:
+        Limits() except +
+        vector[double] min_distance
+        double min_volume, max_volume, min_angle, max_angle
+        vector[unsigned char] frozen
+        int attempts
+
+    cdef cppclass Population:
+        const double *positions
+        const double *cells
+        const double *values
+        const int *species
+        size_t n, n_atoms, n_counted
+        unsigned char pbc[3]
+        double density
+
+    cdef cppclass Target:
+        double point[2]
+        double extent[2]
+
+    cdef cppclass Brood:
+        size_t n_library
+        double fresh
+        int steps
+        uint64_t seed
+        uint64_t stream[3]
+        size_t n_children
+
+    cdef cppclass Child:
+        uint64_t parent
+        uint32_t genes, evaluations
+        uint32_t rejected[3]
+        uint32_t valid
+
+    cdef cppclass CppBreeder "entsym::Breeder":
+        CppBreeder(const CppKernel &, const CppKernel &, const Genes &, const Limits &) except +
+        void breed(const Population &, const Target &, const Brood &, double *, double *, double *,
+                   Child *, int) except +

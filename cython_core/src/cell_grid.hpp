@@ -55,11 +55,12 @@ struct CellGeometry {
   std::vector<Row> half;    ///< of each pair of opposite cells one, without the own cell
   std::size_t n_cells;
 
-  void set(const double *x, std::size_t n_atoms, double cutoff)
+  /// Up to `few` atoms go into one cell: testing every pair is then faster than sorting.
+  void set(const double *x, std::size_t n_atoms, double cutoff, std::size_t few = 512)
   {
     full.clear();
     half.clear();
-    if (n_atoms <= few_atoms) {    // testing every pair is faster than sorting
+    if (n_atoms <= few) {
       n_cells = 1;
       full.push_back({0, 0});
       return;
@@ -112,7 +113,6 @@ struct CellGeometry {
  private:
   double lo_[3], inverse_;
   int n_[3], margin_;
-  static constexpr std::size_t few_atoms = 512;
 };
 
 /// Atoms [first, last) of a list in the order of their cells.

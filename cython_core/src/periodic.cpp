@@ -313,6 +313,11 @@ void evaluate_batch(const Kernel &kernel, const Structure *structures, std::size
   if (failed < n_structures) refuse("frame " + std::to_string(failed) + ": " + reason);
 }
 
+Atoms list_images(const Structure &s, double cutoff, PeriodicWorkspace &ws)
+{
+  return Images(s, ws).list(cutoff, false);
+}
+
 double count_pairs(const Kernel &kernel, const Structure &s, PeriodicWorkspace &ws)
 {
   Images images(s, ws);

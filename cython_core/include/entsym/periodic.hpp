@@ -45,6 +45,9 @@ void evaluate_local(const Kernel &, const Structure &, const Local &, PeriodicWo
                     int threads = 1);
 void evaluate_gradients(const Kernel &, const Structure &, double *value, const Gradients &,
                         PeriodicWorkspace &, int threads = 1);
+/// The structure's atoms, wrapped into the cell, and all images within `cutoff` of any of them. They
+/// stay in the workspace; ws.owner[k] is the atom that row k repeats.
+Atoms list_images(const Structure &, double cutoff, PeriodicWorkspace &);
 /// Many structures, shared out over threads; `values` (n_structures, 2). An error names the index.
 void evaluate_batch(const Kernel &, const Structure *, std::size_t n_structures, double *values,
                     int threads = 1);

@@ -1,0 +1,826 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""PolymorphGen: structures bred by mutation towards targets on the landscape, without energies.
+
+The library is extended XYZ that only grows, one complete frame after the other, and each frame
+says what it was made with. What is on disk is therefore all the state there is: a run that finds a
+library cuts off a frame left unfinished, makes what its last generation lacks from the same random
+streams, and goes on.
+"""
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import combinations_with_replacement
+from os import PathLike, fspath
+from typing import Any, NamedTuple, NoReturn, TextIO
+
+import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers, covalent_radii
+from ase.io.extxyz import key_val_str_to_dict
+from ase.neighborlist import neighbor_list
+from numpy.typing import ArrayLike
+from tqdm.auto import tqdm
+
+from ase_calculators.entropy_symmetry import EntropySymmetry
+from ase_calculators.landscape import LandscapeTable, _version, _write_rows
+from ase_calculators.selection import coverage
+from cython_core import Breeder
+
+# a child is at its target when it is nearer than this share of the window
+TOLERANCE = 0.02
+
+# shortest distance of two atoms over the sum of their covalent radii, where none is given
+COVALENT_SHARE = 0.7
+
+_GENE_LETTERS = {"D": 1, "V": 2, "S": 4, "X": 8, "G": 16}
+
+
+@dataclass(frozen=True)
+class Genes:
+    """Say how children differ from their parents.
+
+    Attributes
+    ----------
+    displacement : float
+        D: standard deviation of each component of the displacements, Å.
+    volume : float
+        V: standard deviation of ln(volume), at most 1.
+    shape : float
+        S: standard deviation of the diagonal strains, before their mean is taken out so that the
+        volume stays; of the shears 1/sqrt(2) of it, so that no direction is preferred. At most 1.
+    rate : float
+        Probability of an atom to be displaced in D; at least one is.
+    swaps : int
+        Exchanges of two unlike atoms. Default: none.
+    probabilities : (float, float, float, float)
+        Of D, V, S and the swaps, each drawn for itself; a child gets at least one. A gene with a
+        probability or an amplitude of 0 is off.
+    frozen : str or iterable of str
+        Elements that are neither displaced nor swapped. A change of the cell by V and S carries
+        them along, so that switching these off keeps them in place.
+
+    Examples
+    --------
+    >>> Genes(shape=0.0).shape
+    0.0
+    """
+
+    displacement: float = 0.1
+    volume: float = 0.05
+    shape: float = 0.05
+    rate: float = 0.3
+    swaps: int = 0
+    probabilities: tuple[float, float, float, float] = (0.5, 0.5, 0.5, 0.5)
+    frozen: str | tuple[str, ...] = ()
+
+
+@dataclass
+class TargetReport:
+    """Tell what became of a target.
+
+    Attributes
+    ----------
+    point : (float, float)
+        sS and Q.
+    nearest : (float, float)
+        sS and Q of the nearest structure, parents included.
+    distance : float
+        From it to the target, in units of the window.
+    frames : int
+        Children in the library.
+    hits : int
+        Those of them within 0.02 of the window.
+    evaluations : int
+        Of sS and Q for these children; one with gradients counts as one.
+    """
+
+    point: tuple[float, float]
+    nearest: tuple[float, float]
+    distance: float
+    frames: int = 0
+    hits: int = 0
+    evaluations: int = 0
+
+
+class _Member(NamedTuple):
+    """A frame of the library: where its text starts, and what its comment says."""
+
+    offset: int
+    info: dict[str, Any]
+    volume: float
+
+
+class PolymorphGen:
+    """Breed structures towards targets on the entropy-symmetry landscape.
+
+    Every target has an evolution of its own that starts from the parents. In each generation, a
+    share `fresh` of the children descends from the parents, drawn evenly, and the others from the
+    generation before, by roulette with the weights 1 / (d + 0.01), d being the distance to the
+    target in units of the window. Children are mutated and, with ``mode="guided"``, moved on to the
+    target along the gradients of sS and Q, by the least correction in units of the genes'
+    amplitudes (see `cython_core.Breeder`). A child that breaks a limit is drawn again, up to 20
+    times. No energies are evaluated.
+
+    Parameters
+    ----------
+    parents : iterable of ase.Atoms
+        Structures with the same numbers of atoms of each element and the same periodicity.
+    calc : EntropySymmetry
+        What sS and Q are.
+    targets : {"edges", "grid", "gaps"} or (k, 2) array_like
+        `targets_per_edge` points evenly along each edge of the window, corners once; or as many on
+        both axes of a grid, the interior too; or the empty cells of the map as it grows, the one
+        nearest to an occupied cell first, each until it is hit; or points (sS, Q).
+    targets_per_edge : int
+        How many, 2 or more; of "gaps", into how many cells the window is cut along both axes.
+    expand : float
+        Share of its extents by which the window of the parents is moved outwards on every side;
+        Q stays within 0 and 1.
+    generations : int
+        Generations per target.
+    individuals : int
+        Children per generation.
+    genes : Genes
+        Mutations.
+    mode : {"guided", "roulette"}
+        With or without correction towards the target.
+    min_distance : float or dict of (str, str) to float, optional
+        Shortest distance of two atoms, Å, for all pairs or for some pairs of elements, such as
+        ``{("Si", "O"): 1.4}``. Default, and for pairs not named: 0.7 of the sum of the covalent
+        radii (``ase.data.covalent_radii``).
+    seed : int
+        The same seed gives the same library, whatever `processes` is.
+    processes : int
+        Cores to use: threads of the core, so that scripts need no guard.
+    window : (float, float, float, float), optional
+        sS_min, sS_max, Q_min, Q_max in place of the parents' own, not widened.
+    volume_limits : (float, float), optional
+        Å^3 per atom. Default: 0.7 times the smallest to 1.5 times the largest of the parents.
+        Applies to structures that are periodic in all directions.
+    angle_limits : (float, float)
+        Least and largest angle of two periodic lattice vectors, degree.
+    fresh : float
+        Share of children that descend from the parents.
+    elitism : bool
+        Keep the nearest child so far among the possible parents.
+    hits : int, optional
+        End a target after the generation in which so many children have come within 0.02 of the
+        window. Default: all generations; 1 for "gaps".
+    steps : int
+        Most Newton steps of a guided child.
+
+    Attributes
+    ----------
+    window : (float, float, float, float)
+        sS_min, sS_max, Q_min, Q_max.
+    targets : (k, 2) ndarray
+        The points; for "gaps" those that were tried.
+    reports : list of TargetReport
+        One per target, after `run`.
+    rejected : dict of str to int
+        Draws of the last `run` that broke a "distance", the "volume", an "angle".
+
+    Raises
+    ------
+    ValueError
+        When there are no parents or they differ, lie outside the window, at one point of it, or
+        break limits, and when an argument is out of its range.
+
+    References
+    ----------
+    Roulette on the landscape is the project's paper's; the guided step is new here.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> calc = EntropySymmetry(rmax=5.0, sigma=0.25, q6_cutoff=3.5)
+    >>> parents = [bulk("Al", "fcc", a=4.05, cubic=True) * (2, 2, 1) for _ in range(3)]
+    >>> for seed, atoms in enumerate(parents):
+    ...     atoms.rattle(0.05 + 0.1 * seed, seed=seed)
+    >>> gen = PolymorphGen(parents, calc, targets=[(-2.5, 0.4)], generations=2, individuals=5)
+    >>> table = gen.run("library.extxyz")  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        parents: Iterable[Atoms],
+        calc: EntropySymmetry,
+        targets: str | ArrayLike = "edges",
+        targets_per_edge: int = 10,
+        expand: float = 0.10,
+        generations: int = 30,
+        individuals: int = 50,
+        genes: Genes | None = None,
+        mode: str = "guided",
+        min_distance: float | Mapping[tuple[str, str], float] | None = None,
+        seed: int = 1,
+        processes: int = 1,
+        window: tuple[float, float, float, float] | None = None,
+        volume_limits: tuple[float, float] | None = None,
+        angle_limits: tuple[float, float] = (30.0, 150.0),
+        fresh: float = 0.3,
+        elitism: bool = False,
+        hits: int | None = None,
+        steps: int = 6,
+    ) -> None:
+        for name, value, least in (
+            ("targets_per_edge", targets_per_edge, 2), ("generations", generations, 1),
+            ("individuals", individuals, 1), ("seed", seed, 0), ("processes", processes, 1),
+            ("hits", 1 if hits is None else hits, 1), ("steps", steps, 1),
+        ):  # fmt: skip
+            if not isinstance(value, int | np.integer) or value < least:
+                raise ValueError(f"{name} = {value}: must be a whole number, {least} or more")
+        if mode not in ("guided", "roulette"):
+            raise ValueError(f"mode = {mode!r}: choose guided or roulette")
+        if not (np.isfinite(expand) and expand >= 0):
+            raise ValueError(f"expand = {expand}: must be 0 or more, a share of the window")
+        if not 0 <= fresh <= 1:
+            raise ValueError(f"fresh = {fresh}: must lie between 0 and 1")
+        self.calc, self.genes = calc, Genes() if genes is None else genes
+        self.generations, self.individuals = int(generations), int(individuals)
+        self.fresh, self.elitism, self.processes = float(fresh), bool(elitism), int(processes)
+        self.steps, self.seed = int(steps) if mode == "guided" else 0, int(seed)
+        self._adopt(parents)
+        self.window = self._settled_window(window, expand)
+        self._extent = np.array([self.window[1] - self.window[0], self.window[3] - self.window[2]])
+        self._gaps = isinstance(targets, str) and targets == "gaps"
+        self._per_edge = int(targets_per_edge)
+        self.targets = self._settled_targets(targets)
+        self.hits = (1 if self._gaps else None) if hits is None else int(hits)
+        distances = self._settled_distances(min_distance)
+        volumes = self._settled_volumes(volume_limits, angle_limits)
+        frozen = self.genes.frozen
+        frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
+        for symbol in frozen:
+            if symbol not in self._elements:
+                raise ValueError(
+                    f"frozen: {symbol!r} is no element of the parents ({', '.join(self._elements)})"
+                )
+        amplitudes = asdict(self.genes)
+        amplitudes.pop("frozen")
+        self._breeder = Breeder(
+            calc.kernel,
+            **amplitudes,
+            min_distance=distances,
+            frozen=[symbol in frozen for symbol in self._elements],
+            volume_limits=volumes,
+            angle_limits=angle_limits,
+        )
+        if set(frozen) == set(self._elements) and not (self.genes.volume or self.genes.shape):
+            raise ValueError("frozen: every element is, and volume and shape are off; free one")
+        if self.genes.swaps and len(set(self._elements) - set(frozen)) < 2:
+            raise ValueError(
+                f"swaps = {self.genes.swaps}: needs free atoms of two elements; give 0, or freeze "
+                "fewer"
+            )
+        self.reports: list[TargetReport] = []
+        self.rejected = dict.fromkeys(("distance", "volume", "angle"), 0)
+        self.settings: dict[str, Any] = {
+            **calc.todict(),
+            "parents": self._fingerprint,
+            "targets": targets if isinstance(targets, str) else self.targets.tolist(),
+            "targets_per_edge": self._per_edge,
+            "window": list(self.window),
+            "generations": self.generations,
+            "individuals": self.individuals,
+            "genes": {**amplitudes, "frozen": list(frozen)},
+            "mode": mode,
+            "min_distance": distances.tolist(),
+            "volume_limits": list(volumes),
+            "angle_limits": list(angle_limits),
+            "fresh": self.fresh,
+            "elitism": self.elitism,
+            "hits": self.hits,
+            "steps": self.steps,
+            "seed": self.seed,
+        }
+        text = json.dumps(self.settings, default=float)
+        self.settings = json.loads(text)
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+        self._parameters = f' parameters="_JSON {escaped}"'
+
+    # --- what the user gave ---------------------------------------------------------------------
+
+    def _adopt(self, parents: Iterable[Atoms]) -> None:
+        """Sort the parents' atoms by element, those that count first, and make arrays of them."""
+        if isinstance(parents, Atoms):
+            raise TypeError("parents: must be an iterable of Atoms, not one Atoms; pass [atoms]")
+        parents = list(parents)
+        if not parents:
+            raise ValueError("parents: there are none; give at least two structures")
+        counted = self.calc.parameters["elements"]
+        first = parents[0]
+        formula = first.symbols.formula.format("metal")
+        elements = sorted(
+            set(first.get_chemical_symbols()),
+            key=lambda symbol: (counted is not None and symbol not in counted, symbol),
+        )
+        order = {symbol: number for number, symbol in enumerate(elements)}
+        rows = []
+        for number, atoms in enumerate(parents):
+            other = atoms.symbols.formula.format("metal")
+            if other != formula:
+                raise ValueError(
+                    f"parents: parent {number} is {other}, parent 0 is {formula}; all must have "
+                    "the same number of atoms of each element"
+                )
+            if (atoms.pbc != first.pbc).any():
+                raise ValueError(
+                    f"parents: pbc of parent {number} is {atoms.pbc.tolist()}, that of parent 0 "
+                    f"{first.pbc.tolist()}; all must be periodic alike"
+                )
+            kinds = np.array([order[symbol] for symbol in atoms.get_chemical_symbols()])
+            rows.append(np.argsort(kinds, kind="stable"))
+        self._elements = elements
+        self._species = np.sort(kinds)
+        self._symbols = [elements[kind] for kind in self._species]
+        self._positions = np.array([p.positions[r] for p, r in zip(parents, rows, strict=True)])
+        self._cells = np.array([p.cell.array for p in parents])
+        self._pbc = first.pbc.copy()
+        n_counted = sum(counted is None or symbol in counted for symbol in self._symbols)
+        self._n_counted = n_counted
+        try:
+            values = list(self.calc.evaluate(parents).values())
+        except ValueError as error:
+            raise ValueError(f"parents: {error}") from error
+        self._values = np.column_stack(values)
+        digest = hashlib.sha256("".join(self._symbols).encode())
+        for array in (self._positions, self._cells, self._pbc):
+            digest.update(array.tobytes())
+        self._fingerprint = digest.hexdigest()[:16]
+
+    def _settled_window(
+        self, window: tuple[float, float, float, float] | None, expand: float
+    ) -> tuple[float, float, float, float]:
+        low, high = self._values.min(axis=0), self._values.max(axis=0)
+        if window is None:
+            extent = high - low
+            if not (extent > 1e-9 * np.abs(high)).all():
+                raise ValueError(
+                    f"parents: all have sS = {low[0]:.6g} or all Q = {low[1]:.6g}, which spans no "
+                    "window; give parents that differ, or window="
+                )
+            low, high = low - expand * extent, high + expand * extent
+            low[1], high[1] = max(low[1], 0.0), min(high[1], 1.0)
+            return float(low[0]), float(high[0]), float(low[1]), float(high[1])
+        ends = np.array(window, dtype=float)
+        if ends.shape != (4,) or not (
+            np.isfinite(ends).all() and ends[0] < ends[1] and ends[2] < ends[3]
+        ):
+            raise ValueError(
+                f"window = {window}: must be sS_min < sS_max, Q_min < Q_max, all finite"
+            )
+        low, high = ends.reshape(2, 2).T
+        outside = ((self._values < low) | (self._values > high)).any(axis=1)
+        if outside.any():
+            number = int(outside.argmax())
+            sS, Q = self._values[number]
+            raise ValueError(
+                f"parents: parent {number} at sS = {sS:.6g}, Q = {Q:.6g} lies outside the window "
+                f"{tuple(ends.tolist())}; widen it or leave the parent out"
+            )
+        return float(ends[0]), float(ends[1]), float(ends[2]), float(ends[3])
+
+    def _settled_targets(self, targets: str | ArrayLike) -> np.ndarray:
+        if isinstance(targets, str):
+            if targets not in ("edges", "grid", "gaps"):
+                raise ValueError(
+                    f"targets = {targets!r}: choose edges, grid, gaps, or give points (sS, Q)"
+                )
+            if targets == "gaps":
+                return np.empty((0, 2))
+            n = self._per_edge
+            i, j = (a.ravel() for a in np.mgrid[:n, :n])
+            if targets == "edges":
+                border = (i == 0) | (j == 0) | (i == n - 1) | (j == n - 1)
+                i, j = i[border], j[border]
+            low = np.array([self.window[0], self.window[2]])
+            return low + np.column_stack((i, j)) / (n - 1) * self._extent
+        points = np.array(targets, dtype=float)
+        if points.ndim != 2 or points.shape[1] != 2 or not len(points):
+            raise ValueError(
+                f"targets: has shape {points.shape}; points are (k, 2), each (sS, Q), at least one"
+            )
+        if not np.isfinite(points).all():
+            raise ValueError("targets: every sS and Q must be finite")
+        return points
+
+    def _settled_distances(
+        self, min_distance: float | Mapping[tuple[str, str], float] | None
+    ) -> np.ndarray:
+        n = len(self._elements)
+        radii = np.array([covalent_radii[atomic_numbers[symbol]] for symbol in self._elements])
+        distances = COVALENT_SHARE * (radii[:, None] + radii)
+        if isinstance(min_distance, Mapping):
+            for key, value in min_distance.items():
+                if isinstance(key, str) or len(key) != 2 or set(key) - set(self._elements):
+                    raise ValueError(
+                        f"min_distance: {key!r} is no pair of the elements "
+                        f"{', '.join(self._elements)}; write it like ('Si', 'O')"
+                    )
+                i, j = (self._elements.index(symbol) for symbol in key)
+                distances[i, j] = distances[j, i] = value
+        elif min_distance is not None:
+            distances[:] = min_distance
+        names = np.array(self._elements)
+        for i, j in combinations_with_replacement(range(n), 2):
+            if not (np.isfinite(distances[i, j]) and distances[i, j] >= 0):
+                raise ValueError(
+                    f"min_distance {names[i]}-{names[j]} = {distances[i, j]:g}: must be finite and "
+                    "0 Å or more"
+                )
+        reach = float(distances.max())
+        broken = []  # by each parent: how far off the worst pair is, and the pair
+        for positions, cell in zip(self._positions, self._cells, strict=True):
+            atoms = Atoms(self._symbols, positions, cell=cell, pbc=self._pbc)
+            first, second, d = neighbor_list("ijd", atoms, reach) if reach else np.empty((3, 0))
+            a, b = (self._species[np.asarray(rows, int)] for rows in (first, second))
+            missing = distances[a, b] - d
+            if not (missing > 0).any():
+                break
+            k = missing.argmax()
+            broken.append((missing[k], f"{names[a[k]]}-{names[b[k]]}", distances[a[k], b[k]], d[k]))
+        else:
+            _, pair, least, found = min(broken)
+            raise ValueError(
+                f"min_distance {pair} = {least:.4g} Å: no parent keeps to it, the best has such a "
+                f"pair at {found:.4g} Å; lower it"
+            )
+        return distances
+
+    def _settled_volumes(
+        self, limits: tuple[float, float] | None, angles: tuple[float, float]
+    ) -> tuple[float, float]:
+        for name, pair in (("volume_limits", limits or (0, 1)), ("angle_limits", angles)):
+            if len(pair) != 2 or not (np.isfinite(pair).all() and 0 <= pair[0] < pair[1]):
+                raise ValueError(f"{name} = {pair}: must be 0 or more, finite, and rise")
+        for number, cell in enumerate(self._cells):
+            for d in range(3):
+                e = (d + 1) % 3
+                if not (self._pbc[d] and self._pbc[e]):
+                    continue
+                cosine = cell[d] @ cell[e] / np.linalg.norm(cell[d]) / np.linalg.norm(cell[e])
+                angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+                if not angles[0] <= angle <= angles[1]:
+                    raise ValueError(
+                        f"angle_limits = {angles}: parent {number} has an angle of {angle:.4g} "
+                        "degrees; widen them or leave the parent out"
+                    )
+        if not self._pbc.all():
+            return (0.0, 1e300) if limits is None else (float(limits[0]), float(limits[1]))
+        volumes = np.abs(np.linalg.det(self._cells)) / len(self._species)
+        if limits is None:
+            return 0.7 * float(volumes.min()), 1.5 * float(volumes.max())
+        for number, volume in enumerate(volumes):
+            if not limits[0] <= volume <= limits[1]:
+                raise ValueError(
+                    f"volume_limits = {limits}: parent {number} has {volume:.4g} Å^3 per atom; "
+                    "widen them or leave the parent out"
+                )
+        return float(limits[0]), float(limits[1])
+
+    # --- the run --------------------------------------------------------------------------------
+
+    def run(self, path: str | PathLike[str], progress: bool = True) -> LandscapeTable:
+        """Breed towards all targets, writing the library as it grows, or go on with one.
+
+        `path` gets the frames as extended XYZ, atoms sorted by element, all digits written.
+        ``info`` of a frame holds target and generation (from 0), individual, parent ("p3": parent
+        3; "f120": frame 120 of the file), genes (letters D, V, S, X for swaps, G for guided),
+        evaluations, sS, Q6, seed and `parameters`. The map goes beside it as CSV.
+
+        Parameters
+        ----------
+        path : path-like
+            The library. Where it exists it must have been made with the same parameters; a frame
+            cut short at its end is removed, and the run goes on where it stopped.
+        progress : bool
+            Show the progress bar.
+
+        Returns
+        -------
+        LandscapeTable
+            Every frame of the library.
+
+        Raises
+        ------
+        ValueError
+            When the library was made with other parameters, or is something else.
+        OSError
+            When it cannot be written; what was written stays readable.
+
+        Warns
+        -----
+        UserWarning
+            When targets were not reached within 0.02 of the window, with the nearest points.
+        """
+        name = fspath(path)
+        if os.path.splitext(name)[1] == ".csv":
+            raise ValueError(f"{name!r}: the map is written as .csv; name the library .extxyz")
+        self.rejected = dict.fromkeys(self.rejected, 0)
+        self.reports = []
+        if self._gaps:
+            self.targets = np.empty((0, 2))
+        csv = os.path.splitext(name)[0] + ".csv"
+        try:
+            with open(name, "ab", buffering=0) as self._file, open(name, "rb") as self._reader:
+                self._members, end = self._read(name)
+                self._file.truncate(end)
+                self._table(name).write(csv)
+                with open(csv, "a", encoding="utf-8", newline="") as map_file:
+                    self._evolve(name, map_file, progress)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"{error.strerror}; the frames written so far stay readable, and running again "
+                "goes on",
+                name,
+            ) from error
+        missed = [
+            (k, report) for k, report in enumerate(self.reports) if report.distance > TOLERANCE
+        ]
+        if missed:
+            warnings.warn(
+                f"{len(missed)} of {len(self.reports)} targets not reached in {self.generations} "
+                f"generations of {self.individuals}: "
+                + "; ".join(
+                    f"target {k} at sS = {r.point[0]:.4g}, Q = {r.point[1]:.4g}, nearest sS = "
+                    f"{r.nearest[0]:.4g}, Q = {r.nearest[1]:.4g}, {r.distance:.2g} of the window "
+                    "away"
+                    for k, r in missed[:3]
+                )
+                + ("; ..." if len(missed) > 3 else "")
+                + " (all of them in reports)",
+                stacklevel=2,
+            )
+        return self._table(name)
+
+    def _evolve(self, name: str, map_file: TextIO, progress: bool) -> None:
+        """Go through targets and generations; what the library has already is not made again."""
+        found = 0  # frames of the library that belong to what has been gone through
+        names = self.calc.value_names
+        total = len(self.targets) * self.generations * self.individuals
+        self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        with tqdm(total=total or None, unit=" children", disable=not progress) as bar:
+            for number, target in enumerate(self._targets_to_come(names)):
+                report = self._first_report(target)
+                self.reports.append(report)
+                last: list[int] = []  # frames of the generation before
+                elite: int | None = None
+                nearest = np.inf
+                for generation in range(self.generations):
+                    bar.update(self.individuals)
+                    mine = []
+                    while found < len(self._members) and _of(self._members[found].info) == (
+                        number, generation,
+                    ):  # fmt: skip
+                        mine.append(found)
+                        found += 1
+                    # the last generation that is there may lack children
+                    if found == len(self._members):
+                        mine += self._breed(number, target, generation, last, elite, mine)
+                        rows = zip(*self._table(name, found).columns.values(), strict=True)
+                        _write_rows(map_file, rows, ())
+                        found = len(self._members)
+                    for frame in mine:
+                        info = self._members[frame].info
+                        values = float(info[names[0]]), float(info[names[1]])
+                        distance = self._distance(values, target)
+                        report.hits += int(distance < TOLERANCE)
+                        report.evaluations += int(info["evaluations"])
+                        if distance < nearest:
+                            nearest = distance
+                            elite = frame
+                        if distance < report.distance:
+                            report.distance, report.nearest = distance, values
+                    report.frames += len(mine)
+                    last = mine
+                    if self.hits is not None and report.hits >= self.hits:
+                        bar.update((self.generations - 1 - generation) * self.individuals)
+                        break
+            if found < len(self._members):
+                raise ValueError(f"{name}: frame {found} fits no target; use another file")
+
+    def _targets_to_come(self, names: tuple[str, str]) -> Iterator[np.ndarray]:
+        """Give the targets; those in gaps depend on what the library has got meanwhile."""
+        if not self._gaps:
+            yield from self.targets
+            return
+        resolution = tuple((self._extent / self._per_edge).tolist())
+        while True:
+            values = np.array(
+                [*self._values, *([m.info[names[0]], m.info[names[1]]] for m in self._seen())]
+            )
+            n = len(values)
+            nothing = np.zeros(n)
+            table = LandscapeTable(
+                frame=nothing, file=nothing.astype(str), sS=values[:, 0], Q=values[:, 1],
+                n_atoms=nothing, volume=nothing, energy=nothing,
+                parameters={"degree": self.calc.kernel.degree},
+            )  # fmt: skip
+            empty = coverage(table, self.window, resolution).empty
+            tried = {tuple(point) for point in self.targets.tolist()}
+            empty = np.array([p for p in empty.tolist() if tuple(p) not in tried]).reshape(-1, 2)
+            if not len(empty):
+                return
+            away = [
+                np.sqrt((((values - point) / self._extent) ** 2).sum(axis=1).min())
+                for point in empty
+            ]
+            target = empty[int(np.argmin(away))]
+            self.targets = np.vstack((self.targets, target))
+            yield target
+
+    def _seen(self) -> list[_Member]:
+        """Return the frames of the targets so far."""
+        n_seen = sum(report.frames for report in self.reports)
+        return self._members[:n_seen]
+
+    def _distance(self, values: ArrayLike, target: np.ndarray) -> float:
+        return float(np.linalg.norm((np.asarray(values) - target) / self._extent))
+
+    def _first_report(self, target: np.ndarray) -> TargetReport:
+        distances = [self._distance(values, target) for values in self._values]
+        row = int(np.argmin(distances))
+        sS, Q = self._values[row].tolist()
+        return TargetReport((float(target[0]), float(target[1])), (sS, Q), distances[row])
+
+    def _breed(
+        self,
+        number: int,
+        target: np.ndarray,
+        generation: int,
+        last: list[int],
+        elite: int | None,
+        there: list[int],
+    ) -> list[int]:
+        """Make a generation, write what is not there yet, and return the frames written."""
+        pool = last if not self.elitism or elite is None or elite in last else [*last, elite]
+        structures = [self._kept.get(frame) or self._structure(frame) for frame in pool]
+        self._kept = {f: s for f, s in zip(pool, structures, strict=True) if f == elite}
+        names = self.calc.value_names
+        infos = [self._members[frame].info for frame in pool]
+        values = np.array([[info[name] for name in names] for info in infos]).reshape(-1, 2)
+        children = self._breeder.breed(
+            np.concatenate([self._positions, *(x[None] for x, _ in structures)]),
+            np.concatenate([self._cells, *(cell[None] for _, cell in structures)]),
+            np.concatenate([self._values, values]),
+            target,
+            self._extent,
+            self.individuals,
+            species=self._species,
+            pbc=self._pbc,
+            number_density=self.calc.parameters["number_density"],
+            n_library=len(self._values),
+            n_counted=self._n_counted,
+            fresh=self.fresh,
+            steps=self.steps,
+            seed=self.seed,
+            stream=(number, generation, 0),
+            threads=self.processes,
+        )
+        for name, count in zip(self.rejected, children["rejected"].sum(axis=0).tolist()):
+            self.rejected[name] += count
+        done = {self._members[frame].info["individual"] for frame in there}
+        written = []
+        n_parents = len(self._values)
+        for k in np.flatnonzero(children["valid"]).tolist():
+            if k in done:
+                continue
+            parent = int(children["parent"][k])
+            info = {
+                "target": number,
+                "generation": generation,
+                "individual": k,
+                "parent": f"p{parent}" if parent < n_parents else f"f{pool[parent - n_parents]}",
+                "genes": "".join(
+                    letter for letter, bit in _GENE_LETTERS.items() if children["genes"][k] & bit
+                ),
+                "evaluations": int(children["evaluations"][k]),
+                names[0]: float(children["values"][k, 0]),
+                names[1]: float(children["values"][k, 1]),
+                "seed": self.seed,
+            }
+            structure = children["positions"][k], children["cells"][k]
+            self._write(*structure, info)
+            written.append(len(self._members) - 1)
+            self._kept[written[-1]] = structure
+        return written
+
+    # --- the file -------------------------------------------------------------------------------
+
+    def _write(self, positions: np.ndarray, cell: np.ndarray, info: dict[str, Any]) -> None:
+        """Append a frame; where that fails the file is left as it was."""
+        comment = (
+            f'Lattice="{" ".join(map(_digits, cell.ravel().tolist()))}" '
+            "Properties=species:S:1:pos:R:3 "
+            f'pbc="{" ".join("FT"[int(flag)] for flag in self._pbc)}" '
+            + " ".join(
+                f"{key}={_digits(value) if isinstance(value, float) else value}"
+                for key, value in info.items()
+            )
+            + self._parameters
+        )
+        lines = [str(len(positions)), comment]
+        lines += [
+            f"{symbol} {x!r} {y!r} {z!r}"
+            for symbol, (x, y, z) in zip(self._symbols, positions.tolist(), strict=True)
+        ]
+        offset = os.fstat(self._file.fileno()).st_size
+        text = memoryview(("\n".join(lines) + "\n").encode())
+        try:
+            while text:
+                text = text[self._file.write(text) :]
+        except OSError:
+            self._file.truncate(offset)
+            raise
+        self._members.append(_Member(offset, info, _volume(cell)))
+
+    def _structure(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
+        """Read positions and cell of a frame of the library, all digits."""
+        self._reader.seek(self._members[frame].offset)
+        n = int(self._reader.readline())
+        head = self._reader.readline().decode().partition(self._parameters)[0]
+        rows = [self._reader.readline().split()[1:] for _ in range(n)]
+        # ASE's parser has the vectors in columns
+        cell = np.array(key_val_str_to_dict(head)["Lattice"], dtype=float).T
+        return np.array(rows, dtype=float), np.ascontiguousarray(cell)
+
+    def _read(self, name: str) -> tuple[list[_Member], int]:
+        """Find the complete frames of a library, check them, and return where the last one ends."""
+        members: list[_Member] = []
+        offset = 0
+        while True:
+            lines = [self._reader.readline()]
+            if not lines[0].endswith(b"\n"):
+                break  # the end, or a line cut short
+            if not lines[0].strip().isdigit():
+                raise ValueError(f"{name}: is no library of PolymorphGen; use another file")
+            lines += [self._reader.readline() for _ in range(int(lines[0]) + 1)]
+            if not lines[-1].endswith(b"\n"):
+                break
+            head, ours, _ = lines[1].decode().partition(self._parameters)
+            info = key_val_str_to_dict(head)
+            if not ours:
+                self._refuse(name, info.get("parameters"))
+            info = {key: value for key, value in info.items() if key not in ("Properties", "pbc")}
+            members.append(_Member(offset, info, _volume(info.pop("Lattice").T)))
+            offset += sum(map(len, lines))
+        return members, offset
+
+    def _refuse(self, name: str, made_with: Any) -> NoReturn:
+        """Say in what the parameters of a library differ from those of this run."""
+        if not isinstance(made_with, dict):
+            raise ValueError(f"{name}: is no library of PolymorphGen; use another file")
+        differing = [
+            key
+            for key in sorted({*made_with, *self.settings})
+            if made_with.get(key) != self.settings.get(key)
+        ]
+        raise ValueError(
+            f"{name}: was made with "
+            + ", ".join(f"{key} = {made_with.get(key)}" for key in differing)
+            + "; this run has "
+            + ", ".join(f"{key} = {self.settings.get(key)}" for key in differing)
+            + "; use another file or the same parameters"
+        )
+
+    def _table(self, name: str, first: int = 0) -> LandscapeTable:
+        """Return the map of the library from a frame on."""
+        names = self.calc.value_names
+        members = self._members[first:]
+        n = len(members)
+        return LandscapeTable(
+            frame=np.arange(first, first + n),
+            file=np.full(n, name),
+            sS=np.array([m.info[names[0]] for m in members]),
+            Q=np.array([m.info[names[1]] for m in members]),
+            n_atoms=np.full(n, len(self._species)),
+            volume=np.array([m.volume if self._pbc.all() else np.nan for m in members]),
+            energy=np.full(n, np.nan),
+            parameters={**self.calc.todict(), "version": _version()},
+        )
+
+
+def _of(info: dict[str, Any]) -> tuple[int, int]:
+    return info["target"], info["generation"]
+
+
+def _volume(cell: np.ndarray) -> float:
+    """Return a cell's volume, the same bits whatever the layout of the array."""
+    a, b, c = cell.astype(float).tolist()
+    return abs(
+        c[0] * (a[1] * b[2] - a[2] * b[1])
+        + c[1] * (a[2] * b[0] - a[0] * b[2])
+        + c[2] * (a[0] * b[1] - a[1] * b[0])
+    )
+
+
+def _digits(x: float) -> str:
+    """Return all digits, with the point without which ASE reads a whole number."""
+    text = repr(x)
+    return text if "." in text else text.replace("e", ".0e")
