@@ -151,7 +151,17 @@ class LandscapeTable:
         """
         with open(path, "w", encoding="utf-8", newline="") as file:
             _write_head(file, self.parameters)
-            _write_rows(file, zip(*self.columns.values(), strict=True), self.skipped)
+            self.write_rows(file)
+
+    def write_rows(self, file: TextIO) -> None:
+        """Add the rows and the skipped frames to a CSV that has its head already.
+
+        Parameters
+        ----------
+        file : text file
+            Open for writing; flushed at the end.
+        """
+        _write_rows(file, zip(*self.columns.values(), strict=True), self.skipped)
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> "LandscapeTable":
@@ -429,7 +439,7 @@ def map_landscape(
     frames, total = open_frames(source, format, stride, read_options)
     # a calculator of its own: the caller's may carry atoms and results into every process
     calc = EntropySymmetry(**calc.todict(), threads=calc.parameters["threads"])
-    parameters = {**calc.todict(), "version": _version()}
+    parameters = table_parameters(calc)
 
     rows: list[_Row] = []
     skipped: list[tuple[str, int, str]] = []
@@ -476,11 +486,24 @@ def _describe(entry: tuple[str, int, str]) -> str:
     return f"{file + ' ' if file else ''}frame {number}: {reason}"
 
 
-def _version() -> str:
+def table_parameters(calc: EntropySymmetry) -> dict[str, Any]:
+    """Return the `parameters` of a table of a calculator's values.
+
+    Parameters
+    ----------
+    calc : EntropySymmetry
+        The calculator.
+
+    Returns
+    -------
+    dict
+        Its parameters, as its ``todict`` gives them, and the version of the package.
+    """
     try:
-        return version("entsym")
+        release = version("entsym")
     except PackageNotFoundError:
-        return "unknown"
+        release = "unknown"
+    return {**calc.todict(), "version": release}
 
 
 # --- picture --------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
-from ase_calculators.landscape import LandscapeTable, _version, _write_rows
+from ase_calculators.landscape import LandscapeTable, table_parameters
 from ase_calculators.selection import coverage
 from cython_core import Breeder
 
@@ -583,8 +583,7 @@ class PolymorphGen:
                     # the last generation that is there may lack children
                     if found == len(self._members):
                         mine += self._breed(number, target, generation, last, elite, mine)
-                        rows = zip(*self._table(name, found).columns.values(), strict=True)
-                        _write_rows(map_file, rows, ())
+                        self._table(name, found).write_rows(map_file)
                         found = len(self._members)
                     for frame in mine:
                         info = self._members[frame].info
@@ -802,7 +801,7 @@ class PolymorphGen:
             n_atoms=np.full(n, len(self._species)),
             volume=np.array([m.volume if self._pbc.all() else np.nan for m in members]),
             energy=np.full(n, np.nan),
-            parameters={**self.calc.todict(), "version": _version()},
+            parameters=table_parameters(self.calc),
         )
 
 
