@@ -48,17 +48,15 @@ def number(name, value):
     return float(value)
 
 
-cdef int threads_of(threads) except -1:
-    if not isinstance(threads, (int, np.integer)) or not 1 <= threads <= 1024:
-        raise ValueError(f"threads = {threads}: must be a whole number from 1 to 1024")
-    return int(threads)
-
-
-def whole(value, name, least, most=2**31 - 1):
+def whole(name, value, least, most=2**31 - 1):
     """A whole number in its range."""
-    if int(value) != value or not least <= value <= most:
+    if not isinstance(value, (int, np.integer)) or not least <= value <= most:
         raise ValueError(f"{name} = {value}: must be a whole number from {least} to {most}")
     return int(value)
+
+
+cdef int threads_of(threads) except -1:
+    return whole("threads", threads, 1, 1024)
 
 
 cdef class Frame:
@@ -508,7 +506,7 @@ cdef class Breeder:
             self.soft = Kernel(**{**kernel.parameters, "smooth": smooth})
         cdef Genes genes
         genes.displacement, genes.rate = displacement, rate
-        genes.volume, genes.shape, genes.swaps = volume, shape, whole(swaps, "swaps", 0)
+        genes.volume, genes.shape, genes.swaps = volume, shape, whole("swaps", swaps, 0)
         for k, value in enumerate(array(probabilities, (4,), "probabilities")):
             genes.probability[k] = value
         distances = array(min_distance, (None, None), "min_distance")
@@ -521,7 +519,7 @@ cdef class Breeder:
         limits.min_distance, limits.frozen = distances.ravel().tolist(), flags.tolist()
         limits.min_volume, limits.max_volume = volume_limits
         limits.min_angle, limits.max_angle = angle_limits
-        limits.attempts = whole(attempts, "attempts", 1)
+        limits.attempts = whole("attempts", attempts, 1)
         self.c.reset(new CppBreeder(self.kernel.c.get()[0], self.soft.c.get()[0], genes, limits))
 
     def breed(self, positions, cells, values, target, extent, n_children, species=None, pbc=True,
@@ -600,7 +598,7 @@ cdef class Breeder:
         population.positions, population.cells = &x[0, 0, 0], &h[0, 0, 0]
         population.values, population.species = &v[0, 0], &s[0]
         population.density = density_of(number_density)
-        population.n_counted = whole(n_atoms if n_counted is None else n_counted, "n_counted", 1,
+        population.n_counted = whole("n_counted", n_atoms if n_counted is None else n_counted, 1,
                                      n_atoms)
         cdef Target aim
         for k, (point, size) in enumerate(zip(array(target, (2,), "target"),
@@ -610,15 +608,15 @@ cdef class Breeder:
                                  "above 0")
             aim.point[k], aim.extent[k] = point, size
         cdef Brood brood
-        brood.n_library = whole(n if n_library is None else n_library, "n_library", 1, n)
+        brood.n_library = whole("n_library", n if n_library is None else n_library, 1, n)
         if not 0.0 <= fresh <= 1.0:
             raise ValueError(f"fresh = {fresh}: must lie between 0 and 1")
-        brood.fresh, brood.steps = fresh, whole(steps, "steps", 0)
-        brood.seed = whole(seed, "seed", 0, 2**64 - 1)
+        brood.fresh, brood.steps = fresh, whole("steps", steps, 0)
+        brood.seed = whole("seed", seed, 0, 2**64 - 1)
         for k in range(3):
             population.pbc[k] = p[k]
-            brood.stream[k] = whole(stream[k], "stream", 0, 2**64 - 1)
-        m = brood.n_children = whole(n_children, "n_children", 0)
+            brood.stream[k] = whole("stream", stream[k], 0, 2**64 - 1)
+        m = brood.n_children = whole("n_children", n_children, 0)
         cdef int n_threads = threads_of(threads)
         out = {"positions": np.empty((m, n_atoms, 3)), "cells": np.empty((m, 3, 3)),
                "values": np.empty((m, 2))}

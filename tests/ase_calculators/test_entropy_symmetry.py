@@ -62,7 +62,7 @@ def test_properties_equal_the_oracle(structure):
     for name, value in expected.items():
         new = calc.get_property(name, atoms)
         assert np.shape(new) == np.shape(value)
-        # the splines of the kernel; test_oracle.py is the precise test
+        # the polynomials of the kernel; test_oracle.py is the precise test
         scale = np.abs(value).max() + 1
         np.testing.assert_allclose(new, value, rtol=0, atol=1e-7 * scale, err_msg=name)
 
