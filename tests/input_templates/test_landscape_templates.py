@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every deck and script of input_templates/landscape, shortened, in a copy of the folder."""
 
-import os
 import shutil
-import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,27 +21,6 @@ PARAMETERS = {"rmax": 8.0, "sigma": 0.125, "q6_cutoff": 3.0}
 PARITY = 1e-10
 
 
-def run(*command, cwd, fails=False, **environment):
-    """Run a command of the environment in `cwd` and return what it says."""
-    done = subprocess.run(
-        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=120,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"} | environment,
-    )  # fmt: skip
-    output = done.stdout + done.stderr
-    assert (done.returncode != 0) == fails, output
-    return output
-
-
-def lmp(deck, *variables, cwd, ranks=1, fails=False, **environment):
-    command = (BIN / "mpirun", "-n", ranks, BIN / "lmp", "-nocite", "-in", deck)
-    flags = [word for name, value in variables for word in ("-var", name, value)]
-    return run(*command, *flags, cwd=cwd, fails=fails, **environment)
-
-
-def script(name, *arguments, cwd, fails=False):
-    return run(sys.executable, name, *arguments, cwd=cwd, fails=fails)
-
-
 def thermo(path):
     """Return the columns of a log, each step once."""
     columns = {}
@@ -54,20 +31,14 @@ def thermo(path):
     return {name: np.array(values)[at] for name, values in columns.items()}
 
 
-def is_picture(path):
-    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(copy_of):
     """A user's copy of the template."""
-    copy = tmp_path_factory.mktemp("copy") / "landscape"
-    shutil.copytree(TEMPLATE, copy)
-    return copy
+    return copy_of("landscape")
 
 
 @pytest.fixture(scope="module")
-def demo(folder):
+def demo(script, folder):
     """The demo, 600 steps of it: its folder and what it said."""
     said = script(
         "demo.py", "demo", "--heat", 400, "--quench", 200, "--every", 20, "--ranks", 2, cwd=folder
@@ -79,7 +50,7 @@ SHORT = (("heat", 40), ("quench", 40), ("every", 20))
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_in_melt_and_in_rerun_agree_with_ase(folder, tmp_path, ranks):
+def test_in_melt_and_in_rerun_agree_with_ase(lmp, folder, tmp_path, ranks):
     for name in ("in.melt", "in.rerun", "init.mod", "potential.mod"):
         shutil.copy(folder / name, tmp_path)
     lmp("in.melt", *SHORT, cwd=tmp_path, ranks=ranks)
@@ -102,7 +73,7 @@ def test_in_melt_and_in_rerun_agree_with_ase(folder, tmp_path, ranks):
     assert (tmp_path / "log.melt").read_bytes() == before
 
 
-def test_in_rerun_takes_other_parameters(demo):
+def test_in_rerun_takes_other_parameters(lmp, demo):
     folder, _ = demo
     shutil.copy(TEMPLATE / "in.rerun", folder)
     lmp("in.rerun", ("rmax", 6), ("sigma", 0.25), ("q6cut", 3.4), ("output", "x"), cwd=folder)
@@ -129,7 +100,7 @@ run 0
 """
 
 
-def test_in_rerun_of_a_triclinic_box_with_two_types(folder, tmp_path):
+def test_in_rerun_of_a_triclinic_box_with_two_types(lmp, folder, tmp_path):
     (tmp_path / "in.tilted").write_text(TILTED)
     shutil.copy(folder / "in.rerun", tmp_path)
     lmp("in.tilted", cwd=tmp_path)
@@ -143,7 +114,7 @@ def test_in_rerun_of_a_triclinic_box_with_two_types(folder, tmp_path):
     np.testing.assert_allclose(rerun["c_es[2]"], expected["Q6"], rtol=PARITY)
 
 
-def test_another_seed_is_another_melt(folder, tmp_path):
+def test_another_seed_is_another_melt(lmp, folder, tmp_path):
     for name in ("in.melt", "init.mod", "potential.mod"):
         shutil.copy(folder / name, tmp_path)
     last = []
@@ -153,7 +124,7 @@ def test_another_seed_is_another_melt(folder, tmp_path):
     assert last[0] == last[1] != last[2]
 
 
-def test_demo_writes_what_it_says(demo):
+def test_demo_writes_what_it_says(is_picture, demo):
     folder, said = demo
     for name in ("landscape.csv", "landscape.png", "thermo.csv", "time.png", "melt.dump"):
         assert str(folder / name) in said
@@ -171,14 +142,14 @@ def test_demo_writes_what_it_says(demo):
     assert is_picture(folder / "time.png")
 
 
-def test_demo_starts_afresh_after_a_killed_one(folder, tmp_path):
+def test_demo_starts_afresh_after_a_killed_one(script, folder, tmp_path):
     (tmp_path / "melt.dump").write_text("ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n216\n")
     (tmp_path / "landscape.csv").write_text("an older run")
     script("demo.py", tmp_path, "--heat", 40, "--quench", 20, "--every", 20, cwd=folder)
     assert len(LandscapeTable.read(tmp_path / "landscape.csv")) == 4
 
 
-def test_landscape_of_the_melt(demo, folder):
+def test_landscape_of_the_melt(script, is_picture, demo, folder):
     said = script(
         "landscape.py", "demo/melt.dump", "--energies", "demo/log.melt", "--rmax", 6,
         "--processes", 2, "--output", "mine", cwd=folder,
@@ -190,13 +161,13 @@ def test_landscape_of_the_melt(demo, folder):
     assert is_picture(folder / "mine.png")
 
 
-def test_landscape_without_energies_colours_by_frame(demo, folder):
+def test_landscape_without_energies_colours_by_frame(script, is_picture, demo, folder):
     script("landscape.py", "demo/melt.dump", "--output", "frames", cwd=folder)
     assert np.isnan(LandscapeTable.read(folder / "frames.csv").energy).all()
     assert is_picture(folder / "frames.png")
 
 
-def test_strained_hcp_is_symmetric_where_it_must_be(folder):
+def test_strained_hcp_is_symmetric_where_it_must_be(script, is_picture, folder):
     said = script("sensitivity_strain.py", "--points", 6, cwd=folder)
     rows = {line[:12].strip(): line.split()[-6:] for line in said.splitlines()}
     for name in ("sS", "Q6"):
@@ -210,7 +181,7 @@ def test_strained_hcp_is_symmetric_where_it_must_be(folder):
     assert (folder / "sensitivity_strain.csv").read_text().startswith("# hcp Mg")
 
 
-def test_displaced_rock_salt_is_monotonic(folder):
+def test_displaced_rock_salt_is_monotonic(script, is_picture, folder):
     script("sensitivity_displacement.py", "--points", 7, "--seeds", 2, cwd=folder)
     rows = np.genfromtxt(
         folder / "sensitivity_displacement.csv", delimiter=",", names=True, skip_header=1
@@ -221,7 +192,7 @@ def test_displaced_rock_salt_is_monotonic(folder):
     assert is_picture(folder / "sensitivity_displacement.png")
 
 
-def test_melt_against_energy(demo, folder):
+def test_melt_against_energy(script, is_picture, demo, folder):
     try:
         import ovito  # noqa: F401
     except ImportError as error:
@@ -234,7 +205,7 @@ def test_melt_against_energy(demo, folder):
     assert is_picture(folder / "sensitivity_melt.png")
 
 
-def test_melt_without_ovito_names_the_extra(demo, folder, tmp_path):
+def test_melt_without_ovito_names_the_extra(run, demo, folder, tmp_path):
     (tmp_path / "ovito.py").write_text("raise ImportError('no OVITO here')")
     said = run(
         sys.executable, "sensitivity_melt.py", "demo",
@@ -274,13 +245,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("arguments, message", WRONG.values(), ids=WRONG)
-def test_wrong_usage(demo, folder, arguments, message):
+def test_wrong_usage(script, demo, folder, arguments, message):
     said = script(*arguments, cwd=folder, fails=True)
     assert message in said
     assert "Traceback" not in said
 
 
-def test_in_melt_without_its_potential_says_where_to_give_it(folder, tmp_path):
+def test_in_melt_without_its_potential_says_where_to_give_it(lmp, folder, tmp_path):
     for name in ("in.melt", "init.mod", "potential.mod"):
         shutil.copy(folder / name, tmp_path)
     said = lmp("in.melt", cwd=tmp_path, fails=True, LAMMPS_POTENTIALS="/nowhere")
@@ -295,6 +266,6 @@ def test_in_melt_without_its_potential_says_where_to_give_it(folder, tmp_path):
     )
 
 
-def test_in_rerun_without_its_dump_fails(folder):
+def test_in_rerun_without_its_dump_fails(lmp, folder):
     said = lmp("in.rerun", ("frames", "nowhere.dump"), cwd=folder, fails=True)
     assert "nowhere.dump" in said
