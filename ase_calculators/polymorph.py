@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations_with_replacement
 from os import PathLike, fspath
@@ -27,11 +27,7 @@ from tqdm.auto import tqdm
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.landscape import LandscapeTable, table_parameters
-from ase_calculators.selection import coverage
-from cython_core import Breeder
-
-# a child is at its target when it is nearer than this share of the window
-TOLERANCE = 0.02
+from cython_core import TOLERANCE, Breeder, Evolution, next_gap, target_points, window_of
 
 # shortest distance of two atoms over the sum of their covalent radii, where none is given
 COVALENT_SHARE = 0.7
@@ -95,7 +91,7 @@ class TargetReport:
     hits : int
         Those of them within 0.02 of the window.
     evaluations : int
-        Of sS and Q for these children; one with gradients counts as one.
+        Of sS and Q for these children, with gradients or without.
     """
 
     point: tuple[float, float]
@@ -356,17 +352,15 @@ class PolymorphGen:
     def _settled_window(
         self, window: tuple[float, float, float, float] | None, expand: float
     ) -> tuple[float, float, float, float]:
-        low, high = self._values.min(axis=0), self._values.max(axis=0)
         if window is None:
+            low, high = self._values.min(axis=0), self._values.max(axis=0)
             extent = high - low
             if not (extent > 1e-9 * np.abs(high)).all():
                 raise ValueError(
                     f"parents: all have sS = {low[0]:.6g} or all Q = {low[1]:.6g}, which spans no "
                     "window; give parents that differ, or window="
                 )
-            low, high = low - expand * extent, high + expand * extent
-            low[1], high[1] = max(low[1], 0.0), min(high[1], 1.0)
-            return float(low[0]), float(high[0]), float(low[1]), float(high[1])
+            return window_of(self._values, expand)
         ends = np.array(window, dtype=float)
         if ends.shape != (4,) or not (
             np.isfinite(ends).all() and ends[0] < ends[1] and ends[2] < ends[3]
@@ -393,13 +387,7 @@ class PolymorphGen:
                 )
             if targets == "gaps":
                 return np.empty((0, 2))
-            n = self._per_edge
-            i, j = (a.ravel() for a in np.mgrid[:n, :n])
-            if targets == "edges":
-                border = (i == 0) | (j == 0) | (i == n - 1) | (j == n - 1)
-                i, j = i[border], j[border]
-            low = np.array([self.window[0], self.window[2]])
-            return low + np.column_stack((i, j)) / (n - 1) * self._extent
+            return target_points(self.window, self._per_edge, interior=targets == "grid")
         points = np.array(targets, dtype=float)
         if points.ndim != 2 or points.shape[1] != 2 or not len(points):
             raise ValueError(
@@ -562,112 +550,79 @@ class PolymorphGen:
     def _evolve(self, name: str, map_file: TextIO, progress: bool) -> None:
         """Go through targets and generations; what the library has already is not made again."""
         found = 0  # frames of the library that belong to what has been gone through
-        names = self.calc.value_names
         total = len(self.targets) * self.generations * self.individuals
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         with tqdm(total=total or None, unit=" children", disable=not progress) as bar:
-            for number, target in enumerate(self._targets_to_come(names)):
-                report = self._first_report(target)
-                self.reports.append(report)
-                last: list[int] = []  # frames of the generation before
-                elite: int | None = None
-                nearest = np.inf
-                for generation in range(self.generations):
-                    bar.update(self.individuals)
+            for number, target in enumerate(self._targets_to_come()):
+                first = found
+                evolution = Evolution(
+                    target, self._extent, self._values, self.generations, self.hits, self.elitism
+                )
+                while not evolution.done:
                     mine = []
                     while found < len(self._members) and _of(self._members[found].info) == (
-                        number, generation,
+                        number, evolution.generation,
                     ):  # fmt: skip
                         mine.append(found)
                         found += 1
                     # the last generation that is there may lack children
                     if found == len(self._members):
-                        mine += self._breed(number, target, generation, last, elite, mine)
+                        mine += self._breed(number, target, evolution, mine)
                         self._table(name, found).write_rows(map_file)
                         found = len(self._members)
-                    for frame in mine:
-                        info = self._members[frame].info
-                        values = float(info[names[0]]), float(info[names[1]])
-                        distance = self._distance(values, target)
-                        report.hits += int(distance < TOLERANCE)
-                        report.evaluations += int(info["evaluations"])
-                        if distance < nearest:
-                            nearest = distance
-                            elite = frame
-                        if distance < report.distance:
-                            report.distance, report.nearest = distance, values
-                    report.frames += len(mine)
-                    last = mine
-                    if self.hits is not None and report.hits >= self.hits:
-                        bar.update((self.generations - 1 - generation) * self.individuals)
-                        break
+                    evolution.take(mine, self._values_of(mine))
+                    bar.update(self.individuals)
+                bar.update((self.generations - evolution.generation) * self.individuals)
+                children = self._members[first:found]
+                self.reports.append(
+                    TargetReport(
+                        point=(float(target[0]), float(target[1])),
+                        nearest=evolution.nearest,
+                        distance=evolution.distance,
+                        frames=len(children),
+                        hits=evolution.hits,
+                        evaluations=sum(int(child.info["evaluations"]) for child in children),
+                    )
+                )
             if found < len(self._members):
                 raise ValueError(f"{name}: frame {found} fits no target; use another file")
 
-    def _targets_to_come(self, names: tuple[str, str]) -> Iterator[np.ndarray]:
+    def _targets_to_come(self) -> Iterator[np.ndarray]:
         """Give the targets; those in gaps depend on what the library has got meanwhile."""
         if not self._gaps:
             yield from self.targets
             return
-        resolution = tuple((self._extent / self._per_edge).tolist())
         while True:
-            values = np.array(
-                [*self._values, *([m.info[names[0]], m.info[names[1]]] for m in self._seen())]
-            )
-            n = len(values)
-            nothing = np.zeros(n)
-            table = LandscapeTable(
-                frame=nothing, file=nothing.astype(str), sS=values[:, 0], Q=values[:, 1],
-                n_atoms=nothing, volume=nothing, energy=nothing,
-                parameters={"degree": self.calc.kernel.degree},
-            )  # fmt: skip
-            empty = coverage(table, self.window, resolution).empty
-            tried = {tuple(point) for point in self.targets.tolist()}
-            empty = np.array([p for p in empty.tolist() if tuple(p) not in tried]).reshape(-1, 2)
-            if not len(empty):
+            seen = range(sum(report.frames for report in self.reports))
+            values = np.concatenate([self._values, self._values_of(seen)])
+            gap = next_gap(self.window, self._per_edge, values, self.targets)
+            if gap is None:
                 return
-            away = [
-                np.sqrt((((values - point) / self._extent) ** 2).sum(axis=1).min())
-                for point in empty
-            ]
-            target = empty[int(np.argmin(away))]
-            self.targets = np.vstack((self.targets, target))
-            yield target
+            self.targets = np.vstack((self.targets, gap))
+            yield self.targets[-1]
 
-    def _seen(self) -> list[_Member]:
-        """Return the frames of the targets so far."""
-        n_seen = sum(report.frames for report in self.reports)
-        return self._members[:n_seen]
-
-    def _distance(self, values: ArrayLike, target: np.ndarray) -> float:
-        return float(np.linalg.norm((np.asarray(values) - target) / self._extent))
-
-    def _first_report(self, target: np.ndarray) -> TargetReport:
-        distances = [self._distance(values, target) for values in self._values]
-        row = int(np.argmin(distances))
-        sS, Q = self._values[row].tolist()
-        return TargetReport((float(target[0]), float(target[1])), (sS, Q), distances[row])
+    def _values_of(self, frames: Sequence[int]) -> np.ndarray:
+        """Return sS and Q of frames of the library."""
+        names = self.calc.value_names
+        infos = [self._members[frame].info for frame in frames]
+        return np.array([[info[name] for name in names] for info in infos]).reshape(-1, 2)
 
     def _breed(
         self,
         number: int,
         target: np.ndarray,
-        generation: int,
-        last: list[int],
-        elite: int | None,
+        evolution: Evolution,
         there: list[int],
     ) -> list[int]:
         """Make a generation, write what is not there yet, and return the frames written."""
-        pool = last if not self.elitism or elite is None or elite in last else [*last, elite]
+        pool, generation = evolution.pool, evolution.generation
         structures = [self._kept.get(frame) or self._structure(frame) for frame in pool]
-        self._kept = {f: s for f, s in zip(pool, structures, strict=True) if f == elite}
+        self._kept = dict(zip(pool, structures, strict=True))
         names = self.calc.value_names
-        infos = [self._members[frame].info for frame in pool]
-        values = np.array([[info[name] for name in names] for info in infos]).reshape(-1, 2)
         children = self._breeder.breed(
             np.concatenate([self._positions, *(x[None] for x, _ in structures)]),
             np.concatenate([self._cells, *(cell[None] for _, cell in structures)]),
-            np.concatenate([self._values, values]),
+            np.concatenate([self._values, self._values_of(pool)]),
             target,
             self._extent,
             self.individuals,

@@ -122,3 +122,33 @@ class Breeder:
         stream: Sequence[int] = (0, 0, 0),
         threads: int = 1,
     ) -> dict[str, NDArray[Any]]: ...
+
+TOLERANCE: float
+
+def window_of(values: ArrayLike, expand: float) -> tuple[float, float, float, float]: ...
+def target_points(
+    window: tuple[float, float, float, float], n: int, interior: bool = False
+) -> NDArray[np.float64]: ...
+def next_gap(
+    window: tuple[float, float, float, float], n: int, values: ArrayLike, tried: ArrayLike
+) -> tuple[float, float] | None: ...
+
+class Evolution:
+    generation: int
+    done: bool
+    pool: list[int]
+    n_children: int
+    hits: int
+    nearest: tuple[float, float]
+    distance: float
+
+    def __init__(
+        self,
+        target: ArrayLike,
+        extent: ArrayLike,
+        values: ArrayLike,
+        generations: int,
+        hits: int | None = None,
+        elitism: bool = False,
+    ) -> None: ...
+    def take(self, structures: Sequence[int], values: ArrayLike) -> None: ...

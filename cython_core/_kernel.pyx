@@ -10,6 +10,7 @@ from cython_core.kernel cimport (
     Brood,
     Child,
     CppBreeder,
+    CppEvolution,
     CppKernel,
     Genes,
     Gradients,
@@ -17,14 +18,20 @@ from cython_core.kernel cimport (
     Local,
     Parameters,
     PeriodicWorkspace,
+    Point,
     Population,
     Structure,
     Target,
+    Window,
     count_pairs,
+    cpp_next_gap,
+    cpp_target_points,
+    cpp_window_of,
     evaluate,
     evaluate_batch,
     evaluate_gradients,
     evaluate_local,
+    kTolerance,
 )
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
@@ -415,6 +422,15 @@ cdef class Kernel:
         return count_pairs(self.c.get()[0], frame.c, ws)
 
 
+cdef Target target_of(point, extent) except *:
+    cdef Target target
+    for k, (p, size) in enumerate(zip(array(point, (2,), "target"), array(extent, (2,), "extent"))):
+        if not (math.isfinite(p) and math.isfinite(size) and size > 0):
+            raise ValueError(f"target = {p}, extent = {size}: must be finite, the extent above 0")
+        target.point[k], target.extent[k] = p, size
+    return target
+
+
 cdef class Breeder:
     """Children of structures by mutation, guided onto a point of the (sS, Q_l) plane or not.
 
@@ -572,7 +588,7 @@ cdef class Breeder:
         dict of ndarray
             "positions" (n_children, n_atoms, 3), "cells", "values" as those of the population;
             "parent": row in the population; "genes": bits, 1 D, 2 V, 4 S, 8 swap, 16 guided;
-            "evaluations": of sS and Q_l, one with gradients counting as one; "rejected"
+            "evaluations": of sS and Q_l, with gradients or without; "rejected"
             (n_children, 3): draws that broke a distance, the volume, an angle; "valid": False
             where all attempts did; the values are then NaN and the structure is of no use.
 
@@ -600,13 +616,7 @@ cdef class Breeder:
         population.density = density_of(number_density)
         population.n_counted = whole("n_counted", n_atoms if n_counted is None else n_counted, 1,
                                      n_atoms)
-        cdef Target aim
-        for k, (point, size) in enumerate(zip(array(target, (2,), "target"),
-                                              array(extent, (2,), "extent"))):
-            if not (math.isfinite(point) and math.isfinite(size) and size > 0):
-                raise ValueError(f"target = {point}, extent = {size}: must be finite, the extent "
-                                 "above 0")
-            aim.point[k], aim.extent[k] = point, size
+        cdef Target aim = target_of(target, extent)
         cdef Brood brood
         brood.n_library = whole("n_library", n if n_library is None else n_library, 1, n)
         if not 0.0 <= fresh <= 1.0:
@@ -634,3 +644,174 @@ cdef class Breeder:
         for name in dtype.names:
             out[name] = records[name].astype(bool if name == "valid" else np.int64)
         return out
+
+
+TOLERANCE = kTolerance
+
+
+cdef Window corners(window) except *:
+    cdef Window w
+    low_s, high_s, low_q, high_q = window
+    w.low[0], w.high[0], w.low[1], w.high[1] = low_s, high_s, low_q, high_q
+    return w
+
+
+def window_of(values, expand):
+    """Return the window of structures on the landscape.
+
+    Parameters
+    ----------
+    values : array_like, (n, 2)
+        sS and Q_l.
+    expand : float
+        Share of the extents by which every side is moved outwards; Q_l stays within 0 and 1.
+
+    Returns
+    -------
+    (float, float, float, float)
+        sS_min, sS_max, Q_min, Q_max; without extent where all structures are alike.
+    """
+    cdef const double[:, ::1] v = array(values, (None, 2), "values")
+    cdef Window w = cpp_window_of(&v[0, 0], v.shape[0], expand)
+    return w.low[0], w.high[0], w.low[1], w.high[1]
+
+
+def target_points(window, n, interior=False):
+    """Return points spread evenly over a window.
+
+    Parameters
+    ----------
+    window : (float, float, float, float)
+        sS_min, sS_max, Q_min, Q_max.
+    n : int
+        Points along each edge, 2 or more.
+    interior : bool, default False
+        All n x n points of a grid, not those on the edges alone.
+
+    Returns
+    -------
+    ndarray, (4 n - 4, 2) or (n^2, 2)
+        sS and Q_l; sS rises from row to row, Q_l within a row. Corners come once.
+    """
+    cdef vector[Point] points = cpp_target_points(corners(window), whole("n", n, 2), interior)
+    return np.array([(p[0], p[1]) for p in points])
+
+
+def next_gap(window, n, values, tried):
+    """Return the empty cell nearest to a structure.
+
+    Parameters
+    ----------
+    window : (float, float, float, float)
+        sS_min, sS_max, Q_min, Q_max; cut into n x n cells.
+    n : int
+        Cells along each edge.
+    values : array_like, (n_structures, 2)
+        sS and Q_l of the structures; a cell with none of them is empty.
+    tried : array_like, (k, 2)
+        Cells, by the points that this function returned, to be left out.
+
+    Returns
+    -------
+    (float, float) or None
+        sS and Q_l of the cell's centre; None where no cell is left.
+    """
+    cdef const double[:, ::1] v = array(values, (None, 2), "values")
+    cdef vector[Point] before
+    cdef Point point
+    for sS, Q in tried:
+        point[0], point[1] = sS, Q
+        before.push_back(point)
+    if cpp_next_gap(corners(window), whole("n", n, 1), &v[0, 0], v.shape[0], before, point):
+        return point[0], point[1]
+    return None
+
+
+cdef class Evolution:
+    """The evolution towards one target: who may be parent next, and when it ends.
+
+    A generation descends from the parent library and from the generation before, to which elitism
+    adds the nearest child so far. Structures go by the numbers of the caller, who keeps them.
+
+    Parameters
+    ----------
+    target : array_like, (2,)
+        Where to, sS and Q_l.
+    extent : array_like, (2,)
+        Extents of the window, above 0.
+    values : array_like, (n, 2)
+        sS and Q_l of the library.
+    generations : int
+        At most so many.
+    hits : int, optional
+        End after the generation in which so many children have hit the target, that is, have come
+        nearer than `TOLERANCE` of the window; default: never before.
+    elitism : bool, default False
+        Keep the nearest child so far among the possible parents.
+
+    Examples
+    --------
+    >>> from cython_core import Evolution
+    >>> evolution = Evolution((-2.0, 0.3), (1.0, 0.1), [(-3.0, 0.4)], generations=5, hits=1)
+    >>> evolution.take([7, 8], [(-2.5, 0.35), (-2.0, 0.3)])
+    >>> evolution.pool, evolution.hits, evolution.nearest, evolution.done
+    ([7, 8], 1, (-2.0, 0.3), True)
+    """
+
+    cdef unique_ptr[CppEvolution] c
+
+    def __init__(self, target, extent, values, generations, hits=None, elitism=False):
+        cdef const double[:, ::1] v = array(values, (None, 2), "values")
+        self.c.reset(new CppEvolution(target_of(target, extent), &v[0, 0], v.shape[0],
+                                      whole("generations", generations, 1),
+                                      0 if hits is None else whole("hits", hits, 1), elitism))
+
+    def take(self, structures, values):
+        """Complete a generation.
+
+        Parameters
+        ----------
+        structures : sequence of int
+            Numbers of its children, which are the `pool` of the next one.
+        values : array_like, (n, 2)
+            Their sS and Q_l.
+        """
+        cdef vector[size_t] numbers = structures
+        cdef const double[:, ::1] v = array(values, (len(structures), 2), "values")
+        self.c.get().take(numbers.data(), &v[0, 0] if numbers.size() else NULL, numbers.size())
+
+    @property
+    def generation(self):
+        """The one to come, from 0."""
+        return self.c.get().generation()
+
+    @property
+    def done(self):
+        """Whether there is none to come."""
+        return bool(self.c.get().done())
+
+    @property
+    def pool(self):
+        """Numbers of the structures that stand behind the library in the population."""
+        return list(self.c.get().pool())
+
+    @property
+    def n_children(self):
+        """How many were taken."""
+        return self.c.get().n_children()
+
+    @property
+    def hits(self):
+        """Children nearer to the target than `TOLERANCE` of the window."""
+        return self.c.get().hits()
+
+    @property
+    def nearest(self):
+        """SS and Q_l of the nearest structure, the library's included."""
+        cdef Point point = self.c.get().nearest()
+        return point[0], point[1]
+
+    @property
+    def distance(self):
+        """From it to the target, in units of the window."""
+        return self.c.get().distance()

@@ -90,7 +90,7 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
         int steps
         uint64_t seed
         uint64_t stream[3]
-        size_t n_children
+        size_t n_children, first
 
     cdef cppclass Child:
         uint64_t parent
@@ -102,3 +102,34 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
         CppBreeder(const CppKernel &, const CppKernel &, const Genes &, const Limits &) except +
         void breed(const Population &, const Target &, const Brood &, double *, double *, double *,
                    Child *, int) except +
+
+
+cdef extern from "<array>" namespace "std" nogil:
+    cdef cppclass Point "std::array<double, 2>":
+        double &operator[](size_t)
+
+
+cdef extern from "entsym/evolution.hpp" namespace "entsym" nogil:
+    const double kTolerance
+    const size_t kNone "entsym::Evolution::kNone"
+
+    cdef cppclass Window:
+        Point low
+        Point high
+
+    cdef cppclass CppEvolution "entsym::Evolution":
+        CppEvolution(const Target &, const double *, size_t, int, int, bint) except +
+        int generation()
+        bint done()
+        const vector[size_t] &pool()
+        void take(const size_t *, const double *, size_t) except +
+        size_t n_children()
+        size_t hits()
+        const Point &nearest()
+        double distance()
+        size_t best()
+
+    Window cpp_window_of "entsym::window_of"(const double *, size_t, double)
+    vector[Point] cpp_target_points "entsym::target_points"(const Window &, int, bint) except +
+    bint cpp_next_gap "entsym::next_gap"(const Window &, int, const double *, size_t,
+                                         const vector[Point] &, Point &) except +

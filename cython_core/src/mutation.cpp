@@ -89,13 +89,6 @@ double determinant(const double *h)
          h[2] * (h[3] * h[7] - h[4] * h[6]);
 }
 
-double distance(const double *value, const Target &target)
-{
-  const double a = (value[0] - target.point[0]) / target.extent[0],
-               b = (value[1] - target.point[1]) / target.extent[1];
-  return std::sqrt(a * a + b * b);
-}
-
 }    // namespace
 
 // A child in the making, with the scratch memory of its thread.
@@ -145,6 +138,13 @@ struct Breeder::Draft {
     carry(cell, 3);
   }
 };
+
+double distance(const double *value, const Target &target)
+{
+  const double a = (value[0] - target.point[0]) / target.extent[0],
+               b = (value[1] - target.point[1]) / target.extent[1];
+  return std::sqrt(a * a + b * b);
+}
 
 Breeder::Breeder(const Kernel &hard, const Kernel &soft, const Genes &genes, const Limits &limits)
     : hard_(hard), soft_(soft), genes_(genes), limits_(limits), max_distance_(0.0)
@@ -350,11 +350,10 @@ void Breeder::guide(Draft &draft, const Target &target, int steps) const
       draft.best_x = draft.x;
       std::copy_n(draft.cell, 9, best_cell);
       std::copy_n(draft.value, 2, best_value);
-      double soft[2];
-      evaluate_gradients(soft_, draft.structure(draft.n_counted), soft,
-                         {draft.gradient[0].data(), draft.gradient[1].data(), strain[0], strain[1]},
-                         draft.ws);
-      draft.evaluations++;
+      // of what was evaluated just before
+      gradients(soft_, draft.structure(draft.n_counted),
+                {draft.gradient[0].data(), draft.gradient[1].data(), strain[0], strain[1]},
+                draft.ws);
       for (std::size_t i = 0; i < draft.n_counted; i++)
         if (limits_.frozen[draft.species[i]])
           for (auto &g : draft.gradient) std::fill_n(&g[3 * i], 3, 0.0);
@@ -446,7 +445,7 @@ void Breeder::breed(const Population &population, const Target &target, const Br
   const bool guided = brood.steps > 0;
   parallel(brood.n_children, threads, [&](std::size_t number, int thread) {
     Draft &draft = drafts[thread];
-    Random random(brood.seed, brood.stream, 3, number);
+    Random random(brood.seed, brood.stream, 3, brood.first + number);
     Child &child = children[number] = Child{};
     if (random.uniform() < brood.fresh) child.parent = random.below(brood.n_library);
     else {

@@ -207,16 +207,18 @@ class Images {
   }
 };
 
-// sS; the sum of q_lm and the histogram stay in the workspace, n_neighbors (n_atoms,) if not null.
-Entropy evaluate(const Kernel &kernel, const Structure &s, Images &images, PeriodicWorkspace &ws,
-                 int threads, double *g, double *running, double *n_neighbors)
+// sS and Q_l; the histogram stays in the workspace, n_neighbors (n_atoms,) if not null.
+void evaluate(const Kernel &kernel, const Structure &s, Images &images, double *value,
+              PeriodicWorkspace &ws, int threads, double *g, double *running, double *n_neighbors)
 {
-  ws.moments.resize(kernel.n_moments());
+  const double n = static_cast<double>(s.n_atoms);
   const double cutoff = std::max(kernel.pair_cutoff(), kernel.parameters().q_cutoff);
+  ws.moments.resize(kernel.n_moments());
   kernel.sums(images.list(cutoff, true), ws.moments.data(), ws.qlm_sum, ws.kernel, threads,
               n_neighbors);
-  return kernel.entropy(ws.moments.data(), static_cast<double>(s.n_atoms), images.density(),
-                        ws.kernel, g, running);
+  ws.entropy = kernel.entropy(ws.moments.data(), n, images.density(), ws.kernel, g, running);
+  value[0] = ws.entropy.value;
+  value[1] = kernel.bond_order(ws.qlm_sum, n);
 }
 
 // Append the images' rows to those of the atoms that they repeat.
@@ -239,14 +241,38 @@ void local_bonds(const Kernel &kernel, const Images &images, const Atoms &atoms,
   repeat_rows(images, atoms, 1, ws.n_neighbors);
 }
 
+// Gradients from the histogram in the workspace and, where `with_bonds`, from what it has of the
+// kernel's bonds: their sum, and the number of each atom's neighbours.
+void gradients(const Kernel &kernel, const Structure &s, Images &images, const Gradients &out,
+               PeriodicWorkspace &ws, int threads, bool with_bonds)
+{
+  const double n = static_cast<double>(s.n_atoms);
+  kernel.entropy_gradient(images.list(kernel.pair_cutoff(), false), ws.moments.data(), n,
+                          images.density(), out.entropy, out.entropy_strain, ws.kernel, threads);
+  if (images.density_from_cell())    // the volume grows with the trace of the strain
+    for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= ws.entropy.dlnrho;
+
+  const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
+  if (with_bonds) repeat_rows(images, atoms, 1, ws.n_neighbors);
+  else {
+    local_bonds(kernel, images, atoms, ws, threads);
+    const std::size_t columns = kernel.n_components();
+    std::fill_n(ws.qlm_sum, columns, 0.0);
+    for (std::size_t k = 0; k < s.n_atoms * columns; k++) ws.qlm_sum[k % columns] += ws.qlm[k];
+  }
+  const bool smooth = kernel.parameters().smooth > 0.0;
+  kernel.bond_gradient(atoms, ws.qlm_sum, n, smooth ? ws.qlm.data() : nullptr,
+                       ws.n_neighbors.data(), out.bond_order, out.bond_order_strain, ws.kernel,
+                       threads);
+}
+
 }    // namespace
 
 void evaluate(const Kernel &kernel, const Structure &s, double *value, PeriodicWorkspace &ws,
               int threads, double *g, double *running)
 {
   Images images(s, ws, threads);
-  value[0] = evaluate(kernel, s, images, ws, threads, g, running, nullptr).value;
-  value[1] = kernel.bond_order(ws.qlm_sum, static_cast<double>(s.n_atoms));
+  evaluate(kernel, s, images, value, ws, threads, g, running, nullptr);
 }
 
 void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local,
@@ -267,29 +293,22 @@ void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local
                         local.mean_bond_order, ws.kernel, threads);
 }
 
+void gradients(const Kernel &kernel, const Structure &s, const Gradients &out,
+               PeriodicWorkspace &ws, int threads)
+{
+  Images images(s, ws, threads);
+  gradients(kernel, s, images, out, ws, threads, false);
+}
+
 void evaluate_gradients(const Kernel &kernel, const Structure &s, double *value,
                         const Gradients &out, PeriodicWorkspace &ws, int threads)
 {
   Images images(s, ws, threads);
-  const double n = static_cast<double>(s.n_atoms);
+  const bool hard = kernel.parameters().smooth == 0.0;
   ws.n_neighbors.resize(s.n_atoms);
-  const Entropy entropy =
-      evaluate(kernel, s, images, ws, threads, nullptr, nullptr, ws.n_neighbors.data());
-  value[0] = entropy.value;
-  value[1] = kernel.bond_order(ws.qlm_sum, n);
-
-  kernel.entropy_gradient(images.list(kernel.pair_cutoff(), false), ws.moments.data(), n,
-                          images.density(), out.entropy, out.entropy_strain, ws.kernel, threads);
-  if (images.density_from_cell())    // the volume grows with the trace of the strain
-    for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= entropy.dlnrho;
-
-  const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
-  const bool smooth = kernel.parameters().smooth > 0.0;
-  if (smooth) local_bonds(kernel, images, atoms, ws, threads);
-  else repeat_rows(images, atoms, 1, ws.n_neighbors);
-  kernel.bond_gradient(atoms, ws.qlm_sum, n, smooth ? ws.qlm.data() : nullptr,
-                       ws.n_neighbors.data(), out.bond_order, out.bond_order_strain, ws.kernel,
-                       threads);
+  evaluate(kernel, s, images, value, ws, threads, nullptr, nullptr,
+           hard ? ws.n_neighbors.data() : nullptr);
+  gradients(kernel, s, images, out, ws, threads, hard);
 }
 
 void evaluate_batch(const Kernel &kernel, const Structure *structures, std::size_t n_structures,

@@ -52,6 +52,7 @@ struct Population {
 struct Target {
   double point[2], extent[2];
 };
+double distance(const double *value, const Target &target);
 
 struct Brood {
   std::size_t n_library;    ///< the first structures of the population are the parent library
@@ -59,12 +60,13 @@ struct Brood {
   int steps;                ///< Newton steps towards the target; 0: mutation alone
   std::uint64_t seed, stream[3];
   std::size_t n_children;
+  std::size_t first = 0;    ///< number of the first of them: hosts may share out a generation
 };
 
 struct Child {
   std::uint64_t parent;         ///< row in the population
   std::uint32_t genes;          ///< bits of Genes
-  std::uint32_t evaluations;    ///< of sS and Q_l; one with gradients counts as one
+  std::uint32_t evaluations;    ///< of sS and Q_l, with gradients or without
   std::uint32_t rejected[3];    ///< draws that broke a distance, the volume, an angle
   std::uint32_t valid;          ///< 0: every attempt broke a limit; values are NaN
 };

@@ -24,6 +24,7 @@ struct PeriodicWorkspace {
   Workspace kernel;
   std::vector<double> x, fraction, moments, qlm, n_neighbors;
   double qlm_sum[Parameters::max_components];
+  Entropy entropy;    // of the last evaluate(), whose histogram is in `moments`
   std::vector<unsigned> owner;
   std::vector<unsigned char> decided;
 };
@@ -43,6 +44,11 @@ void evaluate(const Kernel &, const Structure &, double *value, PeriodicWorkspac
               int threads = 1, double *g = nullptr, double *running = nullptr);
 void evaluate_local(const Kernel &, const Structure &, const Local &, PeriodicWorkspace &,
                     int threads = 1);
+/// Gradients of the structure that the last evaluate() with this workspace took, from its histogram.
+/// The kernel may be another one as far as bonds go, such as one with a smooth neighbour cutoff.
+void gradients(const Kernel &, const Structure &, const Gradients &, PeriodicWorkspace &,
+               int threads = 1);
+/// evaluate() and gradients() in one.
 void evaluate_gradients(const Kernel &, const Structure &, double *value, const Gradients &,
                         PeriodicWorkspace &, int threads = 1);
 /// The structure's atoms, wrapped into the cell, and all images within `cutoff` of any of them. They

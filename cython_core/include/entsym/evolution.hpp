@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// PolymorphGen's plan, the same for every host: where the targets are, which structures are the
+// possible parents of the next generation, and when a target is done. Hosts keep the structures.
+#ifndef ENTSYM_EVOLUTION_HPP
+#define ENTSYM_EVOLUTION_HPP
+
+#include <array>
+#include <vector>
+
+#include "mutation.hpp"
+
+namespace entsym {
+
+constexpr double kTolerance = 0.02;    ///< of the window: a nearer child has hit its target
+
+using Point = std::array<double, 2>;    ///< sS, Q_l
+
+struct Window {
+  Point low, high;
+
+  Target target(const Point &point) const
+  {
+    return {{point[0], point[1]}, {high[0] - low[0], high[1] - low[1]}};
+  }
+};
+
+/// The window of `n` structures at `values` (n, 2), each side moved outwards by `expand` of the
+/// extent; Q_l stays within 0 and 1. Its extents are 0 where all structures are alike.
+Window window_of(const double *values, std::size_t n, double expand);
+
+/// `n` points evenly along each edge, corners once, or with the interior the n x n of a grid; sS
+/// rises from row to row, Q_l within a row.
+std::vector<Point> target_points(const Window &window, int n, bool interior);
+
+/// With the window cut into n x n cells: the centre of the empty cell nearest to one of the `values`
+/// (n_values, 2), in units of the window, that is not among the points `tried`. False: there is none.
+bool next_gap(const Window &window, int n, const double *values, std::size_t n_values,
+              const std::vector<Point> &tried, Point &gap);
+
+/// The evolution towards one target. A generation descends from the parent library and from the
+/// generation before, to which elitism adds the nearest child so far.
+class Evolution {
+ public:
+  static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+  /// From a library of parents at `values` (n, 2). Ends after so many `generations`, or after the one
+  /// in which the number of hits reaches `hits`; 0: never before.
+  Evolution(const Target &target, const double *values, std::size_t n, int generations, int hits,
+            bool elitism);
+
+  const Target &target() const { return target_; }
+  int generation() const { return generation_; }    ///< the one to come, from 0
+  bool done() const { return generation_ >= most_ || (enough_ > 0 && hits_ >= enough_); }
+  /// Structures, by the host's numbers, that stand behind the library in the population.
+  const std::vector<std::size_t> &pool() const { return pool_; }
+  /// The generation is complete: `n` structures, by the host's numbers, at `values` (n, 2).
+  void take(const std::size_t *structures, const double *values, std::size_t n);
+
+  std::size_t n_children() const { return n_children_; }
+  std::size_t hits() const { return hits_; }
+  /// Of all structures, parents included.
+  const Point &nearest() const { return nearest_; }
+  double distance() const { return distance_; }
+  /// The nearest child, or kNone.
+  std::size_t best() const { return best_; }
+
+ private:
+  Target target_;
+  int most_;
+  std::size_t enough_;
+  bool elitism_;
+  int generation_ = 0;
+  std::vector<std::size_t> pool_;
+  std::size_t n_children_ = 0, hits_ = 0, best_ = kNone;
+  Point nearest_;
+  double distance_, best_distance_;
+};
+
+}    // namespace entsym
+#endif
