@@ -74,7 +74,7 @@ setup(
         # Neither LAMMPS nor MPI is linked: the process that loads the plugin has both.
         Extension(
             "lammps_plugin.entsymplugin",
-            [*sorted(glob("lammps_plugin/*.cpp")), "cython_core/src/kernel.cpp"],
+            [*sorted(glob("lammps_plugin/*.cpp")), *KERNEL],
             language="c++",
             include_dirs=["cython_core/include", *folders],
             define_macros=macros,

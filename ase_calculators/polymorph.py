@@ -13,7 +13,6 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations_with_replacement
 from os import PathLike, fspath
 from typing import Any, NamedTuple, NoReturn, TextIO
 
@@ -21,7 +20,6 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers, covalent_radii
 from ase.io.extxyz import key_val_str_to_dict
-from ase.neighborlist import neighbor_list
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
@@ -248,7 +246,7 @@ class PolymorphGen:
         self.targets = self._settled_targets(targets)
         self.hits = (1 if self._gaps else None) if hits is None else int(hits)
         distances = self._settled_distances(min_distance)
-        volumes = self._settled_volumes(volume_limits, angle_limits)
+        volumes = self._settled_volumes(volume_limits)
         frozen = self.genes.frozen
         frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
         for symbol in frozen:
@@ -265,14 +263,9 @@ class PolymorphGen:
             frozen=[symbol in frozen for symbol in self._elements],
             volume_limits=volumes,
             angle_limits=angle_limits,
+            names=self._elements,
         )
-        if set(frozen) == set(self._elements) and not (self.genes.volume or self.genes.shape):
-            raise ValueError("frozen: every element is, and volume and shape are off; free one")
-        if self.genes.swaps and len(set(self._elements) - set(frozen)) < 2:
-            raise ValueError(
-                f"swaps = {self.genes.swaps}: needs free atoms of two elements; give 0, or freeze "
-                "fewer"
-            )
+        self._breeder.check(self._positions, self._cells, self._species, self._pbc)
         self.reports: list[TargetReport] = []
         self.rejected = dict.fromkeys(("distance", "volume", "angle"), 0)
         self.settings: dict[str, Any] = {
@@ -400,7 +393,6 @@ class PolymorphGen:
     def _settled_distances(
         self, min_distance: float | Mapping[tuple[str, str], float] | None
     ) -> np.ndarray:
-        n = len(self._elements)
         radii = np.array([covalent_radii[atomic_numbers[symbol]] for symbol in self._elements])
         distances = COVALENT_SHARE * (radii[:, None] + radii)
         if isinstance(min_distance, Mapping):
@@ -414,62 +406,15 @@ class PolymorphGen:
                 distances[i, j] = distances[j, i] = value
         elif min_distance is not None:
             distances[:] = min_distance
-        names = np.array(self._elements)
-        for i, j in combinations_with_replacement(range(n), 2):
-            if not (np.isfinite(distances[i, j]) and distances[i, j] >= 0):
-                raise ValueError(
-                    f"min_distance {names[i]}-{names[j]} = {distances[i, j]:g}: must be finite and "
-                    "0 Å or more"
-                )
-        reach = float(distances.max())
-        broken = []  # by each parent: how far off the worst pair is, and the pair
-        for positions, cell in zip(self._positions, self._cells, strict=True):
-            atoms = Atoms(self._symbols, positions, cell=cell, pbc=self._pbc)
-            first, second, d = neighbor_list("ijd", atoms, reach) if reach else np.empty((3, 0))
-            a, b = (self._species[np.asarray(rows, int)] for rows in (first, second))
-            missing = distances[a, b] - d
-            if not (missing > 0).any():
-                break
-            k = missing.argmax()
-            broken.append((missing[k], f"{names[a[k]]}-{names[b[k]]}", distances[a[k], b[k]], d[k]))
-        else:
-            _, pair, least, found = min(broken)
-            raise ValueError(
-                f"min_distance {pair} = {least:.4g} Å: no parent keeps to it, the best has such a "
-                f"pair at {found:.4g} Å; lower it"
-            )
         return distances
 
-    def _settled_volumes(
-        self, limits: tuple[float, float] | None, angles: tuple[float, float]
-    ) -> tuple[float, float]:
-        for name, pair in (("volume_limits", limits or (0, 1)), ("angle_limits", angles)):
-            if len(pair) != 2 or not (np.isfinite(pair).all() and 0 <= pair[0] < pair[1]):
-                raise ValueError(f"{name} = {pair}: must be 0 or more, finite, and rise")
-        for number, cell in enumerate(self._cells):
-            for d in range(3):
-                e = (d + 1) % 3
-                if not (self._pbc[d] and self._pbc[e]):
-                    continue
-                cosine = cell[d] @ cell[e] / np.linalg.norm(cell[d]) / np.linalg.norm(cell[e])
-                angle = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
-                if not angles[0] <= angle <= angles[1]:
-                    raise ValueError(
-                        f"angle_limits = {angles}: parent {number} has an angle of {angle:.4g} "
-                        "degrees; widen them or leave the parent out"
-                    )
+    def _settled_volumes(self, limits: tuple[float, float] | None) -> tuple[float, float]:
+        if limits is not None:
+            return float(limits[0]), float(limits[1])
         if not self._pbc.all():
-            return (0.0, 1e300) if limits is None else (float(limits[0]), float(limits[1]))
+            return 0.0, 1e300
         volumes = np.abs(np.linalg.det(self._cells)) / len(self._species)
-        if limits is None:
-            return 0.7 * float(volumes.min()), 1.5 * float(volumes.max())
-        for number, volume in enumerate(volumes):
-            if not limits[0] <= volume <= limits[1]:
-                raise ValueError(
-                    f"volume_limits = {limits}: parent {number} has {volume:.4g} Å^3 per atom; "
-                    "widen them or leave the parent out"
-                )
-        return float(limits[0]), float(limits[1])
+        return 0.7 * float(volumes.min()), 1.5 * float(volumes.max())
 
     # --- the run --------------------------------------------------------------------------------
 
@@ -715,12 +660,14 @@ class PolymorphGen:
             if not lines[0].strip().isdigit():
                 raise ValueError(f"{name}: is no library of PolymorphGen; use another file")
             lines += [self._reader.readline() for _ in range(int(lines[0]) + 1)]
-            if not lines[-1].endswith(b"\n"):
+            if not lines[1].endswith(b"\n"):
                 break
             head, ours, _ = lines[1].decode().partition(self._parameters)
             info = key_val_str_to_dict(head)
             if not ours:
                 self._refuse(name, info.get("parameters"))
+            if not lines[-1].endswith(b"\n"):
+                break
             info = {key: value for key, value in info.items() if key not in ("Properties", "pbc")}
             members.append(_Member(offset, info, _volume(info.pop("Lattice").T)))
             offset += sum(map(len, lines))
@@ -735,12 +682,14 @@ class PolymorphGen:
             for key in sorted({*made_with, *self.settings})
             if made_with.get(key) != self.settings.get(key)
         ]
+
+        def told(settings: dict[str, Any]) -> str:
+            texts = [f"{key} = {settings.get(key)}" for key in differing]
+            return ", ".join(t if len(t) < 100 else t[:97] + "..." for t in texts)
+
         raise ValueError(
-            f"{name}: was made with "
-            + ", ".join(f"{key} = {made_with.get(key)}" for key in differing)
-            + "; this run has "
-            + ", ".join(f"{key} = {self.settings.get(key)}" for key in differing)
-            + "; use another file or the same parameters"
+            f"{name}: was made with {told(made_with)}; this run has {told(self.settings)}; use "
+            "another file or the same parameters"
         )
 
     def _table(self, name: str, first: int = 0) -> LandscapeTable:

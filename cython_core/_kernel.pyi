@@ -100,8 +100,16 @@ class Breeder:
         frozen: ArrayLike | None = None,
         volume_limits: tuple[float, float] = (0.0, 1e300),
         angle_limits: tuple[float, float] = (0.0, 180.0),
+        names: Sequence[str] = (),
         attempts: int = 20,
         smooth: float | None = None,
+    ) -> None: ...
+    def check(
+        self,
+        positions: ArrayLike,
+        cells: ArrayLike,
+        species: ArrayLike | None = None,
+        pbc: bool | ArrayLike = True,
     ) -> None: ...
     def breed(
         self,

@@ -475,6 +475,8 @@ cdef class Breeder:
         Å^3 per atom, for structures periodic in all directions.
     angle_limits : (float, float), default (0, 180)
         Between periodic lattice vectors, degree.
+    names : sequence of str, (n_species,), default none
+        What messages call the species.
     attempts : int, default 20
         Draws before a child that breaks limits is given up.
     smooth : float, optional
@@ -513,8 +515,8 @@ cdef class Breeder:
 
     def __init__(self, Kernel kernel not None, displacement=0.0, rate=0.3, volume=0.0, shape=0.0,
                  swaps=0, probabilities=(0.5, 0.5, 0.5, 0.5), min_distance=((0.0,),),
-                 frozen=None, volume_limits=(0.0, 1e300), angle_limits=(0.0, 180.0), attempts=20,
-                 smooth=None):
+                 frozen=None, volume_limits=(0.0, 1e300), angle_limits=(0.0, 180.0), names=(),
+                 attempts=20, smooth=None):
         self.kernel = self.soft = kernel
         if smooth is None:
             smooth = kernel.smooth or 0.1 * kernel.q6_cutoff
@@ -536,7 +538,46 @@ cdef class Breeder:
         limits.min_volume, limits.max_volume = volume_limits
         limits.min_angle, limits.max_angle = angle_limits
         limits.attempts = whole("attempts", attempts, 1)
+        limits.names = [name.encode() for name in names]
         self.c.reset(new CppBreeder(self.kernel.c.get()[0], self.soft.c.get()[0], genes, limits))
+
+    cdef kinds(self, species, n_atoms):
+        kinds = np.zeros(n_atoms, np.intc) if species is None else np.array(species, np.intc)
+        if kinds.shape != (n_atoms,) or kinds.min() < 0 or kinds.max() >= self.n_species:
+            raise ValueError(f"species has shape {kinds.shape}: must be ({n_atoms},), numbers from "
+                             f"0 to {self.n_species - 1}")
+        return kinds
+
+    def check(self, positions, cells, species=None, pbc=True):
+        """Refuse parents that do not keep to the limits.
+
+        Parameters
+        ----------
+        positions : array_like, (n, n_atoms, 3)
+            The parents, Å.
+        cells : array_like, (n, 3, 3)
+            Lattice vectors as rows, Å.
+        species : array_like, (n_atoms,), optional
+            Numbers from 0; default 0 for all.
+        pbc : bool or array_like, (3,)
+            Periodic directions.
+
+        Raises
+        ------
+        ValueError
+            When a parent is beyond a limit of the volume or the angles, when none keeps to the
+            shortest distances, and where swaps are on and all free atoms are alike.
+        """
+        cdef const double[:, :, ::1] x = array(positions, (None, None, 3), "positions")
+        cdef const double[:, :, ::1] h = array(cells, (len(x), 3, 3), "cells")
+        cdef const int[::1] s = self.kinds(species, x.shape[1])
+        cdef const unsigned char[::1] p = periodic(pbc, (3,))
+        cdef Population parents
+        parents.positions, parents.cells, parents.species = &x[0, 0, 0], &h[0, 0, 0], &s[0]
+        parents.n, parents.n_atoms = x.shape[0], x.shape[1]
+        for k in range(3):
+            parents.pbc[k] = p[k]
+        self.c.get().check(parents)
 
     def breed(self, positions, cells, values, target, extent, n_children, species=None, pbc=True,
               number_density=None, n_library=None, n_counted=None, fresh=0.3, steps=6, seed=0,
@@ -605,11 +646,7 @@ cdef class Breeder:
             raise ValueError(f"positions has shape {np.shape(positions)}: no structure or no atom")
         cdef const double[:, :, ::1] h = array(cells, (n, 3, 3), "cells")
         cdef const double[:, ::1] v = array(values, (n, 2), "values")
-        kinds = np.zeros(n_atoms, np.intc) if species is None else np.array(species, np.intc)
-        if kinds.shape != (n_atoms,) or kinds.min() < 0 or kinds.max() >= self.n_species:
-            raise ValueError(f"species has shape {kinds.shape}: must be ({n_atoms},), numbers from "
-                             f"0 to {self.n_species - 1}")
-        cdef const int[::1] s = kinds
+        cdef const int[::1] s = self.kinds(species, n_atoms)
         cdef const unsigned char[::1] p = periodic(pbc, (3,))
         population.positions, population.cells = &x[0, 0, 0], &h[0, 0, 0]
         population.values, population.species = &v[0, 0], &s[0]

@@ -2,6 +2,7 @@
 """The C++ kernel as Cython sees it; shapes and units stand in the headers."""
 
 from libc.stdint cimport uint32_t, uint64_t
+from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 
@@ -70,6 +71,7 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
         double min_volume, max_volume, min_angle, max_angle
         vector[unsigned char] frozen
         int attempts
+        vector[string] names
 
     cdef cppclass Population:
         const double *positions
@@ -100,6 +102,7 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
 
     cdef cppclass CppBreeder "entsym::Breeder":
         CppBreeder(const CppKernel &, const CppKernel &, const Genes &, const Limits &) except +
+        void check(const Population &) except +
         void breed(const Population &, const Target &, const Brood &, double *, double *, double *,
                    Child *, int) except +
 

@@ -9,6 +9,7 @@
 #include "fix_entsym_select.h"
 #include "lammps.h"
 #include "lammps_abi.h"
+#include "polymorph.h"
 
 using namespace LAMMPS_NS;
 
@@ -17,6 +18,8 @@ static Base *create(LAMMPS *lmp, int narg, char **arg)
 {
   return new Style(lmp, narg, arg);
 }
+
+static Command *create_polymorph(LAMMPS *lmp) { return new Polymorph(lmp); }
 
 extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *ptr, void *handle,
                                                                          void *regfunc)
@@ -56,5 +59,11 @@ extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *p
   plugin.name = "entsym/select";
   plugin.info = "entsym/select: configurations spread evenly over the landscape";
   plugin.creator = reinterpret_cast<void *>(&create<Fix, FixEntsymSelect>);
+  register_style(&plugin, lmp);
+
+  plugin.style = "command";
+  plugin.name = "polymorph";
+  plugin.info = "polymorph: structures bred towards points of the landscape";
+  plugin.creator = reinterpret_cast<void *>(&create_polymorph);
   register_style(&plugin, lmp);
 }

@@ -1,21 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "fix_entsym_select.h"
 
-#include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <system_error>
 
 #include "atom.h"
 #include "comm.h"
 #include "compute_entsym.h"
 #include "domain.h"
 #include "error.h"
+#include "frame_file.h"
 #include "group.h"
 #include "modify.h"
 #include "update.h"
@@ -23,30 +20,6 @@
 using namespace LAMMPS_NS;
 
 static constexpr double EV_PER_KCAL_MOL = 0.043364103900593;    // CODATA 2018
-
-/* ---------------------------------------------------------------------- */
-
-static std::string text(const char *format, double value)
-{
-  char buffer[64];
-  std::snprintf(buffer, sizeof(buffer), format, value);
-  return buffer;
-}
-
-/* ----------------------------------------------------------------------
-   value of name=value in the comment line of a frame; false where it is not there
-------------------------------------------------------------------------- */
-
-static bool find_value(const std::string &comment, const std::string &name, double &value)
-{
-  std::size_t at =
-      comment.compare(0, name.size() + 1, name + "=") == 0 ? 0 : comment.find(" " + name + "=");
-  if (at == std::string::npos) return false;
-  const char *begin = comment.c_str() + comment.find('=', at) + 1;
-  char *end = nullptr;
-  value = std::strtod(begin, &end);
-  return end != begin;
-}
 
 /* ---------------------------------------------------------------------- */
 
@@ -170,20 +143,6 @@ void FixEntsymSelect::find_compute(int argument)
 
 /* ---------------------------------------------------------------------- */
 
-std::vector<FixEntsymSelect::Parameter> FixEntsymSelect::parameters() const
-{
-  const entsym::Parameters &p = entsym->parameters();
-  return {{"rmax", p.rmax},
-          {"sigma", p.sigma},
-          {"dr", p.dr},
-          {"q6_cutoff", p.q_cutoff},
-          {"degree", static_cast<double>(p.degree)},
-          {"smooth", p.smooth},
-          {"number_density", entsym->given_density()}};
-}
-
-/* ---------------------------------------------------------------------- */
-
 void FixEntsymSelect::init()
 {
   find_compute(-1);    // it may have been deleted and defined anew
@@ -226,53 +185,41 @@ std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames() const
 {
   const std::string q_name = "Q" + std::to_string(entsym->parameters().degree);
   std::vector<Point> found;
-  std::ifstream file(path, std::ios::binary);
-  std::string line, comment;
-  std::uintmax_t complete = 0;
-  bool whole = true;
-  // a line without its end is unfinished
-  auto next = [&](std::string &l) { return std::getline(file, l) && !file.eof(); };
-
-  while (file.peek() != EOF) {
-    whole = false;
-    if (!next(line)) break;
-    char *end = nullptr;
-    const long natoms = std::strtol(line.c_str(), &end, 10);
-    if (end == line.c_str() || natoms < 0)
+  entsym::FrameReader frames(path);
+  for (bool complete = true; complete;) {
+    complete = frames.next();
+    if (!complete && !frames.headed) break;    // nothing that tells whose it is
+    if (!frames.valid)
       error->one(FLERR,
                  "Fix {} {}: frame {} of {} does not start with a number of atoms; append only to "
                  "extended XYZ",
                  style, id, found.size(), path);
-    if (!next(comment)) break;
     Point point;
-    if (!find_value(comment, "sS", point[0]) || !find_value(comment, q_name, point[1]))
+    if (!entsym::find_value(frames.comment, "sS", point[0]) ||
+        !entsym::find_value(frames.comment, q_name, point[1]))
       error->one(FLERR,
                  "Fix {} {}: frame {} of {} has no sS and {} in its comment line; append only to a "
                  "file of this fix or of ase_calculators.write_sets",
                  style, id, found.size(), path, q_name);
-    for (const Parameter &mine : parameters()) {
+    for (const entsym::Parameter &mine : entsym::parameters_of(*entsym)) {
       double value = 0.0;
-      find_value(comment, mine.first, value);
+      const bool given = entsym::find_value(frames.comment, mine.first, value);
       if (std::fabs(value - mine.second) > 1e-9 * std::fabs(mine.second))
         error->one(FLERR,
-                   "Fix {} {}: frame {} of {} was made with {} = {}, compute {} has {}; use the "
-                   "same parameters or another file",
-                   style, id, found.size(), path, mine.first, value, compute_id, mine.second);
+                   "Fix {} {}: frame {} of {} {}, compute {} has {} = {}; use the same parameters "
+                   "or another file",
+                   style, id, found.size(), path,
+                   given ? fmt::format("was made with {} = {}", mine.first, value)
+                         : fmt::format("does not tell its {}", mine.first),
+                   compute_id, mine.first, mine.second);
     }
-    long k = 0;
-    while (k < natoms && next(line)) k++;
-    if (k < natoms) break;
-    found.push_back(point);
-    complete = static_cast<std::uintmax_t>(file.tellg());
-    whole = true;
+    if (complete) found.push_back(point);
   }
-  file.close();
-  if (!whole) {
-    std::error_code failed;
-    std::filesystem::resize_file(path, complete, failed);
-    if (failed)
+  if (!frames.finished()) {
+    const std::string failed = entsym::cut_off(path, frames.end);
+    if (!failed.empty())
       error->one(FLERR, "Fix {} {}: the unfinished last frame of {} cannot be cut off: {}", style,
-                 id, path, failed.message());
+                 id, path, failed);
     error->warning(FLERR, "Fix {} {}: the unfinished last frame of {} was cut off", style, id,
                    path);
   }
@@ -350,69 +297,43 @@ void FixEntsymSelect::write_frame(double sS, double Q)
   double energy = 0.0;
   if (with_energy) energy = pe->compute_scalar() * energy_in_eV;
 
-  constexpr int WIDTH = 5;    // ID, type, x, y, z
-  std::vector<double> mine, all;
-  for (int i = 0; i < atom->nlocal; i++)
-    if (atom->mask[i] & groupbit) {
-      mine.push_back(static_cast<double>(atom->tag[i]));
-      mine.push_back(atom->type[i]);
-      double x[3] = {atom->x[i][0], atom->x[i][1], atom->x[i][2]};
-      domain->remap(x);    // else it would depend on when neighbor lists were built
-      for (int d = 0; d < 3; d++) mine.push_back(x[d] - domain->boxlo[d]);
-    }
-  const int n_mine = static_cast<int>(mine.size());
-  std::vector<int> counts(comm->nprocs), starts(comm->nprocs, 0);
-  MPI_Allgather(&n_mine, 1, MPI_INT, counts.data(), 1, MPI_INT, world);
-  for (int p = 1; p < comm->nprocs; p++) starts[p] = starts[p - 1] + counts[p - 1];
-  const std::size_t n = (static_cast<std::size_t>(starts.back()) + counts.back()) / WIDTH;
+  const std::vector<double> rows = entsym::gather_atoms(lmp, groupbit);
+  bigint n = static_cast<bigint>(rows.size()) / entsym::kColumns;
+  MPI_Bcast(&n, 1, MPI_LMP_BIGINT, 0, world);
   if (n == 0)
     fail(-1,
          fmt::format("group {} has no atoms to write; use another group", group->names[igroup]));
-  if (comm->me == 0) all.resize(n * WIDTH);
-  MPI_Gatherv(mine.data(), n_mine, MPI_DOUBLE, all.data(), counts.data(), starts.data(), MPI_DOUBLE,
-              0, world);
 
   int good = 1;
   std::string reason;
   if (comm->me == 0) {
-    std::vector<const double *> rows(n);
-    for (std::size_t k = 0; k < n; k++) rows[k] = &all[k * WIDTH];
-    std::sort(rows.begin(), rows.end(),
-              [](const double *a, const double *b) { return a[0] < b[0]; });
-
     // twelve digits: what differs with the number of ranks is beyond them
     std::string frame = std::to_string(n) + "\nLattice=\"";
-    const double *h = domain->h;
-    const bool tilted = domain->triclinic;
-    const double lattice[9] = {
-        h[0], 0.0, 0.0, tilted ? h[5] : 0.0, h[1], 0.0, tilted ? h[4] : 0.0, tilted ? h[3] : 0.0,
-        h[2]};
-    for (int k = 0; k < 9; k++) frame += text(k ? " %.12g" : "%.12g", lattice[k]);
+    double lattice[9];
+    entsym::box_vectors(lmp, lattice);
+    for (int k = 0; k < 9; k++) frame += entsym::formatted(k ? " %.12g" : "%.12g", lattice[k]);
     frame += "\" Properties=species:S:1:pos:R:3:id:I:1 pbc=\"";
     for (int d = 0; d < 3; d++)
       frame += std::string(d ? " " : "") + (domain->periodicity[d] ? "T" : "F");
     frame += "\"";
-    if (with_energy) frame += text(" energy=%.12g", energy);
-    frame += text(" sS=%.12g", sS);
-    frame += " Q" + std::to_string(entsym->parameters().degree) + text("=%.12g", Q);
+    if (with_energy) frame += entsym::formatted(" energy=%.12g", energy);
+    frame += entsym::formatted(" sS=%.12g", sS);
+    frame += " Q" + std::to_string(entsym->parameters().degree) + entsym::formatted("=%.12g", Q);
     frame += " timestep=" + std::to_string(update->ntimestep);
-    for (const Parameter &p : parameters())
+    for (const entsym::Parameter &p : entsym::parameters_of(*entsym))
       if (std::strcmp(p.first, "number_density") != 0 || p.second > 0.0)
-        frame += std::string(" ") + p.first + text("=%.12g", p.second);
+        frame += std::string(" ") + p.first + entsym::formatted("=%.12g", p.second);
     frame += "\n";
-    for (const double *row : rows) {
+    for (const double *row = rows.data(); row < rows.data() + rows.size();
+         row += entsym::kColumns) {
       char line[128];
       const char *element = elements[static_cast<int>(row[1]) - 1].c_str();
       std::snprintf(line, sizeof(line), "%s %.12g %.12g %.12g %.0f\n", element, row[2], row[3],
                     row[4], row[0]);
       frame += line;
     }
-
-    // closed after each frame: what is written stays written, whatever happens to the run
-    FILE *file = std::fopen(path.c_str(), "ab");
-    good = file && std::fwrite(frame.data(), 1, frame.size(), file) == frame.size();
-    good = file && std::fclose(file) == 0 && good;
-    if (!good) reason = std::strerror(errno);
+    reason = entsym::append_text(path, frame);
+    good = reason.empty();
   }
   MPI_Bcast(&good, 1, MPI_INT, 0, world);
   if (!good)
@@ -429,7 +350,7 @@ void FixEntsymSelect::write_restart(FILE *file)
 {
   if (comm->me != 0) return;
   std::vector<double> state = {static_cast<double>(n_written), static_cast<double>(n_offered)};
-  for (const Parameter &p : parameters()) state.push_back(p.second);
+  for (const entsym::Parameter &p : entsym::parameters_of(*entsym)) state.push_back(p.second);
   state.push_back(static_cast<double>(points.size()));
   for (const Point &point : points) state.insert(state.end(), point.begin(), point.end());
   const int bytes = static_cast<int>(state.size() * sizeof(double));
@@ -449,7 +370,7 @@ void FixEntsymSelect::restart(char *buffer)
   };
   n_written = static_cast<bigint>(next());
   n_offered = static_cast<bigint>(next());
-  for (const Parameter &mine : parameters()) {
+  for (const entsym::Parameter &mine : entsym::parameters_of(*entsym)) {
     const double value = next();
     if (value != mine.second)
       fail(-1, fmt::format("the restart file has its map with {} = {}, compute {} has {}; use the "

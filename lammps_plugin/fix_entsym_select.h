@@ -36,8 +36,6 @@ class FixEntsymSelect : public Fix {
   double memory_usage() override;
 
  private:
-  /// Name and value of a parameter that sS and Q_l depend on, as in the comment line of a frame.
-  using Parameter = std::pair<const char *, double>;
   using Point = std::array<double, 2>;    // sS, Q_l
 
   std::string compute_id, path;
@@ -56,7 +54,6 @@ class FixEntsymSelect : public Fix {
 
   [[noreturn]] void fail(int argument, const std::string &what) const;
   void find_compute(int argument);
-  std::vector<Parameter> parameters() const;
   bool occupy(double sS, double Q);
   void open();
   std::vector<Point> read_frames() const;

@@ -15,12 +15,13 @@ namespace entsym {
 
 struct PluginStyle {
   const char *version;    ///< LAMMPS version it was compiled for
-  const char *style;      ///< kind of style: "compute" or "fix"
+  const char *style;      ///< kind of style: "compute", "fix" or "command"
   const char *name;       ///< name of the style in input decks
   const char *info;       ///< one line for the log
   const char *author;
-  void *creator;    ///< (LAMMPS *, int narg, char **arg) -> Compute * or Fix *
-  void *handle;     ///< of the shared object; passed through
+  /// (LAMMPS *, int narg, char **arg) -> Compute * or Fix *; of a command (LAMMPS *) -> Command *
+  void *creator;
+  void *handle;    ///< of the shared object; passed through
 };
 
 using RegisterStyle = void (*)(PluginStyle *, void *lammps);

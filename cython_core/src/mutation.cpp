@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -81,7 +82,24 @@ constexpr double kRoulette = 0.01;    // of the window: nearer parents are hardl
 constexpr double kMaxTrust = 2.0;     // longest step, in amplitudes of a gene
 constexpr double kMinTrust = 0.02;    // below, a target is out of reach from here
 
+std::string text(double value)
+{
+  char buffer[32];
+  std::snprintf(buffer, sizeof(buffer), "%.4g", value);
+  return buffer;
+}
+
+std::string text(double low, double high) { return "(" + text(low) + ", " + text(high) + ")"; }
+
 double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
+
+// Between lattice vectors d and the next one, degree.
+double angle(const double *cell, int d)
+{
+  const double *a = cell + 3 * d, *b = cell + 3 * ((d + 1) % 3);
+  const double cosine = dot(a, b) / std::sqrt(dot(a, a) * dot(b, b));
+  return std::acos(std::min(1.0, std::max(-1.0, cosine))) * 180.0 / kPi;
+}
 
 double determinant(const double *h)
 {
@@ -109,6 +127,21 @@ struct Breeder::Draft {
   std::size_t n_atoms() const { return x.size() / 3; }
   Structure structure(std::size_t n) const { return {x.data(), n, cell, pbc, density}; }
   bool periodic() const { return pbc[0] && pbc[1] && pbc[2]; }
+  double volume() const { return std::abs(determinant(cell)) / static_cast<double>(n_atoms()); }
+
+  void set(const Population &population)
+  {
+    species = population.species;
+    n_counted = population.n_counted;
+    density = population.density;
+    std::copy_n(population.pbc, 3, pbc);
+  }
+  void start_from(const Population &population, std::size_t row)
+  {
+    const double *from = population.positions + 3 * population.n_atoms * row;
+    x.assign(from, from + 3 * population.n_atoms);
+    std::copy_n(population.cells + 9 * row, 9, cell);
+  }
 
   void evaluate(const Kernel &kernel)
   {
@@ -149,12 +182,6 @@ double distance(const double *value, const Target &target)
 Breeder::Breeder(const Kernel &hard, const Kernel &soft, const Genes &genes, const Limits &limits)
     : hard_(hard), soft_(soft), genes_(genes), limits_(limits), max_distance_(0.0)
 {
-  const auto text = [](double value) {
-    std::string s = std::to_string(value);
-    s.erase(s.find_last_not_of('0') + 1);
-    if (s.back() == '.') s.pop_back();
-    return s;
-  };
   const char *names[4] = {"displacement", "volume", "shape", "swaps"};
   double *amplitudes[3] = {&genes_.displacement, &genes_.volume, &genes_.shape};
   bool any = false;
@@ -180,19 +207,32 @@ Breeder::Breeder(const Kernel &hard, const Kernel &soft, const Genes &genes, con
   const std::size_t n = limits.frozen.size();
   if (limits.min_distance.size() != n * n)
     refuse("min_distance: must be (n_species, n_species) with frozen (n_species,)");
-  for (const double d : limits.min_distance) {
+  for (std::size_t k = 0; k < n * n; k++) {
+    const double d = limits.min_distance[k];
     if (!(d >= 0.0 && std::isfinite(d)))
-      refuse("min_distance = " + text(d) + ": must be finite and 0 or more");
+      refuse(named_distance(k / n, k % n) + " = " + text(d) + ": must be finite and 0 or more");
     max_distance_ = std::max(max_distance_, d);
   }
-  if (!(limits.min_volume >= 0.0 && limits.min_volume < limits.max_volume))
-    refuse("volume limits = " + text(limits.min_volume) + ", " + text(limits.max_volume) +
-           ": must be 0 or more and rise");
-  if (!(limits.min_angle < limits.max_angle))
-    refuse("angle limits = " + text(limits.min_angle) + ", " + text(limits.max_angle) +
-           ": must rise");
+  if (!(limits.min_volume >= 0.0 && limits.min_volume < limits.max_volume &&
+        std::isfinite(limits.max_volume)))
+    refuse("volume_limits = " + text(limits.min_volume, limits.max_volume) +
+           ": must be 0 or more, finite, and rise");
+  if (!(limits.min_angle >= 0.0 && limits.min_angle < limits.max_angle &&
+        std::isfinite(limits.max_angle)))
+    refuse("angle_limits = " + text(limits.min_angle, limits.max_angle) +
+           ": must be 0 or more, finite, and rise");
+  const bool all_frozen =
+      n > 0 && std::find(limits.frozen.begin(), limits.frozen.end(), 0) == limits.frozen.end();
+  if (all_frozen && genes_.probability[1] == 0.0 && genes_.probability[2] == 0.0)
+    refuse("frozen: every element is, and volume and shape are off; free one");
   if (limits.attempts < 1)
     refuse("attempts = " + std::to_string(limits.attempts) + ": must be 1 or more");
+}
+
+std::string Breeder::named_distance(std::size_t a, std::size_t b) const
+{
+  if (limits_.names.empty()) return "min_distance";
+  return "min_distance " + limits_.names[std::min(a, b)] + "-" + limits_.names[std::max(a, b)];
 }
 
 // Call visit(i, j, d, r, least) for every atom i and every other listed atom, an image of j, that is
@@ -221,6 +261,48 @@ void Breeder::close_pairs(Draft &draft, const Visit &visit) const
           if (r2 < least * least && visit(i, j, d, std::sqrt(r2), least)) return;
         }
     }
+}
+
+void Breeder::check(const Population &parents) const
+{
+  free_atoms(parents);
+  Draft draft;
+  draft.set(parents);
+  draft.density = 1.0;       // of no use here, but images of clusters ask for it
+  double best = HUGE_VAL;    // of the parents' worst shortages
+  std::string complaint;
+  for (std::size_t k = 0; k < parents.n; k++) {
+    draft.start_from(parents, k);
+    const std::string parent = ": parent " + std::to_string(k) + " has ",
+                      remedy = "; widen them or leave the parent out";
+    for (int d = 0; d < 3; d++) {
+      if (!draft.pbc[d] || !draft.pbc[(d + 1) % 3]) continue;
+      const double degrees = angle(draft.cell, d);
+      if (!(degrees >= limits_.min_angle && degrees <= limits_.max_angle))
+        refuse("angle_limits = " + text(limits_.min_angle, limits_.max_angle) + parent +
+               "an angle of " + text(degrees) + " degrees" + remedy);
+    }
+    const double volume = draft.volume();
+    if (draft.periodic() && !(volume >= limits_.min_volume && volume <= limits_.max_volume))
+      refuse("volume_limits = " + text(limits_.min_volume, limits_.max_volume) + parent +
+             text(volume) + " per atom" + remedy);
+    if (best == 0.0) continue;
+    double worst = 0.0;
+    std::string pair;
+    close_pairs(draft, [&](std::size_t i, std::size_t j, const double *, double r, double least) {
+      if (least - r > worst) {
+        worst = least - r;
+        pair = named_distance(draft.species[i], draft.species[j]) + " = " + text(least) +
+               ": no parent keeps to it, the best has such a pair at " + text(r) + "; lower it";
+      }
+      return false;
+    });
+    if (worst < best) {
+      best = worst;
+      complaint = pair;
+    }
+  }
+  if (best > 0.0) refuse(complaint);
 }
 
 bool Breeder::too_close(Draft &draft) const
@@ -262,16 +344,13 @@ bool Breeder::push_apart(Draft &draft) const
 int Breeder::broken_limit(Draft &draft, bool guided) const
 {
   if (draft.periodic()) {
-    const double volume = std::abs(determinant(draft.cell)) / static_cast<double>(draft.n_atoms());
+    const double volume = draft.volume();
     if (!(volume >= limits_.min_volume && volume <= limits_.max_volume)) return 2;
   }
   for (int d = 0; d < 3; d++) {
-    const int next = (d + 1) % 3;
-    if (!draft.pbc[d] || !draft.pbc[next]) continue;
-    const double *a = draft.cell + 3 * d, *b = draft.cell + 3 * next;
-    const double cosine = dot(a, b) / std::sqrt(dot(a, a) * dot(b, b));
-    const double angle = std::acos(std::min(1.0, std::max(-1.0, cosine))) * 180.0 / kPi;
-    if (!(angle >= limits_.min_angle && angle <= limits_.max_angle)) return 3;
+    if (!draft.pbc[d] || !draft.pbc[(d + 1) % 3]) continue;
+    const double degrees = angle(draft.cell, d);
+    if (!(degrees >= limits_.min_angle && degrees <= limits_.max_angle)) return 3;
   }
   return (guided ? !push_apart(draft) : too_close(draft)) ? 1 : 0;
 }
@@ -411,21 +490,28 @@ void Breeder::guide(Draft &draft, const Target &target, int steps) const
   }
 }
 
-void Breeder::breed(const Population &population, const Target &target, const Brood &brood,
-                    double *positions, double *cells, double *values, Child *children,
-                    int threads) const
+// Atoms that are not frozen.
+std::vector<std::size_t> Breeder::free_atoms(const Population &population) const
 {
-  const std::size_t n_atoms = population.n_atoms;
   std::vector<std::size_t> free;
   bool alike = true;
-  for (std::size_t i = 0; i < n_atoms; i++)
+  for (std::size_t i = 0; i < population.n_atoms; i++)
     if (!limits_.frozen[population.species[i]]) {
       free.push_back(i);
       alike = alike && population.species[i] == population.species[free[0]];
     }
   if (genes_.probability[3] > 0.0 && alike)
     refuse("swaps = " + std::to_string(genes_.swaps) +
-           ": needs free atoms of two species; give 0, or freeze fewer");
+           ": needs free atoms of two elements; give 0, or freeze fewer");
+  return free;
+}
+
+void Breeder::breed(const Population &population, const Target &target, const Brood &brood,
+                    double *positions, double *cells, double *values, Child *children,
+                    int threads) const
+{
+  const std::size_t n_atoms = population.n_atoms;
+  const std::vector<std::size_t> free = free_atoms(population);
 
   // The wheel: running sums over the structures behind the library.
   const std::size_t first = population.n > brood.n_library ? brood.n_library : 0;
@@ -437,10 +523,7 @@ void Breeder::breed(const Population &population, const Target &target, const Br
   std::vector<Draft> drafts(crew_size(brood.n_children, threads));
   for (Draft &draft : drafts) {
     draft.free = free;
-    draft.species = population.species;
-    draft.n_counted = population.n_counted;
-    draft.density = population.density;
-    std::copy_n(population.pbc, 3, draft.pbc);
+    draft.set(population);
   }
   const bool guided = brood.steps > 0;
   parallel(brood.n_children, threads, [&](std::size_t number, int thread) {
@@ -452,11 +535,9 @@ void Breeder::breed(const Population &population, const Target &target, const Br
       const auto stop = std::upper_bound(wheel.begin(), wheel.end(), random.uniform() * total);
       child.parent = first + std::min<std::size_t>(stop - wheel.begin(), wheel.size() - 1);
     }
-    const double *x = population.positions + 3 * n_atoms * child.parent;
     draft.evaluations = 0;
     for (int attempt = 0; attempt < limits_.attempts && !child.valid; attempt++) {
-      draft.x.assign(x, x + 3 * n_atoms);
-      std::copy_n(population.cells + 9 * child.parent, 9, draft.cell);
+      draft.start_from(population, child.parent);
       child.genes = mutate(draft, random);
       try {
         if (const int broken = broken_limit(draft, guided)) {

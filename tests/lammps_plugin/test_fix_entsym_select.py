@@ -316,8 +316,11 @@ def test_append_to_a_set_of_python(trajectory, run_deck, tmp_path):
 
 REFUSED = {
     "other parameters": ("3\nsS=-1 Q6=0.1 rmax=6 sigma=0.2\n",
-                         "frame 0 of sel.extxyz was made with rmax = 6, compute es has 5; use the "
-                         "same parameters or another file"),
+                         "frame 0 of sel.extxyz was made with rmax = 6, compute es has rmax = 5; "
+                         "use the same parameters or another file"),
+    "no parameters": ("3\nsS=-1 Q6=0.1\n",
+                      "frame 0 of sel.extxyz does not tell its rmax, compute es has rmax = 5; use "
+                      "the same parameters or another file"),
     "no values": ('1\nLattice="1 0 0 0 1 0 0 0 1"\nAl 0 0 0\n',
                   "frame 0 of sel.extxyz has no sS and Q6 in its comment line; append only to a "
                   "file of this fix or of ase_calculators.write_sets"),

@@ -61,8 +61,9 @@ class Evolution {
   /// Of all structures, parents included.
   const Point &nearest() const { return nearest_; }
   double distance() const { return distance_; }
-  /// The nearest child, or kNone.
+  /// The nearest child, or kNone, and how near it is.
   std::size_t best() const { return best_; }
+  double best_distance() const { return best_distance_; }
 
  private:
   Target target_;

@@ -7,6 +7,7 @@
 #define ENTSYM_MUTATION_HPP
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "periodic.hpp"
@@ -33,6 +34,7 @@ struct Limits {
   double min_angle = 0.0, max_angle = 180.0;      ///< between periodic lattice vectors, degree
   std::vector<unsigned char> frozen;              ///< (n_species,): keep their place in the cell
   int attempts = 20;                              ///< draws before a child is given up
+  std::vector<std::string> names;                 ///< (n_species,): for messages, or empty
 };
 
 /// `n` structures of the same atoms. Row i is the same species in all; the first `n_counted` rows
@@ -78,6 +80,10 @@ class Breeder {
   /// @throws std::invalid_argument for genes or limits that make no sense
   Breeder(const Kernel &hard, const Kernel &soft, const Genes &genes, const Limits &limits);
 
+  /// Parents must keep to the limits of volume and angles, and one at least to all distances.
+  /// @throws std::invalid_argument otherwise, and where swaps are on and all free atoms are alike
+  void check(const Population &parents) const;
+
   /// Make children, written to `positions`, `cells`, `values` (as in Population, by child) and
   /// `children`. A share `fresh` of the parents comes evenly from the library, the rest by roulette
   /// on 1/(d + 0.01) from the structures behind it (from the library where there are none).
@@ -100,6 +106,8 @@ class Breeder {
 
   template <class Visit>
   void close_pairs(Draft &draft, const Visit &visit) const;
+  std::string named_distance(std::size_t a, std::size_t b) const;
+  std::vector<std::size_t> free_atoms(const Population &population) const;
   bool too_close(Draft &draft) const;
   bool push_apart(Draft &draft) const;
   int broken_limit(Draft &draft, bool guided) const;
