@@ -37,7 +37,7 @@ from ase_calculators import (
 ALUMINIUM = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.75, "smooth": 0.3}
 POTENTIAL = "Al_mm.eam.fs"
 MIN_DISTANCE = 2.0  # Å; the nearest atoms of the liquid at 1800 K are 2.1 Å apart
-VOLUMES = (14.0, 24.0)  # Å^3 per atom; the crystal has 16.5, the hottest liquid 22
+STRETCH = (0.85, 1.1)  # limits of the volume per atom, of the smallest and largest parent's
 # the paper's rounds
 RESOLUTIONS = [(0.2, 0.006), (0.1, 0.005), (0.05, 0.0025), (0.04, 0.0024), (0.02, 0.0022)]
 # standard deviations of the displacements of crystals that are parents, Å
@@ -234,6 +234,7 @@ def main() -> None:
                 for a in ase.io.iread(args.parents)]  # fmt: skip
         start = crystals(len(melt[0]), args.seed) + melt
         ase.io.write(files["start"], start)
+        volumes = [atoms.get_volume() / len(atoms) for atoms in start]
         gen = PolymorphGen(
             start,
             calc,
@@ -243,7 +244,7 @@ def main() -> None:
             generations=args.generations,
             individuals=args.individuals,
             min_distance=MIN_DISTANCE,
-            volume_limits=VOLUMES,
+            volume_limits=(STRETCH[0] * min(volumes), STRETCH[1] * max(volumes)),
             seed=args.seed,
             processes=args.processes,
         )
@@ -269,7 +270,7 @@ def main() -> None:
     energies = table.energy / table.n_atoms
     liquid = energies[len(start) - len(melt) : len(start)].max()
     ax = plot_landscape(table, "energy")
-    ax.collections[0].set_clim(energies.min(), liquid + 0.5)
+    ax.collections[-1].set_clim(energies.min(), liquid + 0.5)
     ax.figure.savefig(args.output / "landscape.png", dpi=90)
     draw_basins(table, basins, liquid, args.output / "basins.png")
     draw_rounds(table, basins, rounds, args.output / "rounds.png")
