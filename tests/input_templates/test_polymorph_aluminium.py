@@ -97,7 +97,15 @@ def test_energies_are_those_of_the_potential(library):
     start = ase.io.read(folder / "start.extxyz", index=":")
     children = ase.io.read(folder / "library.extxyz", index=":")
     energies = dict(enumerate(table.energy))
-    for row in (0, 7, 12, len(start), len(start) + 41, len(start) + 77, len(start) + len(children) - 1):
+    for row in (
+        0,
+        7,
+        12,
+        len(start),
+        len(start) + 41,
+        len(start) + 77,
+        len(start) + len(children) - 1,
+    ):
         atoms = [*start, *children][row].copy()
         atoms.calc = oracle
         # ASE interpolates the tables by other splines
@@ -139,6 +147,15 @@ def test_library_without_its_parents_says_what_to_run(melted, script):
     said = script("library.py", "nowhere.extxyz", cwd=melted, fails=True)
     assert "parents = nowhere.extxyz: there is no such file; run lmp -in in.parents" in said
     assert "Traceback" not in said
+
+
+def test_library_without_its_potential_says_so_before_it_breeds(library, melted, script):
+    said = script(
+        "library.py", "--potential", "no.eam.fs", "--output", "none", cwd=melted, fails=True
+    )
+    assert "potential = no.eam.fs: LAMMPS says" in said
+    assert "Traceback" not in said
+    assert not (melted / "none" / "library.extxyz").exists()
 
 
 def test_in_parents_without_its_potential_says_where_to_give_it(melted, lmp, tmp_path):

@@ -11,7 +11,6 @@ started again it goes on with the library where it was.
 
 import argparse
 import warnings
-from itertools import chain
 from pathlib import Path
 
 import ase.io
@@ -76,7 +75,7 @@ def crystals(n_atoms: int, seed: int) -> list[Atoms]:
     return found
 
 
-def energies_and_basins(paths: list[Path], n_frames: int, potential: str) -> tuple:
+def energies_and_basins(path: Path, n_frames: int, potential: str) -> np.ndarray:
     """Calculate what the library was not bred for: potential energies and kinds of order.
 
     A frame belongs to the crystal that more than half of its atoms have, else to the liquid and the
@@ -84,7 +83,7 @@ def energies_and_basins(paths: list[Path], n_frames: int, potential: str) -> tup
 
     Parameters
     ----------
-    paths : list of pathlib.Path
+    path : pathlib.Path
         The frames, extended XYZ.
     n_frames : int
         How many they are, for the progress bar.
@@ -93,7 +92,7 @@ def energies_and_basins(paths: list[Path], n_frames: int, potential: str) -> tup
 
     Returns
     -------
-    ((n,) float64, (n,) int64)
+    (n, 2) float64
         eV per frame, and the number of the basin.
     """
     try:
@@ -109,16 +108,19 @@ def energies_and_basins(paths: list[Path], n_frames: int, potential: str) -> tup
         atom_types={"Al": 1},
         keep_alive=True,
     )
-    energies, basins = [], []
-    frames = chain.from_iterable(map(ase.io.iread, paths))
-    for atoms in tqdm(frames, total=n_frames, unit=" energies"):
+    rows = []
+    for atoms in tqdm(ase.io.iread(path), total=n_frames, unit=" energies"):
         bare = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True, calculator=lammps)
-        energies.append(bare.get_potential_energy())
+        try:
+            energy = bare.get_potential_energy()
+        except Exception as error:  # the lammps module's own class
+            raise SystemExit(f"potential = {potential}: LAMMPS says {error}") from None
         data = ase_to_ovito(bare)
         data.apply(matching)
         counts = np.bincount(data.particles["Structure Type"][...], minlength=len(BASINS))
-        basins.append(int(counts[1:4].argmax()) + 1 if 2 * counts[1:4].max() > len(bare) else 0)
-    return np.array(energies), np.array(basins)
+        basin = counts[1:4].argmax() + 1 if 2 * counts[1:4].max() > len(bare) else 0
+        rows.append((energy, basin))
+    return np.array(rows)
 
 
 def draw_basins(table: LandscapeTable, basins: np.ndarray, liquid: float, path: Path) -> None:
@@ -248,16 +250,19 @@ def main() -> None:
             seed=args.seed,
             processes=args.processes,
         )
+        # before the library, so that what is missing is missed at once
+        of_start = energies_and_basins(files["start"], len(start), args.potential)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # corners of the window: the last lines say how many
-            gen.run(files["library"])
+            n_children = len(gen.run(files["library"]))
     except (OSError, ValueError) as error:
         parser.error(str(error))
 
     # parents and children are one library
-    sources = [files["start"], files["library"]]
-    table = map_landscape(sources, calc, processes=args.processes)
-    table.energy, basins = energies_and_basins(sources, len(table), args.potential)
+    table = map_landscape([files["start"], files["library"]], calc, processes=args.processes)
+    of_children = energies_and_basins(files["library"], n_children, args.potential)
+    table.energy, basins = np.vstack((of_start, of_children)).T
+    basins = basins.astype(int)
     table.write(args.output / "landscape.csv")
     rounds = multi_resolution(table, RESOLUTIONS, score="energy")
     written = write_sets(table, rounds, files["standard"], files["supplementary"])
