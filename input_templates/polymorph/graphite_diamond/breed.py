@@ -10,7 +10,6 @@ again it goes on where it was.
 """
 
 import argparse
-import json
 import warnings
 from pathlib import Path
 
@@ -143,21 +142,20 @@ def main() -> None:
     draw(library, np.flatnonzero(rounds == 0), gen, Path("landscape.png"))
 
     print("parent  sS        Q6      volume per atom (Å^3)")
-    for number, (atoms, *point) in enumerate(zip(parents(), *calc.evaluate(parents()).values())):
-        print(
-            "{:6d} {:9.4f} {:7.4f} {:7.3f}".format(number, *point, atoms.get_volume() / len(atoms))
-        )
+    points = zip(*calc.evaluate(parents()).values(), strict=True)
+    for number, (atoms, (sS, Q6)) in enumerate(zip(parents(), points, strict=True)):
+        print(f"{number:6d} {sS:9.4f} {Q6:7.4f} {atoms.get_volume() / len(atoms):7.3f}")
     for number, report in enumerate(gen.reports):
         if report.distance > 0.02:
             point, nearest = (f"({x:.2f}, {y:.4f})" for x, y in (report.point, report.nearest))
-            print(f"target {number} at {point}: nearest {nearest}, {report.distance:.3f} of the "
-                  "window away")  # fmt: skip
-    share = coverage(library, gen.window, RESOLUTIONS[0]).share
+            print(f"target {number} at {point}: nearest {nearest}, {report.distance:.3f} away")
     reached = sum(report.distance <= 0.02 for report in gen.reports)
-    print(f"{len(library)} children, {reached} of {len(gen.reports)} targets reached; draws "
-          f"rejected: {json.dumps(gen.rejected)}")  # fmt: skip
-    print(f"standard.extxyz: {n_coarse} frames, one per cell of 0.1 by 0.005, {share:.3f} of the "
-          f"cells of the window; supplementary.extxyz: {n_fine}, cells of 0.05 by 0.0025")  # fmt: skip
+    share = coverage(library, gen.window, RESOLUTIONS[0]).share
+    print(f"{len(library)} children, {reached} of {len(gen.reports)} targets reached")
+    print(
+        f"standard.extxyz: {n_coarse} frames, one per cell of 0.1 by 0.005, {share:.3f} of the "
+        f"cells of the window; supplementary.extxyz: {n_fine}, cells of 0.05 by 0.0025"
+    )
     print("library.csv, landscape.png")
 
 

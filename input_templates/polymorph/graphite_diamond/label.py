@@ -96,7 +96,7 @@ def label(table: LandscapeTable, output: Path, carbon: str) -> LandscapeTable:
     done = LandscapeTable.read(output)
     n = len(done)
     same = done.parameters == table.parameters and n <= len(table)
-    if not (same and (done.sS == table.sS[:n]).all() and (done.Q == table.Q[:n]).all()):
+    if not (same and (done.sS == table.sS[:n]).all() and (table.Q[:n] == done.Q).all()):
         raise ValueError(
             f"output = {output}: holds energies of another landscape or potential; name another "
             "file or remove it"

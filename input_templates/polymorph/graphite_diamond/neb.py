@@ -93,12 +93,11 @@ class CellAndAtoms(Calculator):
         crystal = self.crystal(atoms)
         crystal.calc = self.calculator
         virial = crystal.get_volume() * crystal.get_stress(voigt=False)
+        # E(x F, H F): dE/dx = dE/dr F^T, and dE/dF = F^-T dE/dstrain
+        cell_forces = -np.linalg.solve(F.T, virial) / self.J
         self.results = {
             "energy": crystal.get_potential_energy(),
-            # E(x F, H F): dE/dx = dE/dr F^T, and dE/dF = F^-T dE/dstrain
-            "forces": np.vstack(
-                (crystal.get_forces() @ F.T, -np.linalg.solve(F.T, virial) / self.J)
-            ),
+            "forces": np.vstack((crystal.get_forces() @ F.T, cell_forces)),
         }
 
 
@@ -128,7 +127,10 @@ def main() -> None:
     """Read the command line and find the path."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=15, help="with both ends (%(default)s)")
-    parser.add_argument("--repeat", type=int, default=2, help="cells along a, b (%(default)s)")
+    parser.add_argument(
+        "--repeat", type=int, default=1,
+        help="cells of 6 atoms along a and b; 2 is the cell of the library (%(default)s)",
+    )  # fmt: skip
     parser.add_argument("--fmax", type=float, default=0.02, help="eV/Å (%(default)s)")
     parser.add_argument("--steps", type=int, default=600, help="most of them (%(default)s)")
     parser.add_argument("--potential", default="lcbop", choices=POTENTIALS)
@@ -150,7 +152,7 @@ def main() -> None:
             for climb, fmax in ((False, 5 * args.fmax), (True, args.fmax)):
                 neb.climb = climb
                 optimizer = FIRE(neb, logfile=None, maxstep=0.05)
-                for done in optimizer.irun(fmax=fmax, steps=max(args.steps - bar.n, 1)):
+                for _ in optimizer.irun(fmax=fmax, steps=max(args.steps - bar.n, 1)):
                     bar.update()
                     top = max(image.get_potential_energy() for image in images[1:-1])
                     bar.set_postfix_str(f"highest image {top / n:.4f} eV per atom", refresh=False)
@@ -171,10 +173,13 @@ def main() -> None:
         a, _, c = atoms.cell.lengths()
         print(f"{k:5d} {energy[k]:12.4f} {a / args.repeat:17.4f} {c / 3:9.4f} "
               f"{table.sS[k]:10.3f} {table.Q[k]:8.4f}")  # fmt: skip
-    print(f"{'converged' if done else 'NOT converged'}: largest force {force:.3f} eV/Å; the straight "
-          f"line has its highest image at {straight / n - table.energy[0] / n:.4f}")  # fmt: skip
-    print(f"barrier {energy.max():.4f} eV per atom from graphite, "
-          f"{energy.max() - energy[-1]:.4f} from diamond ({n} atoms move together)")  # fmt: skip
+    said = "converged" if force <= args.fmax else "NOT converged, allow more --steps"
+    straight = straight / n - table.energy[0] / n
+    print(f"{said}: largest force {force:.3f} eV/Å; highest on the straight line {straight:.4f} eV")
+    print(
+        f"barrier {energy.max():.4f} eV per atom from graphite, {energy.max() - energy[-1]:.4f} "
+        f"from diamond ({n} atoms together)"
+    )
     for path in ("neb.extxyz", "neb.csv"):
         print(Path(path).resolve())
 

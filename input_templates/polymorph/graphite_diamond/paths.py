@@ -19,14 +19,17 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import breadth_first_order, dijkstra, minimum_spanning_tree
 from scipy.spatial import KDTree
 
-from ase_calculators import LandscapeTable, multi_resolution
+from ase_calculators import LandscapeTable
 
 RESOLUTION = (0.1, 0.005)
-COLORS = {"high edge": "#d55e00", "low edge": "#56b4e9", "anywhere": "black", "NEB": "#009e73"}
+COLORS = {
+    "over high sS": "#d55e00", "over low sS": "#56b4e9", "anywhere": "black",
+    "no jump": "#cc79a7", "NEB": "#009e73",
+}  # fmt: skip
 
 
 class Landscape(NamedTuple):
-    """Nodes of the graph: the lowest frame of each cell, graphite first, diamond last.
+    """Nodes of the graph: the labelled frames, graphite first, diamond last.
 
     Attributes
     ----------
@@ -38,12 +41,15 @@ class Landscape(NamedTuple):
         The same in units of the window, whose corners are (0, 0) and (1, 1).
     energy : (n,) float64
         eV per atom, from that of graphite on.
+    volume : (n,) float64
+        Å^3 per atom.
     """
 
     rows: np.ndarray
     points: np.ndarray
     unit: np.ndarray
     energy: np.ndarray
+    volume: np.ndarray
 
 
 class Way(NamedTuple):
@@ -54,22 +60,20 @@ class Way(NamedTuple):
     nodes : (k,) int64
         From graphite to diamond.
     reach : int
-        Cells that it steps over at most.
+        Cells that a step goes at most.
     """
 
     nodes: np.ndarray
     reach: int
 
 
-def landscape(table: LandscapeTable, energy: np.ndarray | None) -> Landscape:
-    """Choose the frame that stands for each cell.
+def landscape(table: LandscapeTable) -> Landscape:
+    """Make nodes of a table.
 
     Parameters
     ----------
     table : LandscapeTable
         labelled.csv.
-    energy : (n,) float64, optional
-        What is to be lowest; None for the distance to the centre of the cell.
 
     Returns
     -------
@@ -79,22 +83,24 @@ def landscape(table: LandscapeTable, energy: np.ndarray | None) -> Landscape:
     parents = np.flatnonzero(table.file == "parents.extxyz")
     points = np.column_stack((table.sS, table.Q))
     low, high = points[parents].min(axis=0), points[parents].max(axis=0)
-    kept = np.flatnonzero(multi_resolution(table, [RESOLUTION], energy) == 0)
     ends = parents[[0, -1]]
-    rows = np.concatenate((ends[:1], np.setdiff1d(kept, ends), ends[1:]))
-    per_atom = table.energy[rows] / table.n_atoms[rows]
-    return Landscape(
-        rows, points[rows], (points[rows] - low) / (high - low), per_atom - per_atom[0]
-    )
+    rows = np.concatenate((ends[:1], np.setdiff1d(np.arange(len(table)), ends), ends[1:]))
+    unit = (points[rows] - low) / (high - low)
+    energy = table.energy[rows] / table.n_atoms[rows]
+    volume = table.volume[rows] / table.n_atoms[rows]
+    return Landscape(rows, points[rows], unit, energy - energy[0], volume)
 
 
-def minimum_energy_path(land: Landscape, allowed: np.ndarray, farthest: int) -> Way:
+def minimum_energy_path(
+    land: Landscape, allowed: np.ndarray, farthest: int, jump: float = np.inf
+) -> Way:
     """Find the path whose highest energy is lowest, and of those the shortest climb.
 
-    Nodes are neighbours when their cells are. Where that leaves graphite and diamond apart, cells
-    may be stepped over, as few as it takes. The highest energy is that of the minimum spanning tree
-    with the higher energy of its two ends on each edge; among the nodes up to it, the path is the
-    one with the least integral of the energy above the lowest one over its length in cells.
+    Frames are neighbours when their cells are the same or neighbours. Where that leaves graphite
+    and diamond apart, cells may be stepped over, as few as it takes. The highest energy is that of
+    the minimum spanning tree with the higher energy of its two ends on each edge; among the nodes
+    up to it, the path is the one with the least integral of the energy above the lowest one over
+    its length in cells.
 
     Parameters
     ----------
@@ -104,6 +110,8 @@ def minimum_energy_path(land: Landscape, allowed: np.ndarray, farthest: int) -> 
         Where the path may go.
     farthest : int
         Reach at which to give up.
+    jump : float
+        Largest change of the volume per atom in a step, Å^3.
 
     Returns
     -------
@@ -122,6 +130,8 @@ def minimum_energy_path(land: Landscape, allowed: np.ndarray, farthest: int) -> 
     tree = KDTree(cells)
     for reach in range(1, farthest + 1):
         i, j = tree.query_pairs(reach + 0.5, p=np.inf, output_type="ndarray").T
+        small = np.abs(np.diff(land.volume[nodes[[i, j]]], axis=0)[0]) <= jump
+        i, j = i[small], j[small]
         highest = coo_array((np.maximum(energy[i], energy[j]), (i, j)), shape=(n, n))
         spanning = minimum_spanning_tree(highest)
         _, before = breadth_first_order(spanning, 0, directed=False)
@@ -130,7 +140,7 @@ def minimum_energy_path(land: Landscape, allowed: np.ndarray, farthest: int) -> 
     else:
         raise ValueError(
             f"graphite and diamond are not connected by steps of up to {farthest} cells; breed "
-            "more frames, or raise --farthest or --band"
+            "more frames, or raise --farthest, --band or --jump"
         )
     path = [n - 1]
     while path[-1]:
@@ -146,75 +156,34 @@ def minimum_energy_path(land: Landscape, allowed: np.ndarray, farthest: int) -> 
     return Way(nodes[path[::-1]], reach)
 
 
-def edges_between(land: Landscape) -> list[np.ndarray]:
-    """Return the two ways around the window from graphite to diamond.
+def edges(land: Landscape, band: float) -> list[np.ndarray]:
+    """Part the cells along the edges of the window into the two ways from graphite to diamond.
 
     Parameters
     ----------
     land : Landscape
-        Nodes; those of graphite and diamond lie on the window's edges.
+        Nodes; those of graphite and diamond lie on the edges, since they have the largest and the
+        smallest Q6 of the parents.
+    band : float
+        How far from the edges a cell may be, on either side, in units of the window.
 
     Returns
     -------
-    list of (k, 2) ndarray
-        Corner points, in units of the window: with rising sS at first, then the other way.
+    list of (n,) bool
+        Nodes of the two ways.
     """
-    corners = np.array([[0, 1], [1, 1], [1, 0], [0, 0]], dtype=float)  # graphite's first
-
-    def turn(point: np.ndarray) -> float:
-        """Return how far around, 1 per edge, the nearest point of the edges is."""
-        x, y = np.clip(point, 0, 1)
-        return min((1 - y, x), (1 - x, 2 - y), (y, 3 - x), (x, 3 + y))[1]
-
-    start, end = turn(land.unit[0]), turn(land.unit[-1])
-    ahead = [start + k for k in (end - start) % 4 * np.array([0, 1])]
-    ways = []
-    for first, last, sign in ((ahead[0], ahead[1], 1), (start, start - (start - end) % 4, -1)):
-        inner = [k for k in range(-4, 9) if min(first, last) < k < max(first, last)][::sign]
-        ways.append(np.array([corner_at(corners, t) for t in (first, *inner, last)]))
-    return ways
-
-
-def corner_at(corners: np.ndarray, t: float) -> np.ndarray:
-    """Return the point of the edges that lies `t` edges around from the first corner.
-
-    Parameters
-    ----------
-    corners : (4, 2) float64
-        In order.
-    t : float
-        1 per edge, of any sign.
-
-    Returns
-    -------
-    (2,) ndarray
-        The point.
-    """
-    k = int(np.floor(t))
-    return corners[k % 4] + (t - k) * (corners[(k + 1) % 4] - corners[k % 4])
-
-
-def distance_to(line: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return how far points are from a line through several points.
-
-    Parameters
-    ----------
-    line : (k, 2) float64
-        Its points.
-    points : (n, 2) float64
-        The points.
-
-    Returns
-    -------
-    (n,) ndarray
-        Distances.
-    """
-    distances = []
-    for start, end in zip(line[:-1], line[1:]):
-        d = end - start
-        along = np.clip((points - start) @ d / max(d @ d, 1e-30), 0, 1)
-        distances.append(np.linalg.norm(points - start - along[:, None] * d, axis=1))
-    return np.min(distances, axis=0)
+    x, y = np.clip(land.unit, 0, 1).T
+    gaps = np.array([1 - y, 1 - x, y, x])  # to the top, the right, the bottom, the left
+    nearest = gaps.argmin(axis=0)
+    # how far around the nearest point of the edges is, 1 per edge
+    turn = np.choose(nearest, [x, 2 - y, 3 - x, 3 + y])
+    beyond = np.linalg.norm(land.unit - np.column_stack((x, y)), axis=1)
+    near = np.maximum(gaps.min(axis=0), beyond) <= band
+    ahead = (turn - turn[0]) % 4
+    before_diamond = ahead <= ahead[-1]
+    after_diamond = ~before_diamond
+    after_diamond[[0, -1]] = True
+    return [near & before_diamond, near & after_diamond]
 
 
 def draw_landscape(land: Landscape, ways: dict, neb: LandscapeTable | None, path: Path) -> None:
@@ -232,9 +201,12 @@ def draw_landscape(land: Landscape, ways: dict, neb: LandscapeTable | None, path
         The picture.
     """
     figure, ax = plt.subplots(figsize=(6.8, 4.8), layout="constrained")
+    order = np.argsort(land.energy)
+    _, first = np.unique(np.floor(land.points[order] / RESOLUTION), axis=0, return_index=True)
+    lowest = order[first]  # of each cell
     drawn = ax.scatter(
-        *land.points.T, c=land.energy, s=7, marker="s", linewidths=0, cmap="viridis",
-        vmin=0, vmax=np.percentile(land.energy, 98),
+        *land.points[lowest].T, c=land.energy[lowest], s=7, marker="s", linewidths=0,
+        cmap="viridis", vmin=0, vmax=2,
     )  # fmt: skip
     for name, way in ways.items():
         for color, width in (("white", 3.4), (COLORS[name], 1.8)):
@@ -253,14 +225,15 @@ def draw_landscape(land: Landscape, ways: dict, neb: LandscapeTable | None, path
         )
     ax.set(xlabel=r"sS ($k_\mathrm{B}$ per atom)", ylabel="Q6")
     ax.margins(0.06)
-    figure.colorbar(drawn, label="energy per atom from graphite (eV)", extend="max")
-    figure.legend(loc="outside upper center", ncols=4, fontsize=9, frameon=False)
+    label = "lowest energy of the cell, per atom from graphite (eV)"
+    figure.colorbar(drawn, label=label, extend="max")
+    figure.legend(loc="outside upper center", ncols=5, fontsize=9, frameon=False)
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
 def draw_profiles(land: Landscape, ways: dict, neb: LandscapeTable | None, path: Path) -> None:
-    """Draw the energies along the paths.
+    """Draw energy and volume along the paths.
 
     Parameters
     ----------
@@ -273,27 +246,28 @@ def draw_profiles(land: Landscape, ways: dict, neb: LandscapeTable | None, path:
     path : pathlib.Path
         The picture.
     """
-    figure, ax = plt.subplots(figsize=(6.0, 4.0), layout="constrained")
+    figure, axes = plt.subplots(2, sharex=True, figsize=(6.4, 6.0), layout="constrained")
     for name, way in ways.items():
         steps = np.linalg.norm(np.diff(land.unit[way.nodes], axis=0), axis=1)
         along = np.concatenate(([0.0], np.cumsum(steps))) / steps.sum()
-        energy = land.energy[way.nodes]
-        ax.plot(along, energy, color=COLORS[name], lw=1.2, label=f"{name}: {energy.max():.2f} eV")
+        label = f"{name}: {land.energy[way.nodes].max():.2f} eV"
+        for ax, values in zip(axes, (land.energy, land.volume), strict=True):
+            ax.plot(along, values[way.nodes], color=COLORS[name], lw=1.2, label=label)
     if neb is not None:
-        energy = neb.energy / neb.n_atoms
-        energy = energy - energy[0]
-        ax.plot(
-            np.linspace(0, 1, len(neb)), energy, "o-", color=COLORS["NEB"], ms=4, lw=1.2,
-            label=f"NEB: {energy.max():.2f} eV",
-        )  # fmt: skip
-    ax.set(
-        xlabel="way from graphite to diamond, as a share of its length", xlim=(0, 1),
-        ylabel="energy per atom from graphite (eV)",
-    )  # fmt: skip
-    ax.grid(color="0.92", lw=0.6)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(fontsize=9)
-    figure.savefig(path, dpi=130)
+        energy = (neb.energy - neb.energy[0]) / neb.n_atoms
+        along = np.linspace(0, 1, len(neb))
+        for ax, values in zip(axes, (energy, neb.volume / neb.n_atoms), strict=True):
+            ax.plot(
+                along, values, "o-", color=COLORS["NEB"], ms=4, lw=1.2,
+                label=f"NEB: {energy.max():.2f} eV",
+            )  # fmt: skip
+    for ax, text in zip(axes, ("energy per atom from graphite (eV)", "volume per atom (Å$^3$)")):
+        ax.set(ylabel=text, xlim=(0, 1))
+        ax.grid(color="0.92", lw=0.6)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[1].set_xlabel("way from graphite to diamond, as a share of its length")
+    axes[0].legend(fontsize=8)
+    figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
@@ -308,50 +282,70 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--farthest", type=int, default=10, help="cells to step over (%(default)s)")
     parser.add_argument(
-        "--centre", action="store_true",
-        help="of each cell take the frame nearest to its centre, not the lowest",
+        "--jump", type=float, default=0.5,
+        help="largest change of the volume per atom in a step of the path without jumps, Å^3 "
+        "(%(default)s)",
     )  # fmt: skip
+    parser.add_argument(
+        "--standard", action="store_true", help="leave supplementary.extxyz out: a frame per cell"
+    )
     args = parser.parse_args()
-    if not 0 < args.band <= 1 or args.farthest < 1:
-        parser.error(f"--band {args.band} --farthest {args.farthest}: must be in (0, 1], 1 or more")
+    if not 0 < args.band <= 1 or args.farthest < 1 or args.jump <= 0:
+        parser.error(
+            f"--band {args.band} --farthest {args.farthest} --jump {args.jump}: must be above 0 "
+            "and at most 1, 1 or more, above 0"
+        )
     try:
         table = LandscapeTable.read(args.labelled)
         neb = LandscapeTable.read(args.neb) if args.neb.exists() else None
-        land = landscape(table, None if args.centre else table.energy / table.n_atoms)
-        found = []
-        for line in edges_between(land):
-            inside = distance_to(line, land.unit) <= args.band
-            found.append(minimum_energy_path(land, inside, args.farthest))
-        anywhere = minimum_energy_path(land, np.full(len(land.rows), True), args.farthest)
+        land = landscape(table)
+        known = np.isfinite(land.energy)
+        if args.standard:
+            known &= table.file[land.rows] != "supplementary.extxyz"
+        masks = *(known & way for way in edges(land, args.band)), known
+        ways = {
+            name: minimum_energy_path(land, mask, args.farthest)
+            for name, mask in zip(COLORS, masks, strict=False)
+        }
+        ways["no jump"] = minimum_energy_path(land, known, args.farthest, args.jump)
     except FileNotFoundError as error:
         parser.error(f"{error.filename}: no such file here; run breed.py and label.py")
     except ValueError as error:
         parser.error(str(error))
-    found.sort(key=lambda way: -land.energy[way.nodes].max())
-    ways = dict(zip(("high edge", "low edge", "anywhere"), (*found, anywhere)))
 
     with open("paths.csv", "w", encoding="utf-8", newline="") as file:
         file.write(f"# of {args.labelled}, potential {table.parameters['potential']}, cells "
-                   f"{RESOLUTION}, band {args.band}; energy in eV per atom\n")  # fmt: skip
+                   f"{RESOLUTION}, band {args.band}; energy eV, volume Å^3 per atom\n")  # fmt: skip
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("path", "file", "frame", "sS", "Q6", "energy"))
+        writer.writerow(("path", "file", "frame", "sS", "Q6", "energy", "volume"))
         for name, way in ways.items():
             for node in way.nodes.tolist():
                 row = land.rows[node]
-                writer.writerow((name, table.file[row], table.frame[row],
-                                 *land.points[node].tolist(), land.energy[node].item()))  # fmt: skip
+                source = table.file[row], table.frame[row]
+                values = (
+                    *land.points[node].tolist(),
+                    land.energy[node].item(),
+                    land.volume[node].item(),
+                )
+                writer.writerow((name, *source, *values))
     draw_landscape(land, ways, neb, Path("energy.png"))
     draw_profiles(land, ways, neb, Path("profiles.png"))
 
-    print(f"{len(land.rows)} cells; diamond {land.energy[-1]:+.4f} eV per atom from graphite")
+    print(f"{known.sum()} frames; diamond {land.energy[-1]:+.4f} eV per atom from graphite")
     for name, way in ways.items():
         top = way.nodes[land.energy[way.nodes].argmax()]
-        print(f"{name:9s} barrier {land.energy[top]:.3f} eV per atom at sS {land.points[top, 0]:.2f}, "
-              f"Q6 {land.points[top, 1]:.3f}; {len(way.nodes)} frames, steps of up to {way.reach} "
-              "cells")  # fmt: skip
+        sS, Q6 = land.points[top]
+        jump = np.abs(np.diff(land.volume[way.nodes])).max()
+        print(
+            f"{name:12s} barrier {land.energy[top]:.3f} eV per atom at sS {sS:.2f}, Q6 {Q6:.3f}; "
+            f"{len(way.nodes)} frames, steps of up to {way.reach} cells and {jump:.2f} Å^3 per atom"
+        )
     if neb is not None:
-        energy = neb.energy / neb.n_atoms
-        print(f"NEB       barrier {energy.max() - energy[0]:.3f} eV per atom, {len(neb)} images")
+        barrier = (neb.energy.max() - neb.energy[0]) / neb.n_atoms[0]
+        print(f"{'NEB':12s} barrier {barrier:.3f} eV per atom, {len(neb)} images")
+    change = {name: land.energy[ways[name].nodes].max() for name in list(ways)[:2]}
+    print(f"edge path with the largest energy change: {max(change, key=change.get)}; with the "
+          f"smallest: {min(change, key=change.get)}")  # fmt: skip
     print("paths.csv, energy.png, profiles.png")
 
 
