@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every deck and script of input_templates/polymorph/graphite_diamond, shortened, in a copy."""
+
+import importlib.util
+import re
+import shutil
+import sys
+
+import ase.io
+import numpy as np
+import pytest
+
+from ase_calculators import EntropySymmetry, LandscapeTable
+
+CARBON = {"rmax": 6.0, "sigma": 0.125, "q6_cutoff": 3.6}
+SHORT = ("--per-edge", 3, "--generations", 3, "--individuals", 8)
+
+
+@pytest.fixture(scope="module")
+def folder(copy_of):
+    """A user's copy of the template."""
+    return copy_of("polymorph/graphite_diamond")
+
+
+@pytest.fixture(scope="module")
+def bred(script, folder):
+    """Eight targets, 24 children each: what breed.py said."""
+    return script("breed.py", *SHORT, cwd=folder)
+
+
+@pytest.fixture(scope="module")
+def labelled(script, folder, bred):
+    """Their energies."""
+    script("label.py", cwd=folder)
+    return LandscapeTable.read(folder / "labelled.csv")
+
+
+@pytest.fixture(scope="module")
+def neb(script, folder):
+    """Seven images, coarse: what neb.py said."""
+    return script("neb.py", "--images", 7, "--fmax", 0.1, cwd=folder)
+
+
+def module(folder, name):
+    """Load a script of the folder as a module."""
+    sys.path.insert(0, str(folder))
+    try:
+        spec = importlib.util.spec_from_file_location(f"graphite_diamond_{name}", folder / name)
+        loaded = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(loaded)
+    finally:
+        sys.path.remove(str(folder))
+        for other in ("breed", "label"):
+            sys.modules.pop(other, None)
+    return loaded
+
+
+def phases(said):
+    """Return the numbers of the lines that in.phases prints, by phase."""
+    found = re.findall(r"^phase (\w+): (.*)$", said, re.M)
+    return {name: [float(x) for x in re.findall(r"-?\d+\.\d+", rest)] for name, rest in found}
+
+
+def test_lcbop_has_both_phases_as_measured(lmp, folder):
+    found = phases(lmp("in.phases", cwd=folder))
+    energy, a, spacing, binding = found["graphite"]
+    # experiment: 2.461 and 3.354 Å
+    assert (a, spacing) == pytest.approx((2.461, 3.354), rel=5e-3)
+    assert 0.01 < binding < 0.1
+    diamond, a, spacing, ratio = found["diamond"]
+    assert a == pytest.approx(3.567, rel=2e-3)
+    assert spacing * 3**0.5 == pytest.approx(a, abs=1e-3)
+    assert ratio == pytest.approx(1, abs=1e-5)
+    assert 0 < diamond - energy < 0.05
+
+
+def test_tersoff_leaves_the_layers_unbound(lmp, folder, tmp_path):
+    for name in ("in.phases", "potential.mod"):
+        shutil.copy(folder / name, tmp_path)
+    found = phases(lmp("in.phases", ("carbon", "tersoff"), ("x", 2), ("y", 1), cwd=tmp_path))
+    assert found["graphite"][3] == 0
+
+
+def test_unknown_potential(lmp, folder):
+    said = lmp("in.phases", ("carbon", "coal"), cwd=folder, fails=True)
+    assert "carbon = coal: choose lcbop, airebo, tersoff or snap" in said
+
+
+def test_parents_go_from_graphite_to_diamond(folder, bred):
+    frames = ase.io.read(folder / "parents.extxyz", index=":")
+    assert [len(atoms) for atoms in frames] == [24] * 5
+    # three neighbours at 1.42 Å, four at 1.54 Å
+    for atoms, number, distance in ((frames[0], 3, 1.421), (frames[-1], 4, 1.545)):
+        d = np.sort((atoms * (2, 2, 1)).get_distances(0, range(1, 96), mic=True))[: number + 1]
+        np.testing.assert_allclose(d[:number], distance, atol=2e-3)
+        assert d[number] > 1.5 * distance
+    # atom for atom, the same way all along
+    steps = np.diff([f.get_scaled_positions(wrap=False) for f in frames], axis=0)
+    np.testing.assert_allclose(steps, np.broadcast_to(steps[:1], steps.shape), atol=1e-6)
+    volumes = [atoms.get_volume() / 24 for atoms in frames]
+    assert volumes == sorted(volumes, reverse=True)
+
+
+def test_breed_fills_the_window_and_thins_it_out(is_picture, folder, bred):
+    assert "192 children" in bred
+    table = LandscapeTable.read(folder / "library.csv")
+    assert len(table) == 192
+    assert {key: table.parameters[key] for key in CARBON} == CARBON
+    kept = ase.io.read(folder / "standard.extxyz", index=":")
+    more = ase.io.read(folder / "supplementary.extxyz", index=":")
+    assert len(more) > 0 and len(kept) + len(more) <= 192
+    cells = [(atoms.info["sS"] // 0.1, atoms.info["Q6"] // 0.005) for atoms in kept]
+    assert len(set(cells)) == len(cells)
+    expected = EntropySymmetry(**CARBON).evaluate(kept)
+    # extended XYZ has 8 digits after the point
+    np.testing.assert_allclose([atoms.info["sS"] for atoms in kept], expected["sS"], rtol=1e-7)
+    assert is_picture(folder / "landscape.png")
+
+
+def test_breed_goes_on(script, folder, bred, tmp_path):
+    shutil.copy(folder / "breed.py", tmp_path)
+    whole = (folder / "library.extxyz").read_bytes()
+    (tmp_path / "library.extxyz").write_bytes(whole[: len(whole) // 2])
+    script("breed.py", *SHORT, cwd=tmp_path)
+    assert (tmp_path / "library.extxyz").read_bytes() == whole
+    said = script("breed.py", *SHORT, "--seed", 2, cwd=tmp_path, fails=True)
+    assert "library.extxyz: was made with seed = 1; this run has seed = 2" in said
+
+
+def test_labels_are_the_energies_of_the_frames(folder, labelled):
+    files = [folder / f"{name}.extxyz" for name in ("parents", "standard", "supplementary")]
+    frames = [atoms for file in files for atoms in ase.io.read(file, index=":")]
+    assert len(labelled) == len(frames)
+    assert labelled.parameters["potential"] == "lcbop"
+    assert np.isfinite(labelled.energy).all()
+    assert np.argmin(labelled.energy / labelled.n_atoms) == 0
+    label = module(folder, "label.py")
+    for row in (0, 4, 5, len(frames) - 1):
+        turned = frames[row].copy()
+        turned.rotate(40, (1, 2, 3), rotate_cell=True)
+        # for most frames 1e-9, but not for all: README.md
+        for atoms in (turned, turned * (2, 1, 2)):
+            with label.lammps_calculator("lcbop") as lammps:
+                energy = lammps.get_property("energy", atoms) / len(atoms)
+            assert energy == pytest.approx(labelled.energy[row] / 24, rel=0, abs=5e-4)
+
+
+def test_label_goes_on_and_refuses_what_is_not_its_own(script, folder, labelled):
+    path = folder / "labelled.csv"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: 2 * len(whole) // 3])
+    said = script("label.py", cwd=folder)
+    assert path.read_bytes() == whole
+    assert "energies" in said
+    said = script("label.py", "--potential", "tersoff", cwd=folder, fails=True)
+    assert "labelled.csv: holds energies of another landscape or potential; name another" in said
+    assert path.read_bytes() == whole
+
+
+def test_neb_finds_a_lower_barrier_than_the_straight_line(folder, neb):
+    table = LandscapeTable.read(folder / "neb.csv")
+    energy = table.energy / table.n_atoms
+    assert "converged: largest force" in neb and "NOT" not in neb
+    straight = float(re.search(r"straight line (\d\.\d+)", neb)[1])
+    barrier = energy.max() - energy[0]
+    # of the concerted transition with LCBOP, 0.60
+    assert 0.5 < barrier < 0.7 < straight
+    frames = ase.io.read(folder / "neb.extxyz", index=":")
+    assert frames[0].cell.lengths()[2] == pytest.approx(10.04, abs=0.02)
+    assert frames[-1].get_volume() / 6 == pytest.approx(3.565**3 / 8, rel=1e-3)
+    # nothing breaks the threefold axis
+    np.testing.assert_allclose([f.cell.angles() for f in frames], [[90, 90, 120]] * 7, atol=1e-3)
+
+
+def test_forces_on_atoms_and_cell(folder):
+    label, neb = module(folder, "label.py"), module(folder, "neb.py")
+    rng = np.random.default_rng(1)
+    with label.lammps_calculator("lcbop") as lammps:
+        reference = neb.crystal(2.5, 8.0, 0.01, 1)
+        atoms = reference.copy()
+        atoms.rattle(0.05, seed=1)
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + 0.03 * rng.normal(size=(3, 3))), True)
+        calculator = neb.CellAndAtoms(lammps, reference)
+        points = calculator.points(atoms)
+        np.testing.assert_allclose(calculator.crystal(points).positions, atoms.positions)
+        np.testing.assert_allclose(calculator.crystal(points).cell.array, atoms.cell.array)
+        forces = points.get_forces()
+        assert np.abs(forces[-3:]).max() > 0.5
+        start = points.positions.copy()
+        for i, k in ((0, 0), (5, 2), (6, 0), (6, 1), (7, 1), (8, 0), (8, 2)):
+            energies = []
+            for step in (5e-4, -5e-4):
+                points.positions = start
+                points.positions[i, k] += step
+                energies.append(points.get_potential_energy())
+            # second order in the step: 3e-5
+            assert (energies[1] - energies[0]) / 1e-3 == pytest.approx(forces[i, k], abs=2e-4)
+
+
+def test_paths(script, is_picture, folder, labelled, neb):
+    # eight targets of 24 children leave holes
+    said = script("paths.py", "--farthest", 40, "--jump", 1.5, cwd=folder)
+    names = "over high sS|over low sS|anywhere|no jump|NEB"
+    barriers = dict(re.findall(rf"^({names}) +barrier (\S+)", said, re.M))
+    barriers = {name: float(barrier) for name, barrier in barriers.items()}
+    reach = re.findall(r"up to (\d+) cells", said)
+    reach = dict(zip(barriers, map(int, reach), strict=False))
+    # what else is asked of a path can only raise it, if its steps are no longer
+    for name in ("over high sS", "over low sS", "no jump"):
+        assert barriers[name] >= barriers["anywhere"] > 0 or reach[name] > reach["anywhere"]
+    low, high = sorted(("over low sS", "over high sS"), key=barriers.get)
+    assert f"largest energy change: {high}; with the smallest: {low}" in said
+    rows = np.genfromtxt(
+        folder / "paths.csv", delimiter=",", names=True, skip_header=1, dtype=None, encoding="utf-8"
+    )
+    parents = LandscapeTable.read(folder / "labelled.csv")
+    for name, barrier in barriers.items():
+        if name == "NEB":
+            continue
+        path = rows[rows["path"] == name]
+        assert path["energy"].max() == pytest.approx(barrier, abs=6e-4)
+        assert path["energy"][0] == 0
+        if name == "no jump":
+            assert np.abs(np.diff(path["volume"])).max() <= 1.5
+        for end, row in ((0, 0), (-1, 4)):
+            assert path["sS"][end] == parents.sS[row]
+            assert path["Q6"][end] == parents.Q6[row]
+    assert is_picture(folder / "energy.png")
+    assert is_picture(folder / "profiles.png")
+
+
+def test_minimum_energy_path_of_a_known_landscape(folder):
+    """A ridge of height 1 with a pass of 0.4: over the pass, and no higher than it."""
+    paths = module(folder, "paths.py")
+    i, j = (a.ravel() for a in np.mgrid[:21, :11])
+    order = np.argsort((i == 20) & (j == 5), kind="stable")
+    i, j = i[order], j[order]
+    first = np.flatnonzero((i == 0) & (j == 5))[0]
+    order = np.r_[first, np.delete(np.arange(len(i)), first)]
+    i, j = i[order], j[order]
+    energy = np.where(i == 10, np.where(j == 9, 0.4, 1.0), 0.01 * np.abs(i - 10))
+    points = np.column_stack((i + 0.5, j + 0.5)) * paths.RESOLUTION
+    land = paths.Landscape(np.arange(len(i)), points, points, energy, np.where(i < 10, 8.0, 6.0))
+    way = paths.minimum_energy_path(land, np.full(len(i), True), 3)
+    assert energy[way.nodes].max() == 0.4
+    assert way.reach == 1
+    assert (i[way.nodes[0]], i[way.nodes[-1]]) == (0, 20)
+    assert (np.abs(np.diff(i[way.nodes])) <= 1).all()
+    assert j[way.nodes][i[way.nodes] == 10].tolist() == [9]
+    with pytest.raises(ValueError, match="raise --farthest, --band or --jump"):
+        paths.minimum_energy_path(land, np.full(len(i), True), 3, 1.9)
+    # without the pass, over the ridge; with a gap two cells wide, over the gap
+    way = paths.minimum_energy_path(land, j != 9, 3)
+    assert energy[way.nodes].max() == 1.0
+    way = paths.minimum_energy_path(land, (i < 9) | (i > 10), 3)
+    assert way.reach == 3
+    with pytest.raises(ValueError, match="not connected by steps of up to 2 cells; breed more"):
+        paths.minimum_energy_path(land, (i < 9) | (i > 10), 2)
+
+
+WRONG = {
+    "breed": (("breed.py", "--generations", 0), "generations = 0: must be a whole number"),
+    "breed, mode": (("breed.py", "--mode", "blind"), "mode = 'blind': choose guided or roulette"),
+    "neb": (("neb.py", "--images", 2), "--images 2 --repeat 1 --fmax 0.02 --steps 600: must be"),
+    "paths, band": (("paths.py", "--band", 2), "--band 2.0 --farthest 10 --jump 0.5: must be"),
+    "paths, no labels": (
+        ("paths.py", "--labelled", "no.csv"), "no.csv: no such file here; run breed.py and label",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments, message", WRONG.values(), ids=WRONG)
+def test_wrong_usage(script, folder, arguments, message):
+    said = script(*arguments, cwd=folder, fails=True)
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_label_without_a_library(script, folder, tmp_path):
+    for name in ("breed.py", "label.py", "potential.mod"):
+        shutil.copy(folder / name, tmp_path)
+    said = script("label.py", cwd=tmp_path, fails=True)
+    assert "there is no file 'parents.extxyz'" in said
+    assert "run breed.py" in said
