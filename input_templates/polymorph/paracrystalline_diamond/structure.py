@@ -33,9 +33,11 @@ K_STEP = 0.1
 
 
 def structure_factor(atoms: Atoms, k_max: float = 10.0) -> tuple[np.ndarray, np.ndarray]:
-    """Calculate S(Q) from all reciprocal vectors of the cell, by freud.
+    """Calculate S(Q) from reciprocal vectors of the cell, by freud.
 
-    S(Q) = |sum_i exp(i Q r_i)|^2 / N, averaged over the vectors whose length is in a bin.
+    S(Q) = |sum_i exp(i Q r_i)|^2 / N, averaged over the vectors whose length is in a bin. freud
+    takes those without negative indices, one octant of all directions; in a tilted cell a few near
+    `k_max` are missing.
 
     Parameters
     ----------
@@ -74,9 +76,9 @@ def shares(atoms: Atoms) -> dict[str, float]:
     dict of str to float
         density in g/cm^3, and shares of all atoms: with fewer than three bonds, with three (sp2),
         four (sp3) and more, shorter than 1.9 Å; of cubic and of hexagonal diamond, which
-        have all first and second neighbours in the places of that lattice, and of diamond of
-        either kind with those that have only some: OVITO's IdentifyDiamondModifier (E. Maras et
-        al., Comp. Phys. Comm. 205, 13 (2016)).
+        have all first and second neighbours in the places of that lattice, and of both together
+        with these neighbours: OVITO's IdentifyDiamondModifier (E. Maras et al., Comp. Phys. Comm.
+        205, 13 (2016)).
     """
     from ovito.io.ase import ase_to_ovito
     from ovito.modifiers import IdentifyDiamondModifier
@@ -98,7 +100,7 @@ def shares(atoms: Atoms) -> dict[str, float]:
         "over4": float(np.mean(bonds > 4)),
         "cubic": count["CUBIC_DIAMOND"],
         "hexagonal": count["HEX_DIAMOND"],
-        "partly": sum(count.values()) - count["OTHER"],
+        "shells": sum(count.values()) - count["OTHER"],
     }
 
 
@@ -132,23 +134,27 @@ def draw(
     )
     for q in peaks:
         left.axvline(q, color="0.8", lw=0.8)
-    height = 1.6
+    height, highest = 2.0, 3.0
     for k, (name, (Q, S)) in enumerate(factors.items()):
         color = "#0072b2" if name.startswith("MD") else "#d55e00"
-        left.plot(Q, S + height * k, color=color, lw=1.1)
-        left.text(Q[-1], height * k + 1.3, name, ha="right", fontsize=8, color=color)
-    left.set(xlabel="Q (1/Å)", ylabel="S(Q), shifted by 1.6 each", xlim=(0.5, None))
+        left.plot(Q, np.minimum(S, highest) + height * k, color=color, lw=1.1)
+        left.text(Q[-1], height * k + 1.5, name, ha="right", fontsize=8, color=color)
+    left.set(
+        xlabel="Q (1/Å)",
+        ylabel=f"S(Q), shifted by {height:g} each, cut at {highest:g}",
+        xlim=(0.5, None),
+    )
     shown = right.scatter(library.sS, library.Q, s=6, c=sp3, cmap="viridis", linewidths=0)
     for name, place in marked.items():
         color = "#0072b2" if name.startswith("MD") else "#d55e00"
         right.plot(*place, "o", ms=6, mfc="none", mec=color, mew=1.3)
         right.annotate(
-            name.split(",")[0].removeprefix("model "), place, xytext=(5, 4),
+            name.split()[-1], place, xytext=(5, -11 if name.startswith("MD") else 4),
             textcoords="offset points", fontsize=8, color=color,
         )  # fmt: skip
     right.set(xlabel="sS ($k_\\mathrm{B}$ per atom)", ylabel="Q6")
     figure.colorbar(shown, ax=right, label="share of sp3 atoms", aspect=25)
-    figure.savefig(path, dpi=140)
+    figure.savefig(path, dpi=110)
     plt.close(figure)
 
 
