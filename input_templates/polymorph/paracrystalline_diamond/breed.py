@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Breed structures on and around the landscape of in.paracrystalline with PolymorphGen.
+
+python breed.py
+
+takes the parents that the deck has kept, widens their window by 10 %, breeds towards points evenly
+along its edges, and draws the library's spread beside that of the molecular dynamics (MD). Killed,
+it goes on where it was.
+"""
+
+import argparse
+import re
+import time
+from pathlib import Path
+
+import ase.io
+import matplotlib.pyplot as plt
+import numpy as np
+from ase import Atoms
+
+from ase_calculators import EntropySymmetry, Genes, LandscapeTable, PolymorphGen, coverage
+from ase_calculators.landscape import table_parameters
+
+# the columns of in.paracrystalline: step, time, temperature, pressure, density, energy, sS, Q6
+THERMO_LINE = re.compile(r"\s*\d+(\s+[-+.\de]+){7}\s*")
+# cell of the landscape in which the spreads are counted
+CELL = (0.05, 0.0025)
+
+
+def calculator(parents: list[Atoms]) -> EntropySymmetry:
+    """Return the calculator with the parameters that LAMMPS wrote beside the parents.
+
+    Parameters
+    ----------
+    parents : list of ase.Atoms
+        Frames of fix entsym/select.
+
+    Returns
+    -------
+    EntropySymmetry
+        Of their rmax, sigma, dr and q6_cutoff.
+
+    Raises
+    ------
+    ValueError
+        When they have none.
+    """
+    missing = {"rmax", "sigma", "dr", "q6_cutoff", "timestep"} - set(parents[0].info)
+    if missing:
+        raise ValueError(
+            f"parents: frame 0 has no {', '.join(sorted(missing))}; give one of fix entsym/select"
+        )
+    info = parents[0].info
+    return EntropySymmetry(info["rmax"], info["sigma"], info["q6_cutoff"], dr=info["dr"])
+
+
+def dynamics(log: Path, calc: EntropySymmetry, first: int = 0) -> tuple[LandscapeTable, np.ndarray]:
+    """Read the landscape of the molecular dynamics from its log, be it finished or not.
+
+    Parameters
+    ----------
+    log : pathlib.Path
+        Of in.paracrystalline.
+    calc : EntropySymmetry
+        With the parameters of the deck.
+    first : int
+        Step before which nothing is read.
+
+    Returns
+    -------
+    LandscapeTable
+        A row per line of thermo output; `frame` is the step.
+    (n,) float64
+        Time of each row, ps.
+
+    Raises
+    ------
+    ValueError
+        When it has no such line.
+    """
+    steps = {}
+    with open(log, encoding="utf-8") as file:
+        for line in file:
+            # a restarted run repeats steps; what it went on from are its own, the later ones
+            if THERMO_LINE.fullmatch(line):
+                row = line.split()
+                steps[int(row[0])] = [float(word) for word in row]
+    rows = np.array([steps[step] for step in sorted(steps) if step >= first])
+    if not len(rows):
+        raise ValueError(
+            f"log = {log}: has no thermo output of in.paracrystalline from step {first} on; give "
+            "the log of the run that wrote the parents"
+        )
+    nothing = np.full(len(rows), np.nan)
+    table = LandscapeTable(
+        frame=rows[:, 0], file=np.full(len(rows), str(log)), sS=rows[:, 6], Q=rows[:, 7],
+        n_atoms=np.zeros(len(rows)), volume=nothing, energy=rows[:, 5],
+        parameters=table_parameters(calc),
+    )  # fmt: skip
+    return table, rows[:, 1]
+
+
+def draw(
+    md: LandscapeTable, ps: np.ndarray, library: LandscapeTable, gen: PolymorphGen, path: Path
+) -> None:
+    """Draw the MD and the library on one landscape, with histograms of both axes.
+
+    Parameters
+    ----------
+    md, library : LandscapeTable
+        The two.
+    ps : (n,) float64
+        Time of each row of `md`, ps.
+    gen : PolymorphGen
+        Its window and targets are drawn.
+    path : pathlib.Path
+        The picture.
+    """
+    grey, red = "0.62", "#d55e00"
+    figure, ax = plt.subplots(figsize=(6.2, 4.8), layout="constrained")
+    ax.scatter(library.sS, library.Q, s=5, color=grey, linewidths=0, label="PolymorphGen")
+    shown = ax.scatter(md.sS, md.Q, s=7, c=ps, cmap="viridis", linewidths=0, label="MD")
+    ax.scatter(*gen.targets.T, s=22, marker="+", color=red, linewidths=0.9, label="targets")
+    sides = {
+        "x": (ax.inset_axes((0.0, 1.02, 1.0, 0.15), sharex=ax), "vertical", gen.window[:2]),
+        "y": (ax.inset_axes((1.02, 0.0, 0.15, 1.0), sharey=ax), "horizontal", gen.window[2:]),
+    }
+    for axis, (side, orientation, ends) in sides.items():
+        bins = np.linspace(*ends, 40)
+        for table, color in ((library, grey), (md, "#2f5d8c")):
+            side.hist(
+                table.sS if axis == "x" else table.Q, bins, color=color, density=True, alpha=0.7,
+                orientation=orientation,
+            )  # fmt: skip
+        side.axis("off")
+    ax.set_xlabel("sS ($k_\\mathrm{B}$ per atom)")
+    ax.set_ylabel("Q6")
+    ax.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none", fontsize=8)
+    figure.colorbar(shown, ax=ax, label="time of the MD (ps)", aspect=25)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Read the command line, breed and draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parents", type=Path, default=Path("parents.extxyz"), help="%(default)s")
+    parser.add_argument("--log", type=Path, default=Path("log.paracrystalline"), help="%(default)s")
+    parser.add_argument("--targets-per-edge", type=int, default=10, help="%(default)s")
+    parser.add_argument(
+        "--expand", type=float, default=0.10, help="window, each side (%(default)s)"
+    )
+    parser.add_argument("--generations", type=int, default=5, help="paper: 30 (%(default)s)")
+    parser.add_argument("--individuals", type=int, default=5, help="paper: up to 50 (%(default)s)")
+    parser.add_argument("--mode", choices=("guided", "roulette"), default="guided")
+    parser.add_argument("--seed", type=int, default=1, help="%(default)s")
+    parser.add_argument("--processes", type=int, default=1, help="cores (%(default)s)")
+    parser.add_argument("--output", default="library", help="name of .extxyz, .csv, .png")
+    args = parser.parse_args()
+    try:
+        parents = ase.io.read(args.parents, index=":")
+        calc = calculator(parents)
+        md, ps = dynamics(args.log, calc, int(parents[0].info["timestep"]))
+        gen = PolymorphGen(
+            parents, calc,
+            targets="edges", targets_per_edge=args.targets_per_edge, expand=args.expand,
+            generations=args.generations, individuals=args.individuals,
+            genes=Genes(displacement=0.1, volume=0.05, shape=0.05, rate=0.3),
+            mode=args.mode, seed=args.seed, processes=args.processes,
+        )  # fmt: skip
+        start = time.process_time()
+        library = gen.run(f"{args.output}.extxyz")
+        seconds = time.process_time() - start
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    draw(md, ps, library, gen, Path(f"{args.output}.png"))
+
+    print(
+        f"{len(parents)} parents, window widened by {100 * args.expand:g} %: sS "
+        f"{gen.window[0]:.3f} to {gen.window[1]:.3f}, Q6 {gen.window[2]:.4f} to {gen.window[3]:.4f}"
+    )
+    print(f"{'':<14}{'frames':>8}{'cells':>8}{'share':>8}{'evenness':>10}")
+    for name, table in (("MD", md), ("PolymorphGen", library)):
+        found = coverage(table, gen.window, CELL)
+        print(
+            f"{name:<14}{len(table):>8}{np.count_nonzero(found.counts):>8}{found.share:>8.3f}"
+            f"{found.evenness:>10.3f}"
+        )
+    reached = sum(report.distance < 0.02 for report in gen.reports)
+    evaluations = sum(report.evaluations for report in gen.reports)
+    print(
+        f"cells of {CELL[0]:g} k_B by {CELL[1]:g} in the window; {reached} of {len(gen.reports)} "
+        f"targets reached within 0.02 of it\n"
+        f"{evaluations / len(library):.2f} evaluations a frame, {seconds:.0f} s, rejected "
+        + ", ".join(f"{count} by {name}" for name, count in gen.rejected.items())
+        + f"\nlibrary {args.output}.extxyz, map {args.output}.csv, picture {args.output}.png"
+    )
+
+
+if __name__ == "__main__":
+    main()
