@@ -267,62 +267,52 @@ def reached(row):
     return {(x, y): (evaluations, energy) for x, y, evaluations, energy in numbers}
 
 
-def cost(name, system, quick, folder):
-    """Return rows of what generating costs beside the evaluations in it."""
-    rows = []
+def cost(name, system, mode, quick, folder):
+    """Return what generating costs beside the evaluations in it."""
+    options = {**GRID, "targets_per_edge": 5, "mode": mode, "generations": 4}
+    options["individuals"] = 2 if quick else 20
     numbers = count()
-    for mode in ("roulette", "guided"):
-        options = {
-            **GRID, "targets_per_edge": 5, "mode": mode, "generations": 4,
-            "individuals": 2 if quick else 20,
-        }  # fmt: skip
 
-        def run(options=options):
-            path = folder / f"{next(numbers)}.extxyz"
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                gen = PolymorphGen(system.parents, system.calc, **options)
-                gen.run(path, progress=False)
-            return gen, path
+    def run():
+        path = Path(folder, f"{name} {mode} {next(numbers)}.extxyz")
+        gen = PolymorphGen(system.parents, system.calc, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            gen.run(path, progress=False)
+        return gen, path
 
-        with cProfile.Profile() as profile:
-            gen, path = run()
-        frames = read(path, ":")
-        kernel = system.calc.kernel
-        arrays = [(a.positions, a.cell.array, a.pbc) for a in frames]
-        times = interleave(
-            {
-                "run": stopwatch(run),
-                "evaluate": stopwatch(lambda frames=frames: system.calc.evaluate(frames)),
-                "gradients": stopwatch(
-                    lambda arrays=arrays: [kernel.gradients(*a) for a in arrays]
-                ),
-            },
-            3,
-        )
-        # of functions in Python: (_, _, own, cumulative, _), what Cython takes being its caller's own
-        spent = {key[2]: value for key, value in pstats.Stats(profile).stats.items()}
-        n = len(frames)
-        evaluations = sum(report.evaluations for report in gen.reports)
-        # about half of what follows the first value of a guided child has gradients
-        with_gradients = (evaluations - n) / 2
-        price = ((evaluations - with_gradients) * times["evaluate"]) / n
-        price += with_gradients * times["gradients"] / n
-        rows.append(
-            {
-                "system": name,
-                "mode": mode,
-                "frames/hour": 3600 * n / times["run"],
-                "ms/frame": 1e3 * times["run"] / n,
-                "evaluate ms": 1e3 * times["evaluate"] / n,
-                "gradients ms": 1e3 * times["gradients"] / n,
-                "evaluations/frame": evaluations / n,
-                "run / price of its evaluations": times["run"] / price,
-                "of the run, breeding": spent["_breed"][2] / spent["run"][3],
-                "writing": spent["_write"][3] / spent["run"][3],
-            }
-        )
-    return rows
+    with cProfile.Profile() as profile:
+        gen, path = run()
+    # (_, _, own, cumulative, _) of functions in Python; Cython's time is its caller's own
+    spent = {key[2]: value for key, value in pstats.Stats(profile).stats.items()}
+    frames = read(path, ":")
+    kernel = system.calc.kernel
+    arrays = [(atoms.positions, atoms.cell.array, atoms.pbc) for atoms in frames]
+    times = interleave(
+        {
+            "run": stopwatch(run),
+            "evaluate": stopwatch(lambda: system.calc.evaluate(frames)),
+            "gradients": stopwatch(lambda: [kernel.gradients(*each) for each in arrays]),
+        },
+        3,
+    )
+    n = len(frames)
+    evaluations = sum(report.evaluations for report in gen.reports)
+    # about half of what follows the first value of a guided child has gradients
+    graded = (evaluations - n) / 2
+    price = ((evaluations - graded) * times["evaluate"] + graded * times["gradients"]) / n
+    return {
+        "system": name,
+        "mode": mode,
+        "frames/hour": 3600 * n / times["run"],
+        "ms/frame": 1e3 * times["run"] / n,
+        "evaluate ms": 1e3 * times["evaluate"] / n,
+        "gradients ms": 1e3 * times["gradients"] / n,
+        "evaluations/frame": evaluations / n,
+        "run / price of its evaluations": times["run"] / price,
+        "of the run, breeding": spent["_breed"][2] / spent["run"][3],
+        "writing": spent["_write"][3] / spent["run"][3],
+    }
 
 
 def measure(quick, progress):
@@ -340,7 +330,9 @@ def measure(quick, progress):
                 size = (np.array(window)[[1, 3]] - np.array(window)[[0, 2]]) / CELLS
                 lowest = min(energies_of(system, system.parents))
             if method == "cost":
-                costs += cost(name, system, quick, Path(folder))
+                costs += [
+                    cost(name, system, mode, quick, folder) for mode in ("guided", "roulette")
+                ]
                 continue
             if method == DYNAMICS:
                 trace = simulated(system, evaluations)
