@@ -454,4 +454,4 @@ def figure(rows, path):
         maps[0].set_ylabel("Q6, of the window")
         picture.colorbar(colours, ax=maps[-1], label="eV per atom", extend="max")
     axes[0, 0].legend(fontsize=6)
-    picture.savefig(path, dpi=110)
+    picture.savefig(path, dpi=90)
