@@ -16,6 +16,7 @@ import dynamics
 import kernel
 import memory
 import peers
+import polymorph
 import scaling
 from timing import OthersLoad, machine
 from tqdm import tqdm
@@ -27,6 +28,7 @@ TOPICS = {
     "peers": peers,
     "dynamics": dynamics,
     "memory": memory,
+    "polymorph": polymorph,
     "scaling": scaling,
 }
 HERE = Path(__file__).parent
@@ -87,6 +89,8 @@ def report(where, results):
         parts.append(f"## {TOPICS[topic].TITLE}")
         for caption, rows in TOPICS[topic].tables(result["rows"]):
             parts += [f"{caption}.", table(rows)]
+        if hasattr(TOPICS[topic], "figure"):
+            parts.append(f"![{TOPICS[topic].TITLE}](results/{where['date'][:10]}-{topic}.png)")
     return "\n\n".join(parts) + "\n"
 
 
@@ -114,6 +118,9 @@ def main():
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps({"machine": where, "results": results}, indent=1) + "\n")
         (HERE / "RESULTS.md").write_text(text)
+        for topic, result in results.items():
+            if hasattr(TOPICS[topic], "figure"):
+                TOPICS[topic].figure(result["rows"], path.with_name(f"{path.stem}-{topic}.png"))
         print(f"Wrote {path} and {HERE / 'RESULTS.md'}.")
 
 
