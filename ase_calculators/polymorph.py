@@ -25,10 +25,10 @@ from tqdm.auto import tqdm
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.landscape import LandscapeTable, table_parameters
-from cython_core import TOLERANCE, Breeder, Evolution, next_gap, target_points, window_of
+from cython_core import Breeder, Evolution, Gaps, target_points, window_of
 
 # shortest distance of two atoms over the sum of their covalent radii, where none is given
-COVALENT_SHARE = 0.7
+COVALENT_SHARE = 0.8
 
 _GENE_LETTERS = {"D": 1, "V": 2, "S": 4, "X": 8, "G": 16}
 
@@ -87,7 +87,7 @@ class TargetReport:
     frames : int
         Children in the library.
     hits : int
-        Those of them within 0.02 of the window.
+        Those of them within the tolerance.
     evaluations : int
         Of sS and Q for these children, with gradients or without.
     """
@@ -111,13 +111,14 @@ class _Member(NamedTuple):
 class PolymorphGen:
     """Breed structures towards targets on the entropy-symmetry landscape.
 
-    Every target has an evolution of its own that starts from the parents. In each generation, a
-    share `fresh` of the children descends from the parents, drawn evenly, and the others from the
-    generation before, by roulette with the weights 1 / (d + 0.01), d being the distance to the
-    target in units of the window. Children are mutated and, with ``mode="guided"``, moved on to the
-    target along the gradients of sS and Q, by the least correction in units of the genes'
-    amplitudes (see `cython_core.Breeder`). A child that breaks a limit is drawn again, up to 20
-    times. No energies are evaluated.
+    Every target has an evolution of its own that starts from the parents; one in a gap also from
+    the nearest structure of the library. In each generation, a share `fresh` of the children
+    descends from the parents, drawn evenly, and the others from the generation before, by roulette
+    with the weights 1 / (d + 0.01), d being the distance to the target in units of the window.
+    Children are mutated and, with ``mode="guided"``, moved on to the target along the gradients of
+    sS and Q, by the least correction in units of the genes' amplitudes (see
+    `cython_core.Breeder`); the first guided child of a target is the nearest structure, not
+    mutated. A child that breaks a limit is drawn again, up to 20 times. No energies are evaluated.
 
     Parameters
     ----------
@@ -134,17 +135,17 @@ class PolymorphGen:
     expand : float
         Share of its extents by which the window of the parents is moved outwards on every side;
         Q stays within 0 and 1.
-    generations : int
-        Generations per target.
-    individuals : int
-        Children per generation.
+    generations : int, optional
+        Generations per target. Default: 30; 3 for "gaps".
+    individuals : int, optional
+        Children per generation. Default: 50; 1 for "gaps".
     genes : Genes
         Mutations.
     mode : {"guided", "roulette"}
         With or without correction towards the target.
     min_distance : float or dict of (str, str) to float, optional
         Shortest distance of two atoms, Å, for all pairs or for some pairs of elements, such as
-        ``{("Si", "O"): 1.4}``. Default, and for pairs not named: 0.7 of the sum of the covalent
+        ``{("Si", "O"): 1.4}``. Default, and for pairs not named: 0.8 of the sum of the covalent
         radii (``ase.data.covalent_radii``).
     seed : int
         The same seed gives the same library, whatever `processes` is.
@@ -157,13 +158,16 @@ class PolymorphGen:
         Applies to structures that are periodic in all directions.
     angle_limits : (float, float)
         Least and largest angle of two periodic lattice vectors, degree.
-    fresh : float
-        Share of children that descend from the parents.
+    fresh : float, optional
+        Share of children that descend from the parents. Default: 0.3; 0 for "gaps".
     elitism : bool
         Keep the nearest child so far among the possible parents.
     hits : int, optional
-        End a target after the generation in which so many children have come within 0.02 of the
-        window. Default: all generations; 1 for "gaps".
+        End a target after the generation in which so many children have hit it. Default: all
+        generations; 1 for "gaps".
+    tolerance : float
+        A child nearer to its target, in units of the window, has hit it and is not moved further;
+        for "gaps" at most half a cell.
     steps : int
         Most Newton steps of a guided child.
 
@@ -206,8 +210,8 @@ class PolymorphGen:
         targets: str | ArrayLike = "edges",
         targets_per_edge: int = 10,
         expand: float = 0.10,
-        generations: int = 30,
-        individuals: int = 50,
+        generations: int | None = None,
+        individuals: int | None = None,
         genes: Genes | None = None,
         mode: str = "guided",
         min_distance: float | Mapping[tuple[str, str], float] | None = None,
@@ -216,11 +220,18 @@ class PolymorphGen:
         window: tuple[float, float, float, float] | None = None,
         volume_limits: tuple[float, float] | None = None,
         angle_limits: tuple[float, float] = (30.0, 150.0),
-        fresh: float = 0.3,
+        fresh: float | None = None,
         elitism: bool = False,
         hits: int | None = None,
         steps: int = 6,
+        tolerance: float = 0.02,
     ) -> None:
+        self._gaps = isinstance(targets, str) and targets == "gaps"
+        usual = (3, 1, 0.0) if self._gaps else (30, 50, 0.3)
+        generations, individuals, fresh = (
+            default if given is None else given
+            for given, default in zip((generations, individuals, fresh), usual, strict=True)
+        )
         for name, value, least in (
             ("targets_per_edge", targets_per_edge, 2), ("generations", generations, 1),
             ("individuals", individuals, 1), ("seed", seed, 0), ("processes", processes, 1),
@@ -234,6 +245,8 @@ class PolymorphGen:
             raise ValueError(f"expand = {expand}: must be 0 or more, a share of the window")
         if not 0 <= fresh <= 1:
             raise ValueError(f"fresh = {fresh}: must lie between 0 and 1")
+        if not 0 <= tolerance < np.inf:
+            raise ValueError(f"tolerance = {tolerance}: must be 0 or more, a share of the window")
         self.calc, self.genes = calc, Genes() if genes is None else genes
         self.generations, self.individuals = int(generations), int(individuals)
         self.fresh, self.elitism, self.processes = float(fresh), bool(elitism), int(processes)
@@ -241,8 +254,8 @@ class PolymorphGen:
         self._adopt(parents)
         self.window = self._settled_window(window, expand)
         self._extent = np.array([self.window[1] - self.window[0], self.window[3] - self.window[2]])
-        self._gaps = isinstance(targets, str) and targets == "gaps"
         self._per_edge = int(targets_per_edge)
+        self.tolerance = min(tolerance, 0.5 / self._per_edge) if self._gaps else float(tolerance)
         self.targets = self._settled_targets(targets)
         self.hits = (1 if self._gaps else None) if hits is None else int(hits)
         distances = self._settled_distances(min_distance)
@@ -285,6 +298,7 @@ class PolymorphGen:
             "elitism": self.elitism,
             "hits": self.hits,
             "steps": self.steps,
+            "tolerance": self.tolerance,
             "seed": self.seed,
         }
         text = json.dumps(self.settings, default=float)
@@ -449,7 +463,7 @@ class PolymorphGen:
         Warns
         -----
         UserWarning
-            When targets were not reached within 0.02 of the window, with the nearest points.
+            When targets were not reached within the tolerance, with the nearest points.
         """
         name = fspath(path)
         if os.path.splitext(name)[1] == ".csv":
@@ -474,7 +488,9 @@ class PolymorphGen:
                 name,
             ) from error
         missed = [
-            (k, report) for k, report in enumerate(self.reports) if report.distance > TOLERANCE
+            (k, report)
+            for k, report in enumerate(self.reports)
+            if report.distance >= self.tolerance
         ]
         if missed:
             warnings.warn(
@@ -498,10 +514,17 @@ class PolymorphGen:
         total = len(self.targets) * self.generations * self.individuals
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         with tqdm(total=total or None, unit=" children", disable=not progress) as bar:
-            for number, target in enumerate(self._targets_to_come()):
+            for number, (target, pool) in enumerate(self._targets_to_come()):
                 first = found
                 evolution = Evolution(
-                    target, self._extent, self._values, self.generations, self.hits, self.elitism
+                    target,
+                    self._extent,
+                    self._values,
+                    self.generations,
+                    self.hits,
+                    self.elitism,
+                    self.tolerance,
+                    pool,
                 )
                 while not evolution.done:
                     mine = []
@@ -532,19 +555,24 @@ class PolymorphGen:
             if found < len(self._members):
                 raise ValueError(f"{name}: frame {found} fits no target; use another file")
 
-    def _targets_to_come(self) -> Iterator[np.ndarray]:
-        """Give the targets; those in gaps depend on what the library has got meanwhile."""
+    def _targets_to_come(self) -> Iterator[tuple[np.ndarray, list[int]]]:
+        """Give the targets, each with frames to start from beside the parents.
+
+        Those in gaps depend on what the library has got meanwhile, and start from the nearest.
+        """
         if not self._gaps:
-            yield from self.targets
+            yield from ((target, []) for target in self.targets)
             return
-        while True:
-            seen = range(sum(report.frames for report in self.reports))
-            values = np.concatenate([self._values, self._values_of(seen)])
-            gap = next_gap(self.window, self._per_edge, values, self.targets)
-            if gap is None:
-                return
-            self.targets = np.vstack((self.targets, gap))
-            yield self.targets[-1]
+        gaps = Gaps(self.window, self._per_edge)
+        gaps.add(self._values)
+        seen = 0
+        while (gap := gaps.next()) is not None:
+            target, nearest = np.array(gap[0]), gap[1] - len(self._values)
+            self.targets = np.vstack((self.targets, target))
+            yield target, [nearest] if nearest >= 0 else []
+            more = sum(report.frames for report in self.reports[len(self.targets) - 1 :])
+            gaps.add(self._values_of(range(seen, seen + more)))
+            seen += more
 
     def _values_of(self, frames: Sequence[int]) -> np.ndarray:
         """Return sS and Q of frames of the library."""
@@ -578,6 +606,8 @@ class PolymorphGen:
             n_counted=self._n_counted,
             fresh=self.fresh,
             steps=self.steps,
+            tolerance=self.tolerance,
+            direct=generation == 0,
             seed=self.seed,
             stream=(number, generation, 0),
             threads=self.processes,

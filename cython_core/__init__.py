@@ -2,21 +2,19 @@
 """The kernel of the entropy-symmetry method: pair entropy sS and Steinhardt parameter Q_l."""
 
 from cython_core._kernel import (
-    TOLERANCE,
     Breeder,
     Evolution,
+    Gaps,
     Kernel,
-    next_gap,
     target_points,
     window_of,
 )
 
 __all__ = [
-    "TOLERANCE",
     "Breeder",
     "Evolution",
+    "Gaps",
     "Kernel",
-    "next_gap",
     "target_points",
     "window_of",
 ]

@@ -126,20 +126,21 @@ class Breeder:
         n_counted: int | None = None,
         fresh: float = 0.3,
         steps: int = 6,
+        tolerance: float = 0.02,
+        direct: bool = False,
         seed: int = 0,
         stream: Sequence[int] = (0, 0, 0),
         threads: int = 1,
     ) -> dict[str, NDArray[Any]]: ...
 
-TOLERANCE: float
-
 def window_of(values: ArrayLike, expand: float) -> tuple[float, float, float, float]: ...
 def target_points(
     window: tuple[float, float, float, float], n: int, interior: bool = False
 ) -> NDArray[np.float64]: ...
-def next_gap(
-    window: tuple[float, float, float, float], n: int, values: ArrayLike, tried: ArrayLike
-) -> tuple[float, float] | None: ...
+class Gaps:
+    def __init__(self, window: tuple[float, float, float, float], n: int) -> None: ...
+    def add(self, values: ArrayLike) -> None: ...
+    def next(self) -> tuple[tuple[float, float], int] | None: ...
 
 class Evolution:
     generation: int
@@ -158,5 +159,7 @@ class Evolution:
         generations: int,
         hits: int | None = None,
         elitism: bool = False,
+        tolerance: float = 0.02,
+        pool: Sequence[int] = (),
     ) -> None: ...
     def take(self, structures: Sequence[int], values: ArrayLike) -> None: ...

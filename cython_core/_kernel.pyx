@@ -11,6 +11,7 @@ from cython_core.kernel cimport (
     Child,
     CppBreeder,
     CppEvolution,
+    CppGaps,
     CppKernel,
     Genes,
     Gradients,
@@ -24,14 +25,12 @@ from cython_core.kernel cimport (
     Target,
     Window,
     count_pairs,
-    cpp_next_gap,
     cpp_target_points,
     cpp_window_of,
     evaluate,
     evaluate_batch,
     evaluate_gradients,
     evaluate_local,
-    kTolerance,
 )
 from libcpp.memory cimport unique_ptr
 from libcpp.vector cimport vector
@@ -422,8 +421,11 @@ cdef class Kernel:
         return count_pairs(self.c.get()[0], frame.c, ws)
 
 
-cdef Target target_of(point, extent) except *:
+cdef Target target_of(point, extent, tolerance) except *:
     cdef Target target
+    target.tolerance = tolerance
+    if not 0.0 <= tolerance < math.inf:
+        raise ValueError(f"tolerance = {tolerance}: must be 0 or more, a share of the window")
     for k, (p, size) in enumerate(zip(array(point, (2,), "target"), array(extent, (2,), "extent"))):
         if not (math.isfinite(p) and math.isfinite(size) and size > 0):
             raise ValueError(f"target = {p}, extent = {size}: must be finite, the extent above 0")
@@ -580,8 +582,8 @@ cdef class Breeder:
         self.c.get().check(parents)
 
     def breed(self, positions, cells, values, target, extent, n_children, species=None, pbc=True,
-              number_density=None, n_library=None, n_counted=None, fresh=0.3, steps=6, seed=0,
-              stream=(0, 0, 0), threads=1):
+              number_density=None, n_library=None, n_counted=None, fresh=0.3, steps=6,
+              tolerance=0.02, direct=False, seed=0, stream=(0, 0, 0), threads=1):
         """Make children of a population.
 
         A share `fresh` of the parents is drawn evenly from the library, the rest with weights
@@ -616,6 +618,11 @@ cdef class Breeder:
             Share of children of the library.
         steps : int, default 6
             Most Newton steps per child; 0 for mutation alone.
+        tolerance : float, default 0.02
+            So near to the target, in units of `extent`, is near enough: no more steps.
+        direct : bool, default False
+            Child 0 is not mutated: it is the nearest structure, moved on to the target, unless that
+            is there already.
         seed : int, default 0
             Seed, from 0 to 2^64 - 1.
         stream : (int, int, int)
@@ -653,12 +660,12 @@ cdef class Breeder:
         population.density = density_of(number_density)
         population.n_counted = whole("n_counted", n_atoms if n_counted is None else n_counted, 1,
                                      n_atoms)
-        cdef Target aim = target_of(target, extent)
+        cdef Target aim = target_of(target, extent, tolerance)
         cdef Brood brood
         brood.n_library = whole("n_library", n if n_library is None else n_library, 1, n)
         if not 0.0 <= fresh <= 1.0:
             raise ValueError(f"fresh = {fresh}: must lie between 0 and 1")
-        brood.fresh, brood.steps = fresh, whole("steps", steps, 0)
+        brood.fresh, brood.steps, brood.direct = fresh, whole("steps", steps, 0), direct
         brood.seed = whole("seed", seed, 0, 2**64 - 1)
         for k in range(3):
             population.pbc[k] = p[k]
@@ -681,9 +688,6 @@ cdef class Breeder:
         for name in dtype.names:
             out[name] = records[name].astype(bool if name == "valid" else np.int64)
         return out
-
-
-TOLERANCE = kTolerance
 
 
 cdef Window corners(window) except *:
@@ -734,34 +738,59 @@ def target_points(window, n, interior=False):
     return np.array([(p[0], p[1]) for p in points])
 
 
-def next_gap(window, n, values, tried):
-    """Return the empty cell nearest to a structure.
+cdef class Gaps:
+    """The empty cells of a window, as structures fill it.
+
+    Cells are anchored at 0, as those of the multi-resolution classification; all that overlap with
+    the window count.
 
     Parameters
     ----------
     window : (float, float, float, float)
-        sS_min, sS_max, Q_min, Q_max; cut into n x n cells.
+        sS_min, sS_max, Q_min, Q_max.
     n : int
-        Cells along each edge.
-    values : array_like, (n_structures, 2)
-        sS and Q_l of the structures; a cell with none of them is empty.
-    tried : array_like, (k, 2)
-        Cells, by the points that this function returned, to be left out.
+        A cell is this part of the window's extents.
 
-    Returns
-    -------
-    (float, float) or None
-        sS and Q_l of the cell's centre; None where no cell is left.
+    Examples
+    --------
+    >>> from cython_core import Gaps
+    >>> gaps = Gaps((-1.0, 0.0, 0.0, 0.2), 2)
+    >>> gaps.add([(-0.1, 0.01), (-0.8, 0.05)])
+    >>> gaps.next()
+    ((-0.75, 0.15), 1)
     """
-    cdef const double[:, ::1] v = array(values, (None, 2), "values")
-    cdef vector[Point] before
-    cdef Point point
-    for sS, Q in tried:
-        point[0], point[1] = sS, Q
-        before.push_back(point)
-    if cpp_next_gap(corners(window), whole("n", n, 1), &v[0, 0], v.shape[0], before, point):
-        return point[0], point[1]
-    return None
+
+    cdef unique_ptr[CppGaps] c
+
+    def __init__(self, window, n):
+        self.c.reset(new CppGaps(corners(window), whole("n", n, 1)))
+
+    def add(self, values):
+        """Fill cells.
+
+        Parameters
+        ----------
+        values : array_like, (n, 2)
+            sS and Q_l of more structures, numbered on from those before.
+        """
+        cdef const double[:, ::1] v = array(values, (None, 2), "values")
+        if v.shape[0]:
+            self.c.get().add(&v[0, 0], v.shape[0])
+
+    def next(self):
+        """Return the empty cell nearest to a structure; each comes once.
+
+        Returns
+        -------
+        ((float, float), int) or None
+            sS and Q_l of the middle of the cell's part within the window, and the number of that
+            structure; None where no cell is left.
+        """
+        cdef Point point
+        cdef size_t nearest = 0
+        if self.c.get().next(point, nearest):
+            return (point[0], point[1]), nearest
+        return None
 
 
 cdef class Evolution:
@@ -781,10 +810,14 @@ cdef class Evolution:
     generations : int
         At most so many.
     hits : int, optional
-        End after the generation in which so many children have hit the target, that is, have come
-        nearer than `TOLERANCE` of the window; default: never before.
+        End after the generation in which so many children have hit the target; default: never
+        before.
     elitism : bool, default False
         Keep the nearest child so far among the possible parents.
+    tolerance : float, default 0.02
+        A child that is nearer to the target, in units of `extent`, has hit it.
+    pool : sequence of int, default none
+        Structures that stand behind the library already.
 
     Examples
     --------
@@ -797,11 +830,14 @@ cdef class Evolution:
 
     cdef unique_ptr[CppEvolution] c
 
-    def __init__(self, target, extent, values, generations, hits=None, elitism=False):
+    def __init__(self, target, extent, values, generations, hits=None, elitism=False,
+                 tolerance=0.02, pool=()):
         cdef const double[:, ::1] v = array(values, (None, 2), "values")
-        self.c.reset(new CppEvolution(target_of(target, extent), &v[0, 0], v.shape[0],
+        cdef vector[size_t] numbers = pool
+        self.c.reset(new CppEvolution(target_of(target, extent, tolerance), &v[0, 0], v.shape[0],
                                       whole("generations", generations, 1),
-                                      0 if hits is None else whole("hits", hits, 1), elitism))
+                                      0 if hits is None else whole("hits", hits, 1), elitism,
+                                      numbers))
 
     def take(self, structures, values):
         """Complete a generation.
@@ -839,7 +875,7 @@ cdef class Evolution:
 
     @property
     def hits(self):
-        """Children nearer to the target than `TOLERANCE` of the window."""
+        """Children nearer to the target than the tolerance."""
         return self.c.get().hits()
 
     @property

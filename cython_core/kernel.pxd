@@ -85,6 +85,7 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
     cdef cppclass Target:
         double point[2]
         double extent[2]
+        double tolerance
 
     cdef cppclass Brood:
         size_t n_library
@@ -93,6 +94,7 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
         uint64_t seed
         uint64_t stream[3]
         size_t n_children, first
+        bint direct
 
     cdef cppclass Child:
         uint64_t parent
@@ -113,15 +115,18 @@ cdef extern from "<array>" namespace "std" nogil:
 
 
 cdef extern from "entsym/evolution.hpp" namespace "entsym" nogil:
-    const double kTolerance
-    const size_t kNone "entsym::Evolution::kNone"
-
     cdef cppclass Window:
         Point low
         Point high
 
+    cdef cppclass CppGaps "entsym::Gaps":
+        CppGaps(const Window &, int) except +
+        void add(const double *, size_t)
+        bint next(Point &, size_t &)
+
     cdef cppclass CppEvolution "entsym::Evolution":
-        CppEvolution(const Target &, const double *, size_t, int, int, bint) except +
+        CppEvolution(const Target &, const double *, size_t, int, int, bint,
+                     vector[size_t]) except +
         int generation()
         bint done()
         const vector[size_t] &pool()
@@ -134,5 +139,3 @@ cdef extern from "entsym/evolution.hpp" namespace "entsym" nogil:
 
     Window cpp_window_of "entsym::window_of"(const double *, size_t, double)
     vector[Point] cpp_target_points "entsym::target_points"(const Window &, int, bint) except +
-    bint cpp_next_gap "entsym::next_gap"(const Window &, int, const double *, size_t,
-                                         const vector[Point] &, Point &) except +

@@ -22,7 +22,7 @@
 
 using namespace LAMMPS_NS;
 
-static constexpr double COVALENT_SHARE = 0.7;      // of the radii's sum: the shortest distance
+static constexpr double COVALENT_SHARE = 0.8;      // of the radii's sum: the shortest distance
 static constexpr const char *LETTERS = "DVSXG";    // of the genes, in the order of their bits
 
 // all digits, and no more of them than needed
@@ -126,7 +126,9 @@ void Polymorph::read_arguments(int narg, char **arg)
   };
   limits.min_angle = 30.0;
   limits.max_angle = 150.0;
-  bool hits_given = false;
+  // those of gaps differ
+  int generations_given = 0, individuals_given = 0;
+  double fresh_given = -1.0;
 
   for (; i < narg; i++) {
     keyword = arg[i];
@@ -140,8 +142,8 @@ void Polymorph::read_arguments(int narg, char **arg)
       points.push_back({sS, real()});
     } else if (keyword == "expand") expand = number(0.0, 1e300, "0 or more, a share of the window");
     else if (keyword == "window") window_given = {real(), real(), real(), real()};
-    else if (keyword == "generations") generations = whole(1);
-    else if (keyword == "individuals") individuals = whole(1);
+    else if (keyword == "generations") generations_given = whole(1);
+    else if (keyword == "individuals") individuals_given = whole(1);
     else if (keyword == "displacement") genes.displacement = real();
     else if (keyword == "rate") genes.rate = real();
     else if (keyword == "volume") genes.volume = real();
@@ -159,12 +161,12 @@ void Polymorph::read_arguments(int narg, char **arg)
     else if (keyword == "angle_limits") {
       limits.min_angle = real();
       limits.max_angle = real();
-    } else if (keyword == "fresh") fresh = number(0.0, 1.0, "between 0 and 1");
+    } else if (keyword == "fresh") fresh_given = number(0.0, 1.0, "between 0 and 1");
     else if (keyword == "elitism") elitism = yes();
-    else if (keyword == "hits") {
-      hits = whole(1);
-      hits_given = true;
-    } else if (keyword == "steps") steps = whole(1);
+    else if (keyword == "hits") hits = whole(1);
+    else if (keyword == "steps") steps = whole(1);
+    else if (keyword == "tolerance")
+      tolerance = number(0.0, 1e300, "0 or more, a share of the window");
     else if (keyword == "seed") seed = whole(0);
     else if (keyword == "best") leave_best = yes();
     else fail(fmt::format("unknown keyword '{}'; see polymorph.md for those there are", keyword));
@@ -174,7 +176,12 @@ void Polymorph::read_arguments(int narg, char **arg)
                      atom->ntypes));
   if (!guided) steps = 0;
   if (!points.empty()) targets = "points";
-  if (targets == "gaps" && !hits_given) hits = 1;
+  const bool gaps = targets == "gaps";
+  if (gaps) tolerance = std::min(tolerance, 0.5 / per_edge);
+  if (gaps && !hits) hits = 1;
+  generations = generations_given ? generations_given : gaps ? 3 : 30;
+  individuals = individuals_given ? individuals_given : gaps ? 1 : 50;
+  fresh = fresh_given >= 0.0 ? fresh_given : gaps ? 0.0 : 0.3;
   if (!window_given.empty() &&
       !(window_given[0] < window_given[1] && window_given[2] < window_given[3]))
     fail(fmt::format("window = {}: must be sS_min < sS_max, Q_min < Q_max", listed(window_given)));
@@ -507,13 +514,13 @@ void Polymorph::say_settings()
       "parents={}:{:016x} targets={} targets_per_edge={} window={} generations={} "
       "individuals={} genes={} frozen={} mode={} min_distance={} "
       "volume_limits={} angle_limits={} fresh={} elitism={} hits={} steps={} "
-      "seed={}",
+      "tolerance={} seed={}",
       n_parents(), hash, aims.empty() ? targets : listed(aims), per_edge,
       listed({window.low[0], window.high[0], window.low[1], window.high[1]}), generations,
       individuals, listed(amplitudes), utils::join_words(frozen, ","),
       guided ? "guided" : "roulette", listed(limits.min_distance),
       listed({limits.min_volume, limits.max_volume}), listed({limits.min_angle, limits.max_angle}),
-      digits(fresh), elitism ? "yes" : "no", hits, steps, seed);
+      digits(fresh), elitism ? "yes" : "no", hits, steps, digits(tolerance), seed);
   for (const entsym::Parameter &p : entsym::parameters_of(*compute))
     if (std::strcmp(p.first, "number_density") != 0 || p.second > 0.0)
       settings += fmt::format(" {}={}", p.first, digits(p.second));
@@ -599,7 +606,11 @@ void Polymorph::evolve(const entsym::Breeder &breeder)
   std::size_t best = entsym::Evolution::kNone, missed = 0;
   double best_distance = HUGE_VAL;
   std::string nearest_missed;
-  if (gaps) points.clear();
+  entsym::Gaps map(window, per_edge);
+  if (gaps) {
+    points.clear();
+    map.add(values.data(), n_parents());
+  }
   if (comm->me == 0)
     utils::logmesg(lmp,
                    "PolymorphGen: {} parents, {} targets in sS {:.6g} to {:.6g}, {} {:.6g} to "
@@ -610,17 +621,18 @@ void Polymorph::evolve(const entsym::Breeder &breeder)
                    window.high[0], q_name, window.low[1], window.high[1], before, q_name, q_name);
 
   for (std::size_t number = 0;; number++) {
+    std::vector<std::size_t> pool;
     if (gaps) {
-      std::vector<double> seen = values;
-      for (std::size_t k = 0; k < found; k++)
-        seen.insert(seen.end(), members[k].values, members[k].values + 2);
       entsym::Point gap;
-      if (!entsym::next_gap(window, per_edge, seen.data(), seen.size() / 2, points, gap)) break;
+      std::size_t nearest;
+      if (!map.next(gap, nearest)) break;
       points.push_back(gap);
+      if (nearest >= n_parents()) pool.push_back(nearest - n_parents());
     } else if (number == points.size()) break;
 
-    entsym::Evolution evolution(window.target(points[number]), values.data(), n_parents(),
-                                generations, hits, elitism);
+    entsym::Evolution evolution(window.target(points[number], tolerance), values.data(),
+                                n_parents(), generations, hits, elitism, pool);
+    const std::size_t first = found;
     std::uint64_t evaluations = 0;
     while (!evolution.done()) {
       std::vector<std::size_t> mine;
@@ -641,12 +653,13 @@ void Polymorph::evolve(const entsym::Breeder &breeder)
       }
       evolution.take(mine.data(), v.data(), mine.size());
     }
+    for (std::size_t k = first; gaps && k < found; k++) map.add(members[k].values, 1);
     if (evolution.best_distance() < best_distance) {
       best_distance = evolution.best_distance();
       best = evolution.best();
     }
     const entsym::Point &point = points[number], &nearest = evolution.nearest();
-    if (evolution.distance() > entsym::kTolerance && missed++ < 3)
+    if (evolution.distance() >= tolerance && missed++ < 3)
       nearest_missed += fmt::format(
           "{}target {} at sS = {:.4g}, {} = {:.4g}, nearest sS = {:.4g}, "
           "{} = {:.4g}, {:.2g} of the window away",
@@ -716,6 +729,7 @@ std::vector<std::size_t> Polymorph::breed(const entsym::Breeder &breeder, int ta
   brood.seed = seed;
   brood.stream[0] = target;
   brood.stream[1] = evolution.generation();
+  brood.direct = evolution.generation() == 0;
   brood.first = first[comm->me];
   brood.n_children = first[comm->me + 1] - first[comm->me];
   std::vector<double> x(n * size), h(9 * n), v(2 * n);

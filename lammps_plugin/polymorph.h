@@ -44,8 +44,8 @@ class Polymorph : public Command {
   std::string path, targets = "edges", q_name;
   std::vector<std::string> type_elements, parent_files, frozen;
   std::vector<entsym::Point> points;
-  int per_edge = 10, generations = 30, individuals = 50, hits = 0, steps = 6;
-  double expand = 0.1, fresh = 0.3;
+  int per_edge = 10, generations, individuals, hits = 0, steps = 6;
+  double expand = 0.1, fresh, tolerance = 0.02;
   std::vector<double> window_given, volumes_given;
   bool guided = true, elitism = false, leave_best = false;
   std::uint64_t seed = 1;

@@ -36,40 +36,62 @@ std::vector<Point> target_points(const Window &window, int n, bool interior)
   return points;
 }
 
-bool next_gap(const Window &window, int n, const double *values, std::size_t n_values,
-              const std::vector<Point> &tried, Point &gap)
+Gaps::Gaps(const Window &window, int n) : window_(window)
 {
-  Target cell = window.target(window.low);
-  std::vector<unsigned char> occupied(static_cast<std::size_t>(n) * n, 0);
-  for (std::size_t k = 0; k < n_values; k++) {
-    double place[2];
-    for (int v = 0; v < 2; v++)
-      place[v] = std::floor((values[2 * k + v] - window.low[v]) / cell.extent[v] * n);
-    if (place[0] >= 0.0 && place[0] < n && place[1] >= 0.0 && place[1] < n)
-      occupied[static_cast<std::size_t>(place[0] * n + place[1])] = 1;
+  for (int v = 0; v < 2; v++) {
+    size_[v] = (window.high[v] - window.low[v]) / n;
+    // rounding must not add a cell to a window that ends where one does
+    first_[v] = std::floor(window.low[v] / size_[v] + 1e-9);
+    shape_[v] = static_cast<int>(std::ceil(window.high[v] / size_[v] - 1e-9) - first_[v]);
   }
-  double least = HUGE_VAL;
-  for (int i = 0; i < n; i++)
-    for (int j = 0; j < n; j++) {
-      const Point centre{window.low[0] + cell.extent[0] * (i + 0.5) / n,
-                         window.low[1] + cell.extent[1] * (j + 0.5) / n};
-      if (occupied[static_cast<std::size_t>(i) * n + j] ||
-          std::find(tried.begin(), tried.end(), centre) != tried.end())
-        continue;
-      std::copy(centre.begin(), centre.end(), cell.point);
-      for (std::size_t k = 0; k < n_values; k++)
-        if (const double d = distance(values + 2 * k, cell); d < least) {
-          least = d;
-          gap = centre;
-        }
+  for (int i = 0; i < shape_[0]; i++)
+    for (int j = 0; j < shape_[1]; j++) {
+      Point centre;    // of the part within the window
+      for (int v = 0; v < 2; v++) {
+        const double corner = (first_[v] + (v ? j : i)) * size_[v];
+        centre[v] =
+            0.5 * (std::max(corner, window.low[v]) + std::min(corner + size_[v], window.high[v]));
+      }
+      cells_.push_back({window.target(centre), HUGE_VAL, 0, true});
     }
-  return least < HUGE_VAL;
+}
+
+void Gaps::add(const double *values, std::size_t n)
+{
+  for (std::size_t k = 0; k < n; k++, n_++) {
+    const double *value = values + 2 * k;
+    bool inside = true;
+    std::size_t place[2];
+    for (int v = 0; v < 2; v++) {
+      inside = inside && value[v] >= window_.low[v] && value[v] <= window_.high[v];
+      const double cell = std::floor(value[v] / size_[v]) - first_[v];
+      place[v] = static_cast<std::size_t>(std::min(std::max(cell, 0.0), shape_[v] - 1.0));
+    }
+    if (inside) cells_[place[0] * shape_[1] + place[1]].open = false;
+    for (Cell &cell : cells_)
+      if (const double d = distance(value, cell.centre); cell.open && d < cell.distance) {
+        cell.distance = d;
+        cell.nearest = n_;
+      }
+  }
+}
+
+bool Gaps::next(Point &gap, std::size_t &nearest)
+{
+  Cell *best = nullptr;
+  for (Cell &cell : cells_)
+    if (cell.open && (!best || cell.distance < best->distance)) best = &cell;
+  if (!best) return false;
+  best->open = false;
+  gap = {best->centre.point[0], best->centre.point[1]};
+  nearest = best->nearest;
+  return true;
 }
 
 Evolution::Evolution(const Target &target, const double *values, std::size_t n, int generations,
-                     int hits, bool elitism)
-    : target_(target), most_(generations), enough_(hits), elitism_(elitism), distance_(HUGE_VAL),
-      best_distance_(HUGE_VAL)
+                     int hits, bool elitism, std::vector<std::size_t> pool)
+    : target_(target), most_(generations), enough_(hits), elitism_(elitism), pool_(std::move(pool)),
+      distance_(HUGE_VAL), best_distance_(HUGE_VAL)
 {
   for (std::size_t k = 0; k < n; k++)
     if (const double d = entsym::distance(values + 2 * k, target); d < distance_) {
@@ -83,7 +105,7 @@ void Evolution::take(const std::size_t *structures, const double *values, std::s
   pool_.assign(structures, structures + n);
   for (std::size_t k = 0; k < n; k++) {
     const double d = entsym::distance(values + 2 * k, target_);
-    if (d < kTolerance) hits_++;
+    if (d < target_.tolerance) hits_++;
     if (d < best_distance_) {
       best_distance_ = d;
       best_ = structures[k];

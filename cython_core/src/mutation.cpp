@@ -77,7 +77,6 @@ namespace {
 [[noreturn]] void refuse(const std::string &message) { throw std::invalid_argument(message); }
 
 constexpr double kPi = 3.14159265358979323846;
-constexpr double kClose = 1e-3;       // so near a target, in units of the window, guiding ends
 constexpr double kRoulette = 0.01;    // of the window: nearer parents are hardly more likely
 constexpr double kMaxTrust = 2.0;     // longest step, in amplitudes of a gene
 constexpr double kMinTrust = 0.02;    // below, a target is out of reach from here
@@ -424,7 +423,7 @@ void Breeder::guide(Draft &draft, const Target &target, int steps) const
   double best = distance(draft.value, target), trust = 1.0;
   bool moved = true;    // since the last gradient
 
-  for (int step = 0; step < steps && best > kClose && trust > kMinTrust; step++) {
+  for (int step = 0; step < steps && best >= target.tolerance && trust > kMinTrust; step++) {
     if (moved) {
       draft.best_x = draft.x;
       std::copy_n(draft.cell, 9, best_cell);
@@ -520,6 +519,13 @@ void Breeder::breed(const Population &population, const Target &target, const Br
   for (std::size_t k = first; k < population.n; k++)
     wheel.push_back(total += 1.0 / (distance(population.values + 2 * k, target) + kRoulette));
 
+  std::size_t closest = 0;
+  for (std::size_t k = 1; k < population.n; k++)
+    if (distance(population.values + 2 * k, target) <
+        distance(population.values + 2 * closest, target))
+      closest = k;
+  const bool there = distance(population.values + 2 * closest, target) < target.tolerance;
+
   std::vector<Draft> drafts(crew_size(brood.n_children, threads));
   for (Draft &draft : drafts) {
     draft.free = free;
@@ -530,7 +536,9 @@ void Breeder::breed(const Population &population, const Target &target, const Br
     Draft &draft = drafts[thread];
     Random random(brood.seed, brood.stream, 3, brood.first + number);
     Child &child = children[number] = Child{};
-    if (random.uniform() < brood.fresh) child.parent = random.below(brood.n_library);
+    const bool direct = brood.direct && guided && brood.first + number == 0 && !there;
+    if (direct) child.parent = closest;
+    else if (random.uniform() < brood.fresh) child.parent = random.below(brood.n_library);
     else {
       const auto stop = std::upper_bound(wheel.begin(), wheel.end(), random.uniform() * total);
       child.parent = first + std::min<std::size_t>(stop - wheel.begin(), wheel.size() - 1);
@@ -538,7 +546,7 @@ void Breeder::breed(const Population &population, const Target &target, const Br
     draft.evaluations = 0;
     for (int attempt = 0; attempt < limits_.attempts && !child.valid; attempt++) {
       draft.start_from(population, child.parent);
-      child.genes = mutate(draft, random);
+      child.genes = direct && attempt == 0 ? 0 : mutate(draft, random);
       try {
         if (const int broken = broken_limit(draft, guided)) {
           child.rejected[broken - 1]++;

@@ -188,6 +188,42 @@ def test_a_child_that_never_keeps_a_limit_is_marked(crystal):
     assert (children["evaluations"] == 0).all()
 
 
+def test_first_guided_child_may_be_the_nearest_structure_not_mutated(parents):
+    breeder = Breeder(KERNEL, displacement=0.1, volume=0.05, shape=0.05)
+    values = np.array(parents.arrays["values"])
+    nearest = int(np.argmin(np.linalg.norm((values - (-2.0, 0.3)) / (5.0, 0.6), axis=1)))
+    one, two = (
+        parents.breed(breeder, 4, direct=True, steps=3, tolerance=1e-9, seed=seed)
+        for seed in (1, 2)
+    )
+    assert one["parent"][0] == nearest
+    assert one["genes"][0] == 16
+    assert (one["positions"][0] == two["positions"][0]).all()
+    assert (one["positions"][1:] != two["positions"][1:]).any(axis=(1, 2)).all()
+    assert (one["genes"][1:] > 16).all()
+    # no copy of what is there already
+    there = parents.breed(breeder, 1, target=values[0], direct=True, steps=3)
+    assert there["genes"][0] > 16
+    # roulette has no gradient to move it by
+    assert parents.breed(breeder, 1, direct=True, steps=0)["genes"][0] > 0
+
+
+def test_moving_ends_within_the_tolerance(parents):
+    breeder = Breeder(KERNEL, displacement=0.1, volume=0.05, shape=0.05)
+    used, away = [], []
+    for tolerance in (0.1, 0.01, 0.001):
+        children = parents.breed(breeder, 100, tolerance=tolerance, steps=20)
+        used.append(children["evaluations"].mean())
+        off = np.linalg.norm((children["values"] - (-2.0, 0.3)) / (5.0, 0.6), axis=1)
+        away.append(np.percentile(off, 10))
+    assert used == sorted(used)
+    assert used[0] < 0.7 * used[-1]
+    # no further than asked for
+    assert 0.01 < away[0] < 0.1
+    assert 0.0003 < away[1] < 0.01
+    assert away[2] < 0.001
+
+
 def test_guided_comes_nearer_than_roulette_per_evaluation(parents):
     # off the ridge of the parents: as disordered as the fourth, as symmetric as the second
     target = (parents.arrays["values"][3][0], parents.arrays["values"][1][1])

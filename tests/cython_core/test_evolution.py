@@ -4,7 +4,8 @@
 import numpy as np
 import pytest
 
-from cython_core import TOLERANCE, Evolution, next_gap, target_points, window_of
+from ase_calculators import LandscapeTable, coverage
+from cython_core import Evolution, Gaps, target_points, window_of
 
 WINDOW = (-4.0, 0.0, 0.1, 0.5)
 
@@ -29,25 +30,36 @@ def test_edges_have_their_corners_once_and_a_grid_its_interior():
     assert len(target_points(WINDOW, 10)) == 36
 
 
-def test_gaps_are_empty_cells_the_nearest_first_each_once():
-    values, tried, rng = [(-3.9, 0.12)], np.empty((0, 2)), np.random.default_rng(1)
-    extent = np.array([4.0, 0.4])
-    while (gap := next_gap(WINDOW, 4, values, tried)) is not None:
-        cells = np.floor((np.array(values) - (-4.0, 0.1)) / extent * 4).astype(int)
-        centres = [(-4 + i + 0.5, 0.1 + 0.1 * (j + 0.5)) for i in range(4) for j in range(4)]
-        empty = [
-            c for k, c in enumerate(centres)
-            if divmod(k, 4) not in set(map(tuple, cells.tolist()))
-            and not any(np.allclose(c, t) for t in tried)
-        ]  # fmt: skip
-        away = [np.linalg.norm((np.array(values) - c) / extent, axis=1).min() for c in empty]
-        own = np.linalg.norm((np.array(values) - gap) / extent, axis=1).min()
-        assert own == pytest.approx(min(away), rel=1e-12)
-        tried = np.vstack((tried, gap))
-        values.append(tuple(gap + rng.uniform(-0.3, 0.3, 2) * extent))
-    assert len(tried) < 15  # some cells were filled by the way
-    everywhere = target_points((-3.5, -0.5, 0.15, 0.45), 4, interior=True)
-    assert next_gap(WINDOW, 4, everywhere, []) is None
+@pytest.mark.parametrize("window", [WINDOW, (-4.1, 0.25, 0.07, 0.52)], ids=["on cells", "across"])
+def test_gaps_are_the_empty_cells_of_coverage_the_nearest_first_each_once(window):
+    rng, n = np.random.default_rng(1), 4
+    low, high = np.reshape(window, (2, 2)).T
+    size = (high - low) / n
+    values = [low + 0.03 * size, low + (2.3, 1.4) * size]
+    gaps, tried = Gaps(window, n), []
+    gaps.add(values)
+    while (gap := gaps.next()) is not None:
+        point, nearest = gap
+        empty = coverage(table_of(values), window, tuple(size)).empty
+        left = [c for c in empty if not any(np.allclose(c, t) for t in tried)]
+        away = np.linalg.norm((np.array(values)[:, None] - left) / (high - low), axis=2)
+        own = np.linalg.norm((np.array(values) - point) / (high - low), axis=1)
+        assert own.min() == pytest.approx(away.min(), rel=1e-12)
+        assert own[nearest] == pytest.approx(own.min(), rel=1e-12)
+        tried.append(point)
+        values.append(point + rng.uniform(-1.2, 1.2, 2) * size)
+        gaps.add(values[-1:])
+    assert all(any(np.allclose(c, t) for t in tried) for c in empty)
+    assert len(tried) < len(empty) + len(values) - 2  # some cells were filled by the way
+
+
+def table_of(values):
+    sS, Q = np.transpose(values)
+    nothing = np.zeros(len(sS))
+    return LandscapeTable(
+        frame=nothing, file=nothing.astype(str), sS=sS, Q=Q, n_atoms=nothing, volume=nothing,
+        energy=nothing, parameters={"degree": 6},
+    )  # fmt: skip
 
 
 def take(evolution, *points):
@@ -71,13 +83,20 @@ def test_a_generation_descends_from_the_one_before_and_elitism_adds_the_nearest_
         assert evolution.generation == 3
 
 
+def test_starts_from_a_pool_and_hits_within_a_tolerance():
+    evolution = Evolution((0, 0), (1, 1), [(1, 1)], 2, tolerance=0.2, pool=[5, 3])
+    assert evolution.pool == [5, 3]
+    take(evolution, (0.1, 0.0), (0.15, 0.15))
+    assert (evolution.hits, evolution.pool) == (1, [0, 1])
+
+
 def test_ends_after_the_generation_with_enough_hits():
     evolution = Evolution((0, 0), (1.0, 1.0), [(1.0, 1.0)], 9, hits=2)
-    take(evolution, (0.9 * TOLERANCE, 0), (1.1 * TOLERANCE, 0))
+    take(evolution, (0.9 * 0.02, 0), (1.1 * 0.02, 0))
     assert not evolution.done
     assert evolution.hits == 1
-    assert evolution.nearest == (0.9 * TOLERANCE, 0.0)
-    take(evolution, (0, 0.9 * TOLERANCE), (0, 0))
+    assert evolution.nearest == (0.9 * 0.02, 0.0)
+    take(evolution, (0, 0.9 * 0.02), (0, 0))
     assert evolution.done
     assert evolution.hits == 3
     assert evolution.distance == 0.0
@@ -87,13 +106,18 @@ def test_ends_after_the_generation_with_enough_hits():
     "call, message",
     [
         (lambda: target_points(WINDOW, 1), "n = 1: must be a whole number from 2"),
-        (lambda: next_gap(WINDOW, 0, [(0, 0)], []), "n = 0: must be a whole number from 1"),
+        (lambda: Gaps(WINDOW, 0), "n = 0: must be a whole number from 1"),
+        (lambda: Gaps(WINDOW, 2).add([(0, 0, 0)]), "values"),
+        (
+            lambda: Evolution((0, 0), (1, 1), [(0, 0)], 1, tolerance=-1.0),
+            r"tolerance = -1\.0: must be 0 or more",
+        ),
         (lambda: Evolution((0, 0), (0, 1), [(0, 0)], 1), r"extent = 0\.0: must be finite"),
         (lambda: Evolution((0, 0), (1, 1), [(0, 0)], 0), "generations = 0: must be"),
         (lambda: Evolution((0, 0), (1, 1), [(0, 0)], 1, hits=0), "hits = 0: must be"),
         (lambda: Evolution((0, 0), (1, 1), [(0, 0)], 1).take([1], [(0, 0, 0)]), "values"),
     ],
-    ids=["points", "gap", "extent", "generations", "hits", "take"],
+    ids=["points", "gaps", "gaps-add", "tolerance", "extent", "generations", "hits", "take"],
 )
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):

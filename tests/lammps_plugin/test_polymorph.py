@@ -81,6 +81,9 @@ OPTIONS = {
     "grid": ("targets grid targets_per_edge 3 hits 2 steps 3 expand 0.3", dict(
         targets="grid", targets_per_edge=3, hits=2, steps=3, expand=0.3)),
     "gaps": ("targets gaps targets_per_edge 4", dict(targets="gaps", targets_per_edge=4)),
+    "gaps' defaults": ("targets gaps", dict(targets="gaps", targets_per_edge=2, generations=None,
+                                            individuals=None)),
+    "tolerance": ("tolerance 1e-5 rate 0.7", dict(tolerance=1e-5, genes=Genes(rate=0.7))),
     "points": ("point -2.0 0.4 point -1.5 0.3", dict(targets=[(-2.0, 0.4), (-1.5, 0.3)])),
     "window": ("window -9 0 0.1 0.7", dict(window=(-9.0, 0.0, 0.1, 0.7))),
     "genes": ("displacement 0.2 volume 0 shape 0.02 rate 1 probabilities 0.9 0 0.4 0", dict(
@@ -97,7 +100,8 @@ def test_same_children_as_ase(make_structure, run_deck, tmp_path, case):
     """Every digit: there is one engine, and atoms of one element are in the same order."""
     frames = aluminium(make_structure, tmp_path)
     given, options = OPTIONS[case]
-    run_deck(deck(polymorph("parents parents.extxyz", SHORT, given)), ranks=2)
+    short = "targets_per_edge 2" if "defaults" in case and given else SHORT
+    run_deck(deck(polymorph("parents parents.extxyz", short, given)), ranks=2)
     gen = PolymorphGen(frames, EntropySymmetry(**PARAMETERS), **{**SHORTENED, **options})
     gen.run(tmp_path / "ase.extxyz", progress=False)
     same(tmp_path / "library.extxyz", tmp_path / "ase.extxyz")

@@ -11,16 +11,14 @@
 
 namespace entsym {
 
-constexpr double kTolerance = 0.02;    ///< of the window: a nearer child has hit its target
-
 using Point = std::array<double, 2>;    ///< sS, Q_l
 
 struct Window {
   Point low, high;
 
-  Target target(const Point &point) const
+  Target target(const Point &point, double tolerance = 0.02) const
   {
-    return {{point[0], point[1]}, {high[0] - low[0], high[1] - low[1]}};
+    return {{point[0], point[1]}, {high[0] - low[0], high[1] - low[1]}, tolerance};
   }
 };
 
@@ -32,21 +30,42 @@ Window window_of(const double *values, std::size_t n, double expand);
 /// rises from row to row, Q_l within a row.
 std::vector<Point> target_points(const Window &window, int n, bool interior);
 
-/// With the window cut into n x n cells: the centre of the empty cell nearest to one of the `values`
-/// (n_values, 2), in units of the window, that is not among the points `tried`. False: there is none.
-bool next_gap(const Window &window, int n, const double *values, std::size_t n_values,
-              const std::vector<Point> &tried, Point &gap);
+/// The empty cells of a window, as structures fill it. Cells are `n`-ths of its extents and, as
+/// those of the multi-resolution classification, anchored at 0; all that overlap with it count.
+class Gaps {
+ public:
+  Gaps(const Window &window, int n);
+  /// More structures, numbered on: `values` (n, 2). Those outside the window fill no cell.
+  void add(const double *values, std::size_t n);
+  /// The centre of the empty cell nearest to a structure, in units of the window, and that structure.
+  /// A cell comes once. False: none is left.
+  bool next(Point &gap, std::size_t &nearest);
 
-/// The evolution towards one target. A generation descends from the parent library and from the
+ private:
+  struct Cell {
+    Target centre;
+    double distance;    // to the nearest structure
+    std::size_t nearest;
+    bool open;    // neither occupied nor tried
+  };
+  Window window_;
+  double size_[2], first_[2];
+  int shape_[2];
+  std::vector<Cell> cells_;
+  std::size_t n_ = 0;
+};
+
+/// The evolution towards one target; a child within its tolerance is a hit. A generation descends from the parent library and from the
 /// generation before, to which elitism adds the nearest child so far.
 class Evolution {
  public:
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
-  /// From a library of parents at `values` (n, 2). Ends after so many `generations`, or after the one
-  /// in which the number of hits reaches `hits`; 0: never before.
+  /// From a library of parents at `values` (n, 2), and from the structures `pool`, by the host's
+  /// numbers. Ends after so many `generations`, or after the one in which the number of hits reaches
+  /// `hits`; 0: never before.
   Evolution(const Target &target, const double *values, std::size_t n, int generations, int hits,
-            bool elitism);
+            bool elitism, std::vector<std::size_t> pool = {});
 
   const Target &target() const { return target_; }
   int generation() const { return generation_; }    ///< the one to come, from 0

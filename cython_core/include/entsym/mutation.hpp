@@ -53,6 +53,7 @@ struct Population {
 /// d^2 = sum_k ((value_k - point_k) / extent_k)^2.
 struct Target {
   double point[2], extent[2];
+  double tolerance = 0.02;    ///< so near to the point is near enough
 };
 double distance(const double *value, const Target &target);
 
@@ -62,6 +63,9 @@ struct Brood {
   int steps;                ///< Newton steps towards the target; 0: mutation alone
   std::uint64_t seed, stream[3];
   std::size_t n_children;
+  /// Guided child 0 is not mutated: the structure nearest to the target, moved on to it, unless it
+  /// is there already.
+  bool direct = false;
   std::size_t first = 0;    ///< number of the first of them: hosts may share out a generation
 };
 
@@ -87,6 +91,7 @@ class Breeder {
   /// Make children, written to `positions`, `cells`, `values` (as in Population, by child) and
   /// `children`. A share `fresh` of the parents comes evenly from the library, the rest by roulette
   /// on 1/(d + 0.01) from the structures behind it (from the library where there are none).
+  /// Moving a child on to its target ends within the tolerance.
   ///
   /// Guided: after mutation, Newton steps of least length lead to the target. In the unknowns u, the
   /// displacements over `displacement`, the traceless strain over `shape` and ln(volume) over

@@ -38,7 +38,7 @@ EXAMPLE = np.array(
     [(-18.0 + 24.31013) / (-16.56835 + 24.31013), (0.18 - 0.139219) / (0.198035 - 0.139219)]
 )
 # evaluations that a guided child takes, about
-GUIDED_COST = 10
+GUIDED_COST = 6
 COLORS = {"roulette": "#d55e00", "guided": "#0072b2"}
 
 
@@ -232,8 +232,8 @@ def main() -> None:
     parser.add_argument("--generations", type=int, default=20, help="per target (%(default)s)")
     parser.add_argument(
         "--individuals", type=int, default=50,
-        help="roulette's children per generation; guided gets a tenth, since a guided child takes "
-        "about ten evaluations (%(default)s)",
+        help="roulette's children per generation; guided gets a sixth, since a guided child takes "
+        "about six evaluations (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=1)
