@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.landscape import LandscapeTable, table_parameters
-from cython_core import Breeder, Evolution, Gaps, target_points, window_of
+from cython_core import Breeder, Evolution, Gaps, atom_lines, target_points, window_of
 
 # shortest distance of two atoms over the sum of their covalent radii, where none is given
 COVALENT_SHARE = 0.8
@@ -654,13 +654,9 @@ class PolymorphGen:
             )
             + self._parameters
         )
-        lines = [str(len(positions)), comment]
-        lines += [
-            f"{symbol} {x!r} {y!r} {z!r}"
-            for symbol, (x, y, z) in zip(self._symbols, positions.tolist(), strict=True)
-        ]
         offset = os.fstat(self._file.fileno()).st_size
-        text = memoryview(("\n".join(lines) + "\n").encode())
+        atoms = atom_lines(self._elements, self._species, positions)
+        text = memoryview(f"{len(positions)}\n{comment}\n".encode() + atoms)
         try:
             while text:
                 text = text[self._file.write(text) :]

@@ -6,6 +6,7 @@ from cython_core._kernel import (
     Evolution,
     Gaps,
     Kernel,
+    atom_lines,
     target_points,
     window_of,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "Evolution",
     "Gaps",
     "Kernel",
+    "atom_lines",
     "target_points",
     "window_of",
 ]

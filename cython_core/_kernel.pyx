@@ -25,6 +25,7 @@ from cython_core.kernel cimport (
     Target,
     Window,
     count_pairs,
+    cpp_atom_lines,
     cpp_target_points,
     cpp_window_of,
     evaluate,
@@ -33,6 +34,7 @@ from cython_core.kernel cimport (
     evaluate_local,
 )
 from libcpp.memory cimport unique_ptr
+from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 
@@ -688,6 +690,31 @@ cdef class Breeder:
         for name in dtype.names:
             out[name] = records[name].astype(bool if name == "valid" else np.int64)
         return out
+
+
+def atom_lines(names, species, positions):
+    """Return the atoms of a frame of an extended XYZ file.
+
+    Parameters
+    ----------
+    names : sequence of str, (n_species,)
+        Chemical symbols.
+    species : array_like, (n_atoms,)
+        Numbers from 0.
+    positions : array_like, (n_atoms, 3)
+        Positions, Å.
+
+    Returns
+    -------
+    bytes
+        A line with symbol, x, y and z for each; numbers have all digits, and no more.
+    """
+    cdef vector[string] symbols = [name.encode() for name in names]
+    cdef const int[::1] s = np.ascontiguousarray(species, np.intc)
+    cdef const double[:, ::1] x = array(positions, (len(s), 3), "positions")
+    if len(s) and not 0 <= np.min(species) <= np.max(species) < len(names):
+        raise ValueError(f"species: must be from 0 to {len(names) - 1}")
+    return cpp_atom_lines(symbols, &s[0], &x[0, 0], x.shape[0]) if len(s) else b""
 
 
 cdef Window corners(window) except *:

@@ -109,6 +109,11 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
                    Child *, int) except +
 
 
+cdef extern from "entsym/digits.hpp" namespace "entsym" nogil:
+    string cpp_atom_lines "entsym::atom_lines"(const vector[string] &, const int *, const double *,
+                                               size_t) except +
+
+
 cdef extern from "<array>" namespace "std" nogil:
     cdef cppclass Point "std::array<double, 2>":
         double &operator[](size_t)

@@ -2,7 +2,6 @@
 #include "polymorph.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +12,7 @@
 #include "compute_entsym.h"
 #include "covalent_radii.h"
 #include "domain.h"
+#include "entsym/digits.hpp"
 #include "error.h"
 #include "frame_file.h"
 #include "group.h"
@@ -25,11 +25,11 @@ using namespace LAMMPS_NS;
 static constexpr double COVALENT_SHARE = 0.8;      // of the radii's sum: the shortest distance
 static constexpr const char *LETTERS = "DVSXG";    // of the genes, in the order of their bits
 
-// all digits, and no more of them than needed
 static std::string digits(double value)
 {
-  char buffer[32];
-  return std::string(buffer, std::to_chars(buffer, buffer + sizeof(buffer), value).ptr);
+  std::string text;
+  entsym::append_digits(text, value);
+  return text;
 }
 
 static std::string listed(const std::vector<double> &numbers)
@@ -807,11 +807,7 @@ void Polymorph::write(const Structure &structure, const Member &member, const st
       if (std::strcmp(p.first, "number_density") != 0 || p.second > 0.0)
         frame += fmt::format(" {}={}", p.first, digits(p.second));
     frame += " settings=\"" + settings + "\"\n";
-    for (std::size_t k = 0; k < species.size(); k++) {
-      frame += elements[species[k]];
-      for (int d = 0; d < 3; d++) frame += " " + digits(structure.x[3 * k + d]);
-      frame += "\n";
-    }
+    frame += entsym::atom_lines(elements, species.data(), structure.x.data(), species.size());
     members.back().offset = position;
     reason = entsym::append_text(path, frame);
     position += frame.size();
