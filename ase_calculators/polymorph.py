@@ -7,6 +7,7 @@ library cuts off a frame left unfinished, makes what its last generation lacks f
 streams, and goes on.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -165,11 +166,11 @@ class PolymorphGen:
     hits : int, optional
         End a target after the generation in which so many children have hit it. Default: all
         generations; 1 for "gaps".
+    steps : int
+        Most Newton steps of a guided child.
     tolerance : float
         A child nearer to its target, in units of the window, has hit it and is not moved further;
         for "gaps" at most half a cell.
-    steps : int
-        Most Newton steps of a guided child.
 
     Attributes
     ----------
@@ -227,11 +228,9 @@ class PolymorphGen:
         tolerance: float = 0.02,
     ) -> None:
         self._gaps = isinstance(targets, str) and targets == "gaps"
-        usual = (3, 1, 0.0) if self._gaps else (30, 50, 0.3)
-        generations, individuals, fresh = (
-            default if given is None else given
-            for given, default in zip((generations, individuals, fresh), usual, strict=True)
-        )
+        generations = generations if generations is not None else 3 if self._gaps else 30
+        individuals = individuals if individuals is not None else 1 if self._gaps else 50
+        fresh = fresh if fresh is not None else 0.0 if self._gaps else 0.3
         for name, value, least in (
             ("targets_per_edge", targets_per_edge, 2), ("generations", generations, 1),
             ("individuals", individuals, 1), ("seed", seed, 0), ("processes", processes, 1),
@@ -456,7 +455,8 @@ class PolymorphGen:
         Raises
         ------
         ValueError
-            When the library was made with other parameters, or is something else.
+            When the library was made with other parameters, is something else, or another run is
+            writing to it.
         OSError
             When it cannot be written; what was written stays readable.
 
@@ -475,6 +475,12 @@ class PolymorphGen:
         csv = os.path.splitext(name)[0] + ".csv"
         try:
             with open(name, "ab", buffering=0) as self._file, open(name, "rb") as self._reader:
+                try:
+                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError as error:
+                    raise ValueError(
+                        f"{name}: another run is writing to it; wait for it or use another file"
+                    ) from error
                 self._members, end = self._read(name)
                 self._file.truncate(end)
                 self._table(name).write(csv)

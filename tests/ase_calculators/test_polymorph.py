@@ -2,6 +2,7 @@
 """Libraries bred on the landscape: what is in them, the same again, going on, refusals."""
 
 import csv
+import fcntl
 import json
 import resource
 import warnings
@@ -282,6 +283,14 @@ def test_a_full_disk_leaves_a_readable_library(tmp_path):
     assert 0 < len(read(path, ":")) < 45
     run(make(), path)
     assert len(read(path, ":")) == 45
+
+
+def test_one_run_at_a_time(tmp_path):
+    with open(tmp_path / "library.extxyz", "ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(ValueError, match=r"another run is writing to it; wait for it or use"):
+            run(make(), tmp_path / "library.extxyz")
+    run(make(generations=1), tmp_path / "library.extxyz")
 
 
 def test_unwritable_path(tmp_path):
