@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Bain path: the tetragonal way from bcc to fcc, at constant and at relaxed volume."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase.build import bulk
@@ -13,13 +13,13 @@ from ase_calculators.validation.property import COLORS, Property, Values, tidy
 class BainPath(Property):
     """Energy of the body-centred tetragonal cell along c/a: bcc at 1, fcc at sqrt(2).
 
-    Settings: `smallest` and `largest` c/a, `n_points`. The volume is that of the crystal, or relaxed
-    at each c/a.
+    Settings: `smallest` and `largest` c/a, `n_points`. The volume is that of the crystal, or is
+    relaxed at each c/a.
     """
 
     name = "bain_path"
     title = "Bain path"
-    defaults = {"smallest": 0.85, "largest": 1.65, "n_points": 33}
+    defaults: ClassVar[dict[str, Any]] = {"smallest": 0.85, "largest": 1.65, "n_points": 33}
     needs = ("energy",)
 
     def run(self) -> None:

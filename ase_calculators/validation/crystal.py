@@ -161,7 +161,7 @@ def guess(
     if a is not None:
         cell = np.sqrt(3) / 4 * ratio if structure == "hcp" else 1 / _ATOMS_PER_CUBE[structure]
         return Crystal(element, structure, float(cell * a**3), ratio)
-    state = reference_states[atomic_numbers[element]] or {}
+    state: Any = reference_states[atomic_numbers[element]] or {}
     if state.get("symmetry") in _ATOMS_PER_CUBE:
         volume = state["a"] ** 3 / _ATOMS_PER_CUBE[state["symmetry"]]
     elif state.get("symmetry") == "hcp":

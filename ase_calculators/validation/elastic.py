@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Elastic constants at 0 K, ions relaxed, and the moduli of a polycrystal."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase.optimize import BFGS
@@ -34,8 +34,8 @@ def moduli(C: np.ndarray, structure: str) -> Values:
     """Return what follows from the elastic constants.
 
     B, G, E and Poisson's ratio are Hill's averages (R. Hill, Proc. Phys. Soc. A 65, 349 (1952),
-    doi:10.1088/0370-1298/65/5/307). The Cauchy pressure is C12 - C44 for cubic crystals and the mean
-    of C13 - C44 and C12 - C66 for hexagonal ones (D. G. Pettifor, Mater. Sci. Technol. 8, 345
+    doi:10.1088/0370-1298/65/5/307). The Cauchy pressure is C12 - C44 for cubic crystals and the
+    mean of C13 - C44 and C12 - C66 for hexagonal ones (D. G. Pettifor, Mater. Sci. Technol. 8, 345
     (1992), doi:10.1179/mst.1992.8.4.345): negative for directional bonds, brittle.
 
     Parameters
@@ -88,7 +88,7 @@ class ElasticConstants(Property):
 
     name = "elastic_constants"
     title = "elastic constants at 0 K"
-    defaults = {"strain": 0.002, "n_steps": 5, "fmax": 1e-4}
+    defaults: ClassVar[dict[str, Any]] = {"strain": 0.001, "n_steps": 5, "fmax": 1e-4}
     needs = ("energy", "forces", "stress")
     libraries = ("matscipy", "atomman")
     size = (5.6, 3.6)
@@ -101,7 +101,7 @@ class ElasticConstants(Property):
         # the primitive cell of a lattice with one atom has nothing to relax
         atoms = self.sample.crystal.unit_cell()
         atoms.calc = self.sample.calculator
-        C, error = fit_elastic_constants(
+        C, _ = fit_elastic_constants(
             atoms, symmetry="hexagonal" if structure == "hcp" else "cubic", verbose=False,
             N_steps=s["n_steps"], delta=s["strain"], optimizer=BFGS, fmax=s["fmax"],
         )  # fmt: skip

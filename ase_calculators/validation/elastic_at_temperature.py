@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Elastic constants at temperature, from the fluctuations of the stress in LAMMPS."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase.units import GPa, kB
@@ -14,9 +14,9 @@ from ase_calculators.validation.property import Property, Values
 class ElasticAtTemperature(Property):
     """Isothermal elastic constants by LAMMPS's ``compute born/matrix``.
 
-    C_ij = <Born term> - V/kT cov(s_i, s_j) + 2 rho kT on the normal diagonal and rho kT on the shear
-    one (G. Clavier et al., Mol. Simul. 43, 1413 (2017), doi:10.1080/08927022.2017.1313418; the
-    LAMMPS manual's Howto_elastic), at the volume of zero pressure.
+    C_ij = <Born term> - V/kT cov(s_i, s_j) + 2 rho kT on the normal diagonal and rho kT on the
+    shear one (G. Clavier et al., Mol. Simul. 43, 1413 (2017), doi:10.1080/08927022.2017.1313418;
+    the LAMMPS manual's Howto_elastic), at the volume of zero pressure.
 
     Settings: `temperature` (K), `length` (Å) of the cell, `timestep` (fs), `equilibration` of the
     volume and `production` (ps), `every` steps between two Born terms, `strain` of their numerical
@@ -25,7 +25,7 @@ class ElasticAtTemperature(Property):
 
     name = "elastic_at_temperature"
     title = "elastic constants at temperature"
-    defaults = {
+    defaults: ClassVar[dict[str, Any]] = {
         "temperature": 300.0, "length": 16.0, "timestep": 2.0, "equilibration": 10.0,
         "production": 60.0, "every": 100, "strain": 1e-5, "seed": 4711,
     }  # fmt: skip

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Equation of state: a0, B, B', E0, and the test under large compression."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase.eos import EquationOfState as Fit
@@ -34,7 +34,7 @@ def vinet(x: Any, B: float, Bp: float) -> Any:
     Examples
     --------
     >>> round(float(vinet(0.9, 100.0, 4.0)), 2)
-    13.07
+    12.97
     """
     y = np.cbrt(x)
     return 3 * B * (1 - y) / y**2 * np.exp(1.5 * (Bp - 1) * (1 - y))
@@ -46,17 +46,18 @@ class EquationOfState(Property):
     Settings: `window`, largest |V/V0 - 1| of the Birch-Murnaghan fit, and `n_fit` its points;
     `compression` and `expansion`, the ends of the long curve in V/V0, and `n_curve` its points;
     `tolerance`, the factor by which the pressure at the compressed end may differ from that of
-    the reference's Vinet curve (without one, from that of the model's own B and B') before the branch
-    is called exploding or collapsing. c/a of hcp is relaxed at each volume.
+    the reference's Vinet curve (without one, from that of the model's own B and B') before the
+    branch is called exploding or collapsing. c/a of hcp is relaxed at each volume.
     """
 
     name = "equation_of_state"
     title = "equation of state"
-    defaults = {
+    defaults: ClassVar[dict[str, Any]] = {
         "window": 0.02, "n_fit": 13, "compression": 0.6, "expansion": 1.2, "n_curve": 31,
         "tolerance": 1.5,
     }  # fmt: skip
     needs = ("energy",)
+    uses = ("B", "Bp")
     size = (5.6, 6.0)
 
     def run(self) -> None:

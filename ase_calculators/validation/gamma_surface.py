@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Gamma surface: the energy of a slip plane over all displacements, by atomman."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -26,7 +26,7 @@ class GammaSurface(Property):
 
     name = "gamma_surface"
     title = "gamma surface"
-    defaults = {"n": 12, "thickness": 28.0, "vacuum": 12.0, "fmax": 5e-3}
+    defaults: ClassVar[dict[str, Any]] = {"n": 12, "thickness": 28.0, "vacuum": 12.0, "fmax": 5e-3}
     libraries = ("atomman",)
 
     def run(self) -> None:
@@ -50,7 +50,7 @@ class GammaSurface(Property):
             system = fault.fault(a1=i / n, a2=j / n)
             atoms = system.dump("ase_Atoms")
             atoms.pbc = True
-            energy[i, j] = self.once(f"{i} {j}", lambda a=atoms: relaxed_along_z(self, a)) / area
+            energy[i, j] = self.once(f"{i} {j}", relaxed_along_z, self, atoms) / area
         energy = (energy - energy[0, 0]) / MILLIJOULE
         self.data = {"energy": energy, "vectors": vectors, "plane": plane, "atoms": len(atoms)}
         if energy.min() < -1:

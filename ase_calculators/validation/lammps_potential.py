@@ -6,6 +6,7 @@ from os import PathLike, environ, fspath
 from pathlib import Path
 from typing import Any
 
+from ase.calculators.calculator import all_changes
 from ase.calculators.lammpslib import LAMMPSlib
 
 
@@ -44,7 +45,9 @@ class LammpsPotential(LAMMPSlib):
         self.commands = potential_commands(commands)
         super().__init__(lmpcmds=self.commands, atom_types={element: 1}, keep_alive=True)
 
-    def calculate(self, atoms: Any, properties: Any, system_changes: Any) -> None:
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
+    ) -> None:
         """Calculate as ASE asks for it.
 
         Parameters

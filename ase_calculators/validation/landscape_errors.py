@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a model was tested: its errors for a labelled test set, on the entropy-symmetry landscape."""
+"""Where a model was tested: errors for a labelled test set on the entropy-symmetry landscape."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase.io import read
@@ -16,14 +16,20 @@ class LandscapeErrors(Property):
     """Errors of energy, forces and virial at each frame's place (sS, Q6).
 
     Settings: `test_set`, a file that ASE reads with energies and forces (eV, eV/Å) and, where there
-    is one, stress (eV/Å^3); `rmax`, `sigma`, `q6_cutoff` (Å) of the landscape; `align`, subtract the
-    mean energy difference per atom, for labels whose zero of energy is another. The virial error is
-    that of -V sigma per atom.
+    is one, stress (eV/Å^3); `rmax`, `sigma`, `q6_cutoff` (Å) of the landscape; `align`,
+    subtract the mean energy difference per atom, for labels whose zero of energy is another. The
+    virial error is that of -V sigma per atom.
     """
 
     name = "landscape_errors"
     title = "errors on the landscape"
-    defaults = {"test_set": None, "rmax": 8.0, "sigma": 0.125, "q6_cutoff": None, "align": True}
+    defaults: ClassVar[dict[str, Any]] = {
+        "test_set": None,
+        "rmax": 8.0,
+        "sigma": 0.125,
+        "q6_cutoff": None,
+        "align": True,
+    }
     needs = ("energy", "forces")
     size = (9.0, 3.4)
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The liquid: g(r), coordination and diffusion, by freud on molecular dynamics."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from ase_calculators.validation.molecular_dynamics import dynamics
+from ase_calculators.validation.molecular_dynamics import counted, dynamics
 from ase_calculators.validation.property import COLORS, Property, Values, tidy
 
 
@@ -19,11 +19,12 @@ class Liquid(Property):
 
     name = "liquid"
     title = "liquid"
-    defaults = {
+    defaults: ClassVar[dict[str, Any]] = {
         "temperature": None, "melt": None, "length": 20.0, "timestep": 2.0, "melting": 4.0,
         "equilibration": 6.0, "production": 10.0, "rmax": 8.0, "dr": 0.05, "seed": 4711,
     }  # fmt: skip
     libraries = ("freud",)
+    uses = ("melting point",)
     size = (7.2, 3.4)
 
     def check(self) -> None:
@@ -55,19 +56,19 @@ class Liquid(Property):
         atoms = crystal.unit_cell() * crystal.repeats(s["length"])
         run = dynamics(self.sample, atoms, s["timestep"], s["seed"])
 
-        def steps(time: float) -> int:
+        def steps(time: str) -> int:
             return round(1e3 * s[time] / s["timestep"])
 
         every = max(1, round(20 / s["timestep"]))
         run.heat(s["melt"])
-        for _ in self.track(list(_pieces(steps("melting"), every)), "melting"):
-            for _ in run.run("iso", s["melt"], every, every):
-                pass
-        V = []
+        n = steps("melting") // every
+        for _ in self.track(counted(run.run("iso", s["melt"], n * every, every), n), "melting"):
+            pass
         run.heat(T)
-        for cell, _ in run.run("iso", T, steps("equilibration"), every):
-            V.append(np.linalg.det(cell))
-        frames = list(run.run("iso", T, steps("production"), every))
+        for _ in run.run("iso", T, steps("equilibration"), every):
+            pass
+        n = steps("production") // every
+        frames = list(self.track(counted(run.run("iso", T, n * every, every), n), "production"))
         run.close()
         V = np.array([np.linalg.det(cell) for cell, _ in frames])
         r_max = min(s["rmax"], 0.499 * min(_width(cell) for cell, _ in frames))
@@ -94,9 +95,8 @@ class Liquid(Property):
             "r": r, "g": g, "time": time, "msd": np.array(msd.msd), "temperature": T,
             "peak": _vertex(r, g, peak), "height": float(g[peak]), "minimum": float(r[minimum]),
             "coordination": float((4 * np.pi * density * r**2 * g)[shell].sum() * (r[1] - r[0])),
-            "diffusion": slope / 6, "volume": V.mean(), "atoms": len(atoms),
+            "diffusion": slope / 6, "volume": V.mean() / len(atoms), "atoms": len(atoms),
         }  # fmt: skip
-        self.data["volume"] = V.mean() / len(atoms)
         if slope / 6 < 0.005:
             self.flags.append(f"does not flow at {T:.0f} K: it did not melt, or froze")
 
@@ -146,10 +146,6 @@ class Liquid(Property):
         left.legend(frameon=False, fontsize=8)
         tidy(left)
         tidy(right)
-
-
-def _pieces(n: int, size: int) -> range:
-    return range(0, n, size)
 
 
 def _width(cell: np.ndarray) -> float:

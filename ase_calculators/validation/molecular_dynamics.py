@@ -47,7 +47,8 @@ class _Lammps:
         """Yield cell and unwrapped positions every so many steps."""
         T = f"temp {temperature} {temperature} 0.1"
         fix = {
-            "nvt": f"nvt {T}", "iso": f"npt {T} iso 0 0 1.0", "aniso": f"npt {T} aniso 0 0 1.0 couple xy",
+            "nvt": f"nvt {T}", "iso": f"npt {T} iso 0 0 1.0",
+            "aniso": f"npt {T} aniso 0 0 1.0 couple xy",
         }  # fmt: skip
         self.lmp.command(f"fix ensemble all {fix[ensemble]}")
         try:
@@ -82,10 +83,10 @@ class _Ase:
         pass
 
     def heat(self, temperature: float) -> None:
-        from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
+        from ase.md.velocitydistribution import Stationary, thermalize_momenta
 
         rng = np.random.default_rng(self.seed)
-        MaxwellBoltzmannDistribution(self.atoms, temperature_K=temperature, rng=rng)
+        thermalize_momenta(self.atoms, temperature, rng=rng)
         Stationary(self.atoms)
 
     def run(
@@ -133,3 +134,24 @@ def dynamics(sample: Sample, atoms: Atoms, timestep: float, seed: int) -> Any:
         "iso", "aniso"; thermostat 0.1 ps, barostat 1 ps, zero pressure), and ``close()``.
     """
     return (_Ase if sample.commands is None else _Lammps)(sample, atoms, timestep, seed)
+
+
+class counted:
+    """An iterator that knows its length, for a progress bar.
+
+    Parameters
+    ----------
+    items : iterator
+        What to go through.
+    n : int
+        Their number.
+    """
+
+    def __init__(self, items: Iterator[Any], n: int) -> None:
+        self.items, self.n = items, n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.items

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Phonons by phonopy: dispersion along seekpath's path, density of states, imaginary modes."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -37,14 +37,15 @@ def force_constants(
     from phonopy.structure.atoms import PhonopyAtoms
 
     cell = crystal.unit_cell()
+    centring: Any = {"fcc": "F", "bcc": "I", "hcp": "P"}[crystal.structure]
     # an even number of cells, so that the zone boundary is commensurate
     n = [max(2, 2 * round(float(length / edge / 2))) for edge in cell.cell.lengths()]
-    phonon = Phonopy(
+    phonon: Any = Phonopy(
         PhonopyAtoms(
             symbols=cell.get_chemical_symbols(), cell=cell.cell.array,
             scaled_positions=cell.get_scaled_positions(),
         ),
-        np.diag(n), primitive_matrix={"fcc": "F", "bcc": "I", "hcp": "P"}[crystal.structure],
+        np.diag(n), primitive_matrix=centring,
     )  # fmt: skip
     phonon.generate_displacements(distance=displacement)
 
@@ -72,7 +73,7 @@ class Phonons(Property):
 
     name = "phonons"
     title = "phonons"
-    defaults = {
+    defaults: ClassVar[dict[str, Any]] = {
         "length": 16.0, "displacement": 0.01, "mesh": 100.0, "n_points": 51, "imaginary": 0.05,
     }  # fmt: skip
     libraries = ("phonopy", "seekpath")
@@ -100,7 +101,7 @@ class Phonons(Property):
             k += 1 if connected else 2
         clean = {"$\\Gamma$": "Γ", "\\Gamma": "Γ"}
         ends = [[_plain_label(clean.get(a, a)) for a in pair] for pair in segments]
-        special = {}
+        special: dict[str, list[float]] = {}
         for (first, last), f in zip(ends, band.frequencies, strict=True):
             for label, row in ((first, f[0]), (last, f[-1])):
                 if label != "Γ":
@@ -165,12 +166,12 @@ class Phonons(Property):
         for x in ticks:
             left.axvline(x, color="0.8", lw=0.6)
         reference = records[0]["reference"]
-        label = "reference"
+        mark: str | None = "reference"
         for x, name in zip(ticks, names, strict=True):
             for quantity, entry in reference.items():
                 if quantity.rsplit(" ", 1)[0] == f"phonon {name}":
-                    left.plot(x, entry["value"], "ko", ms=4, mfc="none", label=label)
-                    label = None
+                    left.plot(x, entry["value"], "ko", ms=4, mfc="none", label=mark)
+                    mark = None
         tidy(left)
         tidy(right)
         left.grid(visible=False)

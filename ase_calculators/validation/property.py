@@ -73,7 +73,8 @@ class Guard(Calculator):
             name: value for name, value in self.model.results.items()
             if name in self.implemented_properties
         }  # fmt: skip
-        for name in properties:
+        # also what was not asked for: it is there for the next question
+        for name in {*properties, "energy", "forces", "stress"} & set(self.results):
             if not np.isfinite(self.results[name]).all():
                 raise CalculationFailed(f"the calculator returned {name} that is not finite")
 
@@ -170,7 +171,8 @@ class Property(ABC):
     title: ClassVar[str]
     defaults: ClassVar[dict[str, Any]]
     needs: ClassVar[tuple[str, ...]] = ("energy", "forces")
-    libraries: ClassVar[tuple[str, ...]] = ("scipy",)
+    libraries: ClassVar[tuple[str, ...]] = ()
+    uses: ClassVar[tuple[str, ...]] = ()  # reference values that the result depends on
     size: ClassVar[tuple[float, float]] = (5.2, 4.0)
 
     def __init__(self, sample: Sample, **settings: Any) -> None:
@@ -263,7 +265,7 @@ class Property(ABC):
             items, desc=f"{self.name}: {what}", leave=False, disable=not self.sample.progress
         )
 
-    def once(self, key: str, calculate: Callable[[], Any]) -> Any:
+    def once(self, key: str, calculate: Callable[..., Any], *arguments: Any) -> Any:
         """Calculate a piece of work, or take it from the interrupted run that did it before.
 
         Parameters
@@ -272,6 +274,8 @@ class Property(ABC):
             Name of the piece, unique within the property.
         calculate : callable
             Returns it, of numbers, strings, lists and dicts.
+        *arguments
+            What it is called with.
 
         Returns
         -------
@@ -290,7 +294,7 @@ class Property(ABC):
                         continue
                     self._parts[name] = value
         if key not in self._parts:
-            self._parts[key] = plain(calculate())
+            self._parts[key] = plain(calculate(*arguments))
             with open(path, "a", encoding="utf-8") as file:
                 file.write(json.dumps([key, self._parts[key]]) + "\n")
         return self._parts[key]

@@ -102,7 +102,8 @@ class Report:
         """
         lines = [
             f"{self.model}: {self.element} {self.structure}", "",
-            "| quantity | value | unit | reference | deviation | kind |", "|---|---|---|---|---|---|",
+            "| quantity | value | unit | reference | deviation | kind |",
+            "|---" * 6 + "|",
         ]  # fmt: skip
         for row in self.rows():
             known = "" if row["reference"] is None else _number(row["reference"])

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Slip along one line: stacking faults, twin faults, and the twinnability built from them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -23,7 +23,7 @@ class StackingFaults(Property):
 
     fcc slips by a/sqrt(6) along <112> on successive (111) planes: the intrinsic (ISF) and the
     extrinsic fault (ESF) and then a twin grow, past the unstable energies USF and UTF. bcc slips by
-    a sqrt(3)/6 along <111> on successive (112) planes and has no fault of low energy before the twin;
+    a sqrt(3)/6 along <111> on successive (112) planes and has no low fault before the twin;
     hcp slips once, on (0001), to its I2 fault.
 
     Settings: `n` points per slip; `planes` of atoms on either side of the faults, at least;
@@ -37,7 +37,7 @@ class StackingFaults(Property):
 
     name = "stacking_faults"
     title = "stacking faults"
-    defaults = {"n": 12, "planes": 9, "vacuum": 12.0, "fmax": 1e-3}
+    defaults: ClassVar[dict[str, Any]] = {"n": 12, "planes": 9, "vacuum": 12.0, "fmax": 1e-3}
     size = (6.0, 4.0)
 
     def run(self) -> None:
@@ -62,7 +62,7 @@ class StackingFaults(Property):
                 if kind == "rigid":
                     energies.append(self.sample.energy(atoms))
                 else:
-                    energies.append(self.once(f"{k}", lambda a=atoms: relaxed_along_z(self, a)))
+                    energies.append(self.once(f"{k}", relaxed_along_z, self, atoms))
             self.data[kind] = (np.array(energies) - energies[0]) / area / MILLIJOULE
         self.data["atoms"] = len(slab)
         values = self.result()
@@ -74,9 +74,9 @@ class StackingFaults(Property):
         s, crystal = self.settings, self.sample.crystal
         # indices of the plane in the primitive cell, which keeps the slab thin: one atom a plane
         cell = crystal.primitive()
-        plane = tuple(int(h) for h in np.rint(cell.cell.array @ plane / crystal.a))
-        if crystal.structure == "hcp":
-            plane = (0, 0, 1)
+        if crystal.structure != "hcp":
+            h, k, l = np.rint(cell.cell.array @ plane / crystal.a).astype(int).tolist()
+            plane = h, k, l
         # a cell of the surface is as thick as it needs to be for its planes to repeat
         thick = surface(cell, plane, 1, vacuum=None, periodic=True)
         per_cell = len(np.unique(np.round(thick.positions[:, 2], 4)))
@@ -166,7 +166,7 @@ class StackingFaults(Property):
             ax.plot(d["slip"], d["relaxed"], "o-", ms=3, lw=1.2, color=color, label=record["model"])
             ax.plot(d["slip"], d["rigid"], ":", lw=1.0, color=color)
         reference = records[0]["reference"]
-        label = "reference"
+        label: str | None = "reference"
         for name, x in (("USF", 0.5), ("ISF", 1.0), ("UTF", 1.5), ("ESF", 2.0)):
             if name in reference and record["data"]["system"].startswith("(111)"):
                 ax.plot(x, reference[name]["value"], "ks", ms=5, mfc="none", label=label)

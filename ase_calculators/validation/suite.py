@@ -154,13 +154,12 @@ def validate(
         for note in notes:
             print(f"  {note}", flush=True)
     for number, key in enumerate(chosen, start=1):
-        if progress:
-            print(f"[{number:2d}/{len(chosen)}] {PROPERTIES[key].title:38s}", end="", flush=True)
         record = _record(key, sample, changes.get(key, {}), identity, name)
         report.records[key] = record
         report.write()
         if progress:
-            print(_line(record), flush=True)
+            head = f"[{number:2d}/{len(chosen)}] {PROPERTIES[key].title:37s}"
+            print(head + _line(record), flush=True)
     return report
 
 
@@ -170,12 +169,12 @@ def _record(
     """Return the record of a property: the one that is there, or a new one."""
     kind, path = PROPERTIES[key], sample.folder / f"{key}.json"
     settings = plain({**kind.defaults, **changes})
-    if key in ("landscape_errors",) and (test_set := settings["test_set"]):
-        if Path(test_set).is_file():
-            identity = {**identity, "test_set": _hash(Path(test_set))}
+    test_set = settings.get("test_set")
+    if test_set and Path(test_set).is_file():
+        identity = {**identity, "test_set": _hash(Path(test_set))}
     crystal = sample.crystal
-    asked = digest([settings, identity, crystal.element, crystal.structure, sample.reference_value(
-        "melting point") if key == "liquid" else None])  # fmt: skip
+    used = [sample.reference_value(quantity) for quantity in kind.uses]
+    asked = digest([settings, identity, crystal.element, crystal.structure, crystal.volume, used])
     if path.is_file():
         try:
             old: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -326,9 +325,12 @@ def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
 
 
 def _name(model: Any) -> str:
-    if isinstance(model, LammpsPotential) and model.files():
-        # tables before parameters: the last file that pair_coeff names
-        return model.files()[0].name
+    if isinstance(model, LammpsPotential):
+        included = [Path(x.split(maxsplit=1)[1]) for x in model.commands if x.startswith("include")]
+        if included and included[0].name != "potential.mod":
+            return included[0].name
+        if model.files():
+            return model.files()[0].name
     return type(model).__name__
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Energies of free surfaces."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase.optimize import BFGS
@@ -26,7 +26,7 @@ class Surfaces(Property):
 
     name = "surfaces"
     title = "surfaces"
-    defaults = {"thickness": 30.0, "vacuum": 12.0, "fmax": 1e-3}
+    defaults: ClassVar[dict[str, Any]] = {"thickness": 30.0, "vacuum": 12.0, "fmax": 1e-3}
     libraries = ("atomman",)
     size = (4.8, 3.4)
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Quasi-harmonic expansion, heat capacity and Gibbs energy, beside molecular dynamics."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase.eos import EquationOfState
@@ -9,7 +9,7 @@ from ase.units import GPa, J, mol
 from scipy.interpolate import CubicSpline
 
 from ase_calculators.validation.crystal import relaxed_ratio
-from ase_calculators.validation.molecular_dynamics import dynamics
+from ase_calculators.validation.molecular_dynamics import counted, dynamics
 from ase_calculators.validation.phonons import force_constants
 from ase_calculators.validation.property import COLORS, Property, Values, tidy
 
@@ -22,13 +22,13 @@ class Thermodynamics(Property):
     Settings: `volumes`, number of them between `smallest` and `largest` (V/V0); `length` (Å),
     `displacement` (Å) and `mesh` (Å) as in phonons; `tmax` (K); of the dynamics `md_length` (Å) the
     cell, `temperatures` (K), the middle one of which the expansion is told for, `timestep` (fs),
-    `equilibration` and `production` (ps), `seed`. Phonons are quantum, dynamics is classical, so that
-    the two differ where the temperature is low.
+    `equilibration` and `production` (ps), `seed`. Phonons are quantum, dynamics is classical, so
+    that the two differ where the temperature is low.
     """
 
     name = "thermodynamics"
     title = "quasi-harmonic and dynamic expansion"
-    defaults = {
+    defaults: ClassVar[dict[str, Any]] = {
         "volumes": 8, "smallest": 0.97, "largest": 1.06, "length": 16.0, "displacement": 0.01,
         "mesh": 60.0, "tmax": 1000.0, "md_length": 16.0, "temperatures": [200.0, 300.0, 400.0],
         "timestep": 2.0, "equilibration": 4.0, "production": 16.0, "seed": 4711,
@@ -61,8 +61,8 @@ class Thermodynamics(Property):
                 f"thermodynamics: {len(volumes)} of {len(used)} volumes have real phonons, 5 are "
                 "needed; the crystal is not a minimum, or move smallest and largest"
             )
-        # A fit that is linear in its parameters: the iterative ones of phonopy's run_qha (4.10) jump
-        # from one temperature to the next, and the expansion is a derivative.
+        # A fit that is linear in its parameters: the iterative ones of phonopy's run_qha (4.10)
+        # jump from one temperature to the next, and the expansion is a derivative.
         V, G, B = np.array(
             [EquationOfState(volumes, F, eos="sj").fit() for F in np.transpose(free)]
         ).T
@@ -75,9 +75,7 @@ class Thermodynamics(Property):
             "Cp": -temperatures * gibbs(temperatures, 2) * JOULE_PER_MOL, "gibbs": G,
             "bulk_modulus": B / GPa,
         }  # fmt: skip
-        self.data["md"] = [
-            self.once(f"dynamics {T}", lambda T=T: self._volume(T)) for T in s["temperatures"]
-        ]
+        self.data["md"] = [self.once(f"dynamics {T}", self._volume, T) for T in s["temperatures"]]
 
     def _volume(self, temperature: float) -> dict[str, float]:
         """Return the mean volume at a temperature, of classical dynamics, with its error."""
@@ -91,9 +89,7 @@ class Thermodynamics(Property):
         V = np.array(
             [
                 np.linalg.det(cell)
-                for cell, _ in self.track(
-                    _counted(frames, steps // 20), f"dynamics {temperature} K"
-                )
+                for cell, _ in self.track(counted(frames, steps // 20), f"dynamics {temperature} K")
             ]
         )
         run.close()
@@ -183,16 +179,3 @@ class Thermodynamics(Property):
         for ax in axes[1]:
             ax.set_xlabel("temperature (K)")
         axes[0, 0].legend(frameon=False, fontsize=7)
-
-
-class _counted:
-    """An iterator that knows its length, for the progress bar."""
-
-    def __init__(self, items: Any, n: int) -> None:
-        self.items, self.n = items, n
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __iter__(self) -> Any:
-        return iter(self.items)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Vacancy: formation energy, and the barrier of its migration by a nudged elastic band."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -22,7 +22,13 @@ class Vacancy(Property):
 
     name = "vacancy"
     title = "vacancy"
-    defaults = {"length": 16.0, "smaller": 12.0, "fmax": 1e-3, "neb_fmax": 0.01, "images": 5}
+    defaults: ClassVar[dict[str, Any]] = {
+        "length": 16.0,
+        "smaller": 12.0,
+        "fmax": 1e-3,
+        "neb_fmax": 0.01,
+        "images": 5,
+    }
     size = (6.4, 3.4)
 
     def run(self) -> None:
@@ -37,7 +43,7 @@ class Vacancy(Property):
             return {"energy": energy, "atoms": n, "positions": atoms.positions}
 
         sizes = list(self.track((s["smaller"], s["length"]), "formation energy"))
-        small, large = (self.once(f"formation {x}", lambda x=x: formation(x)) for x in sizes)
+        small, large = (self.once(f"formation {x}", formation, x) for x in sizes)
         change = abs(large["energy"] - small["energy"]) / abs(large["energy"])
         if change > 0.01:
             self.flags.append(f"formation energy changes by {100 * change:.1f} % between the sizes")
@@ -53,9 +59,7 @@ class Vacancy(Property):
         start = perfect[1:]
         start.positions = large["positions"]
         bands = {
-            name: self.once(
-                f"band {name}", lambda k=k: self._barrier(start, k, -vectors[k], large["energy"])
-            )
+            name: self.once(f"band {name}", self._barrier, start, k, -vectors[k])
             for name, k in self.track(list(shells.items()), "migration")
         }
         self.data = {
@@ -68,7 +72,7 @@ class Vacancy(Property):
         if not BFGS(atoms, logfile=None, maxstep=0.1).run(fmax=self.settings["fmax"], steps=300):
             self.flags.append(f"{len(atoms)} atoms: forces did not fall to fmax in 300 steps")
 
-    def _barrier(self, start: Atoms, k: int, jump: np.ndarray, formation: float) -> dict[str, Any]:
+    def _barrier(self, start: Atoms, k: int, jump: np.ndarray) -> dict[str, Any]:
         """Let atom k jump by the vector `jump`; return the energies along the path."""
         end = start.copy()
         end.positions[k] += jump
