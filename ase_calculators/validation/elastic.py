@@ -168,6 +168,6 @@ def bars(ax: Any, records: list[dict[str, Any]], names: tuple[str, ...], unit: s
             label = None
     ax.set_xticks(range(len(names)), names)
     ax.set_ylabel(unit)
-    ax.legend(frameon=False, fontsize=8)
+    ax.legend(frameon=False, fontsize=7, ncol=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     tidy(ax)
     ax.grid(visible=False, axis="x")

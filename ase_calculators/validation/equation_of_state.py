@@ -162,16 +162,22 @@ class EquationOfState(Property):
             d = record["data"]
             for ax, y in ((top, d["energy"]), (bottom, d["pressure"])):
                 ax.plot(d["V/V0"], y, "o-", ms=2.5, lw=1.2, color=color, label=record["model"])
-        reference = records[0]["reference"]
-        if "B" in reference and "Bp" in reference:
-            x = np.linspace(min(d["V/V0"]), max(d["V/V0"]), 200)
-            P = vinet(x, reference["B"]["value"], reference["Bp"]["value"])
-            V0 = reference.get("V0", {"value": d["V0"]})["value"]
-            steps = 0.5 * (P[1:] + P[:-1]) * np.diff(x) * V0 * GPa
-            E = -np.concatenate([[0.0], np.cumsum(steps)])
-            label = f"reference: {reference['B'].get('kind', 'literature')}, Vinet"
-            top.plot(x, E - np.interp(1.0, x, E), "k--", lw=1.0, label=label)
+        known = {name: entry["value"] for name, entry in records[0]["reference"].items()}
+        d = records[0]["data"]
+        x = np.linspace(min(d["V/V0"]), max(d["V/V0"]), 200)
+        P = vinet(x, known.get("B", d["B"]), known.get("Bp", d["Bp"]))
+        steps = 0.5 * (P[1:] + P[:-1]) * np.diff(x) * known.get("V0", d["V0"]) * GPa
+        E = -np.concatenate([[0.0], np.cumsum(steps)])
+        E -= np.interp(1.0, x, E)
+        if "B" in known and "Bp" in known:
+            kind = records[0]["reference"]["B"].get("kind", "literature")
+            top.plot(x, E, "k--", lw=1.0, label=f"reference: {kind}, Vinet")
             bottom.plot(x, P, "k--", lw=1.0)
+        # an exploding branch leaves the picture
+        for ax, y in ((top, E), (bottom, P)):
+            low, high = ax.get_ylim()
+            low = max(y.min() - 0.15 * y.max(), min(y.min() - 0.05 * y.max(), low))
+            ax.set_ylim(low, min(high, 2 * y.max()))
         top.set_ylabel("energy (eV/atom)")
         bottom.set(xlabel="V / V0", ylabel="pressure (GPa)")
         top.legend(frameon=False, fontsize=8)

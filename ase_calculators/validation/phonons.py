@@ -169,8 +169,8 @@ class Phonons(Property):
         mark: str | None = "reference"
         for x, name in zip(ticks, names, strict=True):
             for quantity, entry in reference.items():
-                if quantity.rsplit(" ", 1)[0] == f"phonon {name}":
-                    left.plot(x, entry["value"], "ko", ms=4, mfc="none", label=mark)
+                if quantity.rsplit(" ", 1)[0] in [f"phonon {part}" for part in name.split("|")]:
+                    left.plot(x, entry["value"], "ko", ms=4, mfc="none", label=mark, clip_on=False)
                     mark = None
         tidy(left)
         tidy(right)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from ase import Atoms
 from ase.mep import NEB
-from ase.optimize import BFGS, FIRE
+from ase.optimize import FIRE, LBFGS
 
 from ase_calculators.validation.elastic import bars
 from ase_calculators.validation.property import COLORS, Property, Values, tidy
@@ -69,7 +69,7 @@ class Vacancy(Property):
 
     def _relax(self, atoms: Atoms) -> None:
         atoms.calc = self.sample.calculator
-        if not BFGS(atoms, logfile=None, maxstep=0.1).run(fmax=self.settings["fmax"], steps=300):
+        if not LBFGS(atoms, logfile=None, maxstep=0.1).run(fmax=self.settings["fmax"], steps=300):
             self.flags.append(f"{len(atoms)} atoms: forces did not fall to fmax in 300 steps")
 
     def _barrier(self, start: Atoms, k: int, jump: np.ndarray) -> dict[str, Any]:

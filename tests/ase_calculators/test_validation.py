@@ -233,7 +233,12 @@ class Fragile(Calculator):
 def test_one_failing_structure(tmp_path, value, reason):
     model = Fragile(larger_than=20, value=value)
     names = ["vacancy", "bain_path"]
-    report = validate(model, "Al", properties=names, workdir=tmp_path, **QUIET)
+    settings = {
+        "vacancy": {"length": 8.0, "smaller": 4.0, "images": 1},
+        "bain_path": {"n_points": 5},
+    }
+    options = {"properties": names, "workdir": tmp_path, "settings": settings, "progress": False}
+    report = validate(model, "Al", **options)
     assert list(report.failed) == ["vacancy"]
     assert f"the calculator {reason}" in report.failed["vacancy"]
     assert "vacancy: FAILED" in report.table()
@@ -241,7 +246,7 @@ def test_one_failing_structure(tmp_path, value, reason):
     assert len(structure) > 20
     assert report.records["bain_path"]["status"] == "done"
     # mended, it is tried again
-    report = validate(Fragile(), "Al", properties=names, workdir=tmp_path, **QUIET)
+    report = validate(Fragile(), "Al", **options)
     assert report.failed == {}
     assert not list(tmp_path.glob("*.failed.extxyz"))
 
@@ -263,8 +268,8 @@ def test_what_is_done_is_not_done_again(tmp_path):
 
 def test_an_interrupted_property_continues(tmp_path):
     whole = Fragile()
-    options = {"properties": ["gamma_surface"], "progress": False,
-               "settings": {"gamma_surface": {"n": 3, "thickness": 9.0, "vacuum": 8.0}}}  # fmt: skip
+    settings = {"gamma_surface": {"n": 3, "thickness": 9.0, "vacuum": 8.0}}
+    options = {"properties": ["gamma_surface"], "progress": False, "settings": settings}
     want = validate(whole, "Al", workdir=tmp_path / "whole", **options)
     killed = Fragile(at=whole.n - 5, then=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
@@ -297,7 +302,8 @@ def test_dynamics_of_an_ase_calculator(tmp_path):
                    "production": 0.4},
         "thermodynamics": {**SMALL["thermodynamics"], "equilibration": 0.1, "production": 0.4},
     }  # fmt: skip
-    report = validate(EMT(), "Cu", properties=["liquid", "thermodynamics", "elastic_at_temperature"],
+    names = ["liquid", "thermodynamics", "elastic_at_temperature"]
+    report = validate(EMT(), "Cu", properties=names,
                       settings=settings, workdir=tmp_path, progress=False)  # fmt: skip
     assert "needs LAMMPS's compute born/matrix" in report.failed["elastic_at_temperature"]
     assert report.values["liquid first peak"] == pytest.approx(2.5, abs=0.2)
@@ -353,7 +359,7 @@ def test_landscape_errors_without_a_test_set(tmp_path):
     assert "test_set = None: is no file" in report.failed["landscape_errors"]
 
 
-# --- what is wrong before anything starts -----------------------------------------------------------
+# --- what is wrong before anything starts ---------------------------------------------------------
 
 WRONG = {
     "property": (dict(properties=["hardness"]), "properties: has no 'hardness'; choose from"),
