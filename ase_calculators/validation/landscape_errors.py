@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from ase.io import read
+from matplotlib.colors import LogNorm
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.landscape import map_landscape
@@ -125,7 +126,10 @@ class LandscapeErrors(Property):
             d = record["data"]
             for ax, kind in zip(row, shown, strict=True):
                 error = np.abs(np.array(d[kind], float))
-                drawn = ax.scatter(d["sS"], d["Q6"], c=error, s=14, cmap="viridis", linewidths=0)
+                error = np.maximum(error, max(1e-3 * error.max(), 1e-12))
+                drawn = ax.scatter(
+                    d["sS"], d["Q6"], c=error, s=14, cmap="viridis", linewidths=0, norm=LogNorm()
+                )
                 figure.colorbar(drawn, ax=ax, label=kinds[kind])
                 ax.set_xlabel(r"sS ($k_\mathrm{B}$ per atom)")
                 tidy(ax)

@@ -11,22 +11,21 @@ from pathlib import Path
 from ase_calculators.validation import Report, validate
 
 HERE = Path(__file__).resolve().parent
-# twice the cell, mesh, number of points, length of the run; half the strain, displacement, force.
-# The supercell of the quasi-harmonic phonons is that of the phonons, which are tested themselves.
+# Twice the mesh, number of points, thickness, length of the run; half the strain, displacement,
+# force; 3.4 times the atoms for phonons and vacancy, which the quasi-harmonic phonons go with.
 FINER = {
     "equation_of_state": {"window": 0.01, "n_fit": 25},
     "elastic_constants": {"strain": 0.0005, "fmax": 5e-5},
     "vacancy": {
-        "length": 32.0, "smaller": 16.0, "images": 11, "fmax": 5e-4, "neb_fmax": 0.005,
+        "length": 24.0, "smaller": 16.0, "images": 11, "fmax": 5e-4, "neb_fmax": 0.005,
     },
-    "phonons": {"length": 32.0, "displacement": 0.005, "mesh": 200.0},
+    "phonons": {"length": 24.0, "displacement": 0.005, "mesh": 200.0},
     "thermodynamics": {
         "volumes": 16, "displacement": 0.005, "mesh": 120.0, "production": 32.0,
-        "md_length": 20.0,
     },
     "bain_path": {"n_points": 65},
     "surfaces": {"thickness": 60.0, "vacuum": 24.0, "fmax": 5e-4},
-    "gamma_surface": {"n": 24, "thickness": 56.0, "vacuum": 24.0, "fmax": 2.5e-3},
+    "gamma_surface": {"thickness": 56.0, "vacuum": 24.0, "fmax": 2.5e-3},
     "stacking_faults": {"n": 24, "planes": 18, "vacuum": 24.0, "fmax": 5e-4},
     "elastic_at_temperature": {"production": 120.0, "every": 50},
     "liquid": {"production": 20.0, "equilibration": 12.0},
