@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixedLine
-from ase.optimize import LBFGS
 from ase.units import J, m
 from scipy.ndimage import zoom
 
@@ -122,8 +121,5 @@ def relaxed_along_z(prop: Property, atoms: Atoms) -> float:
     float
         Energy, eV.
     """
-    atoms.calc = prop.sample.calculator
     atoms.set_constraint(FixedLine(range(len(atoms)), (0, 0, 1)))
-    if not LBFGS(atoms, logfile=None, maxstep=0.1).run(fmax=prop.settings["fmax"], steps=300):
-        prop.flags.append("forces along z did not fall to fmax in 300 steps")
-    return float(atoms.get_potential_energy())
+    return prop.relax(atoms, "slab, along z")

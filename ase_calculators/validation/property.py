@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.optimize import LBFGS
 from tqdm.auto import tqdm
 
 from ase_calculators.validation.crystal import Crystal
@@ -99,6 +100,8 @@ class Sample:
         Literature values by quantity.
     progress : bool
         Whether bars are shown.
+    identity : str
+        Fingerprint of the model: pieces of an interrupted run of another one are not taken up.
     """
 
     calculator: Guard
@@ -108,6 +111,7 @@ class Sample:
     folder: Path
     reference: dict[str, Any]
     progress: bool = True
+    identity: str = ""
 
     def energy(self, atoms: Atoms) -> float:
         """Return the energy of a structure.
@@ -265,6 +269,27 @@ class Property(ABC):
             items, desc=f"{self.name}: {what}", leave=False, disable=not self.sample.progress
         )
 
+    def relax(self, atoms: Atoms, what: str) -> float:
+        """Relax atoms to the setting `fmax`, and flag it where that takes too long.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The structure, moved.
+        what : str
+            Its name, for the flag.
+
+        Returns
+        -------
+        float
+            Energy, eV.
+        """
+        atoms.calc = self.sample.calculator
+        optimizer: Any = LBFGS(atoms, logfile=None, maxstep=0.1)  # type: ignore[arg-type]
+        if not optimizer.run(fmax=self.settings["fmax"], steps=300):
+            self.flags.append(f"{what}: forces did not fall to fmax in 300 steps")
+        return float(atoms.get_potential_energy())
+
     def once(self, key: str, calculate: Callable[..., Any], *arguments: Any) -> Any:
         """Calculate a piece of work, or take it from the interrupted run that did it before.
 
@@ -283,7 +308,7 @@ class Property(ABC):
             The piece.
         """
         path = self.sample.folder / f"{self.name}.parts.jsonl"
-        key = f"{key} {digest([self.settings, self.sample.crystal.volume])}"
+        key = f"{key} {digest([self.settings, self.sample.crystal.volume, self.sample.identity])}"
         if self._parts is None:
             self._parts = {}
             if path.is_file():

@@ -147,7 +147,7 @@ def validate(
             "references/Al.json and give it by reference="
         )
     report = Report(folder, name, element, crystal, {}, known, notes)
-    sample = Sample(guard, commands, found, others, folder, known, progress)
+    sample = Sample(guard, commands, found, others, folder, known, progress, digest(identity))
     if progress:
         ratio = f", c/a {found.c_over_a:.4f}" if crystal == "hcp" else ""
         print(f"{name}: {element} {crystal}, a {found.a:.4f} Å{ratio}", flush=True)
@@ -184,8 +184,6 @@ def _record(
             old["model"] = name
             old["resumed"] = True
             return old
-        if old.get("identity") not in (None, identity):
-            path.with_name(f"{key}.parts.jsonl").unlink(missing_ok=True)
     started = time.perf_counter()
     prop = kind(sample, **changes)
     record: dict[str, Any] = {

@@ -4,7 +4,6 @@
 from typing import Any, ClassVar
 
 import numpy as np
-from ase.optimize import LBFGS
 from ase.units import J, m
 
 from ase_calculators.validation.elastic import bars
@@ -51,9 +50,7 @@ class Surfaces(Property):
                 area = np.linalg.norm(np.cross(slab.cell[0], slab.cell[1]))
                 unit = 2 * area * J / m**2
                 unrelaxed = (self.sample.energy(slab) - len(slab) * crystal.energy) / unit
-                if not LBFGS(slab, logfile=None, maxstep=0.1).run(fmax=s["fmax"], steps=300):
-                    self.flags.append(f"({plane}): forces did not fall to fmax in 300 steps")
-                energy = (self.sample.energy(slab) - len(slab) * crystal.energy) / unit
+                energy = (self.relax(slab, f"({plane})") - len(slab) * crystal.energy) / unit
                 if not best or energy < best["energy"]:
                     best = {"energy": energy, "unrelaxed": unrelaxed, "atoms": len(slab)}
             self.data["planes"][plane] = best

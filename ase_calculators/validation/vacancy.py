@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from ase import Atoms
 from ase.mep import NEB
-from ase.optimize import FIRE, LBFGS
+from ase.optimize import FIRE
 
 from ase_calculators.validation.elastic import bars
 from ase_calculators.validation.property import COLORS, Property, Values, tidy
@@ -38,8 +38,8 @@ class Vacancy(Property):
         def formation(length: float) -> dict[str, Any]:
             atoms = crystal.unit_cell() * crystal.repeats(length)
             n = len(atoms)
-            self._relax(atoms := atoms[1:])
-            energy = self.sample.energy(atoms) - (n - 1) * crystal.energy
+            atoms = atoms[1:]
+            energy = self.relax(atoms, f"{n - 1} atoms") - (n - 1) * crystal.energy
             return {"energy": energy, "atoms": n, "positions": atoms.positions}
 
         sizes = list(self.track((s["smaller"], s["length"]), "formation energy"))
@@ -67,16 +67,11 @@ class Vacancy(Property):
             "atoms": [small["atoms"], large["atoms"]], "bands": bands,
         }  # fmt: skip
 
-    def _relax(self, atoms: Atoms) -> None:
-        atoms.calc = self.sample.calculator
-        if not LBFGS(atoms, logfile=None, maxstep=0.1).run(fmax=self.settings["fmax"], steps=300):
-            self.flags.append(f"{len(atoms)} atoms: forces did not fall to fmax in 300 steps")
-
     def _barrier(self, start: Atoms, k: int, jump: np.ndarray) -> dict[str, Any]:
         """Let atom k jump by the vector `jump`; return the energies along the path."""
         end = start.copy()
         end.positions[k] += jump
-        self._relax(end)
+        self.relax(end, "end of the jump")
         images = [start.copy(), *(start.copy() for _ in range(self.settings["images"])), end]
         for image in images:
             image.calc = self.sample.calculator

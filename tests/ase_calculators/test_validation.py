@@ -2,6 +2,7 @@
 """Properties of Al_mm against independent routes and known values; records, resuming, bad input."""
 
 import json
+import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -274,11 +275,16 @@ def test_an_interrupted_property_continues(tmp_path):
     killed = Fragile(at=whole.n - 5, then=KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         validate(killed, "Al", workdir=tmp_path / "killed", **options)
+    shutil.copytree(tmp_path / "killed", tmp_path / "other")
     rest = Fragile()
     report = validate(rest, "Al", workdir=tmp_path / "killed", **options)
     assert 0 < rest.n < whole.n / 4
     grids = [np.array(r.records["gamma_surface"]["data"]["energy"]) for r in (want, report)]
     np.testing.assert_allclose(*grids, atol=1e-9)
+    # nothing of it is taken up by another model
+    other = Fragile()
+    validate(other, "Al", workdir=tmp_path / "other", checkpoint=__file__, **options)
+    assert other.n == whole.n
 
 
 def test_without_stress(tmp_path):
