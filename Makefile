@@ -47,7 +47,7 @@ $(TOOLS): $(COMPILED) | $(BIN)/python
 PY := setup.py $(wildcard cython_core lammps_plugin ase_calculators input_templates tests benchmarks)
 CXX_FILES := $(wildcard cython_core/include/entsym/*.hpp cython_core/src/* lammps_plugin/*.h \
   lammps_plugin/*/*.h lammps_plugin/*.cpp)
-DOCSTRINGS := $(wildcard cython_core/*.py lammps_plugin/*.py ase_calculators/*.py)
+DOCSTRINGS := $(wildcard cython_core/*.py lammps_plugin/*.py ase_calculators/*.py ase_calculators/*/*.py)
 
 lint: $(TOOLS)
 	$(BIN)/ruff check $(PY)

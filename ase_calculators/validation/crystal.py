@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The perfect crystal of a model: fcc, bcc or hcp, relaxed by energies alone."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.build import bulk
+from ase.data import atomic_numbers, reference_states
+
+STRUCTURES = ("fcc", "bcc", "hcp")
+IDEAL = float(np.sqrt(8 / 3))  # c/a of hcp
+_ATOMS_PER_CUBE = {"fcc": 4, "bcc": 2, "diamond": 8, "sc": 1}
+
+
+@dataclass(frozen=True)
+class Crystal:
+    """A perfect crystal of one element.
+
+    Attributes
+    ----------
+    element : str
+        Its symbol.
+    structure : {"fcc", "bcc", "hcp"}
+        Its lattice.
+    volume : float
+        Å^3 per atom.
+    c_over_a : float
+        Of hcp; 1 for the cubic ones.
+    energy : float
+        eV per atom, of the model that it was relaxed with.
+    """
+
+    element: str
+    structure: str
+    volume: float
+    c_over_a: float = 1.0
+    energy: float = np.nan
+
+    @property
+    def a(self) -> float:
+        """Lattice constant, Å.
+
+        Returns
+        -------
+        float
+            Edge of the cube, or of the hexagon.
+        """
+        if self.structure == "hcp":
+            return float((4 * self.volume / (np.sqrt(3) * self.c_over_a)) ** (1 / 3))
+        return float((self.volume * _ATOMS_PER_CUBE[self.structure]) ** (1 / 3))
+
+    @property
+    def c(self) -> float:
+        """Lattice constant along the axis, Å.
+
+        Returns
+        -------
+        float
+            Equal to `a` for cubic crystals.
+        """
+        return self.a * self.c_over_a
+
+    def primitive(self) -> Atoms:
+        """Return the primitive cell.
+
+        Returns
+        -------
+        ase.Atoms
+            One atom, two for hcp.
+        """
+        if self.structure == "hcp":
+            return bulk(self.element, "hcp", a=self.a, c=self.c)
+        return bulk(self.element, self.structure, a=self.a)
+
+    def unit_cell(self) -> Atoms:
+        """Return the conventional cell.
+
+        Returns
+        -------
+        ase.Atoms
+            The cube, or the primitive cell of hcp.
+        """
+        if self.structure == "hcp":
+            return self.primitive()
+        return bulk(self.element, self.structure, a=self.a, cubic=True)
+
+    def repeats(self, length: float) -> tuple[int, int, int]:
+        """Return how often the conventional cell fits, so that a supercell is `length` long.
+
+        Parameters
+        ----------
+        length : float
+            Å.
+
+        Returns
+        -------
+        (int, int, int)
+            The nearest numbers of cells, at least 1.
+        """
+        edges = self.unit_cell().cell.lengths()
+        n = [max(1, round(float(length / edge))) for edge in edges]
+        return n[0], n[1], n[2]
+
+    def with_volume(self, volume: float, c_over_a: float | None = None) -> "Crystal":
+        """Return the same crystal, compressed.
+
+        Parameters
+        ----------
+        volume : float
+            Å^3 per atom.
+        c_over_a : float, optional
+            Default: as it is.
+
+        Returns
+        -------
+        Crystal
+            Of unknown energy.
+        """
+        return Crystal(self.element, self.structure, volume, c_over_a or self.c_over_a)
+
+
+def guess(
+    element: str, structure: str, a: float | None = None, c_over_a: float | None = None
+) -> Crystal:
+    """Guess a crystal from the element's own, at equal volume per atom.
+
+    Parameters
+    ----------
+    element : str
+        Its symbol.
+    structure : {"fcc", "bcc", "hcp"}
+        Its lattice.
+    a : float, optional
+        A lattice constant of your own, Å.
+    c_over_a : float, optional
+        Of hcp; ideal by default.
+
+    Returns
+    -------
+    Crystal
+        The guess.
+
+    Raises
+    ------
+    ValueError
+        When the element or the structure is unknown, or has no known lattice.
+
+    Examples
+    --------
+    >>> round(guess("Al", "fcc").a, 2), round(guess("Al", "bcc").a, 2)
+    (4.05, 3.21)
+    """
+    if structure not in STRUCTURES:
+        raise ValueError(f"crystal = {structure!r}: choose {', '.join(STRUCTURES)}")
+    if element not in atomic_numbers:
+        raise ValueError(f"element = {element!r}: is no chemical symbol; give one such as 'Al'")
+    ratio = (c_over_a or IDEAL) if structure == "hcp" else 1.0
+    if a is not None:
+        cell = np.sqrt(3) / 4 * ratio if structure == "hcp" else 1 / _ATOMS_PER_CUBE[structure]
+        return Crystal(element, structure, float(cell * a**3), ratio)
+    state: Any = reference_states[atomic_numbers[element]] or {}
+    if state.get("symmetry") in _ATOMS_PER_CUBE:
+        volume = state["a"] ** 3 / _ATOMS_PER_CUBE[state["symmetry"]]
+    elif state.get("symmetry") == "hcp":
+        volume = np.sqrt(3) / 4 * state["a"] ** 3 * state["c/a"]
+    else:
+        raise ValueError(f"element = {element!r}: ASE knows no simple lattice of it; give a=")
+    return Crystal(element, structure, float(volume), ratio)
+
+
+def relax(start: Crystal, energy_of: Callable[[Atoms], float]) -> Crystal:
+    """Find the lattice constants of least energy next to a guess, without forces or stress.
+
+    The volume is scanned from 0.6 to 1.6 of the guess for minima inside, of which the lowest is
+    refined; a hcp crystal starts from the guess of c/a and from the ideal one.
+
+    Parameters
+    ----------
+    start : Crystal
+        The guess.
+    energy_of : callable
+        Energy of Atoms, eV.
+
+    Returns
+    -------
+    Crystal
+        The relaxed crystal with its energy.
+
+    Raises
+    ------
+    ValueError
+        When the energy has no minimum in this range.
+    """
+    from scipy.optimize import minimize, minimize_scalar
+
+    def energy(x: Any) -> float:
+        volume, ratio = x
+        atoms = start.with_volume(float(volume), float(ratio)).primitive()
+        try:
+            return float(energy_of(atoms)) / len(atoms)
+        except RuntimeError:
+            return np.inf  # far from the minimum a model may fail
+
+    def best_volume(ratio: float) -> float:
+        scan = start.volume * np.linspace(0.6, 1.6, 21)
+        energies = np.array([energy((volume, ratio)) for volume in scan])
+        inside = [
+            k
+            for k in range(1, len(scan) - 1)
+            if energies[k] <= min(energies[k - 1], energies[k + 1])
+        ]
+        if not inside:
+            raise ValueError(
+                f"crystal = {start.structure!r}: its energy has no minimum between 0.6 and 1.6 of "
+                f"{start.volume:.2f} Å^3 per atom; give a lattice constant by a="
+            )
+        k = min(inside, key=lambda k: energies[k])
+        return float(
+            minimize_scalar(
+                lambda v: energy((v, ratio)), bracket=(scan[k - 1], scan[k], scan[k + 1]),
+                options={"xtol": 1e-9},
+            ).x
+        )  # fmt: skip
+
+    if start.structure != "hcp":
+        volume = best_volume(1.0)
+        return Crystal(start.element, start.structure, volume, 1.0, energy((volume, 1.0)))
+    best = None
+    for ratio in dict.fromkeys((start.c_over_a, IDEAL)):
+        volume = best_volume(ratio)
+        simplex = [(volume, ratio), (1.01 * volume, ratio), (volume, 1.01 * ratio)]
+        found = minimize(
+            energy, simplex[0], method="Nelder-Mead",
+            options={"initial_simplex": simplex, "xatol": 1e-7, "fatol": 1e-12, "maxiter": 400},
+        )  # fmt: skip
+        if best is None or found.fun < best.fun - 1e-9:
+            best = found
+    assert best is not None
+    return Crystal(start.element, "hcp", float(best.x[0]), float(best.x[1]), float(best.fun))
+
+
+def relaxed_ratio(crystal: Crystal, energy_of: Callable[[Atoms], float]) -> Crystal:
+    """Relax c/a of a hcp crystal at constant volume; a cubic one comes back as it is.
+
+    Parameters
+    ----------
+    crystal : Crystal
+        The crystal.
+    energy_of : callable
+        Energy of Atoms, eV.
+
+    Returns
+    -------
+    Crystal
+        The crystal with its energy.
+    """
+    from scipy.optimize import minimize_scalar
+
+    def energy(ratio: float) -> float:
+        atoms = crystal.with_volume(crystal.volume, float(ratio)).primitive()
+        return float(energy_of(atoms)) / len(atoms)
+
+    ratio = crystal.c_over_a
+    if crystal.structure == "hcp":
+        found = minimize_scalar(
+            energy, bracket=(0.99 * ratio, 1.01 * ratio), options={"xtol": 1e-6}
+        )
+        ratio = float(found.x)
+    return Crystal(crystal.element, crystal.structure, crystal.volume, ratio, energy(ratio))

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Elastic constants at 0 K, ions relaxed, and the moduli of a polycrystal."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from ase.optimize import BFGS
+from ase.units import GPa
+
+from ase_calculators.validation.property import COLORS, Property, Values, tidy
+
+CUBIC = ("C11", "C12", "C44")
+HEXAGONAL = ("C11", "C12", "C13", "C33", "C44")
+INDEX = {"C11": (0, 0), "C12": (0, 1), "C13": (0, 2), "C33": (2, 2), "C44": (3, 3)}
+
+
+def constants(structure: str) -> tuple[str, ...]:
+    """Return the names of the independent elastic constants.
+
+    Parameters
+    ----------
+    structure : {"fcc", "bcc", "hcp"}
+        The crystal.
+
+    Returns
+    -------
+    tuple of str
+        Three, or five for hcp.
+    """
+    return HEXAGONAL if structure == "hcp" else CUBIC
+
+
+def moduli(C: np.ndarray, structure: str) -> Values:
+    """Return what follows from the elastic constants.
+
+    B, G, E and Poisson's ratio are Hill's averages (R. Hill, Proc. Phys. Soc. A 65, 349 (1952),
+    doi:10.1088/0370-1298/65/5/307). The Cauchy pressure is C12 - C44 for cubic crystals and the
+    mean of C13 - C44 and C12 - C66 for hexagonal ones (D. G. Pettifor, Mater. Sci. Technol. 8, 345
+    (1992), doi:10.1179/mst.1992.8.4.345): negative for directional bonds, brittle.
+
+    Parameters
+    ----------
+    C : (6, 6) float64
+        Elastic constants, GPa.
+    structure : {"fcc", "bcc", "hcp"}
+        The crystal.
+
+    Returns
+    -------
+    dict of str to (float, str)
+        The values.
+    """
+    from atomman import ElasticConstants
+
+    tensor = ElasticConstants(Cij=C)
+    B, G = tensor.bulk(style="Hill"), tensor.shear(style="Hill")
+    cauchy = C[0, 1] - C[3, 3]
+    if structure == "hcp":
+        cauchy = 0.5 * (C[0, 2] - C[3, 3] + C[0, 1] - C[5, 5])
+    return {
+        "B(Hill)": (B, "GPa"), "G": (G, "GPa"), "E": (9 * B * G / (3 * B + G), "GPa"),
+        "Poisson": ((3 * B - 2 * G) / (6 * B + 2 * G), ""), "Cauchy pressure": (cauchy, "GPa"),
+    }  # fmt: skip
+
+
+def unstable(C: np.ndarray) -> bool:
+    """Say whether a crystal with these constants gives way to some strain.
+
+    Parameters
+    ----------
+    C : (6, 6) float64
+        Elastic constants.
+
+    Returns
+    -------
+    bool
+        Whether an eigenvalue is not positive (M. Born's criterion).
+    """
+    return bool(np.linalg.eigvalsh(C).min() <= 0)
+
+
+class ElasticConstants(Property):
+    """Elastic constants from the stress under small strains, by matscipy.
+
+    Settings: `strain`, the step of the strains, of which there are `n_steps` about zero; `fmax`
+    (eV/Å) to which ions are relaxed. Strains follow the symmetry of the crystal.
+    """
+
+    name = "elastic_constants"
+    title = "elastic constants at 0 K"
+    defaults: ClassVar[dict[str, Any]] = {"strain": 0.001, "n_steps": 5, "fmax": 1e-4}
+    needs = ("energy", "forces", "stress")
+    libraries = ("matscipy", "atomman")
+    size = (5.6, 3.6)
+
+    def run(self) -> None:
+        """Strain, relax, fit."""
+        from matscipy.elasticity import fit_elastic_constants
+
+        s, structure = self.settings, self.sample.crystal.structure
+        # the primitive cell of a lattice with one atom has nothing to relax
+        atoms = self.sample.crystal.unit_cell()
+        atoms.calc = self.sample.calculator
+        C, _ = fit_elastic_constants(
+            atoms, symmetry="hexagonal" if structure == "hcp" else "cubic", verbose=False,
+            N_steps=s["n_steps"], delta=s["strain"], optimizer=BFGS, fmax=s["fmax"],
+        )  # fmt: skip
+        C = np.array(C) / GPa
+        C = 0.5 * (C + C.T)
+        if unstable(C):
+            self.flags.append("unstable: some strain lowers the energy (Born's criterion)")
+        self.data = {"C": C, "structure": structure}
+
+    def result(self) -> Values:
+        """Say the constants and the moduli.
+
+        Returns
+        -------
+        dict of str to (float, str)
+            The values.
+        """
+        C, structure = np.array(self.data["C"]), self.data["structure"]
+        values: Values = {name: (float(C[INDEX[name]]), "GPa") for name in constants(structure)}
+        values |= moduli(C, structure)
+        ductile = values["Cauchy pressure"][0] > 0
+        self.data["verdict"] = f"Cauchy pressure: {'ductile' if ductile else 'brittle'}"
+        return values
+
+    @staticmethod
+    def plot(figure: Any, records: list[dict[str, Any]]) -> None:
+        """Draw the constants as bars beside the reference.
+
+        Parameters
+        ----------
+        figure : matplotlib.figure.Figure
+            Empty.
+        records : list of dict
+            Models.
+        """
+        bars(figure.subplots(), records, (*HEXAGONAL, "B(Hill)", "G", "E"), "GPa")
+
+
+def bars(ax: Any, records: list[dict[str, Any]], names: tuple[str, ...], unit: str) -> None:
+    """Draw values of several models as bars, the reference as a line across them.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where.
+    records : list of dict
+        Models.
+    names : tuple of str
+        Quantities; those that are missing are left out.
+    unit : str
+        For the axis.
+    """
+    names = tuple(name for name in names if any(name in r["values"] for r in records))
+    width = 0.8 / len(records)
+    for k, record in enumerate(records):
+        heights = [record["values"].get(n, {"value": np.nan})["value"] for n in names]
+        at = np.arange(len(names)) + (k - (len(records) - 1) / 2) * width
+        ax.bar(at, heights, 0.92 * width, color=COLORS[k % len(COLORS)], label=record["model"])
+    label: str | None = "reference"
+    for k, name in enumerate(names):
+        if name in records[0]["reference"]:
+            y = records[0]["reference"][name]["value"]
+            ax.plot([k - 0.45, k + 0.45], [y, y], "k-", lw=1.6, label=label)
+            label = None
+    ax.set_xticks(range(len(names)), names)
+    ax.set_ylabel(unit)
+    ax.legend(frameon=False, fontsize=7, ncol=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    tidy(ax)
+    ax.grid(visible=False, axis="x")

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A LAMMPS ``pair_style`` as an ASE calculator, and as the commands of an MD run."""
+
+import re
+from os import PathLike, environ, fspath
+from pathlib import Path
+from typing import Any
+
+from ase.calculators.calculator import all_changes
+from ase.calculators.lammpslib import LAMMPSlib
+
+
+class LammpsPotential(LAMMPSlib):
+    """Calculate energy, forces and stress of one element by LAMMPS's potential commands.
+
+    It is ASE's LAMMPSlib, kept alive between calls; LAMMPS starts afresh whenever the number of
+    atoms changes.
+
+    Parameters
+    ----------
+    commands : str, path-like or sequence of str
+        Commands ``pair_style``, ``pair_coeff``, ..., one per line, or the path of a file of them,
+        such as the `potential.mod` of a deck. ``units metal`` is assumed.
+    element : str
+        The element of atom type 1.
+
+    Raises
+    ------
+    ValueError
+        When there is no ``pair_style`` among the commands.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> atoms = bulk("Al", "fcc", a=4.045)
+    >>> atoms.calc = LammpsPotential("pair_style eam/fs\\npair_coeff * * Al_mm.eam.fs Al", "Al")
+    >>> round(atoms.get_potential_energy(), 3)
+    -3.411
+    """
+
+    def __init__(self, commands: str | PathLike[str] | list[str], element: str) -> None:
+        import lammps_plugin
+
+        lammps_plugin.plugin_folder()  # MPI library and folder of potentials, also without install
+        self.commands = potential_commands(commands)
+        super().__init__(lmpcmds=self.commands, atom_types={element: 1}, keep_alive=True)
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
+    ) -> None:
+        """Calculate as ASE asks for it.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The structure.
+        properties : list of str
+            What ASE asks for; all of it is always calculated.
+        system_changes : list of str
+            What has changed since the last call.
+        """
+        if "numbers" in system_changes or "pbc" in system_changes:
+            self.clean()
+            self.previous_atoms_numbers: Any = []
+        try:
+            super().calculate(atoms, properties, system_changes)
+        except Exception:
+            self.clean()  # after an error LAMMPS is in no defined state
+            self.previous_atoms_numbers = []
+            raise
+
+    def files(self) -> list[Path]:
+        """Return the files that the commands name: parameters, networks.
+
+        Returns
+        -------
+        list of pathlib.Path
+            Those that exist here or in the folder of ``LAMMPS_POTENTIALS``.
+        """
+        text = "\n".join(
+            Path(line.split()[1]).read_text() if line.startswith("include ") else line
+            for line in self.commands
+        )
+        found = []
+        for word in dict.fromkeys(re.findall(r"[^\s\"']+", text)):
+            for folder in (".", environ.get("LAMMPS_POTENTIALS", ".")):
+                if Path(folder, word).is_file():
+                    found.append(Path(folder, word))
+                    break
+        return found
+
+
+def potential_commands(commands: str | PathLike[str] | list[str]) -> list[str]:
+    """Turn what a user gives for a LAMMPS potential into a list of commands.
+
+    Parameters
+    ----------
+    commands : str, path-like or list of str
+        The commands, or the path of a file of them.
+
+    Returns
+    -------
+    list of str
+        The commands; for a file ``include`` with its full path.
+
+    Raises
+    ------
+    ValueError
+        When neither a file nor a ``pair_style`` is there.
+
+    Examples
+    --------
+    >>> potential_commands("pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al")
+    ['pair_style eam/fs', 'pair_coeff * * Al_mm.eam.fs Al']
+    """
+    if isinstance(commands, str | PathLike):
+        text = fspath(commands)
+        if "\n" not in text and Path(text).is_file():
+            if "pair_style" not in Path(text).read_text():
+                raise ValueError(f"pair_style: there is none in the file {text!r}; add it there")
+            return [f"include {Path(text).resolve()}"]
+        commands = re.split(r"[\n;]", text)
+    lines = [line.strip() for line in commands if line.strip() and not line.strip().startswith("#")]
+    if not any(line.startswith(("pair_style", "include")) for line in lines):
+        raise ValueError(
+            f"pair_style: got {' / '.join(lines)[:60]!r}, neither a file nor commands with a "
+            "pair_style; give 'pair_style ...' and 'pair_coeff ...' or the path of potential.mod"
+        )
+    return lines

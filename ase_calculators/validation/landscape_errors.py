@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Where a model was tested: errors for a labelled test set on the entropy-symmetry landscape."""
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from ase.io import read
+from matplotlib.colors import LogNorm
+
+from ase_calculators.entropy_symmetry import EntropySymmetry
+from ase_calculators.landscape import map_landscape
+from ase_calculators.validation.property import Property, Values, tidy
+
+
+class LandscapeErrors(Property):
+    """Errors of energy, forces and virial at each frame's place (sS, Q6).
+
+    Settings: `test_set`, a file that ASE reads with energies and forces (eV, eV/Å) and, where there
+    is one, stress (eV/Å^3); `rmax`, `sigma`, `q6_cutoff` (Å) of the landscape; `align`,
+    subtract the mean energy difference per atom, for labels whose zero of energy is another. The
+    virial error is that of -V sigma per atom.
+    """
+
+    name = "landscape_errors"
+    title = "errors on the landscape"
+    defaults: ClassVar[dict[str, Any]] = {
+        "test_set": None,
+        "rmax": 8.0,
+        "sigma": 0.125,
+        "q6_cutoff": None,
+        "align": True,
+    }
+    needs = ("energy", "forces")
+    size = (9.0, 3.4)
+
+    def check(self) -> None:
+        """Make sure that there is a test set.
+
+        Raises
+        ------
+        ValueError
+            When there is none.
+        """
+        super().check()
+        path = self.settings["test_set"]
+        if path is None or not Path(path).is_file():
+            raise ValueError(
+                f"landscape_errors: test_set = {path!r}: is no file; give labelled frames by "
+                "settings={'landscape_errors': {'test_set': 'test.extxyz'}}"
+            )
+        if self.settings["q6_cutoff"] is None:
+            crystal = self.sample.crystal
+            # between the first and second shell of a close-packed crystal, after two of bcc
+            factor = {"fcc": 0.854, "bcc": 1.207, "hcp": 1.207}[crystal.structure]
+            self.settings["q6_cutoff"] = round(factor * crystal.a, 3)
+
+    def run(self) -> None:
+        """Label the frames with the model and map them."""
+        s = self.settings
+        frames = read(s["test_set"], index=":")
+        calc = EntropySymmetry(s["rmax"], s["sigma"], s["q6_cutoff"])
+        table = map_landscape(frames, calc, progress=False)
+        has_stress = "stress" in self.sample.calculator.implemented_properties
+        energy, force, virial = [], [], []
+        for k in self.track(table.frame, "frame"):
+            labelled = frames[k]
+            results = labelled.calc.results if labelled.calc else {}
+            if "energy" not in results or "forces" not in results:
+                raise ValueError(
+                    f"landscape_errors: frame {k} of {s['test_set']} has no energy and forces; "
+                    "label it, as ASE's extxyz does by energy= and forces"
+                )
+            atoms = labelled.copy()
+            atoms.calc = self.sample.calculator
+            energy.append((atoms.get_potential_energy() - results["energy"]) / len(atoms))
+            difference = atoms.get_forces() - results["forces"]
+            force.append(np.sqrt((difference**2).mean()))
+            if has_stress and "stress" in results:
+                d = (atoms.get_stress() - results["stress"]) * atoms.get_volume() / len(atoms)
+                virial.append(np.sqrt((d**2).mean()))
+        E = np.array(energy)
+        shift = float(E.mean()) if s["align"] else 0.0
+        self.data = {
+            "sS": table.sS, "Q6": table.Q6, "energy": 1e3 * (E - shift), "force": force,
+            "virial": 1e3 * np.array(virial) if len(virial) == len(E) else None,
+            "shift": shift, "parameters": table.parameters,
+        }  # fmt: skip
+
+    def result(self) -> Values:
+        """Say the root-mean-square errors.
+
+        Returns
+        -------
+        dict of str to (float, str)
+            The values.
+        """
+        d = self.data
+        rms = lambda y: float(np.sqrt(np.mean(np.square(np.array(y, float)))))  # noqa: E731
+        values: Values = {
+            "RMSE energy": (rms(d["energy"]), "meV/atom"),
+            "RMSE force": (rms(d["force"]), "eV/Å"),
+        }
+        if d["virial"] is not None:
+            values["RMSE virial"] = (rms(d["virial"]), "meV/atom")
+        return values
+
+    @staticmethod
+    def plot(figure: Any, records: list[dict[str, Any]]) -> None:
+        """Draw the errors over (sS, Q6), a row of panels per model.
+
+        Parameters
+        ----------
+        figure : matplotlib.figure.Figure
+            Empty.
+        records : list of dict
+            Models.
+        """
+        kinds = {
+            "energy": "|energy| error (meV/atom)", "force": "force error (eV/Å)",
+            "virial": "virial error (meV/atom)",
+        }  # fmt: skip
+        shown = [k for k in kinds if records[0]["data"][k] is not None]
+        axes = figure.subplots(len(records), len(shown), squeeze=False, sharex=True, sharey=True)
+        for row, record in zip(axes, records, strict=True):
+            d = record["data"]
+            for ax, kind in zip(row, shown, strict=True):
+                error = np.abs(np.array(d[kind], float))
+                error = np.maximum(error, max(1e-3 * error.max(), 1e-12))
+                drawn = ax.scatter(
+                    d["sS"], d["Q6"], c=error, s=14, cmap="viridis", linewidths=0, norm=LogNorm()
+                )
+                figure.colorbar(drawn, ax=ax, label=kinds[kind])
+                ax.set_xlabel(r"sS ($k_\mathrm{B}$ per atom)")
+                tidy(ax)
+            row[0].set_ylabel(f"{record['model']}\nQ6")

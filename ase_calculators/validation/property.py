@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What every property has in common: a sample to work on and the interface run, result, plot."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.optimize import LBFGS
+from tqdm.auto import tqdm
+
+from ase_calculators.validation.crystal import Crystal
+
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+Values = dict[str, tuple[float, str]]
+
+
+class CalculationFailed(RuntimeError):
+    """The calculator raised or returned what is not a number."""
+
+
+class Guard(Calculator):
+    """Hand on a calculator's results, if they are numbers, and remember the structure.
+
+    Parameters
+    ----------
+    calculator : ase.calculators.calculator.BaseCalculator
+        The model.
+    """
+
+    def __init__(self, calculator: Any) -> None:
+        super().__init__()
+        self.model = calculator
+        self.implemented_properties = list(calculator.implemented_properties)
+        self.n_calls = 0
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
+    ) -> None:
+        """Calculate as ASE asks for it.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The structure.
+        properties : list of str
+            What is asked for.
+        system_changes : list of str
+            What has changed since the last call.
+
+        Raises
+        ------
+        CalculationFailed
+            When the model fails or returns NaN or infinity.
+        """
+        super().calculate(atoms, properties, system_changes)
+        self.n_calls += 1
+        try:
+            for name in properties:
+                self.model.get_property(name, self.atoms)
+        except PropertyNotImplementedError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise CalculationFailed(f"the calculator failed: {reason}") from error
+        self.results = {
+            name: value for name, value in self.model.results.items()
+            if name in self.implemented_properties
+        }  # fmt: skip
+        # also what was not asked for: it is there for the next question
+        for name in {*properties, "energy", "forces", "stress"} & set(self.results):
+            if not np.isfinite(self.results[name]).all():
+                raise CalculationFailed(f"the calculator returned {name} that is not finite")
+
+
+@dataclass
+class Sample:
+    """What properties are calculated of: a model, its crystal, and a folder for what is unfinished.
+
+    Attributes
+    ----------
+    calculator : Guard
+        The model for single structures.
+    commands : list of str or None
+        LAMMPS's commands of the same model, where it is a ``pair_style``.
+    crystal : Crystal
+        The relaxed crystal.
+    others : dict of str to Crystal
+        The element's crystals of all structures, relaxed; those without a minimum are missing.
+    folder : pathlib.Path
+        Where files go.
+    reference : dict of str to dict
+        Literature values by quantity.
+    progress : bool
+        Whether bars are shown.
+    identity : str
+        Fingerprint of the model: pieces of an interrupted run of another one are not taken up.
+    """
+
+    calculator: Guard
+    commands: list[str] | None
+    crystal: Crystal
+    others: dict[str, Crystal]
+    folder: Path
+    reference: dict[str, Any]
+    progress: bool = True
+    identity: str = ""
+
+    def energy(self, atoms: Atoms) -> float:
+        """Return the energy of a structure.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The structure; it keeps the calculator.
+
+        Returns
+        -------
+        float
+            Energy, eV.
+        """
+        atoms.calc = self.calculator
+        return float(atoms.get_potential_energy())
+
+    def reference_value(self, quantity: str) -> float | None:
+        """Return what the literature says.
+
+        Parameters
+        ----------
+        quantity : str
+            Its name, such as "B".
+
+        Returns
+        -------
+        float or None
+            The value, in the unit of the table; None where unknown.
+        """
+        entry = self.reference.get(quantity)
+        return None if entry is None else float(entry["value"])
+
+
+class Property(ABC):
+    """One property of a crystal: calculate it, say its values, draw it.
+
+    A subclass in a file of its own, named in ``PROPERTIES``, is all that a new property takes.
+
+    Parameters
+    ----------
+    sample : Sample
+        The model and its crystal.
+    **settings
+        Differences from `defaults`.
+
+    Attributes
+    ----------
+    data : dict
+        What `run` calculates, of numbers, strings, lists and dicts: it goes into the record.
+    flags : list of str
+        What a user must know about the result.
+
+    Raises
+    ------
+    ValueError
+        When a setting is unknown.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    defaults: ClassVar[dict[str, Any]]
+    needs: ClassVar[tuple[str, ...]] = ("energy", "forces")
+    libraries: ClassVar[tuple[str, ...]] = ()
+    uses: ClassVar[tuple[str, ...]] = ()  # reference values that the result depends on
+    size: ClassVar[tuple[float, float]] = (5.2, 4.0)
+
+    def __init__(self, sample: Sample, **settings: Any) -> None:
+        for name in settings:
+            if name not in self.defaults:
+                raise ValueError(
+                    f"settings[{self.name!r}]: has no {name!r}; choose from "
+                    f"{', '.join(self.defaults)}"
+                )
+        self.sample = sample
+        self.settings = {**self.defaults, **settings}
+        self.data: dict[str, Any] = {}
+        self.flags: list[str] = []
+        self._parts: dict[str, Any] | None = None
+
+    @abstractmethod
+    def run(self) -> None:
+        """Calculate `data` and `flags`."""
+
+    @abstractmethod
+    def result(self) -> Values:
+        """Say the values that `data` amounts to.
+
+        Returns
+        -------
+        dict of str to (float, str)
+            Value and unit of each quantity.
+        """
+
+    @staticmethod
+    @abstractmethod
+    def plot(figure: Any, records: list[dict[str, Any]]) -> None:
+        """Draw the property of one or several models.
+
+        Parameters
+        ----------
+        figure : matplotlib.figure.Figure
+            Empty.
+        records : list of dict
+            The record of each model, with "data", "values", "model" and "reference".
+        """
+
+    # --- for subclasses ---------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Make sure that calculator and libraries are there before anything is calculated.
+
+        Raises
+        ------
+        ValueError
+            When the calculator does not have what the property needs.
+        ImportError
+            When a library is missing.
+        """
+        for library in self.libraries:
+            try:
+                import_module(library)
+            except ImportError as error:
+                raise ImportError(
+                    f"{self.name}: {library.split('.')[0]} is not installed: "
+                    "pip install 'entsym[validation]'"
+                ) from error
+        atoms = self.sample.crystal.primitive()
+        atoms.calc = self.sample.calculator
+        for quantity in self.needs:
+            try:
+                self.sample.calculator.get_property(quantity, atoms)
+            except (PropertyNotImplementedError, NotImplementedError) as error:
+                raise ValueError(
+                    f"{self.name}: needs the {quantity}, which the calculator does not give; "
+                    "leave the property out or take a calculator with it"
+                ) from error
+
+    def track(self, items: Iterable[Any], what: str) -> Iterator[Any]:
+        """Go through a list below a progress bar.
+
+        Parameters
+        ----------
+        items : iterable
+            The list.
+        what : str
+            Its name.
+
+        Yields
+        ------
+        object
+            Its members.
+        """
+        yield from tqdm(
+            items, desc=f"{self.name}: {what}", leave=False, disable=not self.sample.progress
+        )
+
+    def relax(self, atoms: Atoms, what: str) -> float:
+        """Relax atoms to the setting `fmax`, and flag it where that takes too long.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The structure, moved.
+        what : str
+            Its name, for the flag.
+
+        Returns
+        -------
+        float
+            Energy, eV.
+        """
+        atoms.calc = self.sample.calculator
+        optimizer: Any = LBFGS(atoms, logfile=None, maxstep=0.1)  # type: ignore[arg-type]
+        if not optimizer.run(fmax=self.settings["fmax"], steps=300):
+            self.flags.append(f"{what}: forces did not fall to fmax in 300 steps")
+        return float(atoms.get_potential_energy())
+
+    def once(self, key: str, calculate: Callable[..., Any], *arguments: Any) -> Any:
+        """Calculate a piece of work, or take it from the interrupted run that did it before.
+
+        Parameters
+        ----------
+        key : str
+            Name of the piece, unique within the property.
+        calculate : callable
+            Returns it, of numbers, strings, lists and dicts.
+        *arguments
+            What it is called with.
+
+        Returns
+        -------
+        object
+            The piece.
+        """
+        path = self.sample.folder / f"{self.name}.parts.jsonl"
+        key = f"{key} {digest([self.settings, self.sample.crystal.volume, self.sample.identity])}"
+        if self._parts is None:
+            self._parts = {}
+            if path.is_file():
+                for line in path.read_text().split("\n")[:-1]:  # the last may be unfinished
+                    try:
+                        name, value = json.loads(line)
+                    except ValueError:
+                        continue
+                    self._parts[name] = value
+        if key not in self._parts:
+            self._parts[key] = plain(calculate(*arguments))
+            with open(path, "a", encoding="utf-8") as file:
+                file.write(json.dumps([key, self._parts[key]]) + "\n")
+        return self._parts[key]
+
+
+def plain(value: Any) -> Any:
+    """Turn arrays and NumPy numbers into lists and numbers.
+
+    Parameters
+    ----------
+    value : object
+        Nested dicts, lists, arrays, numbers, strings.
+
+    Returns
+    -------
+    object
+        The same, as JSON can hold it; NaN becomes None.
+
+    Examples
+    --------
+    >>> plain({"a": np.arange(3) / 2, "b": np.nan})
+    {'a': [0.0, 0.5, 1.0], 'b': None}
+    """
+    if isinstance(value, dict):
+        return {str(name): plain(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def digest(value: Any) -> str:
+    """Return a short fingerprint of anything that JSON can hold.
+
+    Parameters
+    ----------
+    value : object
+        The thing.
+
+    Returns
+    -------
+    str
+        Twelve hexadecimal digits.
+    """
+    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def tidy(ax: Any) -> None:
+    """Give axes the look of all figures.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        The axes.
+    """
+    ax.grid(color="0.92", lw=0.6)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Literature values: a JSON file that the user fills; ours for Al, Ir, Mo and Zr lie beside it."""
+
+import json
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "references"
+
+
+def read_reference(
+    source: str | PathLike[str] | dict[str, Any] | None, element: str
+) -> dict[str, dict[str, Any]]:
+    """Read reference values.
+
+    The form is ``{"element": "Al", "crystal": "fcc", "values": {"a0": {"value": 4.02, "unit": "Å",
+    "kind": "experiment", "source": "...", "doi": "..."}}}``, with quantities named and in units as
+    in the summary table. `value` and `source` are required.
+
+    Parameters
+    ----------
+    source : path-like, dict or None
+        A file here or among ours, such as "Al.json", or its content. None: ours of the element,
+        where there is one.
+    element : str
+        The element that is validated.
+
+    Returns
+    -------
+    dict of str to dict
+        Entries by quantity; empty when the element has none.
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When the file is not of this form, or of another element.
+
+    Examples
+    --------
+    >>> read_reference(None, "Al")["C11"]["value"]
+    114.3
+    """
+    content: Any = source
+    name = "reference"
+    if source is None:
+        path = FOLDER / f"{element}.json"
+        if not path.is_file():
+            return {}
+        content = json.loads(path.read_text(encoding="utf-8"))
+    elif not isinstance(source, dict):
+        name = fspath(source)
+        path = next((p for p in (Path(name), FOLDER / name) if p.is_file()), Path())
+        if path == Path():
+            ours = ", ".join(sorted(p.name for p in FOLDER.glob("*.json")))
+            raise FileNotFoundError(f"reference = {name!r}: is no file, nor among ours: {ours}")
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"reference = {name!r}: is no JSON: {error}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("values"), dict):
+        raise ValueError(f"{name}: must hold 'element' and 'values', as references/Al.json does")
+    if content.get("element") != element:
+        raise ValueError(
+            f"{name}: is of element {content.get('element')!r}, not {element!r}; give that "
+            "element's file, or None"
+        )
+    for quantity, entry in content["values"].items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("value"), int | float):
+            raise ValueError(f"{name}: values[{quantity!r}] must have a number as its 'value'")
+        if not entry.get("source"):
+            raise ValueError(f"{name}: values[{quantity!r}] has no 'source'; say where it is from")
+    return dict(content["values"])

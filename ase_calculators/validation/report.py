@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a validation found: records, tables, figures; several models over each other."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ase_calculators.validation.property import Property
+
+
+@dataclass
+class Report:
+    """The records of one model.
+
+    Attributes
+    ----------
+    folder : pathlib.Path
+        Where the files are: ``<property>.json`` and ``.png``, ``summary.md``, ``summary.csv``.
+    model : str
+        The model's name.
+    element, structure : str
+        What was calculated.
+    records : dict of str to dict
+        Record of each property by its name.
+    reference : dict of str to dict
+        Reference values by quantity.
+    notes : list of str
+        What is to be known about all of it.
+    """
+
+    folder: Path
+    model: str
+    element: str
+    structure: str
+    records: dict[str, dict[str, Any]]
+    reference: dict[str, dict[str, Any]]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """The properties that failed.
+
+        Returns
+        -------
+        dict of str to str
+            Reasons by name.
+        """
+        return {n: r["error"] for n, r in self.records.items() if r["status"] == "failed"}
+
+    @property
+    def values(self) -> dict[str, float]:
+        """All values.
+
+        Returns
+        -------
+        dict of str to float
+            By quantity, units as in the table.
+        """
+        return {
+            quantity: entry["value"]
+            for record in self.records.values() for quantity, entry in record["values"].items()
+        }  # fmt: skip
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the table's rows.
+
+        Returns
+        -------
+        list of dict
+            property, quantity, value, unit, reference, deviation (%), kind, source.
+        """
+        rows = []
+        for name, record in self.records.items():
+            for quantity, entry in record["values"].items():
+                known = self.reference.get(quantity, {})
+                deviation = None
+                if known and entry["value"] is not None and known["value"]:
+                    deviation = 100 * (entry["value"] / known["value"] - 1)
+                rows.append(
+                    {
+                        "property": name, "quantity": quantity, **entry,
+                        "reference": known.get("value"), "deviation_percent": deviation,
+                        "kind": known.get("kind", ""), "source": known.get("source", ""),
+                        "doi": known.get("doi", ""),
+                    }
+                )  # fmt: skip
+        return rows
+
+    def table(self) -> str:
+        """Return the summary as a Markdown table, flags below it.
+
+        Returns
+        -------
+        str
+            The text.
+        """
+        lines = [
+            f"{self.model}: {self.element} {self.structure}", "",
+            "| quantity | value | unit | reference | deviation | kind |",
+            "|---" * 6 + "|",
+        ]  # fmt: skip
+        for row in self.rows():
+            known = "" if row["reference"] is None else _number(row["reference"])
+            off = row["deviation_percent"]
+            off = "" if off is None else f"{off:+.1f} %"
+            value = "" if row["value"] is None else _number(row["value"])
+            lines.append(
+                f"| {row['quantity']} | {value} | {row['unit']} | {known} | {off} | {row['kind']} |"
+            )
+        remarks = [f"- {note}" for note in self.notes]
+        for name, record in self.records.items():
+            if record["status"] == "failed":
+                remarks.append(f"- {name}: FAILED: {record['error']}")
+            remarks += [f"- {name}: {flag}" for flag in record["flags"]]
+            if "verdict" in record["data"]:
+                remarks.append(f"- {name}: {record['data']['verdict']}")
+        return "\n".join(lines + ([""] + remarks if remarks else [])) + "\n"
+
+    def write(self) -> None:
+        """Write ``summary.md``, ``summary.csv`` and ``report.json`` to the folder."""
+        (self.folder / "summary.md").write_text(self.table(), encoding="utf-8")
+        rows = self.rows()
+        with open(self.folder / "summary.csv", "w", encoding="utf-8", newline="") as file:
+            names = list(rows[0]) if rows else ["property"]
+            writer = csv.DictWriter(file, names, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        head = {
+            "model": self.model, "element": self.element, "structure": self.structure,
+            "reference": self.reference, "notes": self.notes, "properties": list(self.records),
+        }  # fmt: skip
+        write_json(self.folder / "report.json", head)
+
+    @classmethod
+    def read(cls, folder: str | PathLike[str]) -> "Report":
+        """Read the report that `validate` wrote to a folder.
+
+        Parameters
+        ----------
+        folder : path-like
+            Its `workdir`.
+
+        Returns
+        -------
+        Report
+            The same.
+
+        Raises
+        ------
+        FileNotFoundError
+            When there is none.
+        """
+        path = Path(folder)
+        if not (path / "report.json").is_file():
+            raise FileNotFoundError(
+                f"folder = {str(path)!r}: has no report.json; run validate first"
+            )
+        head = json.loads((path / "report.json").read_text(encoding="utf-8"))
+        records = {
+            name: json.loads((path / f"{name}.json").read_text(encoding="utf-8"))
+            for name in head["properties"]
+        }
+        return cls(
+            path, head["model"], head["element"], head["structure"], records, head["reference"],
+            head["notes"],
+        )  # fmt: skip
+
+    def as_reference(self) -> dict[str, Any]:
+        """Return the values in the form of a reference, for judging another model by this one.
+
+        Returns
+        -------
+        dict
+            As `validate` takes for `reference`.
+        """
+        values = {
+            row["quantity"]: {
+                "value": row["value"], "unit": row["unit"], "kind": "model", "source": self.model,
+            }
+            for row in self.rows() if row["value"] is not None
+        }  # fmt: skip
+        return {"element": self.element, "crystal": self.structure, "values": values}
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file at once or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    content : object
+        What JSON can hold.
+    """
+    draft = path.with_suffix(".writing")
+    draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
+def draw(
+    kind: type[Property], records: list[dict[str, Any]], path: Path, reference: dict[str, Any]
+) -> None:
+    """Draw a property of one or several models into a file.
+
+    Parameters
+    ----------
+    kind : type of Property
+        The property.
+    records : list of dict
+        The models.
+    path : pathlib.Path
+        The picture.
+    reference : dict of str to dict
+        Reference values.
+    """
+    width, height = kind.size
+    if kind.name in ("gamma_surface",):
+        width = 1.5 + 3.7 * len(records)
+    if kind.name in ("landscape_errors",):
+        height *= len(records)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    kind.plot(figure, [{**record, "reference": reference} for record in records])
+    figure.savefig(path, dpi=120)
+
+
+def compare(reports: Sequence[Report], folder: str | PathLike[str] = "comparison") -> str:
+    """Lay several models over each other: one figure per property, one table.
+
+    Parameters
+    ----------
+    reports : sequence of Report
+        At least one, of the same crystal; the reference is that of the first.
+    folder : path-like
+        Where ``<property>.png`` and ``comparison.md`` go.
+
+    Returns
+    -------
+    str
+        The table, Markdown.
+
+    Raises
+    ------
+    ValueError
+        When there are no reports, or of different crystals.
+    """
+    from ase_calculators.validation.suite import PROPERTIES
+
+    crystals = {(r.element, r.structure) for r in reports}
+    if len(crystals) != 1:
+        raise ValueError(
+            f"reports: are of {len(crystals)} different crystals, {sorted(crystals)}; "
+            "compare models of one"
+        )
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    for name, kind in PROPERTIES.items():
+        records = [
+            r.records[name] for r in reports
+            if name in r.records and r.records[name]["status"] == "done"
+        ]  # fmt: skip
+        if records:
+            draw(kind, records, path / f"{name}.png", reports[0].reference)
+    quantities: dict[str, str] = {}
+    for report in reports:
+        quantities |= {row["quantity"]: row["unit"] for row in report.rows()}
+    lines = [
+        f"| quantity | unit | reference | {' | '.join(r.model for r in reports)} |",
+        "|---" * (3 + len(reports)) + "|",
+    ]
+    for quantity, unit in quantities.items():
+        known = reports[0].reference.get(quantity)
+        cells = ["" if known is None else _number(known["value"])]
+        for report in reports:
+            value = report.values.get(quantity)
+            cells.append("" if value is None else _number(value))
+        lines.append(f"| {quantity} | {unit} | {' | '.join(cells)} |")
+    text = "\n".join(lines) + "\n"
+    (path / "comparison.md").write_text(text, encoding="utf-8")
+    return text

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Slip along one line: stacking faults, twin faults, and the twinnability built from them."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from ase import Atoms
+from ase.build import surface
+
+from ase_calculators.validation.gamma_surface import MILLIJOULE, relaxed_along_z
+from ase_calculators.validation.property import COLORS, Property, Values, tidy
+
+# plane, slip direction (both Cartesian, in cells), and what a twin of it takes
+SYSTEMS: dict[str, dict[str, Any]] = {
+    "fcc": {"plane": (1, 1, 1), "name": "(111)<112>", "layers": 3},
+    "bcc": {"plane": (1, 1, 2), "name": "(112)<111>", "layers": 4},
+    "hcp": {"plane": (0, 0, 1), "name": "(0001)<10-10>", "layers": 1},
+}
+
+
+class StackingFaults(Property):
+    """Energies along the slip of neighbouring planes: GSFE of the first, GPFE of those after it.
+
+    fcc slips by a/sqrt(6) along <112> on successive (111) planes: the intrinsic (ISF) and the
+    extrinsic fault (ESF) and then a twin grow, past the unstable energies USF and UTF. bcc slips by
+    a sqrt(3)/6 along <111> on successive (112) planes and has no low fault before the twin;
+    hcp slips once, on (0001), to its I2 fault.
+
+    Settings: `n` points per slip; `planes` of atoms on either side of the faults, at least;
+    `vacuum` (Å); `fmax` (eV/Å), to which atoms relax along the normal.
+
+    The twinnability is tau = (1.136 - 0.151 ISF/USF) sqrt(USF/UTF), E. B. Tadmor, N. Bernstein, J.
+    Mech. Phys. Solids 52, 2507 (2004), doi:10.1016/j.jmps.2004.05.002: above 1 a crack tip emits
+    twins. With the leading partial gone, a trailing partial has to climb USF - ISF and a twin
+    UTF - ISF: the lower of them says what follows.
+    """
+
+    name = "stacking_faults"
+    title = "stacking faults"
+    defaults: ClassVar[dict[str, Any]] = {"n": 12, "planes": 9, "vacuum": 12.0, "fmax": 1e-3}
+    size = (6.0, 4.0)
+
+    def run(self) -> None:
+        """Slip plane after plane."""
+        s, crystal = self.settings, self.sample.crystal
+        system = SYSTEMS[crystal.structure]
+        slab, first, slip = self._slab(system["plane"], system["layers"])
+        area = np.linalg.norm(np.cross(slab.cell[0], slab.cell[1]))
+        heights = np.round(slab.positions[:, 2], 4)
+        planes = np.unique(heights)
+        steps = np.arange(system["layers"] * s["n"] + 1)
+        self.data = {"system": system["name"], "slip": np.arange(len(steps)) / s["n"]}
+        for kind in ("rigid", "relaxed"):
+            energies = []
+            for k in self.track(steps, kind):
+                atoms = slab.copy()
+                done, part = divmod(int(k), s["n"])
+                for layer in range(done + 1):
+                    share = 1.0 if layer < done else part / s["n"]
+                    above = heights >= planes[first + layer] - 0.01
+                    atoms.positions[above] += share * slip
+                if kind == "rigid":
+                    energies.append(self.sample.energy(atoms))
+                else:
+                    energies.append(self.once(f"{k}", relaxed_along_z, self, atoms))
+            self.data[kind] = (np.array(energies) - energies[0]) / area / MILLIJOULE
+        self.data["atoms"] = len(slab)
+        values = self.result()
+        if "ISF" in values and values["ISF"][0] < 0:
+            self.flags.append("the intrinsic stacking fault is lower than the crystal")
+
+    def _slab(self, plane: tuple[int, int, int], layers: int) -> tuple[Atoms, int, np.ndarray]:
+        """Return a slab, the first plane that slips, and the vector of its slip."""
+        s, crystal = self.settings, self.sample.crystal
+        # indices of the plane in the primitive cell, which keeps the slab thin: one atom a plane
+        cell = crystal.primitive()
+        if crystal.structure != "hcp":
+            h, k, l = np.rint(cell.cell.array @ plane / crystal.a).astype(int).tolist()
+            plane = h, k, l
+        # a cell of the surface is as thick as it needs to be for its planes to repeat
+        thick = surface(cell, plane, 1, vacuum=None, periodic=True)
+        per_cell = len(np.unique(np.round(thick.positions[:, 2], 4)))
+        n = -(-(2 * s["planes"] + layers - 1) // per_cell)
+        slab = surface(cell, plane, n, vacuum=s["vacuum"] / 2, periodic=True)
+        slab.pbc = True
+        planes = np.unique(np.round(slab.positions[:, 2], 4))
+        first = (len(planes) - layers + 1) // 2
+        # The vector from one plane to the next, without its normal part, is t; slipping by t once
+        # more turns the stacking t, t into t, 2t, which is its mirror image: the shear of a twin.
+        lower = slab.positions[np.abs(slab.positions[:, 2] - planes[first - 1]) < 0.01]
+        upper = slab.positions[np.abs(slab.positions[:, 2] - planes[first]) < 0.01]
+        images = (i * slab.cell[0] + j * slab.cell[1] for i in range(-2, 3) for j in range(-2, 3))
+        steps = np.array([u - lower[0] + image for image in images for u in upper])
+        steps[:, 2] = 0.0
+        if crystal.structure == "bcc":
+            # of the step to the next plane only the part along <111> shears
+            direction = self._close_packed(slab)
+            part = steps @ direction
+            target = np.sqrt(3) / 6 * crystal.a
+            return slab, first, direction * part[np.argmin(np.abs(np.abs(part) - target))]
+        return slab, first, steps[np.argmin(np.linalg.norm(steps, axis=1))]
+
+    def _close_packed(self, slab: Atoms) -> np.ndarray:
+        """Return the direction of the shortest lattice vector in the plane of the slab."""
+        vectors = [
+            i * slab.cell[0] + j * slab.cell[1]
+            for i in range(-3, 4) for j in range(-3, 4) if (i, j) != (0, 0)
+        ]  # fmt: skip
+        shortest = min(vectors, key=np.linalg.norm)
+        return np.array(shortest / np.linalg.norm(shortest))
+
+    def result(self) -> Values:
+        """Say the faults' energies and what follows from them.
+
+        Returns
+        -------
+        dict of str to (float, str)
+            The values.
+        """
+        d, values = self.data, {}
+        n = round(1 / (d["slip"][1] - d["slip"][0]))
+        E = np.array(d["relaxed"])
+        unit = "mJ/m^2"
+        structure = self.sample.crystal.structure
+        if structure == "bcc":
+            values["USF (112)<111>"] = (_peak(d["slip"], E, 0, n), unit)
+            values["twin energy after 4 planes"] = (float(E[4 * n]), unit)
+            return values
+        values["USF"] = (_peak(d["slip"], E, 0, n), unit)
+        name = "ISF" if structure == "fcc" else "I2 fault"
+        values[name] = (float(E[n]), unit)
+        values[f"{name}, rigid"] = (float(np.array(d["rigid"])[n]), unit)
+        values["USF, rigid"] = (_peak(d["slip"], np.array(d["rigid"]), 0, n), unit)
+        if structure == "fcc":
+            values["UTF"] = (_peak(d["slip"], E, n, 2 * n), unit)
+            values["ESF"] = (float(E[2 * n]), unit)
+            usf, isf, utf = (values[k][0] for k in ("USF", "ISF", "UTF"))
+            tau = (1.136 - 0.151 * isf / usf) * np.sqrt(usf / utf)
+            values["twinnability"] = (float(tau), "")
+            trailing, twin = usf - isf, utf - isf
+            mode = "full dislocations, the trailing partial follows"
+            if twin < trailing:
+                mode = "deformation twins"
+            elif trailing > 0.5 * usf:
+                mode = "partial dislocations with wide stacking faults"
+            self.data["verdict"] = (
+                f"favours {mode}: trailing partial {trailing:.0f}, twin {twin:.0f} mJ/m^2; "
+                f"crack tip: {'twins' if tau > 1 else 'dislocations'} (tau {tau:.2f})"
+            )
+        return values
+
+    @staticmethod
+    def plot(figure: Any, records: list[dict[str, Any]]) -> None:
+        """Draw energy against slip.
+
+        Parameters
+        ----------
+        figure : matplotlib.figure.Figure
+            Empty.
+        records : list of dict
+            Models.
+        """
+        ax = figure.subplots()
+        for color, record in zip(COLORS, records, strict=False):
+            d = record["data"]
+            ax.plot(d["slip"], d["relaxed"], "o-", ms=3, lw=1.2, color=color, label=record["model"])
+            ax.plot(d["slip"], d["rigid"], ":", lw=1.0, color=color)
+        reference = records[0]["reference"]
+        label: str | None = "reference"
+        for name, x in (("USF", 0.5), ("ISF", 1.0), ("UTF", 1.5), ("ESF", 2.0)):
+            if name in reference and record["data"]["system"].startswith("(111)"):
+                ax.plot(x, reference[name]["value"], "ks", ms=5, mfc="none", label=label)
+                label = None
+        ax.set(xlabel=f"slip {d['system']}, in steps of one plane each", ylabel="energy (mJ/m$^2$)")
+        ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
+        ax.legend(
+            frameon=False, fontsize=8, title="solid: relaxed, dotted: rigid", title_fontsize=7
+        )
+        tidy(ax)
+
+
+def _peak(x: Any, y: np.ndarray, first: int, last: int) -> float:
+    """Return the maximum between two points, of a spline through all of them."""
+    from scipy.interpolate import CubicSpline
+
+    fine = np.linspace(x[first], x[last], 501)
+    return float(CubicSpline(x, y)(fine).max())

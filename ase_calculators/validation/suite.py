@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Run properties of a model one after the other, each once, and report."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import ase.io
+
+from ase_calculators.validation.bain import BainPath
+from ase_calculators.validation.crystal import IDEAL, STRUCTURES, Crystal, guess, relax
+from ase_calculators.validation.elastic import ElasticConstants
+from ase_calculators.validation.elastic_at_temperature import ElasticAtTemperature
+from ase_calculators.validation.equation_of_state import EquationOfState
+from ase_calculators.validation.gamma_surface import GammaSurface
+from ase_calculators.validation.lammps_potential import LammpsPotential
+from ase_calculators.validation.landscape_errors import LandscapeErrors
+from ase_calculators.validation.liquid import Liquid
+from ase_calculators.validation.phonons import Phonons
+from ase_calculators.validation.property import Guard, Property, Sample, digest, plain
+from ase_calculators.validation.reference import read_reference
+from ase_calculators.validation.report import Report, draw, write_json
+from ase_calculators.validation.stacking_faults import StackingFaults
+from ase_calculators.validation.surfaces import Surfaces
+from ase_calculators.validation.thermodynamics import Thermodynamics
+from ase_calculators.validation.vacancy import Vacancy
+
+PROPERTIES: dict[str, type[Property]] = {
+    kind.name: kind
+    for kind in (
+        EquationOfState, ElasticConstants, ElasticAtTemperature, Vacancy, Phonons, Thermodynamics,
+        BainPath, Surfaces, GammaSurface, StackingFaults, Liquid, LandscapeErrors,
+    )
+}  # fmt: skip
+
+_PACKAGES = (
+    "entsym", "numpy", "scipy", "ase", "lammps", "matscipy", "phonopy", "atomman", "seekpath",
+    "freud-analysis",
+)  # fmt: skip
+
+
+def validate(
+    calculator: Any,
+    element: str,
+    crystal: str = "fcc",
+    properties: Iterable[str] | None = None,
+    reference: "str | PathLike[str] | dict[str, Any] | Report | None" = None,
+    workdir: str | PathLike[str] = "validation",
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    name: str | None = None,
+    checkpoint: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
+    a: float | None = None,
+    c_over_a: float | None = None,
+    progress: bool = True,
+) -> Report:
+    """Judge a model by the properties of a crystal.
+
+    Each property writes ``<name>.json`` and ``<name>.png`` to `workdir`, and the summary is
+    written again after each. What is there already of the same model and settings is not calculated
+    again. A property that fails is reported with its reason, and with the structure that
+    the calculator failed for in ``<name>.failed.extxyz``; the others go on.
+
+    Parameters
+    ----------
+    calculator : ase calculator, str, path-like or list of str
+        The model: an ASE calculator, or LAMMPS's ``pair_style`` and ``pair_coeff`` lines (units
+        metal, atom type 1), or a file of them.
+    element : str
+        Its symbol.
+    crystal : {"fcc", "bcc", "hcp"}
+        The crystal.
+    properties : iterable of str, optional
+        Names in `PROPERTIES`. Default: all; `landscape_errors` where there is a test set for it,
+        `elastic_at_temperature` for a ``pair_style``.
+    reference : path-like, dict, Report or None
+        As `read_reference` takes it, or the report of another model. Default: ours.
+    workdir : path-like
+        Where everything is written.
+    settings : dict of str to dict, optional
+        Changes of the properties' defaults, by property.
+    name : str, optional
+        The model's name in tables and figures.
+    checkpoint : path-like or iterable of path-like
+        The model's files, whose hashes tell versions of it apart; those of a ``pair_style`` are
+        found by themselves.
+    a, c_over_a : float, optional
+        A guess of the lattice constant (Å) and of c/a, relaxed in any case.
+    progress : bool
+        Print a line per property and show bars.
+
+    Returns
+    -------
+    Report
+        Records, table, figures.
+
+    Raises
+    ------
+    ValueError
+        When an argument is wrong, or the model has no such crystal.
+    """
+    chosen = list(PROPERTIES if properties is None else properties)
+    changes = {key: dict(value) for key, value in (settings or {}).items()}
+    for key in (*chosen, *changes):
+        if key not in PROPERTIES:
+            raise ValueError(f"properties: has no {key!r}; choose from {', '.join(PROPERTIES)}")
+    for key, values in changes.items():
+        for setting in values:
+            if setting not in PROPERTIES[key].defaults:
+                raise ValueError(
+                    f"settings[{key!r}]: has no {setting!r}; choose from "
+                    f"{', '.join(PROPERTIES[key].defaults)}"
+                )
+    start = guess(element, crystal, a, c_over_a)
+    if isinstance(reference, Report):
+        reference = reference.as_reference()
+    known = read_reference(reference, element)
+
+    commands, model = None, calculator
+    if isinstance(calculator, str | PathLike | list | tuple):
+        model = LammpsPotential(calculator, element)  # type: ignore[arg-type]
+        commands = model.commands
+    elif not hasattr(calculator, "get_potential_energy"):
+        raise ValueError(
+            f"calculator = {calculator!r}: is neither an ASE calculator nor LAMMPS commands"
+        )
+    if properties is None:
+        if commands is None:
+            chosen.remove("elastic_at_temperature")
+        if not changes.get("landscape_errors", {}).get("test_set"):
+            chosen.remove("landscape_errors")
+    identity = _identity(model, checkpoint)
+    name = name or _name(model)
+    folder = Path(workdir)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    guard = Guard(model)
+    found, others = _crystals(guard, start, folder, identity)
+    notes = _notes(found, others, start, a, c_over_a)
+    if not known:
+        notes.append(
+            f"no reference for {element}: deviations are left out; fill a JSON such as "
+            "references/Al.json and give it by reference="
+        )
+    report = Report(folder, name, element, crystal, {}, known, notes)
+    sample = Sample(guard, commands, found, others, folder, known, progress, digest(identity))
+    if progress:
+        ratio = f", c/a {found.c_over_a:.4f}" if crystal == "hcp" else ""
+        print(f"{name}: {element} {crystal}, a {found.a:.4f} Å{ratio}", flush=True)
+        for note in notes:
+            print(f"  {note}", flush=True)
+    for number, key in enumerate(chosen, start=1):
+        record = _record(key, sample, changes.get(key, {}), identity, name)
+        report.records[key] = record
+        report.write()
+        if progress:
+            head = f"[{number:2d}/{len(chosen)}] {PROPERTIES[key].title:37s}"
+            print(head + _line(record), flush=True)
+    return report
+
+
+def _record(
+    key: str, sample: Sample, changes: dict[str, Any], identity: dict[str, Any], name: str
+) -> dict[str, Any]:
+    """Return the record of a property: the one that is there, or a new one."""
+    kind, path = PROPERTIES[key], sample.folder / f"{key}.json"
+    settings = plain({**kind.defaults, **changes})
+    test_set = settings.get("test_set")
+    if test_set and Path(test_set).is_file():
+        identity = {**identity, "test_set": _hash(Path(test_set))}
+    crystal = sample.crystal
+    used = [sample.reference_value(quantity) for quantity in kind.uses]
+    asked = digest([settings, identity, crystal.element, crystal.structure, crystal.volume, used])
+    if path.is_file():
+        try:
+            old: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            old = {}
+        if old.get("status") == "done" and old.get("asked") == asked:
+            old["model"] = name
+            old["resumed"] = True
+            return old
+    started = time.perf_counter()
+    prop = kind(sample, **changes)
+    record: dict[str, Any] = {
+        "property": key, "title": kind.title, "model": name, "status": "failed", "asked": asked,
+        "element": crystal.element, "crystal": crystal.structure, "identity": identity,
+        "values": {}, "data": {}, "flags": [], "error": "",
+    }  # fmt: skip
+    failed = path.with_name(f"{key}.failed.extxyz")
+    failed.unlink(missing_ok=True)
+    try:
+        prop.check()
+        prop.run()
+        values = prop.result()
+        record["values"] = {q: {"value": v, "unit": u} for q, (v, u) in values.items()}
+        record["data"] = prop.data
+        record["status"] = "done"
+    except Exception as error:  # whatever a model or a library raises: the others go on
+        text = " ".join(str(error).split())
+        record["error"] = text or type(error).__name__
+        if not isinstance(error, ValueError | ImportError | RuntimeError):
+            record["error"] = f"{type(error).__name__}: {text}"
+        if sample.calculator.atoms is not None:
+            atoms = sample.calculator.atoms.copy()
+            ase.io.write(failed, atoms, format="extxyz")
+            record["structure"] = failed.name
+    record |= {
+        "flags": list(dict.fromkeys(prop.flags)), "settings": prop.settings,
+        "lattice": {"a": crystal.a, "c": crystal.c, "energy": crystal.energy},
+        "versions": versions(), "seconds": round(time.perf_counter() - started, 2),
+    }  # fmt: skip
+    record = plain(record)
+    write_json(path, record)
+    if record["status"] == "done":
+        draw(kind, [record], path.with_suffix(".png"), sample.reference)
+        path.with_name(f"{key}.parts.jsonl").unlink(missing_ok=True)
+    return record
+
+
+def _line(record: dict[str, Any]) -> str:
+    """Say in one line how a property went."""
+    if record["status"] == "failed":
+        return f" FAILED  {record['error']}"
+    shown = [
+        f"{quantity} {entry['value']:.4g} {entry['unit']}".strip()
+        for quantity, entry in list(record["values"].items())[:3] if entry["value"] is not None
+    ]  # fmt: skip
+    seconds = "there already" if record.get("resumed") else f"{record['seconds']:7.1f} s"
+    flags = "".join(f"\n        ! {flag}" for flag in record["flags"])
+    return f" {seconds}  {', '.join(shown)}{flags}"
+
+
+def _crystals(
+    guard: Guard, start: Crystal, folder: Path, identity: dict[str, Any]
+) -> tuple[Crystal, dict[str, Crystal]]:
+    """Return the relaxed crystal and those of the other structures; from a file where it is."""
+    path = folder / "crystal.json"
+    asked = digest([identity, start.element, start.structure, start.volume, start.c_over_a])
+    if path.is_file():
+        try:
+            old = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            old = {}
+        if old.get("asked") == asked:
+            others = {key: Crystal(**value) for key, value in old["crystals"].items()}
+            return others[start.structure], others
+
+    def energy(atoms: Any) -> float:
+        atoms.calc = guard
+        return float(atoms.get_potential_energy())
+
+    others = {start.structure: relax(start, energy)}
+    for structure in STRUCTURES:
+        if structure != start.structure:
+            volume = others[start.structure].volume
+            other = Crystal(start.element, structure, volume, IDEAL if structure == "hcp" else 1.0)
+            try:
+                others[structure] = relax(other, energy)
+            except (ValueError, RuntimeError):
+                continue  # not every model has every crystal
+    write_json(
+        path, {"asked": asked, "crystals": {key: plain(vars(c)) for key, c in others.items()}}
+    )
+    return others[start.structure], others
+
+
+def _notes(
+    found: Crystal, others: dict[str, Crystal], start: Crystal, a: float | None, ratio: float | None
+) -> list[str]:
+    notes = []
+    lowest = min(others.values(), key=lambda c: c.energy)
+    if lowest.energy < found.energy - 1e-5:
+        gap = 1e3 * (found.energy - lowest.energy)
+        notes.append(
+            f"{found.structure} is not the minimum: {lowest.structure} (a {lowest.a:.4f} Å) is "
+            f"lower by {gap:.2f} meV/atom"
+        )
+    if a is not None and abs(start.a / found.a - 1) > 0.005:
+        notes.append(f"a = {a} Å is not the minimum, which is at {found.a:.4f} Å and was taken")
+    if found.structure == "hcp" and ratio is not None and abs(ratio / found.c_over_a - 1) > 0.005:
+        notes.append(
+            f"c/a = {ratio} is not the minimum, which is at {found.c_over_a:.4f} and was taken"
+        )
+    return notes
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
+    """Say which model it is: class, parameters, hashes of its files."""
+    kind = type(model)
+    identity: dict[str, Any] = {"class": f"{kind.__module__}.{kind.__qualname__}"}
+    files = [checkpoint] if isinstance(checkpoint, str | PathLike) else list(checkpoint)
+    for path in files:
+        if not Path(path).is_file():
+            raise ValueError(f"checkpoint = {fspath(path)!r}: is no file")
+    paths = [Path(path) for path in files]
+    if isinstance(model, LammpsPotential):
+        paths += model.files()
+        identity["commands"] = [line for line in model.commands if not line.startswith("include ")]
+        for line in model.commands:
+            if line.startswith("include "):
+                paths.append(Path(line.split(maxsplit=1)[1]))
+    else:
+        parameters = dict(getattr(model, "parameters", {}) or {})
+        identity["parameters"] = {
+            key: value for key, value in sorted(parameters.items())
+            if isinstance(value, str | int | float | bool | None | list | tuple)
+        }  # fmt: skip
+        paths += [
+            Path(value) for value in identity["parameters"].values()
+            if isinstance(value, str) and len(value) < 500 and Path(value).is_file()
+        ]  # fmt: skip
+    identity["files"] = {path.name: _hash(path) for path in paths}
+    return dict(plain(identity))
+
+
+def _name(model: Any) -> str:
+    if isinstance(model, LammpsPotential):
+        included = [Path(x.split(maxsplit=1)[1]) for x in model.commands if x.startswith("include")]
+        if included and included[0].name != "potential.mod":
+            return included[0].name
+        if model.files():
+            return model.files()[0].name
+    return type(model).__name__
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that numbers depend on.
+
+    Returns
+    -------
+    dict of str to str
+        Those that are installed.
+    """
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Potential of all decks and of validate.py; edit to your model. Atom type 1 is the element.
+#
+#   -var       default       meaning
+#   potential  Al_mm.eam.fs  file of M. I. Mendelev's Al, here or in the folder that
+#                            LAMMPS_POTENTIALS names; ships with LAMMPS
+
+variable potential index Al_mm.eam.fs
+
+pair_style eam/fs
+pair_coeff * * ${potential} Al

@@ -1,0 +1,466 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Properties of Al_mm against independent routes and known values; records, resuming, bad input."""
+
+import json
+import shutil
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk, fcc111
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
+from ase.units import GPa, J, m
+
+from ase_calculators.validation import (
+    PROPERTIES,
+    LammpsPotential,
+    Report,
+    compare,
+    read_reference,
+    validate,
+)
+from ase_calculators.validation.elastic import moduli
+from ase_calculators.validation.equation_of_state import vinet
+
+AL = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
+ZR = "pair_style eam/fs; pair_coeff * * Zr_mm.eam.fs Zr"
+SMALL = {
+    "equation_of_state": {"n_curve": 13},
+    "vacancy": {"length": 12.0, "smaller": 8.0, "images": 3},
+    "phonons": {"length": 16.0, "mesh": 30.0, "n_points": 11},
+    "thermodynamics": {
+        "volumes": 5, "length": 8.0, "mesh": 20.0, "md_length": 8.0, "temperatures": [300.0],
+        "equilibration": 0.4, "production": 0.8,
+    },
+    "bain_path": {"n_points": 5},
+    "surfaces": {"thickness": 20.0},
+    "gamma_surface": {"n": 3, "thickness": 24.0},
+    "stacking_faults": {"n": 6, "planes": 7},
+    "elastic_at_temperature": {"length": 8.0, "equilibration": 1.0, "production": 4.0},
+    "liquid": {"length": 12.0, "melting": 1.0, "equilibration": 1.0, "production": 2.0},
+}  # fmt: skip
+QUIET = {"settings": SMALL, "progress": False}
+
+
+@pytest.fixture(scope="module")
+def al(tmp_path_factory):
+    """Everything of Al_mm but what needs a test set, small."""
+    return validate(AL, "Al", workdir=tmp_path_factory.mktemp("al"), name="Al_mm", **QUIET)
+
+
+# measured values of /shared REFERENCE and, for the last ones, of the literature; tolerances are
+# those of the small settings
+KNOWN = {
+    "a0": (4.045, 0.0005), "E0": (-3.4107, 0.0005), "B": (77.9, 0.5), "E(bcc) - E(fcc)": (102, 1),
+    "C11": (110.5, 0.5), "C12": (61.5, 0.3), "C44": (32.7, 0.2), "B(Hill)": (77.8, 0.3),
+    "vacancy formation": (0.659, 0.005), "vacancy migration": (0.642, 0.01),
+    "phonon X 1": (5.94, 0.02), "phonon X 2": (8.78, 0.01), "phonon L 1": (4.29, 0.01),
+    "phonon L 2": (8.69, 0.01), "ISF": (127.0, 0.5), "UTF": (275.5, 1), "ESF": (127.8, 0.5),
+    "USF": (219.5, 1.5), "liquid first peak": (2.78, 0.06), "a(300 K, MD)": (4.073, 0.008),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("quantity", KNOWN)
+def test_values_of_al(al, quantity):
+    value, tolerance = KNOWN[quantity]
+    assert al.values[quantity] == pytest.approx(value, abs=tolerance)
+
+
+def test_nothing_fails_and_everything_is_drawn(al):
+    assert al.failed == {}
+    assert set(al.records) == set(PROPERTIES) - {"landscape_errors"}
+    for name in al.records:
+        assert (al.folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_relations_between_properties(al):
+    v = al.values
+    # two routes to one number each
+    assert v["B"] == pytest.approx((v["C11"] + 2 * v["C12"]) / 3, rel=0.005)
+    assert v["Bain E(bcc) - E(fcc)"] == pytest.approx(v["E(bcc) - E(fcc)"], abs=0.01)
+    grid = np.array(al.records["gamma_surface"]["data"]["energy"])
+    # (1/3, 1/3) and (2/3, 2/3) are the intrinsic fault and the stacking A on A
+    low, high = sorted((grid[1, 1], grid[2, 2]))
+    assert low == pytest.approx(v["ISF"], abs=1.0)
+    assert high == pytest.approx(v["gamma surface maximum"])
+    np.testing.assert_allclose(grid, grid.T, atol=0.5)
+    # X lies at 2/a along [100]: the slope at the zone centre is the sound velocity
+    phonons = al.records["phonons"]["data"]
+    at = next(k for k, ends in enumerate(phonons["ends"]) if ends == ["Γ", "X"])
+    f, q = np.array(phonons["frequency"][at]), np.array(phonons["distance"][at])
+    density = 26.9815 * 1.66054e-27 / (v["V0"] * 1e-30)
+    for branch, C in ((0, v["C44"]), (2, v["C11"])):
+        velocity = f[1, branch] * 1e12 / (q[1] * 1e10)
+        assert velocity == pytest.approx(np.sqrt(C * 1e9 / density), rel=0.03)
+
+
+def test_surface_against_a_slab_of_ase(al):
+    slab = fcc111("Al", (1, 1, 12), a=al.values["a0"], vacuum=6)
+    slab.pbc = True
+    slab.calc = LammpsPotential(AL, "Al")
+    area = np.linalg.norm(np.cross(*slab.cell[:2]))
+    energy = (slab.get_potential_energy() - 12 * al.values["E0"]) / (2 * area)
+    unrelaxed = al.records["surfaces"]["data"]["planes"]["111"]["unrelaxed"]
+    assert unrelaxed == pytest.approx(energy / (J / m**2), rel=1e-4)
+
+
+def test_compression_is_flagged_and_the_verdicts_are_said(al):
+    flags = " ".join(al.records["equation_of_state"]["flags"])
+    assert "non-monotonic: the pressure falls on compression below 0.8" in flags
+    assert "exploding branch" in flags
+    assert al.values["P at 0.60 V0"] > 1e4
+    table = al.table()
+    assert "Cauchy pressure: ductile" in table
+    assert "favours full dislocations" in table
+    assert "| C11 | 110.3 | GPa | 114.3 | -3.5 % | experiment |" in table
+    assert (al.folder / "summary.csv").read_text().startswith("property,quantity,value,unit")
+
+
+def test_a_sound_equation_of_state_is_not_flagged(tmp_path):
+    """Lennard-Jones's own pressure at 0.6 V0 is near its Vinet curve and nothing falls."""
+    lj = LennardJones(sigma=2.6, epsilon=0.4, rc=9.0, smooth=True)
+    report = validate(lj, "Al", properties=["equation_of_state"], workdir=tmp_path,
+                      reference={"element": "Al", "values": {}}, **QUIET)  # fmt: skip
+    assert report.records["equation_of_state"]["flags"] == []
+
+
+def test_record(al):
+    record = json.loads((al.folder / "elastic_constants.json").read_text())
+    assert record["values"]["C11"]["unit"] == "GPa"
+    assert record["settings"]["n_steps"] == 5
+    assert record["identity"]["commands"] == AL.split("; ")
+    assert len(record["identity"]["files"]["Al_mm.eam.fs"]) == 64
+    assert record["versions"]["ase"] and record["seconds"] >= 0
+    assert record["status"] == "done"
+
+
+def test_report_reads_back_and_serves_as_reference(al, tmp_path):
+    again = Report.read(al.folder)
+    assert again.table() == al.table()
+    report = validate(
+        AL, "Al", properties=["bain_path"], reference=again, workdir=tmp_path, **QUIET
+    )
+    for row in report.rows():
+        if row["deviation_percent"] is not None:
+            assert abs(row["deviation_percent"]) < 1e-6
+            assert row["source"] == "Al_mm"
+
+
+def test_compare_draws_models_over_each_other(al, tmp_path):
+    other = validate(
+        "pair_style eam/alloy; pair_coeff * * NiAlH_jea.eam.alloy Al", "Al",
+        properties=["equation_of_state", "bain_path", "stacking_faults"], workdir=tmp_path / "jea",
+        **QUIET,
+    )  # fmt: skip
+    text = compare([al, other], tmp_path / "both")
+    assert "| quantity | unit | reference | Al_mm | NiAlH_jea.eam.alloy |" in text
+    assert "| C11 | GPa | 114.3 | 110.3 |  |" in text
+    for name in ("stacking_faults", "phonons", "gamma_surface"):
+        assert (tmp_path / "both" / f"{name}.png").stat().st_size > 10_000
+
+
+def test_compare_refuses_different_crystals(al, tmp_path):
+    other = validate(AL, "Al", "bcc", properties=[], workdir=tmp_path, **QUIET)
+    with pytest.raises(ValueError, match=r"reports: are of 2 different crystals"):
+        compare([al, other], tmp_path)
+
+
+# --- hcp, bcc -------------------------------------------------------------------------------------
+
+
+def test_hcp_with_a_wrong_guess(tmp_path):
+    report = validate(
+        ZR, "Zr", "hcp", ["equation_of_state", "elastic_constants", "stacking_faults"],
+        workdir=tmp_path, c_over_a=1.9, a=3.3, **QUIET,
+    )  # fmt: skip
+    assert report.failed == {}
+    assert "c/a = 1.9 is not the minimum, which is at 1.5" in report.table()
+    v = report.values
+    # measured with a finer strain and a tighter relaxation
+    assert v["a0"] == pytest.approx(3.234, abs=0.002)
+    assert v["c/a"] == pytest.approx(1.598, abs=0.002)
+    for name, value in {"C11": 141.6, "C12": 74.4, "C13": 74.2, "C33": 167.9, "C44": 43.9}.items():
+        assert v[name] == pytest.approx(value, abs=0.5)
+    assert 0 < v["I2 fault"] < v["USF"]
+
+
+def test_bcc_of_an_fcc_metal_is_no_minimum(tmp_path):
+    report = validate(
+        AL, "Al", "bcc", ["elastic_constants", "phonons", "stacking_faults"], workdir=tmp_path,
+        **QUIET,
+    )  # fmt: skip
+    assert "bcc is not the minimum: fcc (a 4.0453 Å) is lower by 101" in report.table()
+    assert report.records["elastic_constants"]["flags"][0].startswith("unstable")
+    assert report.records["phonons"]["flags"][0].startswith("imaginary modes, down to")
+
+
+# --- resuming, failing ----------------------------------------------------------------------------
+
+
+class Fragile(Calculator):
+    """EMT that counts its calls, and does what a test asks for in the end."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def __init__(self, at=None, then=None, larger_than=10**6, value=None, leave_out=()):
+        super().__init__()
+        self.emt, self.n = EMT(), 0
+        self.at, self.then, self.larger_than, self.value = at, then, larger_than, value
+        self.implemented_properties = [p for p in self.implemented_properties if p not in leave_out]
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.n += 1
+        if self.n == self.at:
+            raise self.then
+        self.emt.calculate(self.atoms, ["energy", "forces", "stress"], system_changes)
+        self.results = {p: self.emt.results[p] for p in self.implemented_properties}
+        if len(self.atoms) > self.larger_than:
+            if isinstance(self.value, Exception):
+                raise self.value
+            self.results["energy"] = self.value
+
+
+@pytest.mark.parametrize(
+    "value, reason",
+    [(np.nan, "returned energy that is not finite"), (RuntimeError("no more"), "failed: no more")],
+    ids=["nan", "raises"],
+)
+def test_one_failing_structure(tmp_path, value, reason):
+    model = Fragile(larger_than=20, value=value)
+    names = ["vacancy", "bain_path"]
+    settings = {
+        "vacancy": {"length": 8.0, "smaller": 4.0, "images": 1},
+        "bain_path": {"n_points": 5},
+    }
+    options = {"properties": names, "workdir": tmp_path, "settings": settings, "progress": False}
+    report = validate(model, "Al", **options)
+    assert list(report.failed) == ["vacancy"]
+    assert f"the calculator {reason}" in report.failed["vacancy"]
+    assert "vacancy: FAILED" in report.table()
+    structure = ase.io.read(tmp_path / report.records["vacancy"]["structure"])
+    assert len(structure) > 20
+    assert report.records["bain_path"]["status"] == "done"
+    # mended, it is tried again
+    report = validate(Fragile(), "Al", **options)
+    assert report.failed == {}
+    assert not list(tmp_path.glob("*.failed.extxyz"))
+
+
+def test_what_is_done_is_not_done_again(tmp_path):
+    names = ["equation_of_state", "bain_path"]
+    first = Fragile()
+    one = validate(first, "Al", properties=names, workdir=tmp_path, **QUIET)
+    second = Fragile()
+    two = validate(second, "Al", properties=names, workdir=tmp_path, **QUIET)
+    assert first.n > 100 and second.n == 0
+    assert one.values == two.values
+    changed = {**SMALL, "bain_path": {"n_points": 6}}
+    three = validate(second, "Al", properties=names, workdir=tmp_path, settings=changed,
+                     progress=False)  # fmt: skip
+    assert second.n > 0
+    assert len(three.records["bain_path"]["data"]["c/a"]) == 8
+
+
+def test_an_interrupted_property_continues(tmp_path):
+    whole = Fragile()
+    settings = {"gamma_surface": {"n": 3, "thickness": 9.0, "vacuum": 8.0}}
+    options = {"properties": ["gamma_surface"], "progress": False, "settings": settings}
+    want = validate(whole, "Al", workdir=tmp_path / "whole", **options)
+    killed = Fragile(at=whole.n - 5, then=KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        validate(killed, "Al", workdir=tmp_path / "killed", **options)
+    shutil.copytree(tmp_path / "killed", tmp_path / "other")
+    rest = Fragile()
+    report = validate(rest, "Al", workdir=tmp_path / "killed", **options)
+    assert 0 < rest.n < whole.n / 4
+    grids = [np.array(r.records["gamma_surface"]["data"]["energy"]) for r in (want, report)]
+    np.testing.assert_allclose(*grids, atol=1e-9)
+    # nothing of it is taken up by another model
+    other = Fragile()
+    validate(other, "Al", workdir=tmp_path / "other", checkpoint=__file__, **options)
+    assert other.n == whole.n
+
+
+def test_without_stress(tmp_path):
+    names = ["equation_of_state", "elastic_constants"]
+    settings = {"equation_of_state": {"n_curve": 31}}
+    report = validate(Fragile(leave_out=["stress"]), "Al", properties=names, settings=settings,
+                      workdir=tmp_path / "without", progress=False)  # fmt: skip
+    assert report.failed["elastic_constants"] == (
+        "elastic_constants: needs the stress, which the calculator does not give; leave the "
+        "property out or take a calculator with it"
+    )
+    full = validate(Fragile(), "Al", properties=names[:1], settings=settings,
+                    workdir=tmp_path / "with", progress=False)  # fmt: skip
+    pressures = [r.records["equation_of_state"]["data"]["pressure"][4:] for r in (report, full)]
+    np.testing.assert_allclose(*pressures, rtol=0.01, atol=0.1)
+
+
+def test_dynamics_of_an_ase_calculator(tmp_path):
+    settings = {
+        "liquid": {"length": 8.0, "temperature": 1500.0, "melting": 0.2, "equilibration": 0.1,
+                   "production": 0.4},
+        "thermodynamics": {**SMALL["thermodynamics"], "equilibration": 0.1, "production": 0.4},
+    }  # fmt: skip
+    names = ["liquid", "thermodynamics", "elastic_at_temperature"]
+    report = validate(EMT(), "Cu", properties=names,
+                      settings=settings, workdir=tmp_path, progress=False)  # fmt: skip
+    assert "needs LAMMPS's compute born/matrix" in report.failed["elastic_at_temperature"]
+    assert report.values["liquid first peak"] == pytest.approx(2.5, abs=0.2)
+    assert 3.55 < report.values["a(300 K, MD)"] < 3.7
+    assert "no reference for Cu: deviations are left out" in report.table()
+
+
+def test_liquid_without_a_temperature(tmp_path):
+    report = validate(EMT(), "Cu", properties=["liquid"], workdir=tmp_path, progress=False)
+    assert "temperature = None and the reference has no melting point" in report.failed["liquid"]
+
+
+def test_missing_library_names_the_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matscipy", None)
+    report = validate(EMT(), "Al", properties=["elastic_constants"], workdir=tmp_path, **QUIET)
+    assert report.failed["elastic_constants"] == (
+        "elastic_constants: matscipy is not installed: pip install 'entsym[validation]'"
+    )
+
+
+# --- landscape ------------------------------------------------------------------------------------
+
+
+def test_landscape_errors(tmp_path):
+    frames = []
+    model = LammpsPotential(AL, "Al")
+    for seed in range(4):
+        atoms = bulk("Al", cubic=True) * (2, 2, 2)
+        atoms.rattle(0.05 * (seed + 1), seed=seed)
+        atoms.calc = model
+        atoms.get_stress()
+        frame = atoms.copy()
+        frame.info["energy"] = atoms.get_potential_energy() + 3.2  # 0.1 eV per atom
+        frame.info["stress"] = atoms.get_stress()
+        frame.arrays["forces"] = atoms.get_forces() + [[0.3, 0.0, 0.0]] * len(atoms)
+        frames.append(frame)
+    ase.io.write(tmp_path / "test.extxyz", frames)
+    for align, energy in ((True, 0.0), (False, 100.0)):
+        settings = {"landscape_errors": {"test_set": str(tmp_path / "test.extxyz"), "align": align}}
+        report = validate(AL, "Al", properties=["landscape_errors"], settings=settings,
+                          workdir=tmp_path / str(align), progress=False)  # fmt: skip
+        v = report.values
+        assert v["RMSE energy"] == pytest.approx(energy, abs=1e-3)
+        assert v["RMSE force"] == pytest.approx(np.sqrt(0.09 / 3), rel=1e-4)
+        assert v["RMSE virial"] == pytest.approx(0, abs=1e-3)
+    data = report.records["landscape_errors"]["data"]
+    assert np.all(np.diff(data["sS"]) > 0)  # rattled more and more
+    assert data["parameters"]["q6_cutoff"] == pytest.approx(0.854 * 4.045, abs=0.01)
+
+
+def test_landscape_errors_without_a_test_set(tmp_path):
+    report = validate(AL, "Al", properties=["landscape_errors"], workdir=tmp_path, **QUIET)
+    assert "test_set = None: is no file" in report.failed["landscape_errors"]
+
+
+# --- what is wrong before anything starts ---------------------------------------------------------
+
+WRONG = {
+    "property": (dict(properties=["hardness"]), "properties: has no 'hardness'; choose from"),
+    "setting": (
+        dict(settings={"vacancy": {"size": 3}}), "settings['vacancy']: has no 'size'; choose from",
+    ),
+    "crystal": (dict(crystal="sc"), "crystal = 'sc': choose fcc, bcc, hcp"),
+    "element": (dict(element="Xx"), "element = 'Xx': is no chemical symbol"),
+    "calculator": (dict(calculator=3), "calculator = 3: is neither an ASE calculator nor LAMMPS"),
+    "commands": (dict(calculator="eam/fs"), "pair_style: got 'eam/fs', neither a file nor"),
+    "checkpoint": (dict(checkpoint="no.pt"), "checkpoint = 'no.pt': is no file"),
+    "reference": (dict(reference="Cu.json"), "reference = 'Cu.json': is no file, nor among ours"),
+    "other element": (dict(reference="Ir.json"), "Ir.json: is of element 'Ir', not 'Al'"),
+    "no source": (
+        dict(reference={"element": "Al", "values": {"a0": {"value": 4.0}}}),
+        "reference: values['a0'] has no 'source'",
+    ),
+    "no number": (
+        dict(reference={"element": "Al", "values": {"a0": {"value": "4"}}}),
+        "reference: values['a0'] must have a number",
+    ),
+    "no minimum": (dict(calculator=EMT(), a=1.0), "its energy has no minimum between 0.6 and 1.6"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments, message", WRONG.values(), ids=WRONG)
+def test_wrong_arguments(tmp_path, arguments, message):
+    call = dict(calculator=AL, element="Al", crystal="fcc", workdir=tmp_path, progress=False)
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        validate(**(call | arguments))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("element", ["Al", "Ir", "Mo", "Zr"])
+def test_our_references(element):
+    for name in (f"{element}.json", f"{element}-PBE.json"):
+        for quantity, entry in read_reference(name, element).items():
+            assert entry["source"] and "unit" in entry and entry["kind"], quantity
+    values = {q: e["value"] for q, e in read_reference(None, element).items()}
+    # three independent measurements: elastic constants, compression, lattice constant
+    if element != "Zr":
+        assert values["B"] == pytest.approx((values["C11"] + 2 * values["C12"]) / 3, rel=0.07)
+        n = {"Al": 4, "Ir": 4, "Mo": 2}[element]
+        assert values["V0"] == pytest.approx(values["a0"] ** 3 / n, rel=1e-3)
+
+
+def test_vinet_has_the_modulus_and_its_derivative():
+    h = 1e-4
+    x = 1 + h * np.array([-2, -1, 0, 1, 2])
+    P = vinet(x, 100.0, 4.5)
+    B = -x[1:-1] * (P[2:] - P[:-2]) / (2 * h)
+    assert B[1] == pytest.approx(100, rel=1e-5)
+    assert (B[2] - B[0]) / (P[3] - P[1]) == pytest.approx(4.5, rel=1e-3)
+
+
+def test_moduli_of_an_isotropic_solid():
+    C = np.diag([3.0, 3.0, 3.0, 1.0, 1.0, 1.0]) + np.pad(1 - np.eye(3), (0, 3))
+    v = {name: value for name, (value, _) in moduli(C, "fcc").items()}
+    assert v["B(Hill)"] == pytest.approx(5 / 3) and v["G"] == pytest.approx(1)
+    assert v["E"] == pytest.approx(2.5) and v["Poisson"] == pytest.approx(0.25)
+    assert v["Cauchy pressure"] == pytest.approx(0)
+
+
+def test_examples_in_docstrings(tmp_path, monkeypatch):
+    import doctest
+
+    monkeypatch.chdir(tmp_path)
+    package = import_module("ase_calculators.validation")
+    for path in Path(package.__file__).parent.glob("*.py"):
+        name = package.__name__ + ("" if path.stem == "__init__" else f".{path.stem}")
+        failed, _ = doctest.testmod(import_module(name), optionflags=doctest.NORMALIZE_WHITESPACE)
+        assert failed == 0, name
+
+
+def test_stress_of_a_pair_style_is_that_of_strained_energies():
+    """In a skewed cell, which LAMMPS rotates into its own axes."""
+    atoms = bulk("Al", a=4.1) * (2, 1, 1)
+    atoms.set_cell(atoms.cell.array @ [[1.0, 0.02, 0.0], [0.0, 1.01, 0.03], [0.01, 0.0, 1.0]],
+                   scale_atoms=True)  # fmt: skip
+    atoms.rattle(0.1, seed=1)
+    atoms.calc = LammpsPotential(AL, "Al")
+    stress = atoms.get_stress(voigt=False)
+    numeric = np.zeros((3, 3))
+    cell, h = atoms.cell.array.copy(), 1e-4
+    for i in range(3):
+        for j in range(3):
+            energy = []
+            for sign in (1, -1):
+                strain = np.eye(3)
+                strain[i, j] += sign * h / 2
+                strain[j, i] += sign * h / 2
+                strained = atoms.copy()
+                strained.set_cell(cell @ strain, scale_atoms=True)
+                strained.calc = atoms.calc
+                energy.append(strained.get_potential_energy())
+            numeric[i, j] = (energy[0] - energy[1]) / (2 * h) / atoms.get_volume()
+    np.testing.assert_allclose(stress / GPa, numeric / GPa, atol=1e-3)

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Every deck and script of input_templates/validation, shortened, in a copy of the folder."""
+
+import json
+import re
+
+import pytest
+
+from ase_calculators.validation import Report
+
+JEA = "pair_style eam/alloy; pair_coeff * * NiAlH_jea.eam.alloy Al"
+STATIC = ("equation_of_state", "elastic_constants", "bain_path", "surfaces", "stacking_faults")
+SHORT = (
+    ("--var", "npt", 300), ("--var", "nvt", 1000), ("--var", "settle", 200),
+    ("--var", "average", 400), ("--var", "melting", 300), ("--var", "cells", 3),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(copy_of):
+    """A user's copy of the template."""
+    return copy_of("validation")
+
+
+@pytest.fixture(scope="module")
+def results(script, folder):
+    """The static properties at their own settings, those of large cells small."""
+    settings = {
+        "vacancy": {"length": 12.0, "smaller": 8.0, "images": 1},
+        "phonons": {"length": 16.0, "mesh": 20.0, "n_points": 5},
+        "gamma_surface": {"n": 3},
+    }
+    said = script(
+        "validate.py", *STATIC, *settings, "--settings", json.dumps(settings), "--name", "Al_mm",
+        cwd=folder,
+    )  # fmt: skip
+    return folder / "results", said
+
+
+def test_validate_prints_the_table_and_a_line_per_property(results, is_picture):
+    folder, said = results
+    assert "| C11 | 110.3 | GPa | 114.3 | -3.5 % | experiment |" in said
+    assert re.search(r"\[ 1/8\] equation of state +\d+\.\d s  a0 4.045 Å", said)
+    assert "! exploding branch" in said
+    for name in (*STATIC, "vacancy", "phonons", "gamma_surface"):
+        assert is_picture(folder / f"{name}.png")
+
+
+def test_decks_give_the_same_numbers(script, results, folder):
+    said = script(
+        "compare_decks.py", *STATIC, "vacancy", "migration", "phonons", "gamma_surface",
+        "--var", "cells", 3, cwd=folder,
+    )  # fmt: skip
+    rows = dict(re.findall(r"^\| (.+?) \| \S+ \| \S+ \| (\S+) % \|", said, re.MULTILINE))
+    assert len(rows) == 19
+    # definitions that differ: B by pressures against B by energies; the supercells of the phonons
+    loose = {
+        "B": 0.5,
+        "highest phonon": 1.0,
+        "gamma surface maximum": 3.0,
+        "vacancy migration": 0.5,
+    }
+    for quantity, difference in rows.items():
+        assert abs(float(difference)) < loose.get(quantity, 0.1), quantity
+    assert "largest difference, static" in (folder / "decks" / "comparison.md").read_text()
+
+
+def test_decks_of_dynamics_run(script, results, folder):
+    words = [word for triple in SHORT for word in triple]
+    script(
+        "compare_decks.py", "elastic_at_temperature", "thermal_expansion", "liquid", *words,
+        cwd=folder,
+    )  # fmt: skip
+    decks = folder / "decks"
+    a = re.search(r"RESULT a\(300 K, MD\) (\S+)", (decks / "log.thermal_expansion").read_text())
+    assert 4.05 < float(a[1]) < 4.10
+    log = (decks / "log.elastic_at_temperature").read_text()
+    C = {k: float(v) for k, v in re.findall(r"^RESULT (C\d\d)\(300 K\) (\S+)", log, re.MULTILINE)}
+    assert C["C11"] > C["C12"] > 0 and 10 < C["C44"] < 60
+    assert (decks / "rdf.dat").stat().st_size > 1000
+
+
+def test_landscape_errors_of_the_test_set(script, folder, is_picture):
+    script("test_set.py", "--frames", 6, cwd=folder)
+    script(
+        "validate.py", "landscape_errors", "--test-set", "test_set.extxyz", "--output", "errors",
+        cwd=folder,
+    )  # fmt: skip
+    values = Report.read(folder / "errors").values
+    assert values["RMSE force"] > 0.05
+    # labelled by the model itself there is no error
+    script(
+        "validate.py", "landscape_errors", "--test-set", "test_set.extxyz", "--output", "self",
+        "--potential", JEA, cwd=folder,
+    )  # fmt: skip
+    assert Report.read(folder / "self").values["RMSE force"] < 1e-6
+    assert is_picture(folder / "errors" / "landscape_errors.png")
+
+
+def test_quick_run_of_another_crystal_and_comparison(script, results, folder, is_picture):
+    script(
+        "validate.py", "bain_path", "stacking_faults", "--quick", "--output", "jea", "--name",
+        "jea", "--potential", JEA, cwd=folder,
+    )  # fmt: skip
+    said = script("validate.py", "--compare", "results", "jea", "--output", "both", cwd=folder)
+    assert "| quantity | unit | reference | Al_mm | jea |" in said
+    assert is_picture(folder / "both" / "stacking_faults.png")
+    said = script(
+        "validate.py", "liquid", "thermodynamics", "--quick", "--element", "Zr", "--crystal", "hcp",
+        "--output", "zr", "--c-over-a", 1.7,
+        "--potential", "pair_style eam/fs; pair_coeff * * Zr_mm.eam.fs Zr", cwd=folder,
+    )  # fmt: skip
+    assert "c/a = 1.7 is not the minimum" in said
+    values = Report.read(folder / "zr").values
+    assert 3.2 < values["a(300 K, MD)"] < 3.27
+
+
+WRONG = {
+    "property": (("validate.py", "hardness"), "properties: has no 'hardness'"),
+    "potential": (("validate.py", "--potential", "nowhere.mod"), "pair_style: got 'nowhere.mod'"),
+    "compare": (("validate.py", "--compare", "nowhere"), "folder = 'nowhere': has no report.json"),
+    "deck": (("compare_decks.py", "hardness"), "decks: there is no in.hardness"),
+    "results": (("compare_decks.py", "--results", "no"), "--results no: folder = 'no': has no"),
+    "frames": (("test_set.py", "--frames", 1), "--frames 1: must be 4 or more"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments, message", WRONG.values(), ids=WRONG)
+def test_wrong_usage(script, folder, arguments, message):
+    said = script(*arguments, cwd=folder, fails=True)
+    assert message in said
+    assert "Traceback" not in said
