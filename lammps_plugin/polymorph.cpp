@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <numeric>
+#include <stdexcept>
 
 #include "atom.h"
 #include "comm.h"
@@ -66,7 +67,7 @@ void Polymorph::command(int narg, char **arg)
     say_settings();
     open_library();
     evolve(breeder);
-  } catch (const std::exception &e) {    // the same on all ranks
+  } catch (const std::invalid_argument &e) {    // of the core, the same on all ranks
     fail(e.what());
   }
 }
