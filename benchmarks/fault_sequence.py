@@ -100,7 +100,7 @@ def crossing(n_first: int, n_second: int, cells: int = 14) -> Truth:
         The block; where the faults cross and at the surfaces nothing is asked.
     """
     a = LATTICE_CONSTANT
-    atoms = bulk("Al", "fcc", a=a, cubic=True) * (cells,) * 3
+    atoms = bulk("Al", "fcc", a=a, cubic=True) * ((cells,) * 3)
     x = atoms.positions
     x -= x.mean(axis=0)
     d = a / np.sqrt(3)
