@@ -111,7 +111,7 @@ class Planes(NamedTuple):
     letters : str
         A, B or C of each plane, from the bottom, by the majority of its atoms; "." without any.
     faults : str
-        Of each plane the fault that covers at least a fifth of it: I, E, C (CTB), T (twin),
+        Of each plane the fault that covers at least a tenth of it: I, E, C (CTB), T (twin),
         L (lamella); "t" in an open twin; "-" for the parent; "." without atoms.
     """
 
@@ -492,11 +492,24 @@ def _majority(code: np.ndarray, atom: np.ndarray, neighbor: np.ndarray, votes: A
     """Give each atom that `votes` the code that most of its neighbours and it have, twice."""
     codes, index = np.unique(code, return_inverse=True)
     n, k = len(code), len(codes)
-    weight = np.where(codes < 1024 * FaultType.ISF, 0.25, 1.0)  # no reading hardly counts
+    # that nothing was found on the other side counts less: it may be outside of the crystal
+    kind = codes // 1024
+    weight = np.select([kind < FaultType.ISF, kind == FaultType.CTB], [0.1, 0.3], 1.0)
     for _ in range(2):
         count = np.bincount(atom * k + index[neighbor], minlength=n * k).reshape(n, k) * weight
         count[np.arange(n), index] += 1.5 * weight[index]
         index = np.where(votes, count.argmax(axis=1), index)
+    # Where the columns leave the crystal through its side, the other boundary is missing: as far
+    # as that can be, the reading of the boundary spreads.
+    layers = codes % 1024
+    for row in range(int(layers.max()) + 2):
+        from_twin = (kind[index[atom]] == FaultType.CTB) & (layers[index[neighbor]] + 2 > row)
+        from_twin &= layers[index[neighbor]] > 0
+        target = atom[from_twin]
+        if len(target) == 0:
+            break
+        count = np.bincount(target * k + index[neighbor[from_twin]], minlength=n * k).reshape(n, k)
+        index = np.where(count.max(axis=1) >= 2, count.argmax(axis=1), index)
     return codes[index]
 
 
@@ -532,7 +545,7 @@ def _planes(
         for kind, mark in zip(tuple(FaultType)[2:], "IECTL", strict=True):
             count = np.bincount(number[(type_[members] == kind) & (normal[members] == k)],
                                 minlength=len(size))  # fmt: skip
-            marks = np.where((5 * count >= size) & (count > most), mark, marks)
+            marks = np.where((10 * count >= size) & (count > most), mark, marks)
             most = np.maximum(most, count)
         text = "".join("ABC."[i] for i in letters)
         planes.append(Planes(int(k), spacing, sharpness, text, "".join(marks)))
