@@ -568,7 +568,6 @@ class _Transitions:
             if len(now) == len(before.identifiers) and np.array_equal(
                 found.identifiers, before.identifiers
             ):
-                here, there = slice(None), slice(None)
                 was, was_interior = before.structures, before.interior
                 path = self.path
             else:  # atoms were lost
