@@ -72,7 +72,7 @@ class Event(NamedTuple):
     Attributes
     ----------
     name : str
-        What: "highest stress", "BCC embryo", "ISF", "ESF", "CTB", "twin".
+        What: "highest stress", "BCC embryo", "ISF", "ESF", "CTB".
     strain : float
         Of the frame.
     row : int
@@ -195,7 +195,8 @@ class PillarTable:
         ----------
         least : int
             A BCC embryo is a cluster of so many atoms; a fault is there with so many atoms more
-            than in the first frame.
+            than in the first frame. CTB are all boundaries but those of ESFs: open ones and those
+            of multilayer twins.
 
         Returns
         -------
@@ -206,12 +207,20 @@ class PillarTable:
         if np.isfinite(self["stress_GPa"]).any():
             row = int(np.nanargmax(self["stress_GPa"]))
             events.append(Event("highest stress", float(self["strain"][row]), row))
-        largest = np.array([max(sizes, default=0) for sizes in self["bcc_cluster_sizes"]])
-        for name, values in (
-            ("BCC embryo", largest), *((fault, self[fault]) for fault in FAULTS[:4])
-        ):  # fmt: skip
-            level = least if name == "BCC embryo" else least + np.nan_to_num(values[:1]).sum()
-            rows = np.flatnonzero(np.nan_to_num(values) >= level)
+        boundaries = self["CTB"] + np.array([
+            sum(atoms for layers, atoms in twins.items() if int(layers) > 1)
+            for twins in self["twin_layers"]
+        ])  # fmt: skip
+        counts = {
+            "BCC embryo": np.array([max(sizes, default=0) for sizes in self["bcc_cluster_sizes"]]),
+            "ISF": self["ISF"],
+            "ESF": self["ESF"],
+            "CTB": boundaries,
+        }
+        for name, values in counts.items():
+            values = np.nan_to_num(values)
+            level = least + (values[:1].sum() if name != "BCC embryo" else 0)
+            rows = np.flatnonzero(values >= level)
             if len(rows):
                 events.append(Event(name, float(self["strain"][rows[0]]), int(rows[0])))
         return sorted(events, key=lambda event: event.row)
@@ -834,7 +843,7 @@ _MARKS = {
     "T": ("twin", _FAULT_COLORS["twin"]), "L": ("hcp lamella", _FAULT_COLORS["lamella"]),
 }  # fmt: skip
 _EVENT_STYLE = {"highest stress": ("k", "^"), "BCC embryo": ("#cc79a7", "s"), **{
-    name: (_FAULT_COLORS[name], "o") for name in FAULTS[:4]
+    name: (_FAULT_COLORS[name], "o") for name in FAULTS[:3]
 }}  # fmt: skip
 
 
@@ -1252,7 +1261,7 @@ def _add_legend(bare: str, output: str | PathLike[str], particles: Any, color: s
     pixels = np.asarray(Image.open(bare).convert("RGB"))
     height, width = pixels.shape[:2]
     figure = Figure(figsize=(width / 100, height / 100), dpi=100)
-    figure.figimage(pixels)
+    figure.figimage(pixels, zorder=-1)
     if color == "entropy":
         values = np.asarray(particles["Local entropy"])
         start, end = particles["Local entropy range"][0]
@@ -1277,4 +1286,6 @@ def _add_legend(bare: str, output: str | PathLike[str], particles: Any, color: s
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "picture.png")
         figure.savefig(path, dpi=100)
-        Image.open(path).convert("RGB").quantize(256).save(output, format="PNG", optimize=True)
+        picture = Image.open(path).convert("RGB")
+        picture = picture.quantize(palette=picture.quantize(256))  # the second time with dithering
+        picture.save(output, format="PNG", optimize=True)

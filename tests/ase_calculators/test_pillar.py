@@ -132,7 +132,7 @@ def test_strain_and_stress_come_by_timestep(table, dump):
 
 def test_events_come_in_their_order(table):
     events = table.events()
-    assert [event.name for event in events] == ["highest stress", "ISF", "ESF", "twin"]
+    assert [event.name for event in events] == ["highest stress", "ISF", "ESF", "CTB"]
     assert [event.row for event in events] == [2, 2, 3, 4]
 
 
