@@ -3,6 +3,13 @@
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.landscape import LandscapeTable, map_landscape, plot_landscape
+from ase_calculators.pillar import (
+    PillarTable,
+    analyse_pillar,
+    plot_pillar,
+    render_movie,
+    render_pillar,
+)
 from ase_calculators.polymorph import Genes, PolymorphGen, TargetReport
 from ase_calculators.selection import coverage, multi_resolution, select, substitute, write_sets
 
@@ -19,4 +26,9 @@ __all__ = [
     "PolymorphGen",
     "Genes",
     "TargetReport",
+    "PillarTable",
+    "analyse_pillar",
+    "plot_pillar",
+    "render_pillar",
+    "render_movie",
 ]

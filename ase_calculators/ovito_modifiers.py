@@ -1,0 +1,928 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""OVITO modifiers: the entropy view of a structure, and the stacking faults of fcc crystals.
+
+They work in scripts, in ``ovitos`` and in the menu of OVITO Pro, where the entry-point group
+``OVITO.Modifier`` announces them as "Entropy-symmetry" and "FCC fault sequence".
+"""
+
+from collections.abc import Iterator
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+try:
+    from ovito.data import DataCollection, DataTable, ElementType
+    from ovito.pipeline import ModifierInterface
+    from traits.api import Bool, Float, Int, List, Range
+except ImportError as error:
+    raise ImportError("OVITO is not installed: pip install 'entsym[analysis]'") from error
+
+from cython_core import Kernel
+
+# PTM's numbers of the structure types
+OTHER, FCC, HCP, BCC = range(4)
+
+# of the four {111} planes in the frame of the parent crystal
+MILLER = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]])
+
+# Half of the 38.9 degrees between two twin variants, so that no orientation belongs to two.
+TOLERANCE = 19.0
+
+# below this share of fcc atoms, a frame is taken not to be an fcc crystal
+LEAST_FCC = 0.1
+
+
+class FaultType(IntEnum):
+    """What an atom of an fcc crystal is part of; h and c are planes of hcp and fcc surroundings."""
+
+    NONE = 0
+    INDETERMINATE = 1
+    ISF = 2
+    ESF = 3
+    CTB = 4
+    TWIN = 5
+    LAMELLA = 6
+
+
+# of the pictures, by FaultType
+FAULT_NAMES = ("None", "Indeterminate hcp", "ISF", "ESF", "CTB", "Multilayer twin", "hcp lamella")
+FAULT_COLORS = (
+    (0.85, 0.85, 0.85),
+    (0.55, 0.55, 0.55),
+    (0.90, 0.62, 0.0),
+    (0.80, 0.20, 0.15),
+    (0.0, 0.35, 0.70),
+    (0.0, 0.62, 0.45),
+    (0.60, 0.25, 0.65),
+)
+
+
+class FaultSequence(NamedTuple):
+    """The stacking faults of a frame, as `fault_sequence` finds them.
+
+    Attributes
+    ----------
+    type : (n,) int8
+        `FaultType` of each atom.
+    layers : (n,) int16
+        Of atoms of an ESF or a twin: layers between the two boundaries; else 0.
+    normal : (n,) int8
+        Of faulted atoms and of fcc atoms in twin orientation: row of `MILLER`; else -1.
+    domain : (n,) int8
+        Of fcc atoms: 0 parent, 1 to 4 its twin on row 0 to 3 of `MILLER`; else -1.
+    parent : (4,) float64
+        Orientation of the parent crystal, a quaternion (x, y, z, w).
+    normals : (4, 3) float64
+        Of the planes in `MILLER`, unit vectors in the frame of the atoms, upwards along z.
+    planes : list of Planes
+        The planes of each normal along which there are faults, the one with most of them first.
+    plane : (n,) int32
+        Number of the plane along the first of these normals, from 0; -1 without one.
+    letter : (n,) int8
+        Letter of that plane, 0 to 2 for A to C; -1 without one.
+    """
+
+    type: np.ndarray
+    layers: np.ndarray
+    normal: np.ndarray
+    domain: np.ndarray
+    parent: np.ndarray
+    normals: np.ndarray
+    planes: "list[Planes]"
+    plane: np.ndarray
+    letter: np.ndarray
+
+
+class Planes(NamedTuple):
+    """The (111) planes along one normal.
+
+    Attributes
+    ----------
+    normal : int
+        Row of `MILLER`.
+    spacing : float
+        Their distance, Å.
+    sharpness : float
+        How well planes all through the crystal describe the heights of its atoms: 1 for a perfect
+        crystal, lowered by thermal motion, bending and faults that cross; letters of planes mean
+        little below 0.5.
+    letters : str
+        A, B or C of each plane, from the bottom, by the majority of its atoms; "." without any.
+    faults : str
+        Of each plane the fault that covers at least a fifth of it: I, E, C (CTB), T (twin),
+        L (lamella); "t" in an open twin; "-" for the parent; "." without atoms.
+    """
+
+    normal: int
+    spacing: float
+    sharpness: float
+    letters: str
+    faults: str
+
+
+# --- rotations ------------------------------------------------------------------------------------
+
+
+def _product(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    """Multiply quaternions (x, y, z, w)."""
+    v, w, u, s = p[..., :3], p[..., 3:], q[..., :3], q[..., 3:]
+    vector = w * u + s * v + np.cross(v, u)
+    scalar = w * s - (v * u).sum(axis=-1, keepdims=True)
+    return np.concatenate([vector, scalar], axis=-1)
+
+
+def _matrix(q: np.ndarray) -> np.ndarray:
+    x, y, z, w = q
+    return np.array([
+        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+    ])  # fmt: skip
+
+
+def _cubic_rotations() -> np.ndarray:
+    """The 24 rotations of the cube as quaternions."""
+    units = np.concatenate([np.eye(4)] + [
+        (np.eye(4)[i] + sign * np.eye(4)[j])[None] / np.sqrt(2)
+        for i in range(4) for j in range(i) for sign in (1, -1)
+    ])  # fmt: skip
+    halves = np.array([(a, b, c, 1) for a in (1, -1) for b in (1, -1) for c in (1, -1)]) / 2
+    return np.concatenate([units, halves])
+
+
+CUBIC = _cubic_rotations()
+
+
+def _closeness(orientations: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Cosine of half the misorientation of each quaternion from a cubic reference."""
+    return np.abs(orientations @ _product(reference, CUBIC).T).max(axis=1)
+
+
+def parent_orientation(
+    orientations: np.ndarray, guess: np.ndarray | None = None
+) -> np.ndarray | None:
+    """Find the orientation that most of the fcc atoms share.
+
+    Parameters
+    ----------
+    orientations : (n, 4) float64
+        Quaternions of fcc atoms.
+    guess : (4,) array_like, optional
+        Of an earlier frame: taken where at least a tenth of the atoms are oriented like it, so that
+        a twin that has grown over the half of the crystal does not become the parent.
+
+    Returns
+    -------
+    (4,) float64 or None
+        Their mean, or None without atoms.
+
+    Examples
+    --------
+    >>> parent_orientation(np.array([[0, 0, 0, 1.0]] * 3)).tolist()
+    [0.0, 0.0, 0.0, 1.0]
+    """
+    if len(orientations) == 0:
+        return None
+    near = np.cos(np.radians(TOLERANCE / 2))
+    sample = orientations[:: -(-len(orientations) // 2000)]
+    start = None if guess is None else np.asarray(guess, dtype=float)
+    if start is None or (_closeness(sample, start) > near).mean() < 0.1:
+        few = sample[:: -(-len(sample) // 100)]
+        turned = _product(few[:, None], CUBIC[None]).reshape(-1, 4)
+        cosines = np.abs(turned @ few.T).reshape(len(few), 24, -1).max(axis=1)
+        start = few[(cosines > np.cos(np.radians(5))).sum(axis=1).argmax()]
+    for _ in range(2):
+        dots = sample @ _product(start, CUBIC).T
+        best = np.abs(dots).argmax(axis=1)
+        picked = np.abs(dots[np.arange(len(dots)), best]) > near
+        if not picked.any():
+            return start
+        inverse = CUBIC[best[picked]] * (-1, -1, -1, 1)
+        aligned = _product(sample[picked], inverse)
+        start = np.linalg.eigh(aligned.T @ aligned)[1][:, -1]
+    return start * (np.sign(start[3]) or 1.0)
+
+
+# --- the sequence of planes -----------------------------------------------------------------------
+
+
+def fault_sequence(
+    positions: np.ndarray,
+    cell: np.ndarray,
+    pbc: Any,
+    structures: np.ndarray,
+    orientations: np.ndarray,
+    neighbor_distance: float | None = None,
+    deformation: np.ndarray | None = None,
+    parent: np.ndarray | None = None,
+    max_layers: int = 12,
+) -> FaultSequence | None:
+    """Tell the planar faults of an fcc crystal apart.
+
+    PTM's orientation of each atom says which crystal it belongs to: fcc atoms to the parent or to
+    one of its four twins, hcp atoms to the {111} plane that their c axis is normal to. For each of
+    the four normals, the hcp atoms and those of the twin are cut into columns of two neighbour
+    distances along the normal, and each column is read from the bottom to the top:
+
+    =====================  =====================================================================
+    planes                 fault
+    =====================  =====================================================================
+    h h                    ISF, intrinsic stacking fault
+    h c h                  ESF, extrinsic: one layer between two boundaries, ABC BABC
+    h c ... c h            multilayer twin: 2 to `max_layers` layers of twin between the boundaries
+    h                      CTB, coherent twin boundary: the twin on one side has no other boundary
+    h h h ...              hcp lamella, such as two ISFs on every second plane
+    =====================  =====================================================================
+
+    The atoms of a fault are those of its h planes and of the twin between them. Each hcp atom then
+    takes the reading that most of its neighbours in the plane have, which removes what thermal
+    motion makes of single columns. An hcp atom without two hcp neighbours in its plane is
+    indeterminate. Columns are local, so that faults may end inside the crystal, cross each other,
+    and the crystal may bend.
+
+    Parameters
+    ----------
+    positions : (n, 3) float64
+        Å.
+    cell : (3, 3) float64
+        Cell vectors in rows, Å.
+    pbc : (3,) bool
+        Periodic directions.
+    structures : (n,) int
+        PTM's structure types: 1 fcc, 2 hcp.
+    orientations : (n, 4) float64
+        PTM's quaternions.
+    neighbor_distance : float, optional
+        Å. Default: from the atoms.
+    deformation : (n, 3, 3) float64, optional
+        PTM's elastic deformation gradients; with them, planes along a normal are found in a
+        strained crystal, too. The types of faults do not depend on it.
+    parent : (4,) float64, optional
+        Orientation of the parent in an earlier frame; see `parent_orientation`.
+    max_layers : int
+        Two boundaries further apart are CTBs.
+
+    Returns
+    -------
+    FaultSequence or None
+        None where fewer than a tenth of the atoms are fcc: the analysis does not apply.
+
+    Notes
+    -----
+    A twin of n layers between the boundaries is made by slip on n + 1 successive planes: the ISF
+    by one, the ESF by two. In a periodic cell twin and parent are the same thing; the parent is
+    the larger one.
+    """
+    n = len(structures)
+    is_fcc, is_hcp = np.flatnonzero(structures == FCC), np.flatnonzero(structures == HCP)
+    if len(is_fcc) < LEAST_FCC * n or len(is_fcc) == 0:
+        return None
+    q_fcc = orientations[is_fcc]
+    parent = parent_orientation(q_fcc, parent)
+    assert parent is not None
+    normals = MILLER @ _matrix(parent).T / np.sqrt(3)
+    normals *= np.where(normals[:, 2:] < -1e-6, -1.0, 1.0)
+    near = np.cos(np.radians(TOLERANCE / 2))
+
+    domain = np.full(n, -1, dtype=np.int8)
+    rest = np.ones(len(is_fcc), dtype=bool)
+    for number in range(5):
+        if number:
+            twin = np.append(normals[number - 1], 0.0)  # half a turn about the normal
+            member = _closeness(q_fcc, _product(twin, parent)) > near
+        else:
+            member = _closeness(q_fcc, parent) > near
+        domain[is_fcc[rest.nonzero()[0][member]]] = number
+        rest[rest.nonzero()[0][member]] = False
+        q_fcc = q_fcc[~member]
+
+    # the c axis, the third column of the rotation matrix
+    x, y, z, w = orientations[is_hcp].T
+    axis = np.stack([2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)], axis=1)
+    cosines = axis @ normals.T
+    which = np.abs(cosines).argmax(axis=1)
+    parallel = np.abs(cosines[np.arange(len(which)), which]) > np.cos(np.radians(TOLERANCE))
+
+    type_ = np.zeros(n, dtype=np.int8)
+    type_[is_hcp] = FaultType.INDETERMINATE
+    layers = np.zeros(n, dtype=np.int16)
+    normal = np.full(n, -1, dtype=np.int8)
+    if neighbor_distance is None:
+        neighbor_distance = _neighbor_distance(positions, is_fcc)
+    for number in range(4):
+        hcp = is_hcp[parallel & (which == number)]
+        twin = np.flatnonzero(domain == number + 1)
+        normal[hcp] = normal[twin] = number
+        if len(hcp) < 3:
+            continue
+        axes = axis[parallel & (which == number)]
+        axes = axes * np.sign(axes @ normals[number])[:, None]
+        found = _read_columns(
+            positions, cell, pbc, hcp, axes, twin, normals[number], neighbor_distance, max_layers
+        )
+        faulted = found[:, 0] > 0
+        atoms = np.concatenate([hcp, twin])[faulted]
+        type_[atoms], layers[atoms] = found[faulted].T
+
+    stretch = _mean_stretch(orientations, deformation, np.flatnonzero(domain == 0))
+    planes, plane, letter = _planes(
+        positions, (domain, type_, normal), normals, neighbor_distance, stretch
+    )
+    return FaultSequence(type_, layers, normal, domain, parent, normals, planes, plane, letter)
+
+
+def _mean_stretch(
+    orientations: np.ndarray, deformation: np.ndarray | None, atoms: np.ndarray
+) -> np.ndarray:
+    """Mean left stretch of the parent, in which it does not matter how PTM turned each cube."""
+    if deformation is None:
+        return np.eye(3)
+    atoms = atoms[:: -(-len(atoms) // 2000)]
+    rotations = np.moveaxis(_matrix(orientations[atoms].T), -1, 0)
+    return (deformation[atoms] @ rotations.transpose(0, 2, 1)).mean(axis=0)
+
+
+def _neighbor_distance(positions: np.ndarray, atoms: np.ndarray) -> float:
+    """Median distance of the first twelve neighbours of some atoms."""
+    tree = cKDTree(positions)
+    sample = atoms[:: -(-len(atoms) // 200)]
+    distances = tree.query(positions[sample], k=13)[0][:, 1:]
+    return float(np.median(distances[:, :6]))
+
+
+def _with_images(
+    positions: np.ndarray, cell: np.ndarray, pbc: Any, margin: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the wrapped positions with the images up to `margin` outside, and whose they are."""
+    owner = np.arange(len(positions))
+    if not np.any(pbc):
+        return positions, owner
+    inverse = np.linalg.inv(cell)
+    scaled = positions @ inverse
+    periodic = np.asarray(pbc, dtype=bool)
+    scaled[:, periodic] -= np.floor(scaled[:, periodic])
+    for a in np.flatnonzero(periodic):
+        reach = margin * np.linalg.norm(inverse[:, a])
+        parts, owners = [scaled], [owner]
+        for shift in range(1, int(np.ceil(reach)) + 1):
+            for sign in (1, -1):
+                moved = scaled[:, a] + sign * shift
+                inside = np.flatnonzero((moved > -reach) & (moved < 1 + reach))
+                part = scaled[inside]
+                part[:, a] += sign * shift
+                parts.append(part)
+                owners.append(owner[inside])
+        scaled, owner = np.concatenate(parts), np.concatenate(owners)
+    return scaled @ cell, owner
+
+
+def _read_columns(
+    positions: np.ndarray, cell: np.ndarray, pbc: Any, hcp: np.ndarray, axes: np.ndarray,
+    twin: np.ndarray, normal: np.ndarray, distance: float, max_layers: int,
+) -> np.ndarray:  # fmt: skip
+    """Read the faults along one normal: fault type and layers of the hcp, then the twin atoms."""
+    n_hcp, n_all = len(hcp), len(hcp) + len(twin)
+    spacing = distance * np.sqrt(2 / 3)
+    found = np.zeros((n_all, 2), dtype=np.int16)
+    found[:n_hcp, 0] = FaultType.INDETERMINATE
+    atoms = np.concatenate([hcp, twin])
+    x, owner = _with_images(positions[atoms], cell, pbc, (max_layers + 2) * spacing)
+    height = x @ normal
+    is_h = owner < n_hcp
+
+    # neighbours in the plane, among the hcp atoms
+    h = np.flatnonzero(is_h)
+    pairs = cKDTree(x[h]).query_pairs(1.35 * distance, output_type="ndarray")
+    pairs = h[pairs]
+    pairs = pairs[np.abs(height[pairs[:, 0]] - height[pairs[:, 1]]) < 0.45 * spacing]
+    degree = np.bincount(pairs.ravel(), minlength=len(x))
+    kept = ~is_h | (degree >= 2)
+    if not (kept & is_h).any():
+        return found
+    kept = np.flatnonzero(kept)
+
+    # columns along the normal; within each, heights along its own mean axis
+    u = np.cross(normal, np.eye(3)[np.abs(normal).argmin()])
+    u /= np.linalg.norm(u)
+    plane_axes = np.stack([u, np.cross(normal, u)], axis=1)
+    lateral = x[kept] @ plane_axes
+    tile = np.floor(lateral / (2 * distance))
+    offset = lateral - (tile + 0.5) * 2 * distance
+    tile = (tile - tile.min(axis=0)).astype(np.int64)
+    column = tile[:, 0] * (tile[:, 1].max() + 1) + tile[:, 1]
+    kept_h = is_h[kept]
+    n_columns = int(column.max()) + 1
+    weight = np.maximum(np.bincount(column[kept_h], minlength=n_columns), 1)
+    tilts = (axes @ plane_axes)[owner[kept[kept_h]]].T
+    tilt = np.stack([np.bincount(column[kept_h], t, n_columns) / weight for t in tilts], axis=1)
+    level = height[kept] + (offset * tilt[column]).sum(axis=1)
+
+    order = np.lexsort((level, column))
+    column, level, kept, kept_h = column[order], level[order], kept[order], kept_h[order]
+    step = np.diff(level)
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (np.diff(column) != 0) | (step > 0.5 * spacing)
+    layer = np.cumsum(new) - 1
+    n_h = np.bincount(layer, kept_h)
+    n_atoms = np.bincount(layer)
+    middle = np.bincount(layer, level) / n_atoms
+    where = column[new]
+    same = np.diff(where) == 0
+    steps = np.diff(middle)[same]
+    close = steps[(steps > 0.75 * spacing) & (steps < 1.25 * spacing)]
+    if len(close):
+        spacing = np.median(close)
+
+    # the h planes of each column, and what lies between two of them
+    plane = np.flatnonzero(2 * n_h >= n_atoms)
+    together = np.diff(where[plane]) == 0
+    between = np.where(together, np.rint(np.diff(middle[plane]) / spacing).astype(int) - 1, 9999)
+    filled = np.diff(plane) - 1  # layers of twin in between; those of the parent are not here
+    touching = together & (between <= 0)
+    closed = together & (between > 0) & (between <= max_layers) & (2 * filled >= between)
+    first = np.ones(len(plane), dtype=bool)
+    first[1:] = ~touching
+    run = np.cumsum(first) - 1
+    length = np.bincount(run)[run]
+    closed &= (length[1:] % 2 == 1) & (length[:-1] % 2 == 1)
+
+    # a single h plane belongs to the nearer of the boundaries that it faces across the twin
+    far = max_layers + 1
+    gap = np.where(closed, between, far)
+    above, below = np.append(gap, far), np.append(far, gap)
+    nearest = np.minimum(above, below)
+    kind = np.full(len(plane), FaultType.INDETERMINATE, dtype=np.int16)
+    kind[length == 2] = FaultType.ISF
+    kind[length >= 3] = FaultType.LAMELLA
+    single = length == 1
+    kind[single & (nearest == 1)] = FaultType.ESF
+    kind[single & (nearest > 1) & (nearest < far)] = FaultType.TWIN
+    # open: the next layer on one side is twin
+    is_twin = 2 * n_h < n_atoms
+    adjacent = (np.diff(middle) < 1.5 * spacing) & same
+    beside = np.zeros(len(n_h), dtype=bool)
+    beside[:-1] |= adjacent & is_twin[1:]
+    beside[1:] |= adjacent & is_twin[:-1]
+    kind[single & (nearest == far) & beside[plane]] = FaultType.CTB
+    thick = np.where(single & (nearest < far), nearest, 0)
+
+    result = np.zeros((len(n_h), 2), dtype=np.int16)
+    result[plane] = np.stack([kind, thick], axis=1)
+    previous = np.cumsum(~is_twin) - 1  # of a twin layer: the h plane below it
+    inner = np.flatnonzero(is_twin & (previous >= 0) & (previous < len(gap)))
+    inner = inner[gap[previous[inner]] < far] if len(gap) else inner[:0]
+    size = gap[previous[inner]] if len(gap) else np.zeros(0, dtype=int)
+    inner_kind = np.where(size == 1, FaultType.ESF, FaultType.TWIN)
+    result[inner] = np.stack([inner_kind, size], axis=1)
+
+    code = np.zeros(len(x), dtype=np.int64)
+    code[kept] = (result[:, 0] * 1024 + result[:, 1])[layer]
+    own = code[:n_all]  # images come after the atoms
+    pairs = np.concatenate([pairs, pairs[:, ::-1]])
+    pairs = pairs[pairs[:, 0] < n_hcp]
+    own[:n_hcp] = _majority(own[:n_hcp], pairs[:, 0], owner[pairs[:, 1]], degree[:n_hcp] >= 2)
+    faulted = own >= 1024
+    found[faulted, 0], found[faulted, 1] = own[faulted] // 1024, own[faulted] % 1024
+    return found
+
+
+def _majority(code: np.ndarray, atom: np.ndarray, neighbor: np.ndarray, votes: Any) -> np.ndarray:
+    """Give each atom that `votes` the code that most of its neighbours and it have, twice."""
+    codes, index = np.unique(code, return_inverse=True)
+    n, k = len(code), len(codes)
+    weight = np.where(codes < 1024 * FaultType.ISF, 0.25, 1.0)  # no reading hardly counts
+    for _ in range(2):
+        count = np.bincount(atom * k + index[neighbor], minlength=n * k).reshape(n, k) * weight
+        count[np.arange(n), index] += 1.5 * weight[index]
+        index = np.where(votes, count.argmax(axis=1), index)
+    return codes[index]
+
+
+def _planes(
+    positions: np.ndarray, result: tuple[np.ndarray, np.ndarray, np.ndarray], normals: np.ndarray,
+    distance: float, stretch: np.ndarray,
+) -> tuple[list[Planes], np.ndarray, np.ndarray]:  # fmt: skip
+    """Number the planes along each normal that has faults, and give them letters."""
+    domain, type_, normal = result
+    n_faulted = np.bincount(normal[type_ >= FaultType.ISF], minlength=4)
+    wanted = [k for k in np.argsort(-n_faulted, kind="stable") if n_faulted[k]]
+    if not wanted:
+        wanted = [int(np.argmax(normals[:, 2].round(6)))]
+    plane = np.full(len(positions), -1, dtype=np.int32)
+    letter = np.full(len(positions), -1, dtype=np.int8)
+    planes = []
+    for k in wanted:
+        is_h = (normal == k) & (domain < 0)
+        is_t = domain == k + 1
+        members = np.flatnonzero((domain == 0) | is_h | is_t)
+        n = normals[k] @ np.linalg.inv(stretch)
+        spacing = distance * np.sqrt(2 / 3)
+        height = positions[members] @ (n / np.linalg.norm(n))
+        spacing, phase, sharpness = _period(height, spacing)
+        number = np.rint((height - phase) / spacing).astype(np.int64)
+        number -= number.min()
+        size = np.bincount(number)
+        n_h = np.bincount(number, is_h[members])
+        n_t = np.bincount(number, is_t[members])
+        letters = _letters(size, n_h, n_t)
+        marks = np.where(size == 0, ".", np.where(2 * n_t > size, "t", "-"))
+        most = np.zeros(len(size))
+        for kind, mark in zip(tuple(FaultType)[2:], "IECTL", strict=True):
+            count = np.bincount(number[(type_[members] == kind) & (normal[members] == k)],
+                                minlength=len(size))  # fmt: skip
+            marks = np.where((5 * count >= size) & (count > most), mark, marks)
+            most = np.maximum(most, count)
+        text = "".join("ABC."[i] for i in letters)
+        planes.append(Planes(int(k), spacing, sharpness, text, "".join(marks)))
+        if len(planes) == 1:
+            plane[members] = number
+            letter[members] = letters[number]
+    return planes, plane, letter
+
+
+def _period(height: np.ndarray, spacing: float) -> tuple[float, float, float]:
+    """Return spacing, height of a plane and sharpness of planes near the expected spacing."""
+    width = spacing / 16
+    start = height.min()
+    counts = np.bincount(((height - start) / width).astype(np.int64))
+    length = 8 * 2 ** int(np.ceil(np.log2(len(counts) + 1)))
+    spectrum = np.fft.rfft(counts, length)
+    frequency = np.arange(len(spectrum)) / (length * width)
+    search = np.flatnonzero(np.abs(frequency * spacing - 1) < 0.1)
+    best = search[np.abs(spectrum[search]).argmax()]
+    phase = -np.angle(spectrum[best]) / (2 * np.pi * frequency[best])
+    return (
+        float(1 / frequency[best]),
+        float(start + phase + 0.5 * width),
+        float(np.abs(spectrum[best]) / len(height)),
+    )
+
+
+def _letters(size: np.ndarray, n_h: np.ndarray, n_t: np.ndarray) -> np.ndarray:
+    """Go up the planes: forward in the parent, backward in the twin, turning at an h plane."""
+    letters = np.full(len(size), 3, dtype=np.int8)
+    step, letter = 1, 0
+    for i in range(len(size)):
+        if size[i] == 0:
+            continue
+        letters[i] = letter % 3
+        if 2 * n_h[i] >= size[i]:
+            step = -step
+        else:
+            step = -1 if 2 * n_t[i] > size[i] - n_h[i] else 1
+        letter += step
+    return letters
+
+
+# --- OVITO ----------------------------------------------------------------------------------------
+
+
+def read_fault_sequence(
+    data: DataCollection, parent: np.ndarray | None = None, max_layers: int = 12
+) -> FaultSequence | None:
+    """Run `fault_sequence` on what PTM has left in a data collection.
+
+    Parameters
+    ----------
+    data : ovito.data.DataCollection
+        With PTM's structure types and orientations, and best with its interatomic distances and
+        elastic deformation gradients.
+    parent : (4,) float64, optional
+        As in `fault_sequence`.
+    max_layers : int
+        As in `fault_sequence`.
+
+    Returns
+    -------
+    FaultSequence or None
+        None where the analysis does not apply.
+
+    Raises
+    ------
+    ValueError
+        When there are no atoms or PTM was not run before.
+    """
+    particles = data.particles
+    if particles is None or particles.count == 0:
+        raise ValueError("FCC fault sequence: there are no atoms; load a structure first")
+    if "Structure Type" not in particles or "Orientation" not in particles:
+        raise ValueError(
+            "FCC fault sequence: needs the structure types and orientations of PTM; insert "
+            "PolyhedralTemplateMatchingModifier(output_orientation=True) before it"
+        )
+    structures = np.asarray(particles.structure_types)
+    distance = deformation = None
+    if "Interatomic Distance" in particles:
+        close_packed = (structures == FCC) | (structures == HCP)
+        if close_packed.any():
+            distance = float(np.median(particles["Interatomic Distance"][close_packed]))
+    if "Elastic Deformation Gradient" in particles:
+        columns = np.asarray(particles["Elastic Deformation Gradient"]).reshape(-1, 3, 3)
+        deformation = columns.transpose(0, 2, 1)
+    cell, pbc = np.eye(3), (False, False, False)
+    if data.cell is not None:
+        cell, pbc = np.asarray(data.cell)[:, :3].T, data.cell.pbc
+    return fault_sequence(
+        np.asarray(particles.positions),
+        cell,
+        pbc,
+        structures,
+        np.asarray(particles["Orientation"]),
+        distance,
+        deformation,
+        parent,
+        max_layers,
+    )
+
+
+def not_fcc(data: DataCollection) -> str:
+    """Say in one line why the fault analysis does not apply to a frame.
+
+    Parameters
+    ----------
+    data : ovito.data.DataCollection
+        With PTM's structure types.
+
+    Returns
+    -------
+    str
+        The line.
+    """
+    share = np.mean(np.asarray(data.particles.structure_types) == FCC)
+    return (
+        f"the fault analysis does not apply: {100 * share:.1f} % of the atoms are fcc, fewer than "
+        f"{100 * LEAST_FCC:.0f} %"
+    )
+
+
+def miller_name(normal: int) -> str:
+    """Write a row of `MILLER` as "(11-1)".
+
+    Parameters
+    ----------
+    normal : int
+        The row.
+
+    Returns
+    -------
+    str
+        The plane.
+
+    Examples
+    --------
+    >>> miller_name(3)
+    '(11-1)'
+    """
+    return f"({''.join(str(index) for index in MILLER[normal])})"
+
+
+class FCCFaultSequenceModifier(ModifierInterface):
+    """Tell ISF, ESF, CTB and multilayer twins of an fcc crystal apart, and letter its planes.
+
+    Insert it after ``PolyhedralTemplateMatchingModifier(output_orientation=True)``; with
+    ``output_deformation_gradient=True`` the planes of a strained crystal are lettered, too. How the
+    faults are found is told at `fault_sequence`. It does not need OVITO's own
+    ``IdentifyFCCPlanarFaultsModifier``, whose types it refines: those atoms that are ISF there are
+    here, while its coherent twin boundaries become ESF, CTB and multilayer twins.
+
+    Attributes
+    ----------
+    max_layers : int
+        Two boundaries further apart are CTBs.
+    color_atoms : bool
+        Color the faulted atoms by type and the others grey.
+    parent : list of float
+        Orientation of the parent crystal, a quaternion (x, y, z, w), to look for first; such as the
+        attribute FCCFaultSequence.parent of the first frame. Empty: what most atoms have.
+
+    Notes
+    -----
+    Particle properties: "Fault Type" (`FaultType`), "Twin Layers" (layers between the boundaries of
+    the ESF or twin, 0 elsewhere), "Fault Normal" (row of `MILLER`, -1 for none), "Crystal Domain"
+    (0 parent, 1 to 4 its twins, -1 else), "Stacking Plane" and "Stacking Letter" (0 none, 1 A, 2 B,
+    3 C) along the normal with most faults. Attributes, all starting with "FCCFaultSequence.":
+    "applies", "message", "parent", "normal", "letters", "faults" (one character per plane, as in
+    `Planes`), "sharpness", and "counts.ISF" and so on. Tables: "fault_types" and "twin_layers"
+    (atoms of the boundaries by the layers between them).
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ovito.io.ase import ase_to_ovito
+    >>> from ovito.modifiers import PolyhedralTemplateMatchingModifier
+    >>> data = ase_to_ovito(bulk("Al", "fcc", a=4.05, cubic=True) * 5)
+    >>> data.apply(PolyhedralTemplateMatchingModifier(output_orientation=True))
+    >>> data.apply(FCCFaultSequenceModifier())
+    >>> data.attributes["FCCFaultSequence.counts.ISF"]
+    0
+    """
+
+    max_layers = Range(1, 100, 12, label="Most layers of a twin")
+    color_atoms = Bool(True, label="Color atoms by fault type")
+    parent = List(Float, label="Orientation of the parent (x, y, z, w)")
+
+    def modify(self, data: DataCollection, **kwargs: Any) -> None:
+        """Write the properties, attributes and tables of the class.
+
+        Parameters
+        ----------
+        data : ovito.data.DataCollection
+            What PTM has left.
+        **kwargs
+            Not used.
+        """
+        if len(self.parent) not in (0, 4):
+            raise ValueError(
+                f"parent = {list(self.parent)}: must be a quaternion (x, y, z, w), or empty for "
+                "the orientation that most atoms have"
+            )
+        found = read_fault_sequence(data, np.array(self.parent) if self.parent else None,
+                                    self.max_layers)  # fmt: skip
+        write_fault_sequence(data, found, self.color_atoms)
+
+
+def write_fault_sequence(
+    data: DataCollection, found: FaultSequence | None, color_atoms: bool = True
+) -> None:
+    """Add what `fault_sequence` has found to a data collection.
+
+    Parameters
+    ----------
+    data : ovito.data.DataCollection
+        Gets the properties, attributes and tables of `FCCFaultSequenceModifier`.
+    found : FaultSequence or None
+        None where the analysis does not apply, which the attributes then say.
+    color_atoms : bool
+        Color the atoms.
+    """
+    prefix = "FCCFaultSequence."
+    data.attributes[prefix + "applies"] = int(found is not None)
+    data.attributes[prefix + "message"] = "" if found else not_fcc(data)
+    if found is None:
+        return
+    particles = data.particles_
+    kind = particles.create_property("Fault Type", data=found.type.astype(np.int32))
+    for id, (name, color) in enumerate(zip(FAULT_NAMES, FAULT_COLORS, strict=True)):
+        kind.types.append(ElementType(id=id, name=name, color=color))
+    letter = particles.create_property("Stacking Letter", data=found.letter.astype(np.int32) + 1)
+    for id, name in enumerate("-ABC"):
+        letter.types.append(ElementType(id=id, name=name))
+    particles.create_property("Twin Layers", data=found.layers.astype(np.int32))
+    particles.create_property("Fault Normal", data=found.normal.astype(np.int32))
+    particles.create_property("Crystal Domain", data=found.domain.astype(np.int32))
+    particles.create_property("Stacking Plane", data=found.plane)
+    if color_atoms:
+        particles.create_property("Color", data=np.array(FAULT_COLORS)[found.type])
+
+    counts = np.bincount(found.type, minlength=len(FaultType))
+    for type_ in FaultType:
+        data.attributes[f"{prefix}counts.{type_.name}"] = int(counts[type_])
+    data.attributes[prefix + "parent"] = " ".join(f"{x:.6f}" for x in found.parent)
+    first = found.planes[0]
+    data.attributes[prefix + "normal"] = miller_name(first.normal)
+    data.attributes[prefix + "letters"] = first.letters
+    data.attributes[prefix + "faults"] = first.faults
+    data.attributes[prefix + "sharpness"] = first.sharpness
+
+    table = DataTable(identifier="fault_types", title="Atoms of faults",
+                      plot_mode=DataTable.PlotMode.BarChart)  # fmt: skip
+    table.x = table.create_property("Fault Type", data=np.arange(len(FaultType)))
+    for id, name in enumerate(FAULT_NAMES):
+        table.x.types.append(ElementType(id=id, name=name))
+    table.y = table.create_property("Atoms", data=counts)
+    data.objects.append(table)
+    histogram = twin_layers(np.asarray(particles.structure_types), found)
+    table = DataTable(identifier="twin_layers", title="Twins by layers between the boundaries",
+                      plot_mode=DataTable.PlotMode.BarChart)  # fmt: skip
+    table.x = table.create_property("Layers", data=np.arange(len(histogram)))
+    table.y = table.create_property("Atoms of the boundaries", data=histogram)
+    data.objects.append(table)
+
+
+def twin_layers(structures: np.ndarray, found: FaultSequence) -> np.ndarray:
+    """Count the atoms of twin boundaries by the number of layers between the two.
+
+    Parameters
+    ----------
+    structures : (n,) int
+        PTM's structure types.
+    found : FaultSequence
+        Of the same atoms.
+
+    Returns
+    -------
+    (n_layers,) int64
+        Of hcp atoms of ESFs (1) and twins (2 and more); 0 at 0.
+    """
+    boundary = (structures == HCP) & (found.layers > 0)
+    return np.bincount(found.layers[boundary], minlength=2)
+
+
+class EntropySymmetryModifier(ModifierInterface):
+    """Calculate the pair entropy and the bond-orientational symmetry of atoms and structure.
+
+    The kernel and the definitions are those of `EntropySymmetry`.
+
+    Attributes
+    ----------
+    rmax : float
+        Upper end of the entropy integral, Å.
+    sigma : float
+        Gaussian broadening of g(r), Å.
+    q6_cutoff : float
+        Neighbours of q_l and of the averages are closer than this, Å.
+    dr : float
+        Spacing of the radial grid, Å; 0 for sigma / 4.
+    degree : int
+        Even degree l, 2 to 12; the names of the results carry it.
+    smooth : float
+        Width over which a neighbour fades out, Å.
+    number_density : float
+        Atoms per Å^3; 0 for the number of atoms over the volume of the cell. With vacuum around the
+        atoms, give the density of the crystal.
+    per_atom : bool
+        Calculate the values of the atoms, too, at a few times the cost.
+    only_selected : bool
+        Only selected atoms count, as centres and as neighbours. The others get zeros.
+    threads : int
+        Threads of the kernel.
+
+    Notes
+    -----
+    Attributes "EntropySymmetry.sS" and "EntropySymmetry.Q6"; particle properties "Local sS", "Local
+    q6", "Mean sS" and "Mean q6" (averaged over an atom and its neighbours), entropies in k_B.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ovito.io.ase import ase_to_ovito
+    >>> data = ase_to_ovito(bulk("Al", "fcc", a=4.05, cubic=True))
+    >>> data.apply(EntropySymmetryModifier(rmax=7.0, sigma=0.125, q6_cutoff=3.5))
+    >>> print(f"{data.attributes['EntropySymmetry.sS']:.2f}")
+    -24.48
+    """
+
+    rmax = Float(7.0, label="rmax (Å)")
+    sigma = Float(0.2, label="sigma (Å)")
+    q6_cutoff = Float(3.5, label="Neighbor cutoff (Å)")
+    dr = Float(0.0, label="dr (Å), 0: sigma/4")
+    degree = Int(6, label="Degree l")
+    smooth = Float(0.0, label="Fade-out width (Å)")
+    number_density = Float(0.0, label="Number density (1/Å³), 0: of the cell")
+    per_atom = Bool(True, label="Values of atoms")
+    only_selected = Bool(False, label="Only selected atoms")
+    threads = Range(1, 1024, 1, label="Threads")
+
+    def modify(self, data: DataCollection, **kwargs: Any) -> Iterator[str]:
+        """Write the attributes and properties of the class.
+
+        Parameters
+        ----------
+        data : ovito.data.DataCollection
+            The structure.
+        **kwargs
+            Not used.
+
+        Yields
+        ------
+        str
+            What is going on, for the status bar.
+        """
+        if data.particles is None or data.particles.count == 0:
+            raise ValueError("Entropy-symmetry: there are no atoms; load a structure first")
+        if data.cell is None:
+            raise ValueError("Entropy-symmetry: there is no simulation cell; load one or set one")
+        kernel = Kernel(
+            self.rmax, self.sigma, self.q6_cutoff, self.dr or None, self.degree, self.smooth
+        )
+        positions = np.asarray(data.particles.positions)
+        selected = slice(None)
+        if self.only_selected:
+            if "Selection" not in data.particles:
+                raise ValueError("Entropy-symmetry: nothing is selected; insert a selection first")
+            selected = np.flatnonzero(data.particles.selection)
+        structure = {
+            "positions": positions[selected],
+            "cell": np.asarray(data.cell)[:, :3].T,
+            "pbc": data.cell.pbc,
+            "number_density": self.number_density or None,
+            "threads": self.threads,
+        }
+        yield "Calculating sS and Q"
+        sS, Q = kernel.evaluate(**structure)
+        data.attributes["EntropySymmetry.sS"] = sS
+        data.attributes[f"EntropySymmetry.Q{self.degree}"] = Q
+        if not self.per_atom:
+            return
+        yield "Calculating local values"
+        local = kernel.local(**structure)
+        names = {
+            "Local sS": "sS", f"Local q{self.degree}": "Q",
+            "Mean sS": "mean_sS", f"Mean q{self.degree}": "mean_Q",
+        }  # fmt: skip
+        for name, key in names.items():
+            values = np.zeros(len(positions))
+            values[selected] = local[key]
+            data.particles_.create_property(name, data=values)
