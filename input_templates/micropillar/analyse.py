@@ -99,7 +99,9 @@ def summary(label: str, table: PillarTable, folder: Path) -> str:
         "  stress on the layers over that of the gauge volume, mean of strains 0.3 to 5 %: "
         f"{curve['layer_stress_GPa'][elastic].mean() / curve['stress_GPa'][elastic].mean():.3f}",
     ]
-    lines += [f"  {event.name:16s} at strain {100 * event.strain:5.2f} %" for event in table.events()]
+    lines += [
+        f"  {name:16s} at strain {100 * strain:5.2f} %" for name, strain, *_ in table.events()
+    ]
     return "\n".join(lines)
 
 

@@ -17,4 +17,6 @@
   }
   next
 }
-frame || /^#/ || $1 <= last
+/^#/ { columns = NF - 1 }
+# a row that the kill cut short may begin like an early step
+frame || /^#/ || (NF == columns && $1 <= last)
