@@ -43,7 +43,7 @@ def run_lammps(folder: Path, variables: dict[str, float], ranks: int) -> None:
     SystemExit
         When LAMMPS fails, with its message.
     """
-    command = [str(BIN / "lmp"), "-nocite", "-in", "in.micropillar"]
+    command = [str(BIN / "lmp"), "-nocite", "-log", "none", "-in", "in.micropillar"]
     for name, value in variables.items():
         command += ["-var", name, f"{value:g}"]
     if ranks > 1:
