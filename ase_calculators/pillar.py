@@ -568,7 +568,6 @@ class _Transitions:
             if len(now) == len(before.identifiers) and np.array_equal(
                 found.identifiers, before.identifiers
             ):
-                here, there = slice(None), slice(None)
                 was, was_interior = before.structures, before.interior
                 path = self.path
             else:  # atoms were lost
@@ -915,11 +914,13 @@ def _plot_stress(
         ax.plot(100 * table["strain"], table["stress_GPa"], color=shade, marker=marker, lw=1.2,
                 label=_label(label) if len(runs) > 1 else None)  # fmt: skip
     first = next(iter(runs.values()))
-    for event in first.events(least):
+    events = first.events(least)
+    for k, event in enumerate(events):
         color, marker = _EVENT_STYLE[event.name]
         stress = first["stress_GPa"][event.row]
+        above = sum(other.row == event.row for other in events[k + 1 :])
         ax.axvline(100 * event.strain, color=color, lw=0.7, ls=":")
-        ax.plot(100 * event.strain, stress, marker, color=color, ms=7, mec="w", mew=0.6,
+        ax.plot(100 * event.strain, stress, marker, color=color, ms=7 + 5 * above, mec="w", mew=0.6,
                 label=f"{event.name}, {100 * event.strain:.1f} %", zorder=3)  # fmt: skip
     ax.set(xlabel="strain (%)", ylabel="stress (GPa)")
     if ax.get_legend_handles_labels()[0]:
@@ -958,7 +959,7 @@ def plot_fault_map(table: PillarTable, ax: "Axes | None" = None) -> "Axes":
     -------
     matplotlib axes
         The map: strain to the right, planes from the bottom to the top. A plane has the color of a
-        fault that covers at least a fifth of it.
+        fault that covers at least a tenth of it.
     """
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
@@ -1060,6 +1061,9 @@ def _coloured(
         data.particles_.create_property("Local entropy", data=np.asarray(values, dtype=float))
         shown = values[~hidden] if (~hidden).any() else values
         start, end = limits or tuple(np.percentile(shown, [2, 98]))
+        data.particles_.create_property(
+            "Local entropy range", data=np.tile([float(start), float(end)], (len(values), 1))
+        )
         data.apply(modifiers.ColorCodingModifier(
             property="Local entropy", start_value=float(start), end_value=float(end),
             gradient=modifiers.ColorCodingModifier.Viridis(),
@@ -1211,31 +1215,22 @@ def _render(
 ) -> tuple[Any, float]:  # fmt: skip
     """Render; return the point of view, for the next picture."""
     ovito = _ovito()
-    from ovito.qt_compat import QtCore
-
     pipeline = ovito.pipeline.Pipeline(source=ovito.pipeline.StaticSource(data=data))
     pipeline.add_to_scene()
     try:
-        vis = pipeline.compute().cell
-        if vis is not None:
-            pipeline.compute().cell.vis.enabled = False
+        cell = pipeline.compute().cell
+        if cell is not None:
+            cell.vis.enabled = False
         viewport = ovito.vis.Viewport(type=ovito.vis.Viewport.Type.Ortho, camera_dir=direction)
         if view is None:
             viewport.zoom_all(size=tuple(size))
         else:
             viewport.camera_pos, viewport.fov = view
-        alignment = QtCore.Qt.AlignmentFlag.AlignLeft | QtCore.Qt.AlignmentFlag.AlignTop
-        if color == "structure":
-            legend = ovito.vis.ColorLegendOverlay(property="particles/Structure Type")
-        elif color == "fault":
-            legend = ovito.vis.ColorLegendOverlay(property="particles/Fault Type")
-        else:
-            legend = None
-        if legend is not None:
-            legend.alignment, legend.font_size, legend.legend_size = alignment, 0.07, 0.22
-            viewport.overlays.append(legend)
-        viewport.render_image(filename=fspath(output), size=tuple(size),
-                              renderer=ovito.vis.TachyonRenderer(shadows=False))  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            bare = os.path.join(folder, "bare.png")
+            viewport.render_image(filename=bare, size=tuple(size),
+                                  renderer=ovito.vis.TachyonRenderer(shadows=False))  # fmt: skip
+            _add_legend(bare, output, pipeline.compute().particles, color)
         return viewport.camera_pos, viewport.fov
     except RuntimeError as error:
         if "Vulkan" in str(error):
@@ -1243,3 +1238,43 @@ def _render(
         raise
     finally:
         pipeline.remove_from_scene()
+
+
+def _add_legend(bare: str, output: str | PathLike[str], particles: Any, color: str) -> None:
+    """Add what the colors mean, and save in 256 colors, a third of the size."""
+    from matplotlib import colormaps
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+    from PIL import Image
+
+    pixels = np.asarray(Image.open(bare).convert("RGB"))
+    height, width = pixels.shape[:2]
+    figure = Figure(figsize=(width / 100, height / 100), dpi=100)
+    figure.figimage(pixels)
+    if color == "entropy":
+        values = np.asarray(particles["Local entropy"])
+        start, end = particles["Local entropy range"][0]
+        bar = figure.add_axes((0.08, 0.93, 0.4, 0.02))
+        scale = ScalarMappable(Normalize(start, end), colormaps["viridis"])
+        extend = "both" if (values < start).any() or (values > end).any() else "neither"
+        figure.colorbar(scale, cax=bar, orientation="horizontal", extend=extend)
+        bar.tick_params(labelsize=8)
+        bar.set_title("local entropy ($k_B$)", fontsize=9)
+    else:
+        kind = particles["Structure Type" if color == "structure" else "Fault Type"]
+        present = np.unique(kind)
+        names = {0: "other"} if color == "structure" else {0: "no fault"}
+        figure.legend(
+            handles=[
+                Patch(facecolor=type_.color, edgecolor="0.6", lw=0.5,
+                      label=names.get(type_.id, type_.name))
+                for type_ in kind.types if type_.id in present
+            ],
+            loc="upper left", frameon=False, fontsize=9,
+        )  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "picture.png")
+        figure.savefig(path, dpi=100)
+        Image.open(path).convert("RGB").quantize(256).save(output, format="PNG", optimize=True)
