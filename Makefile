@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # make demo    install into .venv and run the main job: pictures and tables appear in demo/
+# make demo-pillar  compress a pillar of aluminium and analyse it, with OVITO; to demo-pillar/
 # make test    install with the tests' dependencies and run the tests (PYTEST_ARGS="-k name -x")
 # make lint    every linter that .pre-commit-config.yaml runs
 # make format  let the formatters rewrite what make lint would complain about
@@ -21,10 +22,14 @@ TOOLS := $(VENV)/.entsym-tools
 # cython-lint calls pycodestyle by name.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo test lint format bench clean
+.PHONY: demo demo-pillar test lint format bench clean
 
 demo: $(BASE)
 	$(BIN)/python input_templates/landscape/demo.py demo
+
+demo-pillar: $(BASE)
+	$(BIN)/python -c "import ovito" 2>/dev/null || $(BIN)/pip install -q --disable-pip-version-check ovito
+	$(BIN)/python input_templates/micropillar/demo.py demo-pillar
 
 test: $(TOOLS)
 	$(BIN)/pytest $(PYTEST_ARGS)
@@ -64,6 +69,6 @@ format: $(TOOLS)
 	$(BIN)/clang-format -i $(CXX_FILES)
 
 clean:
-	rm -rf build dist demo *.egg-info .pytest_cache .ruff_cache .mypy_cache \
+	rm -rf build dist demo demo-pillar *.egg-info .pytest_cache .ruff_cache .mypy_cache \
 	  cython_core/_kernel.cpp cython_core/*.so lammps_plugin/*.so $(BASE) $(TOOLS)
 	find $(PY) -name __pycache__ -type d -prune -exec rm -rf {} +
