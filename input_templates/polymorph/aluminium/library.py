@@ -139,7 +139,7 @@ def draw_basins(table: LandscapeTable, basins: np.ndarray, liquid: float, path: 
     """
     figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.9), layout="constrained")
     energies = table.energy / table.n_atoms
-    bins = np.linspace(energies.min(), liquid + 1.5, 60)
+    bins = np.linspace(energies.min(), liquid + 0.5, 60)
     for number, (name, color) in enumerate(COLORS.items()):
         of = basins == number
         label = f"{name}: {np.count_nonzero(of)}"
@@ -306,9 +306,9 @@ def main() -> None:
     for name, of in [*whole, ("standard set  ", rounds == 0), ("supplementary ", rounds > 0)]:
         above = energies[of] - liquid
         print(
-            f"{name} {np.mean(above <= 0):.1%} not above it, {np.mean(above > 0.5):.1%} more than "
-            f"0.5, {np.mean(above > 1):.1%} more than 1, {np.mean(above > 2):.1%} more than 2 eV "
-            f"above; the highest {above.max():.2f} eV"
+            f"{name} {np.mean(above <= 0):.1%} not above it, {np.mean(above > 0.2):.1%} more than "
+            f"0.2, {np.mean(above > 0.5):.1%} more than 0.5 eV above; the highest "
+            f"{above.max():.2f} eV"
         )
     print(
         f"standard set: {written[0]} frames, {files['standard']}\n"

@@ -4,8 +4,8 @@
 
 python silicon.py
 
-Both modes get the same parents, targets and, within a few percent, the same number of evaluations
-of sS and Q6. Stopped and started again it goes on where it was.
+Both modes get the same parents, targets and, within a tenth, the same number of evaluations of sS
+and Q6. Stopped and started again it goes on where it was.
 """
 
 import argparse
