@@ -20,7 +20,7 @@ POTENTIAL = (
 PARAMETERS = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.75, "smooth": 0.3}
 # heated so fast that 3 ps melt it
 HASTE = (("hot", 3500), ("heat", 1500), ("hold", 500), ("quench", 500))
-SHORT = ("--per-edge", 4, "--generations", 2, "--individuals", 5)
+SHORT = ("--per-edge", 14)
 
 
 def results(said):
@@ -67,7 +67,13 @@ def test_library_has_all_basins(library, is_picture):
     folder, said = library
     table = LandscapeTable.read(folder / "landscape.csv")
     basins = np.genfromtxt(folder / "basins.csv", delimiter=",", names=True, skip_header=1)
-    assert len(table) == len(basins) > 16 * 10
+    assert len(table) == len(basins) > 150
+    # 73 of 187, of these few parents; a cell is tried until it is hit, in three generations at most
+    hit, tried = map(int, re.search(r"(\d+) of (\d+) empty cells tried were hit", said).groups())
+    assert 0.25 * tried < hit < tried <= 14 * 14 + 2 * 14 + 1
+    children = ase.io.read(folder / "library.extxyz", index=":")
+    assert hit <= len(children) <= hit * 3 + 3 * (tried - hit)
+    assert {atoms.info["target"] for atoms in children} == set(range(tried))
     counts = np.bincount(basins["basin"].astype(int), minlength=4)
     assert counts.shape == (4,)
     assert (counts > 5).all()

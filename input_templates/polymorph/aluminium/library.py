@@ -139,7 +139,7 @@ def draw_basins(table: LandscapeTable, basins: np.ndarray, liquid: float, path: 
     """
     figure, axes = plt.subplots(1, 2, figsize=(9.0, 3.9), layout="constrained")
     energies = table.energy / table.n_atoms
-    bins = np.linspace(energies.min(), liquid + 1.5, 60)
+    bins = np.linspace(energies.min(), liquid + 0.5, 60)
     for number, (name, color) in enumerate(COLORS.items()):
         of = basins == number
         label = f"{name}: {np.count_nonzero(of)}"
@@ -213,10 +213,15 @@ def main() -> None:
         help="frames of in.parents (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--per-edge", type=int, default=10, help="targets per edge of their grid (%(default)s)"
-    )
-    parser.add_argument("--generations", type=int, default=5, help="per target (%(default)s)")
-    parser.add_argument("--individuals", type=int, default=20, help="per generation (%(default)s)")
+        "--per-edge", type=int, default=70,
+        help="cells along both axes of the parents' window, each a target while it is empty "
+        "(%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--generations", type=int, default=3,
+        help="per target, fewer where it is hit (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--individuals", type=int, default=1, help="per generation (%(default)s)")
     parser.add_argument("--potential", default=POTENTIAL, help="eam/fs file (%(default)s)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--processes", type=int, default=1)
@@ -240,7 +245,7 @@ def main() -> None:
         gen = PolymorphGen(
             start,
             calc,
-            targets="grid",
+            targets="gaps",
             targets_per_edge=args.per_edge,
             expand=0.0,
             generations=args.generations,
@@ -253,7 +258,7 @@ def main() -> None:
         # before the library, so that what is missing is missed at once
         of_start = energies_and_basins(files["start"], len(start), args.potential)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # corners of the window: the last lines say how many
+            warnings.simplefilter("ignore")  # some cells cannot be hit: the last lines say how many
             n_children = len(gen.run(files["library"]))
     except (OSError, ValueError) as error:
         parser.error(str(error))
@@ -280,11 +285,13 @@ def main() -> None:
     draw_basins(table, basins, liquid, args.output / "basins.png")
     draw_rounds(table, basins, rounds, args.output / "rounds.png")
 
-    reached = sum(report.distance < 0.02 for report in gen.reports)
+    hit = sum(report.distance < gen.tolerance for report in gen.reports)
+    evaluations = sum(report.evaluations for report in gen.reports)
     print(
         f"\n{len(start)} parents ({len(melt)} of in.parents), {len(table) - len(start)} children "
-        f"of {len(melt[0])} atoms; {reached} of {len(gen.targets)} targets reached; window sS "
-        f"{gen.window[0]:.2f} to {gen.window[1]:.2f}, Q6 {gen.window[2]:.3f} to {gen.window[3]:.3f}"
+        f"of {len(melt[0])} atoms, {evaluations} evaluations; {hit} of {len(gen.targets)} empty "
+        f"cells tried were hit; window sS {gen.window[0]:.2f} to {gen.window[1]:.2f}, Q6 "
+        f"{gen.window[2]:.3f} to {gen.window[3]:.3f}"
     )
     print("resolution       left   share   " + "   ".join(f"{name:>13s}" for name in BASINS))
     whole = [("whole library ", np.full(len(table), True))]
@@ -299,9 +306,9 @@ def main() -> None:
     for name, of in [*whole, ("standard set  ", rounds == 0), ("supplementary ", rounds > 0)]:
         above = energies[of] - liquid
         print(
-            f"{name} {np.mean(above <= 0):.1%} not above it, {np.mean(above > 0.5):.1%} more than "
-            f"0.5, {np.mean(above > 1):.1%} more than 1, {np.mean(above > 2):.1%} more than 2 eV "
-            f"above; the highest {above.max():.2f} eV"
+            f"{name} {np.mean(above <= 0):.1%} not above it, {np.mean(above > 0.2):.1%} more than "
+            f"0.2, {np.mean(above > 0.5):.1%} more than 0.5 eV above; the highest "
+            f"{above.max():.2f} eV"
         )
     print(
         f"standard set: {written[0]} frames, {files['standard']}\n"

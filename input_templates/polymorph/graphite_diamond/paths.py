@@ -265,6 +265,8 @@ def draw_profiles(land: Landscape, ways: dict, neb: LandscapeTable | None, path:
         ax.set(ylabel=text, xlim=(0, 1))
         ax.grid(color="0.92", lw=0.6)
         ax.spines[["top", "right"]].set_visible(False)
+    # a bridge over an empty corner may be much higher; the legend has its barrier
+    axes[0].set_ylim(-0.1, min(2.0, axes[0].get_ylim()[1]))
     axes[1].set_xlabel("way from graphite to diamond, as a share of its length")
     axes[0].legend(fontsize=8)
     figure.savefig(path, dpi=100)

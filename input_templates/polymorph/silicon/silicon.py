@@ -4,8 +4,8 @@
 
 python silicon.py
 
-Both modes get the same parents, targets and, within a few percent, the same number of evaluations
-of sS and Q6. Stopped and started again it goes on where it was.
+Both modes get the same parents, targets and, within a tenth, the same number of evaluations of sS
+and Q6. Stopped and started again it goes on where it was.
 """
 
 import argparse
@@ -206,7 +206,7 @@ def draw_distances(curves: dict, path: Path) -> None:
     for ax, title in zip(axes, titles, strict=True):
         ax.axhline(0.02, color="0.4", lw=0.8, ls="--")
         ax.set_title(title, fontsize=9)
-        ax.set(xlabel="evaluations of sS and Q6", yscale="log", ylim=(1e-7, 2))
+        ax.set(xlabel="evaluations of sS and Q6", yscale="log", ylim=(1e-4, 2))
         tidy(ax)
     axes[0].set_ylabel("least distance so far (of the window)")
     axes[0].annotate(
