@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from ase_calculators.autodft.export import export
 from ase_calculators.autodft.ledger import STATES, Job, Ledger
-from ase_calculators.autodft.machines import Connection, Sight, Unreachable, read_machines
+from ase_calculators.autodft.machines import Connection, NotSent, Sight, Unreachable, read_machines
 from ase_calculators.autodft.settings import DFTSettings
 from ase_calculators.autodft.worker import RESULTS, read_lines
 
@@ -230,6 +230,7 @@ class AutoDFT:
                 self._show(bars, turn)
                 if not n_open:
                     break
+                self._require_known_machines()
                 if all(name in turn.out_of_use for name in self.machines):
                     reasons = "; ".join(f"{n}: {why}" for n, why in turn.out_of_use.items())
                     raise RuntimeError(f"machines: none can go on with {n_open} tasks; {reasons}")
@@ -317,6 +318,30 @@ class AutoDFT:
         """
         return self._ledger.retry(self._hash)
 
+    def abandon(self, machine: str) -> int:
+        """Give up what a machine that is gone for good was to do; others will do it.
+
+        Should it still be at it, its results are never looked at.
+
+        Parameters
+        ----------
+        machine : str
+            The machine.
+
+        Returns
+        -------
+        int
+            How many jobs.
+        """
+        rows = self._ledger.query(
+            "SELECT name FROM jobs WHERE state <> 'ended' AND settings = ? AND machine = ?",
+            (self._hash, machine),
+        )
+        for (name,) in rows:
+            job = Job(name, machine, "", None, "", None, 1, 0)
+            self._ledger.end(job, "abandoned", (), self._attempts)
+        return len(rows)
+
     def failures(self) -> list[dict[str, Any]]:
         """Return the failed attempts with their logs.
 
@@ -346,6 +371,23 @@ class AutoDFT:
         )
         n_ended = rows.get("done", 0) + rows.get("given up", 0)
         return sum(rows.values()) - n_ended, n_ended
+
+    def _require_known_machines(self) -> None:
+        """Refuse to wait for machines that this driver does not know."""
+        rows = self._ledger.query(
+            "SELECT DISTINCT machine, driver FROM jobs WHERE state <> 'ended' AND settings = ?",
+            (self._hash,),
+        )
+        unknown = sorted({m for m, _ in rows if m not in self.machines})
+        waiting = self._ledger.query(
+            "SELECT COUNT(*) FROM tasks WHERE settings = ? AND state IN ('waiting', 'failed')",
+            (self._hash,),
+        )[0][0]
+        if unknown and not waiting and all(m in unknown for m, _ in rows):
+            raise RuntimeError(
+                f"machines: what is left is with {', '.join(unknown)}, which this driver does not "
+                "know; add it to machines.yaml, or call dft.abandon(name) if it is gone"
+            )
 
     def _show(self, bars: dict[str, tqdm], turn: "_Turn") -> None:
         done = dict(
@@ -400,10 +442,12 @@ class _Turn:
         shared = machine.ssh or (machine.scheduler != "shell" and not self._ledger.postgresql)
         return "" if shared else self._ledger.host
 
+    def _jobs(self, name: str) -> list[Job]:
+        return self._ledger.jobs(self._dft._hash, name, self._host(name))
+
     def _watch(self, name: str) -> None:
-        jobs = self._ledger.jobs(self._dft._hash, name, self._host(name))
         mine = []
-        for job in jobs:
+        for job in self._jobs(name):
             # what another driver is sending or collecting is its affair as long as it lives
             if job.driver not in (None, self._ledger.driver) and self._ledger.is_alive(job.driver):
                 continue
@@ -455,12 +499,12 @@ class _Turn:
         lost: list[str] = []
         reason = "finished"
         refused = next((entry["refused"] for entry in entries if "refused" in entry), "")
-        stopped = next((entry["stopped"] for entry in entries if "stopped" in entry), "")
+        stopped = connection.read(job.name, "stopped").strip()
         if refused:
             reason = refused
             self.out_of_use[name] = refused
         elif stopped:
-            reason = f"the machine stopped the job: {stopped}"
+            reason = stopped
         elif sight.finished:
             # frames of a job that came to its end, but whose results cannot be read
             reason = "the result is lost or truncated"
@@ -473,7 +517,7 @@ class _Turn:
             lost = [key for key in started if key not in ended]
         self._ledger.end(job, reason, lost, self._dft._attempts)
         self._gone.pop(job.name, None)
-        if not ended and not lost and name not in self.out_of_use:
+        if (stopped or not (ended or lost)) and name not in self.out_of_use:
             self._hold(name, reason)
 
     def _hold(self, name: str, reason: str) -> None:
@@ -558,7 +602,12 @@ class _Turn:
         # from here on it may have been sent
         if not self._ledger.change_job(job_name, "sent = 0", sent=1):
             return
-        queue_id = self._connections[name].send(job_name, content, rung)
+        try:
+            queue_id = self._connections[name].send(job_name, content, rung)
+        except NotSent:
+            (job,) = (j for j in self._jobs(name) if j.name == job_name)
+            self._ledger.end(job, "not sent", (), dft._attempts)
+            raise
         if not queue_id:
             raise Unreachable("the queue takes no more jobs now")
         self._ledger.change_job(

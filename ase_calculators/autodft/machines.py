@@ -44,6 +44,10 @@ class Unreachable(Exception):
     """A machine does not answer; others go on."""
 
 
+class NotSent(Unreachable):
+    """A machine does not answer, and a job has certainly not been submitted."""
+
+
 class Sight(NamedTuple):
     """What is seen of a job.
 
@@ -498,11 +502,14 @@ class Connection:
 
         Raises
         ------
+        NotSent
+            When that fails before the job could be submitted.
         Unreachable
-            When that fails; whether the job was submitted is then unknown.
+            When it fails then; whether the job was submitted is unknown.
         """
         machine, dp = self.machine, self._dp
         folder = self._staging / name
+        failure: type[Unreachable] = NotSent
         try:
             folder.mkdir()
             (folder / "job.json").write_text(json.dumps(content))
@@ -536,13 +543,14 @@ class Connection:
             context.upload(submission)
             (job,) = submission.belonging_jobs
             job.machine = self._machine
+            failure = Unreachable
             return str(self._machine.do_submit(job))
         except Unreachable:
-            raise
+            raise NotSent("does not answer") from None
         except Exception as error:
             self._machine = None
             reason = " ".join(str(error).split())[-300:]
-            raise Unreachable(f"{type(error).__name__}: {reason}") from None
+            raise failure(f"{type(error).__name__}: {reason}") from None
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 

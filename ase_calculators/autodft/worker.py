@@ -38,7 +38,9 @@ LOG_TAIL = 4000
 DROPPED = ("WAVECAR", "CHG", "CHGCAR", "POTCAR", "*_WFK*", "*_DEN*", "pwscf.save", "pwscf.wfc*")
 
 
-# kept on the disk to be freed when it is full, so that this can still be said
+# what is kept on the disk from the beginning, to be renamed and cut when the disk is full: neither
+# asks for space
+RESERVE = b"writing failed: the disk of the run folder is full\n"
 RESERVE_BYTES = 1 << 17
 
 
@@ -466,7 +468,7 @@ def _attempt(number: int, job: dict[str, Any]) -> dict[str, Any]:
         result = {"ok": False, "reason": reason}
     if not result["ok"]:
         with open("space", "wb") as probe:  # a full disk is not the frame's fault
-            probe.write(bytes(RESERVE_BYTES))
+            probe.write(bytes(RESERVE_BYTES // 2))
             probe.flush()
             os.fsync(probe.fileno())
         os.unlink("space")
@@ -547,6 +549,7 @@ def main() -> int:
     lock = os.open("lock", os.O_RDWR | os.O_CREAT)  # held as long as we live
     with contextlib.suppress(OSError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.write(lock, f"{os.getpid()}\n".encode())  # for whoever wants to end it
     try:
         os.mkdir("started")
     except FileExistsError:
@@ -557,7 +560,7 @@ def main() -> int:
     results = Path(RESULTS)
     try:
         write_line(results, {"host": socket.gethostname(), "python": sys.version.split()[0]})
-        Path("reserve").write_bytes(bytes(RESERVE_BYTES))
+        Path("reserve").write_bytes(RESERVE + bytes(RESERVE_BYTES))
         if job["code"] == "gpaw" and not job["command"]:
             # imported once, not once a frame
             with contextlib.suppress(ImportError):
@@ -575,10 +578,9 @@ def main() -> int:
             write_line(results, _attempt(number, job))
     except OSError as error:
         print(f"stopped: {error}", file=sys.stderr)
-        for name in ("reserve", "space"):
-            with contextlib.suppress(OSError):
-                os.unlink(name)
-        write_line(results, {"stopped": str(error)})
+        if Path("reserve").exists():
+            os.rename("reserve", "stopped")
+            os.truncate("stopped", len(RESERVE))
         return 1
     os.unlink("reserve")
     os.mkdir("finished")
