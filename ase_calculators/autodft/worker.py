@@ -577,10 +577,12 @@ def main() -> int:
             write_line(results, {"start": task["key"]})
             write_line(results, _attempt(number, job))
     except OSError as error:
-        print(f"stopped: {error}", file=sys.stderr)
         if Path("reserve").exists():
             os.rename("reserve", "stopped")
             os.truncate("stopped", len(RESERVE))
+        Path("space").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            print(f"stopped: {error}", file=sys.stderr, flush=True)
         return 1
     os.unlink("reserve")
     os.mkdir("finished")

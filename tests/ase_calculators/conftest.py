@@ -125,8 +125,8 @@ MailProg=/bin/true
 SchedulerParameters=sched_interval=1,sched_min_interval=0
 MinJobAge=2
 NodeName=localhost CPUs=4 RealMemory=1000 State=UNKNOWN
-PartitionName=cpu Nodes=localhost Default=YES State=UP MaxTime=60
-PartitionName=gpu Nodes=localhost Default=NO State=UP MaxTime=60
+PartitionName=cpu Nodes=localhost Default=YES State=UP MaxTime=INFINITE
+PartitionName=gpu Nodes=localhost Default=NO State=UP MaxTime=INFINITE
 """
 
 
