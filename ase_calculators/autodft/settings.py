@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -140,13 +141,15 @@ class DFTSettings:
         (int, int, int)
             Points along each reciprocal vector.
         """
-        lengths = atoms.cell.reciprocal().lengths()
+        cell = atoms.cell.array
+        invert = np.linalg.inv if abs(np.linalg.det(cell)) > 1e-9 else np.linalg.pinv
+        lengths = np.linalg.norm(invert(cell), axis=0)
         # 1e-6: a cell that came through a file with few digits keeps its mesh
         points = np.maximum(1, np.ceil(lengths / self.k_spacing - 1e-6)).astype(int)
         n1, n2, n3 = np.where(atoms.pbc, points, 1).tolist()
         return n1, n2, n3
 
-    @property
+    @cached_property
     def hash(self) -> str:
         """Name what decides about a label, 16 hexadecimal digits."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]

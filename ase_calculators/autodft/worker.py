@@ -254,6 +254,7 @@ def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[s
         ngkpt=list(mesh),
         nshiftk=1,
         shiftk=[0.0, 0.0, 0.0],
+        chksymtnons=0,  # rattled atoms lie on no grid
         optforces=1,
         optstress=1,
         prtwf=0,
@@ -382,9 +383,10 @@ def label(task: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     if " " not in version:
         # a program tells its version only in what it wrote
         with contextlib.suppress(Exception):
-            text = "".join(path.read_text(errors="replace")[:5000] for path in Path().glob("*"))
+            files = [path for path in Path().iterdir() if path.is_file()]
+            text = "".join(path.read_text(errors="replace")[:5000] for path in files)
             found = re.search(r"(vasp\.[\w.]+|PWSCF v\.[\w.]+|Version +[\d.]+ +of ABINIT)", text)
-            version = found[1] if found else version
+            version = " ".join(found[1].split()) if found else version
     return {
         "energy": energy,
         "energy_zero": zero,
