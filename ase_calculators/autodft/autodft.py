@@ -10,7 +10,7 @@ whether it was sent is withdrawn by making that folder first.
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from dataclasses import asdict, dataclass, field
 from os import PathLike, fspath
 from typing import Any
@@ -177,7 +177,7 @@ class AutoDFT:
             added.known += len(batch) - n_new
             batch.clear()
 
-        total = len(frames) if hasattr(frames, "__len__") else None
+        total = len(frames) if isinstance(frames, Sized) else None
         for number, atoms in enumerate(tqdm(frames, "adding", total, unit=" frames", delay=2)):
             if not isinstance(atoms, Atoms):
                 raise TypeError(f"frames: must be ase.Atoms, number {number} is {type(atoms)}")
@@ -353,7 +353,8 @@ class AutoDFT:
         names = ("key", "state", "machine", "job", "attempt", "reason", "log")
         rows = self._ledger.query(
             "SELECT t.key, t.state, a.machine, a.job, a.attempt, a.reason, a.log FROM attempts a "
-            "JOIN tasks t ON t.id = a.id WHERE a.ok = 0 AND t.settings = ? ORDER BY a.id, a.attempt",
+            "JOIN tasks t ON t.id = a.id WHERE a.ok = 0 AND t.settings = ? "
+            "ORDER BY a.id, a.attempt",
             (self._hash,),
         )
         return [dict(zip(names, row, strict=True)) for row in rows]

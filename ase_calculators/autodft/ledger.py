@@ -342,15 +342,12 @@ class Ledger:
             if not cursor.fetchall():
                 return False
             columns = ", ".join(f"{column} = ?" for column in changes)
-            cursor.execute(
-                f"UPDATE jobs SET {columns} WHERE name = ?", (*changes.values(), name)
-            )
-            if changes.get("state") in ("submitted", "running"):
-                if changes["state"] == "submitted":
-                    cursor.execute(
-                        "UPDATE tasks SET state = 'submitted', submitted = ? "
-                        "WHERE job = ? AND state = 'reserved'", (time.time(), name),
-                    )  # fmt: skip
+            cursor.execute(f"UPDATE jobs SET {columns} WHERE name = ?", (*changes.values(), name))
+            if changes.get("state") == "submitted":
+                cursor.execute(
+                    "UPDATE tasks SET state = 'submitted', submitted = ? "
+                    "WHERE job = ? AND state = 'reserved'", (time.time(), name),
+                )  # fmt: skip
         return True
 
     def jobs(self, settings: str, machine: str, host: str) -> list[Job]:

@@ -29,7 +29,7 @@ _QUEUES = {
     "slurm": 'squeue --noheader --format "%j" --user "$(id -un)"',
     "pbs": 'ids=$(qselect -u "$(id -un)") || exit 1; '
     '[ -z "$ids" ] || qstat -f $ids 2>/dev/null | sed -n "s/^ *Job_Name = //p"',
-    "lsf": 'names=$(bjobs -noheader -o job_name 2>&1) || case $names in '
+    "lsf": "names=$(bjobs -noheader -o job_name 2>&1) || case $names in "
     '*"No unfinished job found"*) names=;; *) echo "$names" >&2; exit 1;; esac; echo "$names"',
 }
 _OPTIONS = {"slurm": "#SBATCH", "pbs": "#PBS", "lsf": "#BSUB"}
@@ -301,14 +301,14 @@ def _dpdispatcher() -> SimpleNamespace:
         from dpdispatcher.machine import Machine as DPMachine
         from dpdispatcher.submission import Resources, Submission, Task
     except ImportError as error:
-        raise ImportError(f"AutoDFT needs dpdispatcher: pip install 'entsym[dft]' ({error})") from None
+        raise ImportError(
+            f"AutoDFT needs dpdispatcher: pip install 'entsym[dft]' ({error})"
+        ) from None
     finally:
         logging.disable(disabled)
     dlog.handlers.clear()
     dlog.addHandler(logging.NullHandler())
-    return SimpleNamespace(
-        Machine=DPMachine, Resources=Resources, Submission=Submission, Task=Task
-    )
+    return SimpleNamespace(Machine=DPMachine, Resources=Resources, Submission=Submission, Task=Task)
 
 
 class Connection:
@@ -334,7 +334,7 @@ class Connection:
         """Return dpdispatcher's context, at the root of all jobs."""
         machine = self.machine
         if self._machine is None:
-            description = {
+            description: dict[str, Any] = {
                 "batch_type": SCHEDULERS[machine.scheduler],
                 "context_type": "SSHContext" if machine.ssh else "LocalContext",
                 "local_root": str(self._staging),

@@ -151,7 +151,13 @@ class DFTSettings:
 
     @cached_property
     def hash(self) -> str:
-        """Name what decides about a label, 16 hexadecimal digits."""
+        """Name what decides about a label.
+
+        Returns
+        -------
+        str
+            16 hexadecimal digits.
+        """
         return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
 
     def to_json(self) -> str:

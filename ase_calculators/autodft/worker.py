@@ -59,14 +59,15 @@ class Calculation(NamedTuple):
         Of the code.
     pseudopotentials : dict of str to str
         SHA-256 of the data of each element.
-    unconverged : str
-        Regular expression that in the log of the code means that the SCF did not converge.
+    said : (str, str, bool)
+        File of the code, what it says there, and whether it says so when the SCF has converged or
+        has not; empty for a code that raises.
     """
 
     calculator: Any
     version: str
-    pseudopotentials: dict[str, str] = {}
-    unconverged: str = ""
+    pseudopotentials: dict[str, str]
+    said: tuple[str, str, bool] | None = None
 
 
 # What the attempts after the first change. Mixing and algorithm leave the label what it is; another
@@ -125,8 +126,8 @@ def _gpaw(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str
             hashes[element] = hashlib.sha256(data).hexdigest()
     if missing:
         raise Missing(
-            f"PAW set: none of gpaw for {', '.join(missing)} in {settings['xc']}; install gpaw-data "
-            "or give the machine's key potentials"
+            f"PAW set: none of gpaw for {', '.join(missing)} in {settings['xc']}; install "
+            "gpaw-data or give the machine's key potentials"
         )
     extra = dict(settings["options"])
     maxiter = extra.pop("maxiter", 333)
@@ -183,7 +184,8 @@ def _vasp(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str
         **{"prec": "Accurate", "ibrion": -1, "nsw": 0, "isif": 2, "lreal": False, "lwave": False,
            "lcharg": False, "lasph": True, "nelm": 100, **settings["options"]},
     )  # fmt: skip
-    return Calculation(calculator, "vasp", hashes)
+    said = ("OUTCAR", "aborting loop because EDIFF is reached", True)
+    return Calculation(calculator, "vasp", hashes, said)
 
 
 def _espresso(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
@@ -220,7 +222,8 @@ def _espresso(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict
             },
         },
     )
-    return Calculation(calculator, "espresso", hashes, r"convergence NOT achieved")
+    said = ("espresso.pwo", "convergence has been achieved", True)
+    return Calculation(calculator, "espresso", hashes, said)
 
 
 def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
@@ -261,7 +264,8 @@ def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[s
         prtden=0,
         **{"nstep": 100, **settings["options"]},
     )
-    return Calculation(calculator, "abinit", hashes, r"not enough SCF cycles to converge")
+    said = ("abinit.abo", "not enough SCF cycles to converge", False)
+    return Calculation(calculator, "abinit", hashes, said)
 
 
 def _any(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
@@ -272,7 +276,7 @@ def _any(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str,
     except (ImportError, AttributeError) as error:
         raise Missing(f"code = {job['code']!r}: cannot be imported here ({error})") from None
     version = getattr(sys.modules[module.partition(".")[0]], "__version__", "unknown")
-    return Calculation(factory(**settings["options"]), f"{job['code']} {version}")
+    return Calculation(factory(**settings["options"]), f"{job['code']} {version}", {})
 
 
 CODES = {"gpaw": _gpaw, "vasp": _vasp, "espresso": _espresso, "abinit": _abinit}
@@ -365,10 +369,10 @@ def label(task: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         energy = zero
     forces = np.asarray(atoms.get_forces(), dtype=float)
     stress = np.asarray(atoms.get_stress(voigt=False), dtype=float)
-    if getattr(made.calculator, "converged", True) is False or (
-        made.unconverged and re.search(made.unconverged, _log(Path.cwd()))
-    ):
-        raise RuntimeError("the SCF did not converge")
+    if made.said is not None:
+        name, text, good = made.said
+        if (text in Path(name).read_text(errors="replace")) != good:
+            raise RuntimeError("the SCF did not converge")
     if not (np.isfinite([energy, zero]).all() and np.isfinite(stress).all()):
         raise RuntimeError("energy or stress is not finite")
     if forces.shape != (len(task["numbers"]), 3) or not np.isfinite(forces).all():

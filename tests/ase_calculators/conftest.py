@@ -190,9 +190,10 @@ def slurm(tmp_path_factory):
     if os.geteuid():
         pytest.skip("slurmd must be started by root")
     munge = None
-    if not Path("/run/munge/munge.socket.2").exists() or subprocess.run(
-        ["munge", "-n"], capture_output=True, check=False
-    ).returncode:
+    if (
+        not Path("/run/munge/munge.socket.2").exists()
+        or subprocess.run(["munge", "-n"], capture_output=True, check=False).returncode
+    ):
         Path("/run/munge").mkdir(exist_ok=True)
         shutil.chown("/run/munge", "munge", "munge")
         munge = subprocess.Popen(

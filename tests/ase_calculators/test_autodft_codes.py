@@ -19,7 +19,7 @@ pytest.importorskip("dpdispatcher", reason="pip install 'entsym[dft]'")
 ROUGH = {"cutoff": 200.0, "k_spacing": 0.15}
 
 # A program that reads what VASP reads and writes what ASE reads of VASP, with the numbers of EMT.
-VASP = '''#!{python}
+VASP = """#!{python}
 import os, sys
 from ase.calculators.emt import EMT
 from ase.io import read
@@ -43,7 +43,8 @@ structure = "<crystal>" + array("basis", atoms.cell) + "</crystal>" + array(
     "positions", atoms.get_scaled_positions(wrap=False))
 kinds = "".join(f"<rc><c>{{s}}</c><c>1</c></rc>" for s in atoms.get_chemical_symbols())
 open("vasprun.xml", "w").write(
-    "<modeling><atominfo><atoms>" + str(len(atoms)) + '</atoms><array name="atoms"><set>' + kinds
+    "<modeling><kpoints>" + array("kpointlist", [[0, 0, 0]]) + array("weights", [[1]])
+    + "</kpoints><atominfo><atoms>" + str(len(atoms)) + '</atoms><array name="atoms"><set>' + kinds
     + '</set></array></atominfo><structure name="initialpos">' + structure + "</structure>"
     "<calculation><scstep>" + energies + "</scstep><structure>" + structure + "</structure>"
     + array("forces", atoms.get_forces())
@@ -53,9 +54,9 @@ done = incar.get("ALGO") == os.environ.get("NEEDS", "") or "NEEDS" not in os.env
 open("OUTCAR", "w").write(" vasp.6.4.3 19Mar24\\n   NELM   = 60\\n   EDIFF  = 0.1E-05\\n"
     " Iteration      1(   1)\\n"
     + ("aborting loop because EDIFF is reached\\n" if done else "")
-    + " General timing and accounting informations for this job:\\n")
+    + " General timing and accounting:\\n")
 open("CONTCAR", "w").write(open("POSCAR").read())
-'''
+"""
 
 
 @pytest.fixture
@@ -206,9 +207,7 @@ def test_abinit_agrees_with_gpaw_on_the_same_paw_data(gpaw_label, tmp_path):
             (tmp_path / "Si.xml").write_bytes(gzip.decompress(packed.read_bytes()))
     machine = {"python": sys.executable, "potentials": str(tmp_path),
                "environment": {"OMP_NUM_THREADS": 1}}  # fmt: skip
-    dft = AutoDFT(
-        tmp_path / "l.db", DFTSettings.paper("abinit", **ROUGH), {"m": machine}, poll=0.1
-    )
+    dft = AutoDFT(tmp_path / "l.db", DFTSettings.paper("abinit", **ROUGH), {"m": machine}, poll=0.1)
     dft.add([silicon()])
     dft.run()
     assert dft.failures() == []

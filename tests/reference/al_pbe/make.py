@@ -142,11 +142,11 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("labels.extxyz"), help="(%(default)s)")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
-    frames = [
-        atoms for n in SHAPES for atoms in breed(n, args.kept, args.folder, args.capacity)
-    ]
+    frames = [atoms for n in SHAPES for atoms in breed(n, args.kept, args.folder, args.capacity)]
     if args.labels:
-        frames = [frames[i] for i in np.linspace(0, len(frames) - 1, args.labels).round().astype(int)]
+        frames = [
+            frames[i] for i in np.linspace(0, len(frames) - 1, args.labels).round().astype(int)
+        ]
     ase.io.write(args.folder / "frames.extxyz", frames)
     settings = DFTSettings.paper(
         "gpaw", cutoff=args.cutoff, k_spacing=args.k_spacing, smearing=args.smearing
@@ -161,8 +161,12 @@ def main() -> None:
     status = dft.run()
     print(status)
     dft.export(args.output, "extxyz")
-    summary = {"n_cells": status.states["done"], "hours": status.wall / 3600,
-               "expected_hours": expected / 3600, "settings": json.loads(settings.to_json())}
+    summary = {
+        "n_cells": status.states["done"],
+        "hours": status.wall / 3600,
+        "expected_hours": expected / 3600,
+        "settings": json.loads(settings.to_json()),
+    }
     print(json.dumps(summary, indent=1))
 
 
