@@ -35,7 +35,7 @@ _QUEUES = {
 _OPTIONS = {"slurm": "#SBATCH", "pbs": "#PBS", "lsf": "#BSUB"}
 # one option of a scheduler: nothing that could end the line, no blank but one before the value
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*(?:[= ][\w./:,@+%=\[\]*-]+)?")
-_WORD = re.compile(r"[\w.:@/+-]+")
+_WORD = re.compile(r"[\w.:@/+~-]+")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])B?")
 

@@ -372,7 +372,7 @@ def test_export_of_nothing_and_unknown_format(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"sceduler": "slurm"}, r"m.sceduler = 'slurm': is unknown; known are scheduler, root"),
+        ({"schedule": "slurm"}, r"m.schedule = 'slurm': is unknown; known are scheduler, root"),
         ({"scheduler": "slum"}, r"m.scheduler = 'slum': must be one of shell, slurm, pbs, lsf"),
         ({"capacity": 0}, r"m.capacity = 0: must be a whole number of 1 or more"),
         ({"capacity": "4"}, r"m.capacity = '4': must be a whole number"),

@@ -135,7 +135,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("work"), help="(%(default)s)")
     parser.add_argument("--kept", type=int, default=45, help="cells of each size (%(default)s)")
     parser.add_argument("--labels", type=int, help="label only so many, spread evenly (all)")
-    parser.add_argument("--cutoff", type=float, default=400.0, help="eV (%(default)s)")
+    parser.add_argument("--cutoff", type=float, default=300.0, help="eV (%(default)s)")
     parser.add_argument("--k-spacing", type=float, default=0.05, help="2 pi/Å (%(default)s)")
     parser.add_argument("--smearing", type=float, default=0.2, help="eV (%(default)s)")
     parser.add_argument("--capacity", type=int, default=2, help="jobs at once (%(default)s)")
