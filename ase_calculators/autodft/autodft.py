@@ -27,7 +27,7 @@ from ase_calculators.autodft.settings import DFTSettings
 from ase_calculators.autodft.worker import RESULTS, read_lines
 
 # frames per transaction
-_BATCH = 500
+_BATCH = 4000
 # turns for which a job must be seen gone before it is believed: a folder may be seen late over NFS
 _PATIENCE = 2
 # jobs in a row that come to nothing after which a machine is left alone
@@ -104,7 +104,7 @@ class AutoDFT:
     closest : float
         Frames with two atoms closer than this share of the sum of their covalent radii are refused.
     poll : float
-        Seconds between two turns.
+        Longest time between two turns, s.
 
     Attributes
     ----------
@@ -219,6 +219,7 @@ class AutoDFT:
         with contextlib.ExitStack() as stack:
             bars = {}
             n_open, n_done = self._open()
+            n_before, pause = -1, 0.1
             for line, name in enumerate(self.machines):
                 bars[name] = stack.enter_context(
                     tqdm(desc=name, total=n_open + n_done, unit=" frames", position=line)
@@ -234,7 +235,10 @@ class AutoDFT:
                 if all(name in turn.out_of_use for name in self.machines):
                     reasons = "; ".join(f"{n}: {why}" for n, why in turn.out_of_use.items())
                     raise RuntimeError(f"machines: none can go on with {n_open} tasks; {reasons}")
-                time.sleep(self._poll)
+                # soon while something happens, then less and less often
+                pause = min(self._poll, 1.5 * pause if n_open == n_before else 0.1)
+                n_before = n_open
+                time.sleep(pause)
         return self.status()
 
     def status(self) -> Status:
