@@ -512,8 +512,8 @@ class _Turn:
             reason = stopped
         elif sight.finished:
             # frames of a job that came to its end, but whose results cannot be read
-            reason = "the result is lost or truncated"
             lost = [key for key in self._tasks(job) if key not in ended]
+            reason = "the result is lost or truncated" if lost else "finished"
         elif not sight.started:
             text = connection.read(job.name, "err") or connection.read(job.name, "scheduler.log")
             reason = " ".join(f"it never started {text}".split())[-300:]
@@ -527,6 +527,8 @@ class _Turn:
 
     def _hold(self, name: str, reason: str) -> None:
         """Wait before the next job of a machine that does nothing, in the end for good."""
+        if time.monotonic() < self._not_before[name]:
+            return  # jobs that end at once, cancelled by hand perhaps, count once
         self._fruitless[name] += 1
         if self._fruitless[name] >= _FRUITLESS:
             self.out_of_use[name] = reason

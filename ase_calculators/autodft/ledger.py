@@ -282,7 +282,7 @@ class Ledger:
                 )  # fmt: skip
                 total = 0.0
                 for row in cursor.fetchall():
-                    if taken and (total + row[3] > length or row[2] != taken[0][2]):
+                    if taken and (total + row[3] > 1.001 * length or row[2] != taken[0][2]):
                         break
                     total += row[3]
                     taken.append(tuple(row))

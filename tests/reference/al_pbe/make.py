@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--kept", type=int, default=45, help="cells of each size (%(default)s)")
     parser.add_argument("--labels", type=int, help="label only so many, spread evenly (all)")
     parser.add_argument("--cutoff", type=float, default=300.0, help="eV (%(default)s)")
-    parser.add_argument("--k-spacing", type=float, default=0.05, help="2 pi/Å (%(default)s)")
+    parser.add_argument("--k-spacing", type=float, default=0.04, help="2 pi/Å (%(default)s)")
     parser.add_argument("--smearing", type=float, default=0.2, help="eV (%(default)s)")
     parser.add_argument("--capacity", type=int, default=2, help="jobs at once (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("labels.extxyz"), help="(%(default)s)")
