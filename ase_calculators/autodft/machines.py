@@ -268,8 +268,10 @@ def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, 
     if isinstance(source, Mapping):
         content: Any = source
     else:
-        import yaml
-
+        try:
+            import yaml
+        except ImportError:
+            raise ImportError("machines.yaml needs pyyaml: pip install 'entsym[dft]'") from None
         try:
             content = yaml.safe_load(Path(fspath(source)).read_text())
         except yaml.YAMLError as error:

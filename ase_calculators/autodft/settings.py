@@ -197,7 +197,8 @@ class DFTSettings:
         """Guess the seconds that a frame takes on one core.
 
         mesh points x atoms x (1 + atoms / 100) x volume x cutoff^1.5, with a factor that fits GPAW
-        and two and four Al atoms within 40 %. Only ratios matter: `AutoDFT` calibrates the factor with the times that it sees.
+        and two to eight Al atoms within a factor of two or so. Only ratios matter: `AutoDFT`
+        calibrates the factor with the times that it sees.
 
         Parameters
         ----------
