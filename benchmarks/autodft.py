@@ -60,7 +60,7 @@ def main() -> None:
         asking = time.perf_counter() - start
         size = os.path.getsize(ledger) / 1e6
         print(f"{added.new} frames: added in {adding:.0f} s, of which {making:.0f} s make them; "
-              f"peak {peak:.0f} MB; ledger {size:.0f} MB; status {1e3 * asking:.0f} ms")  # fmt: skip
+              f"peak {peak:.0f} MB; ledger {size:.0f} MB; status {asking:.2f} s")  # fmt: skip
         settings = DFTSettings(code="ase.calculators.emt:EMT")
         machine = {"python": sys.executable, "frames": args.labels,
                    "environment": {"OMP_NUM_THREADS": 1}}  # fmt: skip

@@ -12,6 +12,7 @@ import logging
 import re
 import shlex
 import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from os import PathLike, fspath
@@ -110,7 +111,7 @@ class Machine:
     environment : dict of str to str
         Variables.
     python : str
-        Python there, with NumPy and ASE.
+        Python there, with NumPy and ASE. Default: the present one, over SSH python3.
     command : str
         What starts the code: ``mpirun -n 16 vasp_std``; for GPAW and other calculators the Python
         that runs a frame, ``mpirun -n 4 gpaw python``. Words, not a shell's language.
@@ -136,7 +137,7 @@ class Machine:
     modules: list[str] = field(default_factory=list)
     source: list[str] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)
-    python: str = "python3"
+    python: str = ""
     command: str = ""
     potentials: str = ""
     ssh: dict[str, Any] = field(default_factory=dict)
@@ -510,6 +511,7 @@ class Connection:
             When it fails then; whether the job was submitted is unknown.
         """
         machine, dp = self.machine, self._dp
+        python = machine.python or ("python3" if machine.ssh else sys.executable)
         folder = self._staging / name
         failure: type[Unreachable] = NotSent
         try:
@@ -517,7 +519,7 @@ class Connection:
             (folder / "job.json").write_text(json.dumps(content))
             shutil.copy(worker.__file__, folder / "worker.py")
             task = dp.Task(
-                command=shlex.join([machine.python, "worker.py"]),
+                command=shlex.join([python, "worker.py"]),
                 task_work_path=".",
                 forward_files=["job.json", "worker.py"],
                 backward_files=[],

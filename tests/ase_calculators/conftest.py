@@ -96,7 +96,7 @@ class Laboratory:
 @pytest.fixture
 def laboratory(tmp_path):
     """A laboratory of 40 frames."""
-    pytest.importorskip("dpdispatcher")
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     return Laboratory(tmp_path)
 
 

@@ -23,7 +23,7 @@ from ase_calculators.autodft.autodft import unreasonable
 from ase_calculators.autodft.worker import LADDERS, read_lines, rung_of, write_line
 
 EXTERNAL = DFTSettings(code="ase.calculators.emt:EMT")
-HERE = {"here": {"python": sys.executable, "capacity": 1}}
+HERE = {"here": {"capacity": 1}}
 
 
 def rattled(n=3, symbol="Al"):
@@ -129,7 +129,7 @@ def test_adding_twice_and_other_settings(tmp_path):
 
 
 def test_ledger_is_an_ase_database_with_a_row_per_task(tmp_path):
-    pytest.importorskip("dpdispatcher")
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     frames = rattled(3)
     frames[1].info.update(generation=7, lineage="a b", nested={"a": 1})
     dft = AutoDFT(tmp_path / "l.db", EXTERNAL, HERE, poll=0.1)
@@ -202,7 +202,7 @@ def test_postgresql(tmp_path):
     """The same on a server of our own, two drivers at once."""
     pytest.importorskip("psycopg2", reason="pip install 'entsym[postgresql]'")
     pytest.importorskip("ase_db_backends", reason="pip install 'entsym[postgresql]'")
-    pytest.importorskip("dpdispatcher")
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found or os.geteuid():
         pytest.skip("no PostgreSQL server here, or not root: apt-get install postgresql")
@@ -273,7 +273,7 @@ def test_lines_are_whole_or_not_there(tmp_path):
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
     """Labels of two formulas, atoms in mixed order."""
-    pytest.importorskip("dpdispatcher")
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     folder = tmp_path_factory.mktemp("labelled")
     frames = rattled(3)
     for seed in range(2):
@@ -421,7 +421,7 @@ def test_bad_files_of_machines(tmp_path):
 
 def test_nothing_reaches_a_shell_unquoted(tmp_path):
     """Folders, values and frames full of shell, on the machine that has one."""
-    pytest.importorskip("dpdispatcher")
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     evil = "x' ;touch owned; $(touch owned) `touch owned` \" & touch owned #"
     folder = tmp_path / evil
     folder.mkdir()
@@ -484,7 +484,7 @@ def test_missing_dpdispatcher_names_the_extra(tmp_path):
 
 def test_ssh(tmp_path):
     """A machine over SSH, with a key, to a server of our own."""
-    pytest.importorskip("dpdispatcher")
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     if shutil.which("sshd") is None or os.geteuid():
         pytest.skip("no sshd here, or not root: apt-get install openssh-server")
     for name in ("host", "user"):
@@ -502,7 +502,7 @@ def test_ssh(tmp_path):
     try:
         time.sleep(0.5)
         ssh = {"host": "127.0.0.1", "port": 22022, "key": str(tmp_path / "user")}
-        machine = {**HERE["here"], "ssh": ssh, "root": str(tmp_path / "far" / "jobs"), "frames": 3}
+        machine = {"python": sys.executable, "ssh": ssh, "root": str(tmp_path / "far" / "jobs"), "frames": 3}
         dft = AutoDFT(tmp_path / "l.db", EXTERNAL, {"far": machine}, poll=0.2)
         frames = rattled(6)
         dft.add(frames)

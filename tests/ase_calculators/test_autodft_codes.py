@@ -15,7 +15,7 @@ from ase.calculators.emt import EMT
 
 from ase_calculators.autodft import AutoDFT, DFTSettings, virial
 
-pytest.importorskip("dpdispatcher", reason="pip install 'entsym[dft]'")
+pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
 ROUGH = {"cutoff": 200.0, "k_spacing": 0.15}
 
 # A program that reads what VASP reads and writes what ASE reads of VASP, with the numbers of EMT.

@@ -12,7 +12,7 @@ from ase.build import bulk
 
 from ase_calculators.autodft import read_machines
 
-pytest.importorskip("dpdispatcher", reason="pip install 'entsym[dft]'")
+pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
 TEMPLATE = Path(__file__).parents[2] / "input_templates" / "autodft"
 
 
