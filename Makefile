@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # make demo    install into .venv and run the main job: pictures and tables appear in demo/
 # make demo-pillar  compress a pillar of aluminium and analyse it, with OVITO; to demo-pillar/
+# make demo-dft  install GPAW too (minutes, once) and label rattled Si2 and Al2 cells in demo-dft/
 # make test    install with the tests' dependencies and run the tests (PYTEST_ARGS="-k name -x")
 # make lint    every linter that .pre-commit-config.yaml runs
 # make format  let the formatters rewrite what make lint would complain about
@@ -18,18 +19,22 @@ COMPILED := setup.py pyproject.toml $(wildcard cython_core/*.pyx cython_core/*.p
   cython_core/include/entsym/* lammps_plugin/*.cpp lammps_plugin/*.h lammps_plugin/*/*.h)
 BASE := $(VENV)/.entsym-base
 TOOLS := $(VENV)/.entsym-tools
+ANALYSIS := $(VENV)/.entsym-analysis
+GPAW := $(VENV)/.entsym-gpaw
 
 # cython-lint calls pycodestyle by name.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo demo-pillar test lint format bench clean
+.PHONY: demo demo-pillar demo-dft test lint format bench clean
 
 demo: $(BASE)
 	$(BIN)/python input_templates/landscape/demo.py demo
 
-demo-pillar: $(BASE)
-	$(BIN)/python -c "import ovito" 2>/dev/null || $(BIN)/pip install -q --disable-pip-version-check ovito
+demo-pillar: $(ANALYSIS)
 	$(BIN)/python input_templates/micropillar/demo.py demo-pillar
+
+demo-dft: $(GPAW)
+	$(BIN)/python input_templates/autodft/demo.py demo-dft
 
 test: $(TOOLS)
 	$(BIN)/pytest $(PYTEST_ARGS)
@@ -46,8 +51,19 @@ $(BASE): $(COMPILED) | $(BIN)/python
 
 # The tools come with everything that the base install has.
 $(TOOLS): $(COMPILED) | $(BIN)/python
-	$(BIN)/pip install -q --disable-pip-version-check -e ".[test,lint,bench,tables,analysis]"
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[test,lint,bench,tables,analysis,validation,dft]"
 	touch $(BASE) $@
+
+$(ANALYSIS): $(BASE)
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[analysis]"
+	touch $@
+
+# GPAW is compiled here, without BLAS, libxc and MPI: it needs g++ and nothing else.
+$(GPAW): $(BASE)
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[dft]"
+	GPAW_CONFIG=$(abspath input_templates/autodft/siteconfig.py) \
+	  $(BIN)/pip install -q --disable-pip-version-check gpaw
+	touch $@
 
 PY := setup.py $(wildcard cython_core lammps_plugin ase_calculators input_templates tests benchmarks)
 CXX_FILES := $(wildcard cython_core/include/entsym/*.hpp cython_core/src/* lammps_plugin/*.h \
@@ -69,6 +85,7 @@ format: $(TOOLS)
 	$(BIN)/clang-format -i $(CXX_FILES)
 
 clean:
-	rm -rf build dist demo demo-pillar *.egg-info .pytest_cache .ruff_cache .mypy_cache \
-	  cython_core/_kernel.cpp cython_core/*.so lammps_plugin/*.so $(BASE) $(TOOLS)
+	rm -rf build dist demo demo-pillar demo-dft *.egg-info .pytest_cache .ruff_cache .mypy_cache \
+	  cython_core/_kernel.cpp cython_core/*.so lammps_plugin/*.so \
+	  $(BASE) $(TOOLS) $(ANALYSIS) $(GPAW)
 	find $(PY) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -58,7 +58,8 @@ def test_entry_point_imports_nothing_heavy(tmp_path):
 @pytest.mark.parametrize(
     "module",
     ["cython_core", "cython_core._kernel", "cython_core.reference", "lammps_plugin",
-     "ase_calculators", "ase_calculators.entropy_symmetry", "ase_calculators.landscape"],
+     "ase_calculators", "ase_calculators.entropy_symmetry", "ase_calculators.landscape",
+     "ase_calculators.autodft.settings", "ase_calculators.autodft.autodft"],
 )  # fmt: skip
 def test_examples_in_docstrings(module, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

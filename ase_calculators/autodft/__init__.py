@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Auto-DFT: frames in, labels out, each calculated once, on any mix of machines."""
+
+from ase_calculators.autodft.autodft import Added, AutoDFT, Status
+from ase_calculators.autodft.export import virial
+from ase_calculators.autodft.machines import Machine, read_machines
+from ase_calculators.autodft.settings import DFTSettings
+from ase_calculators.autodft.worker import LADDERS
+
+__all__ = [
+    "AutoDFT",
+    "DFTSettings",
+    "Added",
+    "Status",
+    "Machine",
+    "read_machines",
+    "virial",
+    "LADDERS",
+]

@@ -1,0 +1,681 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The driver: adds frames to the ledger, sends jobs, watches them, collects what they wrote.
+
+There is no memory but the ledger, and nothing in it is believed that can be looked up: the driver
+writes down what it is about to do, does it, and at every turn compares the ledger with the queues
+and the jobs' folders, by the jobs' names. Starting again after a kill is the same turn once more.
+A job starts only by making a folder that can be made once, so a job of which it is not known
+whether it was sent is withdrawn by making that folder first.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Sized
+from dataclasses import asdict, dataclass, field
+from os import PathLike, fspath
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.data import chemical_symbols, covalent_radii
+from tqdm.auto import tqdm
+
+from ase_calculators.autodft.export import export
+from ase_calculators.autodft.ledger import STATES, Job, Ledger
+from ase_calculators.autodft.machines import Connection, NotSent, Sight, Unreachable, read_machines
+from ase_calculators.autodft.settings import DFTSettings
+from ase_calculators.autodft.worker import RESULTS, read_lines
+
+# frames per transaction
+_BATCH = 4000
+# turns for which a job must be seen gone before it is believed: a folder may be seen late over NFS
+_PATIENCE = 2
+# jobs in a row that come to nothing after which a machine is left alone
+_FRUITLESS = 5
+_LONGEST_DELAY = 600.0
+
+
+@dataclass
+class Added:
+    """Tell what became of frames that were added.
+
+    Attributes
+    ----------
+    new : int
+        Tasks that are new in the ledger.
+    known : int
+        Frames that were there already, with the same settings.
+    refused : list of (int, str)
+        Numbers of the frames that were not taken, and why.
+    """
+
+    new: int = 0
+    known: int = 0
+    refused: list[tuple[int, str]] = field(default_factory=list)
+
+
+@dataclass
+class Status:
+    """Count tasks.
+
+    Attributes
+    ----------
+    states : dict of str to int
+        Tasks in each state.
+    machines : dict of str to dict of str to int
+        The same of each machine.
+    reasons : dict of str to int
+        Why tasks failed or were given up.
+    wall : float
+        Time spent on the labels, s.
+    """
+
+    states: dict[str, int]
+    machines: dict[str, dict[str, int]]
+    reasons: dict[str, int]
+    wall: float
+
+    def __str__(self) -> str:
+        """Return a table."""
+        lines = [f"{sum(self.states.values())} tasks, {self.wall / 3600:.2f} h"]
+        lines += [f"  {state:10s} {n:8d}" for state, n in self.states.items() if n]
+        for name, states in self.machines.items():
+            lines.append(f"  {name}: " + ", ".join(f"{n} {state}" for state, n in states.items()))
+        lines += [f"  {n:6d} x {reason}" for reason, n in self.reasons.items()]
+        return "\n".join(lines)
+
+
+class AutoDFT:
+    """Label frames by first principles, each once, on any mix of machines.
+
+    Several drivers may work on one ledger; each watches the jobs of all. Machines are called one
+    after the other; one that does not answer is asked again after 1, 2, 4, ... 600 s.
+
+    Parameters
+    ----------
+    ledger : path-like
+        SQLite file, or ``postgresql://user@host/database``.
+    settings : DFTSettings
+        What is calculated. Tasks with other settings in the same ledger are left alone.
+    machines : path-like or dict
+        machines.yaml, or what it would say; see `Machine`.
+    attempts : int
+        Failures after which a frame is given up; each attempt is a step of the code's ladder.
+    closest : float
+        Frames with two atoms closer than this share of the sum of their covalent radii are refused.
+    poll : float
+        Longest time between two turns, s.
+
+    Attributes
+    ----------
+    settings : DFTSettings
+        As given.
+    machines : dict of str to Machine
+        The machines that may run the code.
+
+    Raises
+    ------
+    ValueError
+        When an argument is out of its range or no machine may run the code.
+
+    Examples
+    --------
+    >>> dft = AutoDFT("labels.db", machines="machines.yaml")  # doctest: +SKIP
+    >>> dft.add(frames)  # doctest: +SKIP
+    >>> dft.run()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        ledger: str | PathLike[str],
+        settings: DFTSettings | None = None,
+        machines: Any = None,
+        *,
+        attempts: int = 4,
+        closest: float = 0.5,
+        poll: float = 2.0,
+    ) -> None:
+        self.settings = settings or DFTSettings.paper("gpaw")
+        if type(attempts) is not int or attempts < 1:
+            raise ValueError(f"attempts = {attempts!r}: must be a whole number of 1 or more")
+        if not 0 <= closest < 1:
+            raise ValueError(f"closest = {closest!r}: must be at least 0 and below 1")
+        if not poll > 0:
+            raise ValueError(f"poll = {poll!r}: must be a number above 0")
+        self._attempts, self._closest, self._poll = attempts, closest, poll
+        every = read_machines(machines) if machines is not None else {}
+        self.machines = {name: m for name, m in every.items() if m.runs(self.settings.code)}
+        if every and not self.machines:
+            raise ValueError(
+                f"machines: none of {', '.join(every)} lists {self.settings.code!r} among its codes"
+            )
+        self._ledger = Ledger(fspath(ledger))
+        self._hash = self.settings.hash
+
+    def add(self, frames: Iterable[Atoms]) -> Added:
+        """Add frames to the ledger; one that is there with the same settings is not added twice.
+
+        Parameters
+        ----------
+        frames : iterable of ase.Atoms
+            The frames, read as they are needed. Their ``info`` is kept where it is numbers or text.
+
+        Returns
+        -------
+        Added
+            What was new, known and refused.
+        """
+        if isinstance(frames, Atoms):
+            raise TypeError("frames: must be an iterable of Atoms, not one Atoms; pass [atoms]")
+        added = Added()
+        settings = (self._hash, self.settings.to_json())
+        batch: list[tuple[str, Atoms, float]] = []
+
+        def write() -> None:
+            n_new = self._ledger.add(settings, batch)
+            added.new += n_new
+            added.known += len(batch) - n_new
+            batch.clear()
+
+        total = len(frames) if isinstance(frames, Sized) else None
+        for number, atoms in enumerate(tqdm(frames, "adding", total, unit=" frames", delay=2)):
+            if not isinstance(atoms, Atoms):
+                raise TypeError(f"frames: must be ase.Atoms, number {number} is {type(atoms)}")
+            reason = unreasonable(atoms, self._closest)
+            if reason:
+                added.refused.append((number, reason))
+                continue
+            bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+            bare.info = atoms.info
+            if self.settings.spin:
+                bare.set_initial_magnetic_moments(atoms.get_initial_magnetic_moments())
+            batch.append((self.settings.key(bare), bare, self.settings.cost(bare)))
+            if len(batch) == _BATCH:
+                write()
+        if batch:
+            write()
+        return added
+
+    def run(self) -> Status:
+        """Send, watch and collect until every task is done or given up.
+
+        Ctrl-C, or a kill, leaves the jobs running; run again to go on.
+
+        Returns
+        -------
+        Status
+            What came out.
+
+        Raises
+        ------
+        ValueError
+            When there are no machines.
+        RuntimeError
+            When no machine can go on, with the reason of each.
+        """
+        if not self.machines:
+            raise ValueError("machines = None: give machines.yaml to run anything")
+        turn = _Turn(self)
+        with contextlib.ExitStack() as stack:
+            bars = {}
+            n_open, n_done = self._open()
+            n_before, pause = -1, 0.1
+            for line, name in enumerate(self.machines):
+                bars[name] = stack.enter_context(
+                    tqdm(desc=name, total=n_open + n_done, unit=" frames", position=line)
+                )
+            while True:
+                for name in self.machines:
+                    turn.visit(name)
+                n_open, n_done = self._open()
+                self._show(bars, turn)
+                if not n_open:
+                    break
+                self._require_known_machines()
+                if all(name in turn.out_of_use for name in self.machines):
+                    reasons = "; ".join(f"{n}: {why}" for n, why in turn.out_of_use.items())
+                    raise RuntimeError(f"machines: none can go on with {n_open} tasks; {reasons}")
+                # soon while something happens, then less and less often
+                pause = min(self._poll, 1.5 * pause if n_open == n_before else 0.1)
+                n_before = n_open
+                time.sleep(pause)
+        return self.status()
+
+    def status(self) -> Status:
+        """Count the tasks of these settings.
+
+        Returns
+        -------
+        Status
+            The counts.
+        """
+        states = dict.fromkeys(STATES, 0)
+        machines: dict[str, dict[str, int]] = {}
+        wall = 0.0
+        for state, machine, n, seconds in self._ledger.query(
+            "SELECT state, machine, COUNT(*), SUM(wall) FROM tasks WHERE settings = ? "
+            "GROUP BY state, machine", (self._hash,),
+        ):  # fmt: skip
+            states[state] += n
+            wall += seconds or 0.0
+            if machine:
+                machines.setdefault(machine, {})[state] = n
+        reasons = self._ledger.query(
+            "SELECT reason, COUNT(*) FROM tasks WHERE settings = ? AND state IN "
+            "('failed', 'given up') GROUP BY reason ORDER BY COUNT(*) DESC LIMIT 20", (self._hash,),
+        )  # fmt: skip
+        return Status(states, machines, {reason: n for reason, n in reasons}, wall)
+
+    def labelled(self, altered: bool = False) -> list[Atoms]:
+        """Return the labelled frames in the order in which they were added.
+
+        Parameters
+        ----------
+        altered : bool
+            With those for which the ladder had to change the smearing.
+
+        Returns
+        -------
+        list of ase.Atoms
+            Energy (the free energy that belongs to the forces), forces and stress are in the
+            calculator; ``info`` holds what came with the frame and how the label was made: key,
+            machine, job, code version, settings, pseudopotentials' hashes, ladder, time.
+        """
+        return list(self._labels(altered))
+
+    def _labels(self, altered: bool) -> Iterator[Atoms]:
+        for atoms in self._ledger.labels(self._hash):
+            if altered or not atoms.info["altered"]:
+                yield atoms
+
+    def export(
+        self,
+        path: str | PathLike[str],
+        format: str = "deepmd/npy",
+        altered: bool = False,
+    ) -> int:
+        """Write the labelled frames as a training set.
+
+        Parameters
+        ----------
+        path : path-like
+            Folder, or the file of extended XYZ.
+        format : {"deepmd/npy", "deepmd/npy/mixed", "extxyz"}
+            The format.
+        altered : bool
+            As in `labelled`.
+
+        Returns
+        -------
+        int
+            How many frames.
+        """
+        return export(self._labels(altered), path, format, self.settings)
+
+    def retry(self) -> int:
+        """Let the tasks that were given up start afresh, after their cause was removed.
+
+        Returns
+        -------
+        int
+            How many.
+        """
+        return self._ledger.retry(self._hash)
+
+    def abandon(self, machine: str) -> int:
+        """Give up what a machine that is gone for good was to do; others will do it.
+
+        Should it still be at it, its results are never looked at.
+
+        Parameters
+        ----------
+        machine : str
+            The machine.
+
+        Returns
+        -------
+        int
+            How many jobs.
+        """
+        rows = self._ledger.query(
+            "SELECT name FROM jobs WHERE state <> 'ended' AND settings = ? AND machine = ?",
+            (self._hash, machine),
+        )
+        for (name,) in rows:
+            job = Job(name, machine, "", None, "", None, 1, 0)
+            self._ledger.end(job, "abandoned", (), self._attempts)
+        return len(rows)
+
+    def failures(self) -> list[dict[str, Any]]:
+        """Return the failed attempts with their logs.
+
+        Returns
+        -------
+        list of dict
+            Key, state, machine, job, attempt, reason and log of each.
+        """
+        names = ("key", "state", "machine", "job", "attempt", "reason", "log")
+        rows = self._ledger.query(
+            "SELECT t.key, t.state, a.machine, a.job, a.attempt, a.reason, a.log FROM attempts a "
+            "JOIN tasks t ON t.id = a.id WHERE a.ok = 0 AND t.settings = ? "
+            "ORDER BY a.id, a.attempt",
+            (self._hash,),
+        )
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def close(self) -> None:
+        """Leave the ledger, so that other drivers need not wait for this one."""
+        self._ledger.close()
+
+    def _open(self) -> tuple[int, int]:
+        rows = dict(
+            self._ledger.query(
+                "SELECT state, COUNT(*) FROM tasks WHERE settings = ? GROUP BY state",
+                (self._hash,),
+            )
+        )
+        n_ended = rows.get("done", 0) + rows.get("given up", 0)
+        return sum(rows.values()) - n_ended, n_ended
+
+    def _require_known_machines(self) -> None:
+        """Refuse to wait for machines that this driver does not know."""
+        rows = self._ledger.query(
+            "SELECT DISTINCT machine, driver FROM jobs WHERE state <> 'ended' AND settings = ?",
+            (self._hash,),
+        )
+        unknown = sorted({m for m, _ in rows if m not in self.machines})
+        waiting = self._ledger.query(
+            "SELECT COUNT(*) FROM tasks WHERE settings = ? AND state IN ('waiting', 'failed')",
+            (self._hash,),
+        )[0][0]
+        if unknown and not waiting and all(m in unknown for m, _ in rows):
+            raise RuntimeError(
+                f"machines: what is left is with {', '.join(unknown)}, which this driver does not "
+                "know; add it to machines.yaml, or call dft.abandon(name) if it is gone"
+            )
+
+    def _show(self, bars: dict[str, tqdm], turn: "_Turn") -> None:
+        done = dict(
+            self._ledger.query(
+                "SELECT machine, COUNT(*) FROM tasks WHERE settings = ? AND state = 'done' "
+                "GROUP BY machine", (self._hash,),
+            )
+        )  # fmt: skip
+        n_open, n_ended = self._open()
+        for name, bar in bars.items():
+            bar.n = done.get(name, 0)
+            bar.total = n_open + n_ended
+            bar.set_postfix_str(turn.notes.get(name, ""), refresh=False)
+            bar.refresh()
+
+
+class _Turn:
+    """What a driver does at a machine, again and again, and what it must remember for that."""
+
+    def __init__(self, dft: AutoDFT) -> None:
+        self._dft = dft
+        self._ledger = dft._ledger
+        self._connections = {
+            name: Connection(machine, self._ledger.folder) for name, machine in dft.machines.items()
+        }
+        self._delay = dict.fromkeys(dft.machines, 0.0)
+        self._not_before = dict.fromkeys(dft.machines, 0.0)
+        self._fruitless = dict.fromkeys(dft.machines, 0)
+        self._gone: dict[str, int] = {}
+        self.notes: dict[str, str] = {}
+        self.out_of_use: dict[str, str] = {}
+
+    def visit(self, name: str) -> None:
+        """Look after the jobs of a machine and send new ones, unless it does not answer."""
+        if time.monotonic() < self._not_before[name]:
+            return
+        try:
+            self._watch(name)
+            if name not in self.out_of_use:
+                self._fill(name)
+        except Unreachable as error:
+            self._delay[name] = min(_LONGEST_DELAY, max(1.0, 2 * self._delay[name]))
+            self._not_before[name] = time.monotonic() + self._delay[name]
+            self.notes[name] = f"asked again in {self._delay[name]:.0f} s: {error}"[:100]
+        else:
+            if time.monotonic() >= self._not_before[name]:
+                self._delay[name] = 0.0
+                self.notes[name] = self.out_of_use.get(name, "")[:100]
+
+    def _host(self, name: str) -> str:
+        machine = self._dft.machines[name]
+        shared = machine.ssh or (machine.scheduler != "shell" and not self._ledger.postgresql)
+        return "" if shared else self._ledger.host
+
+    def _jobs(self, name: str) -> list[Job]:
+        return self._ledger.jobs(self._dft._hash, name, self._host(name))
+
+    def _watch(self, name: str) -> None:
+        mine = []
+        for job in self._jobs(name):
+            # what another driver is sending or collecting is its affair as long as it lives
+            if job.driver not in (None, self._ledger.driver) and self._ledger.is_alive(job.driver):
+                continue
+            mine.append(job)
+        sights = self._connections[name].look({job.name: job.queue_id for job in mine})
+        for job in mine:
+            self._judge(name, job, sights[job.name])
+
+    def _judge(self, name: str, job: Job, sight: Sight) -> None:
+        if not job.sent:
+            # its driver died before anything was sent; the condition keeps it from still doing so
+            if self._ledger.change_job(job.name, "sent = 0", sent=2):
+                self._ledger.end(job, "never sent", (), self._dft._attempts)
+            return
+        if sight.started and job.state in ("reserved", "submitted"):
+            self._ledger.change_job(job.name, "state <> 'ended'", state="running", driver=None)
+        elif sight.alive and job.state == "reserved":
+            self._ledger.change_job(job.name, "state = 'reserved'", state="submitted", driver=None)
+        if sight.lines > job.lines:
+            self._collect(name, job, sight.lines)
+        if sight.finished or not sight.alive:
+            self._gone[job.name] = self._gone.get(job.name, 0) + 1
+            if sight.finished or self._gone[job.name] >= _PATIENCE:
+                self._close(name, job, sight)
+        else:
+            self._gone.pop(job.name, None)
+
+    def _collect(self, name: str, job: Job, n_lines: int) -> list[dict[str, Any]]:
+        connection = self._connections[name]
+        entries = read_lines(connection.read(job.name, RESULTS))
+        first = next((entry for entry in entries if "host" in entry), {})
+        provenance = {
+            "code": self._dft.settings.code,
+            "folder": f"{connection.root}/{job.name}",
+            "host": first.get("host", ""),
+        }
+        n_ended = self._ledger.enter(job, entries, n_lines, provenance, self._dft._attempts)
+        if n_ended:
+            self._fruitless[name] = 0
+        return entries
+
+    def _close(self, name: str, job: Job, sight: Sight) -> None:
+        connection = self._connections[name]
+        if not sight.started and not connection.withdraw(job.name):
+            return  # it has just started
+        entries = self._collect(name, job, sight.lines)
+        started = [entry["start"] for entry in entries if "start" in entry]
+        ended = {entry["key"] for entry in entries if "key" in entry}
+        lost: list[str] = []
+        reason = "finished"
+        refused = next((entry["refused"] for entry in entries if "refused" in entry), "")
+        stopped = connection.read(job.name, "stopped").strip()
+        if refused:
+            reason = refused
+            self.out_of_use[name] = refused
+        elif stopped:
+            reason = stopped
+        elif sight.finished:
+            # frames of a job that came to its end, but whose results cannot be read
+            lost = [key for key in self._tasks(job) if key not in ended]
+            reason = "the result is lost or truncated" if lost else "finished"
+        elif not sight.started:
+            text = connection.read(job.name, "err") or connection.read(job.name, "scheduler.log")
+            reason = " ".join(f"it never started {text}".split())[-300:]
+        else:
+            reason = "the job was killed"
+            lost = [key for key in started if key not in ended]
+        self._ledger.end(job, reason, lost, self._dft._attempts)
+        self._gone.pop(job.name, None)
+        if (stopped or not (ended or lost)) and name not in self.out_of_use:
+            self._hold(name, reason)
+
+    def _hold(self, name: str, reason: str) -> None:
+        """Wait before the next job of a machine that does nothing, in the end for good."""
+        if time.monotonic() < self._not_before[name]:
+            return  # jobs that end at once, cancelled by hand perhaps, count once
+        self._fruitless[name] += 1
+        if self._fruitless[name] >= _FRUITLESS:
+            self.out_of_use[name] = reason
+        self._delay[name] = min(_LONGEST_DELAY, max(1.0, 2 * self._delay[name]))
+        self._not_before[name] = time.monotonic() + self._delay[name]
+        self.notes[name] = f"held for {self._delay[name]:.0f} s: {reason}"[:100]
+
+    def _tasks(self, job: Job) -> list[str]:
+        rows = self._ledger.query(
+            "SELECT key FROM tasks WHERE job = ? AND state IN ('reserved', 'submitted', 'running')",
+            (job.name,),
+        )
+        return [row[0] for row in rows]
+
+    def _fill(self, name: str) -> None:
+        """Send jobs as long as there are tasks and the machine has room."""
+        machine = self._dft.machines[name]
+        while time.monotonic() >= self._not_before[name]:
+            scale = self._seconds_per_cost(name)
+            found = self._ledger.reserve(
+                self._dft._hash, name, self._host(name), machine.capacity, machine.frames,
+                self._length(name) / scale,
+            )  # fmt: skip
+            if found is None:
+                return
+            job_name, tasks = found
+            self._send(name, job_name, tasks, scale)
+
+    def _seconds_per_cost(self, name: str) -> float:
+        """Calibrate expected costs with what labels took so far, best on the same machine."""
+        query = "SELECT SUM(wall), SUM(cost) FROM tasks WHERE settings = ? AND state = 'done'"
+        for condition, values in ((" AND machine = ?", (name,)), ("", ())):
+            wall, cost = self._ledger.query(query + condition, (self._dft._hash, *values))[0]
+            if wall and cost:
+                return float(wall / cost)
+        return 1.0
+
+    def _length(self, name: str) -> float:
+        """Return how long a job should be: what is open, spread over all room there is."""
+        machine = self._dft.machines[name]
+        rows = self._ledger.query(
+            "SELECT SUM(cost) FROM tasks WHERE settings = ? AND state NOT IN ('done', 'given up')",
+            (self._dft._hash,),
+        )
+        slots = sum(m.capacity for m in self._dft.machines.values())
+        left = float(rows[0][0] or 0.0) * self._seconds_per_cost(name) / slots
+        return min(60 * machine.minutes, left)
+
+    def _send(
+        self, name: str, job_name: str, tasks: list[tuple[int, str, int, float]], scale: float
+    ) -> None:
+        dft, machine = self._dft, self._dft.machines[name]
+        rung = tasks[0][2]
+        frames = []
+        for (_, key, failures, _), atoms in zip(
+            tasks, self._ledger.atoms(task[0] for task in tasks), strict=True
+        ):
+            moments = atoms.get_initial_magnetic_moments() if dft.settings.spin else None
+            frames.append({
+                "key": key,
+                "rung": failures,
+                "mesh": dft.settings.mesh(atoms),
+                "timeout": 60 * machine.minutes * 2**failures,
+                "numbers": atoms.numbers.tolist(),
+                "positions": atoms.positions.tolist(),
+                "cell": atoms.cell.array.tolist(),
+                "pbc": atoms.pbc.tolist(),
+                "magmoms": None if moments is None else moments.tolist(),
+            })  # fmt: skip
+        content = {
+            "name": job_name,
+            "code": dft.settings.code,
+            "settings": asdict(dft.settings),
+            "command": machine.words,
+            "potentials": machine.potentials,
+            "tasks": frames,
+        }
+        # from here on it may have been sent
+        if not self._ledger.change_job(job_name, "sent = 0", sent=1):
+            return
+        try:
+            queue_id = self._connections[name].send(job_name, content, rung)
+        except NotSent:
+            (job,) = (j for j in self._jobs(name) if j.name == job_name)
+            self._ledger.end(job, "not sent", (), dft._attempts)
+            raise
+        if not queue_id:
+            raise Unreachable("the queue takes no more jobs now")
+        self._ledger.change_job(
+            job_name, "state = 'reserved'", state="submitted", queue_id=queue_id, driver=None
+        )
+
+
+def unreasonable(atoms: Atoms, closest: float) -> str:
+    """Say why a frame is not worth paying for.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The frame.
+    closest : float
+        Least distance of two atoms over the sum of their covalent radii.
+
+    Returns
+    -------
+    str
+        The reason; empty when there is none.
+
+    Examples
+    --------
+    >>> unreasonable(Atoms("Si2", [[0, 0, 0], [0, 0, 0.5]], cell=[9, 9, 9], pbc=True), 0.5)
+    'atoms 0 and 1 (Si, Si) are 0.500 Å apart: less than 0.5 of the sum of their covalent radii'
+    """
+    cell = atoms.cell.array
+    if not len(atoms):
+        return "there are no atoms"
+    if not (np.isfinite(atoms.positions).all() and np.isfinite(cell).all()):
+        return "positions or cell are not finite"
+    volume = abs(np.linalg.det(cell))
+    if volume < 1e-3:
+        return "the cell has no volume; give three vectors, with vacuum where it is not periodic"
+    if (atoms.numbers < 1).any():
+        return "there are atoms without an element"
+    radii = covalent_radii[atoms.numbers]
+    reach = 2 * closest * radii.max()
+    inverse = np.linalg.inv(cell)
+    heights = 1 / np.linalg.norm(inverse, axis=0)
+    # fractions wrapped to +-1/2 leave out no vector shorter than the reach but these images
+    n_images = np.where(atoms.pbc, np.ceil(reach / heights - 0.5), 0).astype(int).clip(0)
+    fractions = atoms.positions @ inverse
+    difference = fractions[:, None, :] - fractions[None, :, :]
+    difference -= np.where(atoms.pbc, np.rint(difference), 0.0)
+    images = np.stack(
+        np.meshgrid(*(np.arange(-n, n + 1) for n in n_images), indexing="ij"), axis=-1
+    ).reshape(-1, 3)
+    vectors = (difference[None] + images[:, None, None, :]) @ cell
+    squares = np.einsum("sijk,sijk->sij", vectors, vectors)
+    origin = len(images) // 2
+    squares[origin][np.diag_indices(len(atoms))] = np.inf
+    shares = np.sqrt(squares.min(axis=0)) / (radii[:, None] + radii[None, :])
+    i, j = np.unravel_index(shares.argmin(), shares.shape)
+    if shares[i, j] >= closest:
+        return ""
+    i, j = sorted((int(i), int(j)))
+    names = [chemical_symbols[number] for number in atoms.numbers[[i, j]]]
+    distance = shares[i, j] * (radii[i] + radii[j])
+    return (
+        f"atoms {i} and {j} ({', '.join(names)}) are {distance:.3f} Å apart: less than {closest} "
+        "of the sum of their covalent radii"
+    )

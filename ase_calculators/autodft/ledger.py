@@ -1,0 +1,568 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The ledger: an ASE database with a row per task, and beside it what is happening to each.
+
+Structures and results are rows of ASE's own table. States are kept in tables of their own in the
+same database, where they can be changed under a condition and counted in no time. Every change is
+one transaction; no lock outlives the process that holds it.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ase.db
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+
+STATES = ("waiting", "reserved", "submitted", "running", "done", "failed", "given up")
+
+_TABLES = (
+    """CREATE TABLE IF NOT EXISTS settings (hash TEXT PRIMARY KEY, content TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS tasks (
+    id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, settings TEXT NOT NULL,
+    cost DOUBLE PRECISION NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
+    job TEXT, machine TEXT, added DOUBLE PRECISION, reserved DOUBLE PRECISION,
+    submitted DOUBLE PRECISION, started DOUBLE PRECISION, ended DOUBLE PRECISION,
+    wall DOUBLE PRECISION, reason TEXT)""",
+    """CREATE INDEX IF NOT EXISTS tasks_by_state ON tasks (settings, state, cost)""",
+    """CREATE INDEX IF NOT EXISTS tasks_by_job ON tasks (job)""",
+    """CREATE TABLE IF NOT EXISTS jobs (
+    name TEXT PRIMARY KEY, settings TEXT NOT NULL, machine TEXT NOT NULL, host TEXT NOT NULL,
+    driver TEXT, state TEXT NOT NULL, queue_id TEXT, sent INTEGER NOT NULL,
+    n_tasks INTEGER NOT NULL, cost DOUBLE PRECISION NOT NULL, lines INTEGER NOT NULL,
+    created DOUBLE PRECISION, ended DOUBLE PRECISION, outcome TEXT)""",
+    """CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state)""",
+    """CREATE TABLE IF NOT EXISTS attempts (
+    id INTEGER NOT NULL, job TEXT NOT NULL, machine TEXT, attempt INTEGER NOT NULL, ok INTEGER,
+    wall DOUBLE PRECISION, reason TEXT, log TEXT, PRIMARY KEY (id, job))""",
+)
+
+
+class Job(NamedTuple):
+    """A job as the ledger knows it.
+
+    Attributes
+    ----------
+    name : str
+        Name, in the queue and of its folder.
+    machine : str
+        Where.
+    host : str
+        Of a machine that is where the driver is: which one; otherwise empty.
+    driver : str or None
+        Who is sending or collecting it now.
+    state : str
+        "reserved", "submitted", "running" or "ended".
+    queue_id : str or None
+        What the scheduler called it.
+    sent : int
+        Whether it may have been sent.
+    lines : int
+        Lines of results that have been entered.
+    """
+
+    name: str
+    machine: str
+    host: str
+    driver: str | None
+    state: str
+    queue_id: str | None
+    sent: int
+    lines: int
+
+
+_JOB_COLUMNS = ", ".join(Job._fields)
+
+
+class Ledger:
+    """Tasks, jobs and results in one database.
+
+    Parameters
+    ----------
+    url : str
+        File of SQLite, or ``postgresql://user@host/database`` (needs ase-db-backends).
+
+    Attributes
+    ----------
+    driver : str
+        This process.
+    folder : pathlib.Path
+        For what belongs to the ledger: beside the file, or here.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.postgresql = url.startswith(("postgresql://", "postgres://"))
+        name = Path(url).name if not self.postgresql else url.rpartition("/")[2].partition("?")[0]
+        parent = Path.cwd() if self.postgresql else Path(url).absolute().parent
+        self.folder = parent / f"{name}.files"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.host = socket.gethostname()
+        self.driver = f"{self.host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        # held as long as this process lives, whatever it dies of
+        self._alive = open(self.folder / f"driver-{self.driver}", "w")  # noqa: SIM115
+        fcntl.flock(self._alive, fcntl.LOCK_EX)
+        try:
+            self._db = ase.db.connect(
+                url, type="postgresql" if self.postgresql else "db", use_lock_file=False
+            )
+        except ImportError:
+            raise ImportError(
+                f"ledger = {url!r}: PostgreSQL needs ase-db-backends and psycopg2; "
+                "pip install 'entsym[postgresql]'"
+            ) from None
+        with open(self.folder / "create", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._db.count()  # ASE makes its tables
+            with self._db:
+                cursor = self._db.connection.cursor()
+                for statement in _TABLES:
+                    cursor.execute(statement)
+
+    def close(self) -> None:
+        """Tell the other drivers that this one is gone."""
+        self._alive.close()
+        with suppress(OSError):
+            (self.folder / f"driver-{self.driver}").unlink()
+
+    def is_alive(self, driver: str | None) -> bool:
+        """Say whether a driver still runs: whether it holds the lock of its file.
+
+        Parameters
+        ----------
+        driver : str or None
+            The driver.
+
+        Returns
+        -------
+        bool
+            Whether it runs.
+        """
+        if driver == self.driver:
+            return True
+        try:
+            with open(self.folder / f"driver-{driver}") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            # a driver of PostgreSQL on another host has its file there
+            return self.postgresql and not (driver or "").startswith(f"{self.host}-")
+        with suppress(OSError):
+            (self.folder / f"driver-{driver}").unlink()
+        return False
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Give a cursor, all of whose changes are made, or none; one writer at a time.
+
+        Yields
+        ------
+        cursor
+            To execute SQL with ? for values.
+        """
+        db = self._db
+        with db:
+            if self.postgresql:
+                db.connection.rollback = db.connection.con.rollback  # ASE calls what is not there
+            cursor = db.connection.cursor()
+            lock = "LOCK TABLE tasks, jobs IN EXCLUSIVE MODE" if self.postgresql else None
+            cursor.execute(lock or "BEGIN IMMEDIATE")
+            yield cursor
+
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Return the rows of a query.
+
+        Parameters
+        ----------
+        statement : str
+            SQL with ? for values.
+        values : sequence
+            The values.
+
+        Returns
+        -------
+        list of tuple
+            The rows.
+        """
+        with self._db:
+            cursor = self._db.connection.cursor()
+            cursor.execute(statement, tuple(values))
+            return [tuple(row) for row in cursor.fetchall()]
+
+    def add(
+        self,
+        settings: tuple[str, str],
+        tasks: Sequence[tuple[str, Atoms, float]],
+    ) -> int:
+        """Add tasks that are not there yet.
+
+        Parameters
+        ----------
+        settings : (str, str)
+            Hash and content of the settings.
+        tasks : sequence of (str, ase.Atoms, float)
+            Key, frame and expected cost.
+
+        Returns
+        -------
+        int
+            How many were new.
+        """
+        n_new = 0
+        with self.transaction() as cursor:
+            cursor.execute("SELECT hash FROM settings WHERE hash = ?", (settings[0],))
+            if not cursor.fetchall():
+                cursor.execute("INSERT INTO settings VALUES (?, ?)", settings)
+            marks = ", ".join("?" * len(tasks))
+            cursor.execute(
+                f"SELECT key FROM tasks WHERE key IN ({marks})", tuple(key for key, _, _ in tasks)
+            )
+            known = {row[0] for row in cursor.fetchall()}
+            for key, atoms, cost in tasks:
+                if key in known:
+                    continue
+                known.add(key)
+                info = {k: v for k, v in atoms.info.items() if isinstance(v, str | int | float)}
+                number = self._db.write(atoms, data={"info": info} if info else {})
+                cursor.execute(
+                    "INSERT INTO tasks (id, key, settings, cost, state, attempts, added) "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (number, key, settings[0], cost, "waiting", 0, time.time()),
+                )
+                n_new += 1
+        return n_new
+
+    def reserve(
+        self, settings: str, machine: str, host: str, capacity: int, n_most: int, length: float
+    ) -> tuple[str, list[tuple[int, str, int, float]]] | None:
+        """Take tasks for a new job, where the machine has room for one.
+
+        Parameters
+        ----------
+        settings : str
+            Hash of the settings.
+        machine : str
+            The machine.
+        host : str
+            As in `Job`.
+        capacity : int
+            Most jobs at once on the machine, of all drivers.
+        n_most : int
+            Most frames.
+        length : float
+            Sum of expected costs that is enough.
+
+        Returns
+        -------
+        (str, list of (int, str, int, float)) or None
+            Name of the job; id, key, failures so far and cost of its tasks. None when there is no
+            task or no room.
+        """
+        with self.transaction() as cursor:
+            cursor.execute(
+                "SELECT COUNT(*) FROM jobs WHERE state <> 'ended' AND machine = ? AND host = ?",
+                (machine, host),
+            )
+            if cursor.fetchall()[0][0] >= capacity:
+                return None
+            taken: list[tuple[int, str, int, float]] = []
+            # first attempts first; those with more time and memory are jobs of their own
+            for state in ("waiting", "failed"):
+                cursor.execute(
+                    "SELECT id, key, attempts, cost FROM tasks WHERE settings = ? AND state = ? "
+                    "ORDER BY cost DESC LIMIT ?", (settings, state, n_most),
+                )  # fmt: skip
+                total = 0.0
+                for row in cursor.fetchall():
+                    if taken and (total + row[3] > 1.001 * length or row[2] != taken[0][2]):
+                        break
+                    total += row[3]
+                    taken.append(tuple(row))
+                if taken:
+                    break
+            if not taken:
+                return None
+            name = f"es{uuid.uuid4().hex[:12]}"  # PBS allows 15 characters
+            cursor.execute(
+                f"INSERT INTO jobs VALUES ({', '.join('?' * 14)})",
+                (name, settings, machine, host, self.driver, "reserved", None, 0, len(taken),
+                 total, 0, time.time(), None, None),
+            )  # fmt: skip
+            for row in taken:
+                cursor.execute(
+                    "UPDATE tasks SET state = 'reserved', job = ?, machine = ?, reserved = ?, "
+                    "submitted = NULL, started = NULL, ended = NULL WHERE id = ?",
+                    (name, machine, time.time(), row[0]),
+                )
+        return name, taken
+
+    def atoms(self, ids: Iterable[int]) -> list[Atoms]:
+        """Return frames.
+
+        Parameters
+        ----------
+        ids : iterable of int
+            Their rows.
+
+        Returns
+        -------
+        list of ase.Atoms
+            The frames.
+        """
+        with self._db:
+            return [self._db.get_atoms(number) for number in ids]
+
+    def change_job(self, name: str, condition: str, **changes: Any) -> bool:
+        """Change a job if it still is as expected.
+
+        Parameters
+        ----------
+        name : str
+            The job.
+        condition : str
+            SQL that must hold.
+        **changes : Any
+            New values; a new state is also that of its unfinished tasks.
+
+        Returns
+        -------
+        bool
+            Whether it was.
+        """
+        with self.transaction() as cursor:
+            cursor.execute(f"SELECT name FROM jobs WHERE name = ? AND {condition}", (name,))
+            if not cursor.fetchall():
+                return False
+            columns = ", ".join(f"{column} = ?" for column in changes)
+            cursor.execute(f"UPDATE jobs SET {columns} WHERE name = ?", (*changes.values(), name))
+            if changes.get("state") == "submitted":
+                cursor.execute(
+                    "UPDATE tasks SET state = 'submitted', submitted = ? "
+                    "WHERE job = ? AND state = 'reserved'", (time.time(), name),
+                )  # fmt: skip
+        return True
+
+    def jobs(self, settings: str, machine: str, host: str) -> list[Job]:
+        """Return the jobs of a machine that have not ended.
+
+        Parameters
+        ----------
+        settings : str
+            Hash of the settings.
+        machine : str
+            The machine.
+        host : str
+            As in `Job`.
+
+        Returns
+        -------
+        list of Job
+            The jobs, oldest first.
+        """
+        rows = self.query(
+            f"SELECT {_JOB_COLUMNS} FROM jobs WHERE state <> 'ended' AND settings = ? "
+            "AND machine = ? AND host = ? ORDER BY created",
+            (settings, machine, host),
+        )
+        return [Job(*row) for row in rows]
+
+    def enter(
+        self,
+        job: Job,
+        entries: list[dict[str, Any]],
+        n_lines: int,
+        provenance: dict[str, Any],
+        attempts: int,
+    ) -> int:
+        """Enter what a job has written; what was entered before changes nothing.
+
+        Parameters
+        ----------
+        job : Job
+            The job.
+        entries : list of dict
+            All that it has written so far.
+        n_lines : int
+            Lines that were read.
+        provenance : dict
+            To keep with each label.
+        attempts : int
+            After so many failures a task is given up.
+
+        Returns
+        -------
+        int
+            How many tasks ended, well or not.
+        """
+        n_ended = 0
+        with self.transaction() as cursor:
+            cursor.execute(
+                "SELECT key, id, attempts FROM tasks WHERE job = ? AND state IN "
+                "('reserved', 'submitted', 'running')", (job.name,),
+            )  # fmt: skip
+            open_tasks = {row[0]: (row[1], row[2]) for row in cursor.fetchall()}
+            for entry in entries:
+                if entry.get("start") in open_tasks:
+                    cursor.execute(
+                        "UPDATE tasks SET state = 'running', started = ? WHERE id = ? AND "
+                        "state <> 'running'", (time.time(), open_tasks[entry["start"]][0]),
+                    )  # fmt: skip
+                elif entry.get("key") in open_tasks:
+                    number, failures = open_tasks.pop(entry["key"])
+                    n_ended += 1
+                    if entry["ok"]:
+                        self._enter_label(cursor, number, entry, job, provenance)
+                    else:
+                        self._enter_failure(cursor, number, failures, entry, job, attempts)
+            cursor.execute("UPDATE jobs SET lines = ? WHERE name = ?", (n_lines, job.name))
+        return n_ended
+
+    def _enter_label(
+        self, cursor: Any, number: int, entry: dict[str, Any], job: Job, provenance: dict[str, Any]
+    ) -> None:
+        atoms = self._db.get_atoms(number)
+        calculator = SinglePointCalculator(
+            atoms,
+            energy=entry["energy"],
+            free_energy=entry["energy"],
+            forces=entry["forces"],
+            stress=[entry["stress"][i][j]
+                    for i, j in ((0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1))],
+        )  # fmt: skip
+        calculator.name = provenance["code"]
+        atoms.calc = calculator
+        kept = ("energy_zero", "version", "pseudopotentials", "rung", "changed", "altered", "wall")
+        self._db.update(
+            number, atoms, data={"label": {**provenance, **{k: entry[k] for k in kept}}}
+        )
+        cursor.execute(
+            "UPDATE tasks SET state = 'done', ended = ?, wall = ?, reason = ? WHERE id = ?",
+            (time.time(), entry["wall"], "altered" if entry["altered"] else None, number),
+        )
+        self._enter_attempt(cursor, number, job, entry["rung"], entry)
+
+    def _enter_failure(
+        self,
+        cursor: Any,
+        number: int,
+        failures: int,
+        entry: dict[str, Any],
+        job: Job,
+        attempts: int,
+    ) -> None:
+        final = entry.get("final") or failures + 1 >= attempts
+        cursor.execute(
+            "UPDATE tasks SET state = ?, attempts = ?, ended = ?, reason = ?, job = NULL "
+            "WHERE id = ?",
+            ("given up" if final else "failed", failures + 1, time.time(), entry["reason"], number),
+        )
+        self._enter_attempt(cursor, number, job, failures, entry)
+
+    def _enter_attempt(
+        self, cursor: Any, number: int, job: Job, attempt: int, entry: dict[str, Any]
+    ) -> None:
+        cursor.execute("DELETE FROM attempts WHERE id = ? AND job = ?", (number, job.name))
+        cursor.execute(
+            "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (number, job.name, job.machine, attempt, int(entry["ok"]), entry.get("wall"),
+             entry.get("reason"), entry.get("log")),
+        )  # fmt: skip
+
+    def end(self, job: Job, outcome: str, lost: Iterable[str], attempts: int) -> None:
+        """Close a job; what it did not finish waits again.
+
+        Parameters
+        ----------
+        job : Job
+            The job.
+        outcome : str
+            Why it ended.
+        lost : iterable of str
+            Keys of the tasks that were running when the job died, which counts as their failure.
+        attempts : int
+            After so many failures a task is given up.
+        """
+        lost = set(lost)
+        with self.transaction() as cursor:
+            cursor.execute(
+                "UPDATE jobs SET state = 'ended', ended = ?, outcome = ?, driver = NULL "
+                "WHERE name = ? AND state <> 'ended'", (time.time(), outcome, job.name),
+            )  # fmt: skip
+            cursor.execute(
+                "SELECT id, key, attempts FROM tasks WHERE job = ? AND state IN "
+                "('reserved', 'submitted', 'running')", (job.name,),
+            )  # fmt: skip
+            for number, key, failures in cursor.fetchall():
+                if key in lost:
+                    entry = {"ok": False, "reason": outcome, "wall": None, "log": None}
+                    self._enter_failure(cursor, number, failures, entry, job, attempts)
+                    continue
+                cursor.execute(
+                    "UPDATE tasks SET state = ?, job = NULL, machine = NULL WHERE id = ?",
+                    ("failed" if failures else "waiting", number),
+                )
+
+    def retry(self, settings: str) -> int:
+        """Let tasks that were given up start afresh.
+
+        Parameters
+        ----------
+        settings : str
+            Hash of the settings.
+
+        Returns
+        -------
+        int
+            How many.
+        """
+        with self.transaction() as cursor:
+            where = "WHERE settings = ? AND state = 'given up'"
+            cursor.execute(f"SELECT COUNT(*) FROM tasks {where}", (settings,))
+            n = int(cursor.fetchall()[0][0])
+            cursor.execute(f"UPDATE tasks SET state = 'waiting', attempts = 0 {where}", (settings,))
+        return n
+
+    def labels(self, settings: str) -> Iterator[Atoms]:
+        """Return the labelled frames, in the order in which they were added.
+
+        Parameters
+        ----------
+        settings : str
+            Hash of the settings.
+
+        Yields
+        ------
+        ase.Atoms
+            With energy, forces and stress, and in ``info`` what they were made with.
+        """
+        rows = self.query(
+            "SELECT id, key, machine, job FROM tasks WHERE settings = ? AND state = 'done' "
+            "ORDER BY id", (settings,),
+        )  # fmt: skip
+        for start in range(0, len(rows), 1000):
+            with self._db:
+                frames = [
+                    (self._db.get(number), key, machine, job)
+                    for number, key, machine, job in rows[start : start + 1000]
+                ]
+            for row, key, machine, job in frames:
+                atoms = row.toatoms()
+                label = row.data["label"]
+                atoms.info = {
+                    **row.data.get("info", {}),
+                    "key": key,
+                    "machine": machine,
+                    "job": job,
+                    "settings": settings,
+                    **{k: v if isinstance(v, str | int | float | bool) else json.dumps(v)
+                       for k, v in label.items()},
+                }  # fmt: skip
+                yield atoms

@@ -1,0 +1,579 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Machines: what machines.yaml may say, and dpdispatcher as the way to them.
+
+dpdispatcher moves files, writes the schedulers' scripts and submits them, here or over SSH. It is
+asked for one job at a time and never to remember anything; what is where is looked up by the jobs'
+names.
+"""
+
+import getpass
+import json
+import logging
+import re
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from os import PathLike, fspath
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from ase_calculators.autodft import worker
+
+SCHEDULERS = {"shell": "Shell", "slurm": "Slurm", "pbs": "PBS", "lsf": "LSF"}
+
+# How the schedulers list the names of our jobs, one a line; a list that cannot be had is an error,
+# never an empty list.
+_QUEUES = {
+    "slurm": 'squeue --noheader --format "%j" --user "$(id -un)"',
+    "pbs": 'ids=$(qselect -u "$(id -un)") || exit 1; '
+    '[ -z "$ids" ] || qstat -f $ids 2>/dev/null | sed -n "s/^ *Job_Name = //p"',
+    "lsf": "names=$(bjobs -noheader -o job_name 2>&1) || case $names in "
+    '*"No unfinished job found"*) names=;; *) echo "$names" >&2; exit 1;; esac; echo "$names"',
+}
+_OPTIONS = {"slurm": "#SBATCH", "pbs": "#PBS", "lsf": "#BSUB"}
+# one option of a scheduler: nothing that could end the line, no blank but one before the value
+_FLAG = re.compile(r"--?[A-Za-z][\w-]*(?:[= ][\w./:,@+%=\[\]*-]+)?")
+_WORD = re.compile(r"[\w.:@/+~-]+")
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])B?")
+
+
+class Unreachable(Exception):
+    """A machine does not answer; others go on."""
+
+
+class NotSent(Unreachable):
+    """A machine does not answer, and a job has certainly not been submitted."""
+
+
+class Sight(NamedTuple):
+    """What is seen of a job.
+
+    Attributes
+    ----------
+    started : bool
+        Whether it was started, or withdrawn.
+    finished : bool
+        Whether it came to its end.
+    alive : bool
+        Whether the queue knows it, or its process runs.
+    lines : int
+        Lines of results.
+    """
+
+    started: bool
+    finished: bool
+    alive: bool
+    lines: int
+
+
+def _require(condition: bool, where: str, value: Any, rule: str) -> None:
+    if not condition:
+        raise ValueError(f"{where} = {value!r}: {rule}")
+
+
+@dataclass
+class Machine:
+    """One entry of machines.yaml.
+
+    Attributes
+    ----------
+    name : str
+        Name.
+    scheduler : {"shell", "slurm", "pbs", "lsf"}
+        What starts jobs.
+    root : str
+        Folder there for the jobs; of a local machine relative to the ledger's folder.
+    codes : list of str
+        Codes it may run; empty for all.
+    capacity : int
+        Jobs at once.
+    minutes : float
+        Length that jobs are made for; with a queue, their time limit is twice that, and of later
+        attempts of a frame twice, four times, ... as much. It bounds each frame, too.
+    frames : int
+        Most frames of a job.
+    nodes, cores, gpus : int
+        Nodes of a job, cores and GPUs on each.
+    memory : str
+        Of a node, such as "4G"; doubled with each attempt. Default: not asked for.
+    partition : str
+        Partition or queue.
+    flags : list of str
+        Further options of the scheduler, such as "--account=abc".
+    modules : list of str
+        To load.
+    source : list of str
+        Scripts to source, with their arguments.
+    environment : dict of str to str
+        Variables.
+    python : str
+        Python there, with NumPy and ASE. Default: the present one, over SSH python3.
+    command : str
+        What starts the code: ``mpirun -n 16 vasp_std``; for GPAW and other calculators the Python
+        that runs a frame, ``mpirun -n 4 gpaw python``. Words, not a shell's language.
+    potentials : str
+        Folder there with POTCARs (``potpaw_PBE/Al/POTCAR``), PAW sets or pseudopotentials.
+    ssh : dict
+        host, user, port, key (file of the private one). Default: the machine is here.
+    """
+
+    name: str
+    scheduler: str = "shell"
+    root: str = "jobs"
+    codes: list[str] = field(default_factory=list)
+    capacity: int = 1
+    minutes: float = 60.0
+    frames: int = 100
+    nodes: int = 1
+    cores: int = 1
+    gpus: int = 0
+    memory: str = ""
+    partition: str = ""
+    flags: list[str] = field(default_factory=list)
+    modules: list[str] = field(default_factory=list)
+    source: list[str] = field(default_factory=list)
+    environment: dict[str, Any] = field(default_factory=dict)
+    python: str = ""
+    command: str = ""
+    potentials: str = ""
+    ssh: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the values, each with its place in the file."""
+        at = f"machines: {self.name}"
+        _require(
+            bool(_NAME.fullmatch(str(self.name))), "machines", self.name,
+            "names are letters, digits and . _ -",
+        )  # fmt: skip
+        _require(
+            self.scheduler in SCHEDULERS, f"{at}.scheduler", self.scheduler,
+            f"must be one of {', '.join(SCHEDULERS)}",
+        )  # fmt: skip
+        lowest = {"capacity": 1, "frames": 1, "nodes": 1, "cores": 1, "gpus": 0}
+        for key, least in lowest.items():
+            value = getattr(self, key)
+            _require(
+                type(value) is int and value >= least, f"{at}.{key}", value,
+                f"must be a whole number of {least} or more",
+            )  # fmt: skip
+        _require(
+            isinstance(self.minutes, int | float) and 0 < self.minutes < 1e6, f"{at}.minutes",
+            self.minutes, "must be a number above 0",
+        )  # fmt: skip
+        for key in ("root", "python", "command", "potentials", "memory", "partition"):
+            value = getattr(self, key)
+            _require(
+                isinstance(value, str) and value.isprintable(), f"{at}.{key}", value,
+                "must be a text of one line; put quotes around it",
+            )  # fmt: skip
+        _require(
+            not self.memory or bool(_MEMORY.fullmatch(self.memory)), f"{at}.memory", self.memory,
+            "must be like 4G or 500M",
+        )  # fmt: skip
+        _require(
+            not self.partition or bool(_WORD.fullmatch(self.partition)), f"{at}.partition",
+            self.partition, "must be a word",
+        )  # fmt: skip
+        for key in ("codes", "flags", "modules", "source"):
+            value = getattr(self, key)
+            _require(
+                isinstance(value, list) and all(isinstance(v, str) for v in value), f"{at}.{key}",
+                value, "must be a list of texts",
+            )  # fmt: skip
+        for flag in self.flags:
+            _require(
+                bool(_FLAG.fullmatch(flag)), f"{at}.flags", flag,
+                "must each be one option, such as --account=abc",
+            )  # fmt: skip
+        for key in ("modules", "source"):
+            for line in getattr(self, key):
+                # dpdispatcher quotes them; it refuses a shell's language only when it is too late
+                words = shlex.split(line) if line.isprintable() else []
+                _require(
+                    bool(words) and all(re.fullmatch(r"[\w.:@/+=~-]+", word) for word in words)
+                    and not words[0].startswith("-"),
+                    f"{at}.{key}", line, "must be plain words, no shell's language",
+                )  # fmt: skip
+        _require(
+            isinstance(self.environment, dict), f"{at}.environment", self.environment,
+            "must be names and values",
+        )  # fmt: skip
+        for key, value in self.environment.items():
+            _require(
+                bool(re.fullmatch(r"[A-Za-z_]\w*", str(key)))
+                and isinstance(value, str | int | float)
+                and str(value).isprintable(),
+                f"{at}.environment.{key}", value, "must be the name of a variable and its value",
+            )  # fmt: skip
+        try:
+            self.words = shlex.split(self.command)
+        except ValueError as error:
+            raise ValueError(f"{at}.command = {self.command!r}: {error}") from None
+        known = ("host", "user", "port", "key")
+        _require(isinstance(self.ssh, dict), f"{at}.ssh", self.ssh, "must be host, user, port, key")
+        for key, value in self.ssh.items():
+            _require(
+                key in known, f"{at}.ssh.{key}", "..." if "pass" in str(key) else value,
+                "is unknown; give host, user, port and key, never a password",
+            )  # fmt: skip
+            rule = "must be a whole number" if key == "port" else "must be a word"
+            good = type(value) is int if key == "port" else bool(_WORD.fullmatch(str(value)))
+            _require(good, f"{at}.ssh.{key}", value, rule)
+        _require(
+            not self.ssh or "host" in self.ssh, f"{at}.ssh", self.ssh, "must name the host"
+        )  # fmt: skip
+        if self.ssh:
+            _require(
+                self.root.startswith("/"), f"{at}.root", self.root,
+                "must start with / on a machine reached over SSH",
+            )  # fmt: skip
+
+    def runs(self, code: str) -> bool:
+        """Say whether the machine may run a code.
+
+        Parameters
+        ----------
+        code : str
+            The code.
+
+        Returns
+        -------
+        bool
+            Whether it may.
+        """
+        return not self.codes or code in self.codes
+
+
+def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, Machine]:
+    """Read machines.yaml.
+
+    Parameters
+    ----------
+    source : path-like or dict
+        The file, or what it would say.
+
+    Returns
+    -------
+    dict of str to Machine
+        The machines by name.
+
+    Raises
+    ------
+    ValueError
+        When a key is unknown or a value out of its range, naming both.
+    """
+    if isinstance(source, Mapping):
+        content: Any = source
+    else:
+        try:
+            import yaml
+        except ImportError:
+            raise ImportError("machines.yaml needs pyyaml: pip install 'entsym[dft]'") from None
+        try:
+            content = yaml.safe_load(Path(fspath(source)).read_text())
+        except yaml.YAMLError as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"machines = {fspath(source)!r}: is no plain YAML: {reason}") from None
+    if not isinstance(content, Mapping) or not content:
+        raise ValueError(f"machines = {source!r}: must hold machines by name, each with its keys")
+    known = [item.name for item in fields(Machine) if item.name != "name"]
+    machines = {}
+    for name, keys in content.items():
+        keys = keys or {}
+        if not isinstance(keys, Mapping):
+            raise ValueError(f"machines: {name} = {keys!r}: must be keys and values")
+        for key, value in keys.items():
+            if key not in known:
+                raise ValueError(
+                    f"machines: {name}.{key} = {value!r}: is unknown; known are {', '.join(known)}"
+                )
+        machines[str(name)] = Machine(name=str(name), **keys)
+    return machines
+
+
+def _dpdispatcher() -> SimpleNamespace:
+    """Import dpdispatcher without its log in the present folder and on the screen."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        from dpdispatcher.dlog import dlog
+        from dpdispatcher.machine import Machine as DPMachine
+        from dpdispatcher.submission import Resources, Submission, Task
+    except ImportError as error:
+        raise ImportError(
+            f"AutoDFT needs dpdispatcher: pip install 'entsym[dft]' ({error})"
+        ) from None
+    finally:
+        logging.disable(disabled)
+    dlog.handlers.clear()
+    dlog.addHandler(logging.NullHandler())
+    return SimpleNamespace(Machine=DPMachine, Resources=Resources, Submission=Submission, Task=Task)
+
+
+class Connection:
+    """A machine as the driver reaches it.
+
+    Parameters
+    ----------
+    machine : Machine
+        The machine.
+    folder : pathlib.Path
+        Of the ledger, for what is about to be sent and for the jobs of a local machine.
+    """
+
+    def __init__(self, machine: Machine, folder: Path) -> None:
+        self.machine = machine
+        self._staging = folder / "sending"
+        self._staging.mkdir(exist_ok=True)
+        self.root = machine.root if machine.ssh else str((folder / machine.root).absolute())
+        self._dp = _dpdispatcher()
+        self._machine: Any = None
+
+    def _connect(self) -> Any:
+        """Return dpdispatcher's context, at the root of all jobs."""
+        machine = self.machine
+        if self._machine is None:
+            description: dict[str, Any] = {
+                "batch_type": SCHEDULERS[machine.scheduler],
+                "context_type": "SSHContext" if machine.ssh else "LocalContext",
+                "local_root": str(self._staging),
+                "remote_root": self.root,
+            }
+            if machine.ssh:
+                profile = {"hostname": machine.ssh["host"], "timeout": 10,
+                           "username": machine.ssh.get("user", getpass.getuser()),
+                           "port": machine.ssh.get("port", 22)}  # fmt: skip
+                if "key" in machine.ssh:
+                    profile["key_filename"] = str(Path(machine.ssh["key"]).expanduser())
+                description |= {"remote_profile": profile, "create_remote_root": True}
+            else:
+                Path(self.root).mkdir(parents=True, exist_ok=True)
+                description["remote_profile"] = {"symlink": False}
+            try:
+                self._machine = self._dp.Machine.load_from_dict(description)
+            except (Exception, SystemExit) as error:
+                raise Unreachable(f"{type(error).__name__}: {error}") from None
+        context = self._machine.context
+        context.remote_root = self.root
+        return context
+
+    def call(self, command: str) -> str:
+        """Run a command there, in the root of all jobs.
+
+        Parameters
+        ----------
+        command : str
+            The command, its words quoted.
+
+        Returns
+        -------
+        str
+            What it printed.
+
+        Raises
+        ------
+        Unreachable
+            When it fails or the machine does not answer.
+        """
+        try:
+            code, _, out, err = self._connect().block_call(command)
+            said, complaint = out.read().decode(), err.read().decode()
+        except Unreachable:
+            raise
+        except Exception as error:
+            self._machine = None
+            raise Unreachable(f"{type(error).__name__}: {error}") from None
+        if code:
+            raise Unreachable(" ".join(complaint.split())[-300:] or f"exit {code}")
+        return said
+
+    def look(self, jobs: dict[str, str | None]) -> dict[str, Sight]:
+        """See what has become of jobs, all in one call.
+
+        Parameters
+        ----------
+        jobs : dict of str to (str or None)
+            Names, and what the scheduler called them.
+
+        Returns
+        -------
+        dict of str to Sight
+            What is seen of each.
+        """
+        if not jobs:
+            return {}
+        names = " ".join(shlex.quote(name) for name in jobs)
+        # the queue first: a job that leaves it in between has left its results already
+        queue = _QUEUES.get(self.machine.scheduler)
+        lines = [f"queue=$({queue}) || exit 1", 'echo "$queue"', "echo ---"] if queue else []
+        # a process is alive when it holds its lock, or has been started and is about to take it
+        pids = " ".join(f"{shlex.quote(name)}) pid={int(queue_id)};;"
+                        for name, queue_id in jobs.items()
+                        if not queue and queue_id)  # fmt: skip
+        lines += [
+            f"for job in {names}; do",
+            "started=0; finished=0; alive=0; lines=0; pid=",
+            f"case $job in {pids} esac" if pids else ":",
+            # by its folder, since another process may have come to its number
+            '[ -n "$pid" ] && [ "/proc/$pid/cwd" -ef "$job" ] && alive=1' if pids else ":",
+            '[ -d "$job/started" ] && { started=1; alive=0; }',
+            '[ -e "$job/lock" ] && ! flock -n "$job/lock" true && alive=1' if not queue else ":",
+            '[ -d "$job/finished" ] && finished=1',
+            f'[ -e "$job/{worker.RESULTS}" ] && lines=$(wc -l < "$job/{worker.RESULTS}")',
+            'echo "$job" $started $finished $alive $lines',
+            "done",
+        ]
+        said = self.call("\n".join(lines))
+        queued: set[str] = set()
+        if queue:
+            listed, _, said = said.partition("---\n")
+            queued = set(listed.split())
+        sights = {}
+        for line in said.splitlines():
+            name, started, finished, alive, n_lines = line.split()
+            sights[name] = Sight(
+                started == "1", finished == "1", alive == "1" or name in queued, int(n_lines)
+            )
+        return sights
+
+    def read(self, name: str, file: str) -> str:
+        """Read a file of a job.
+
+        Parameters
+        ----------
+        name : str
+            The job.
+        file : str
+            The file.
+
+        Returns
+        -------
+        str
+            Its content; empty when there is none.
+        """
+        try:
+            context = self._connect()
+            path = f"{name}/{file}"
+            return context.read_file(path) if context.check_file_exists(path) else ""
+        except UnicodeDecodeError:
+            return ""
+        except Unreachable:
+            raise
+        except Exception as error:
+            self._machine = None
+            raise Unreachable(f"{type(error).__name__}: {error}") from None
+
+    def withdraw(self, name: str) -> bool:
+        """Take a job's right to start, which only one can have.
+
+        Parameters
+        ----------
+        name : str
+            The job.
+
+        Returns
+        -------
+        bool
+            Whether it will never start; otherwise it has started.
+        """
+        quoted = shlex.quote(name)
+        said = self.call(
+            f"mkdir -p {quoted} && if mkdir {quoted}/started 2>/dev/null; then echo withdrawn; fi"
+        )
+        return said.strip() == "withdrawn"
+
+    def send(self, name: str, content: dict[str, Any], rung: int) -> str:
+        """Upload a job and submit it.
+
+        Parameters
+        ----------
+        name : str
+            The job.
+        content : dict
+            What its job.json says.
+        rung : int
+            Failures of its frames so far: doubles time and memory.
+
+        Returns
+        -------
+        str
+            What the scheduler calls it; empty when it takes no more jobs now.
+
+        Raises
+        ------
+        NotSent
+            When that fails before the job could be submitted.
+        Unreachable
+            When it fails then; whether the job was submitted is unknown.
+        """
+        machine, dp = self.machine, self._dp
+        python = machine.python or ("python3" if machine.ssh else sys.executable)
+        folder = self._staging / name
+        failure: type[Unreachable] = NotSent
+        try:
+            folder.mkdir()
+            (folder / "job.json").write_text(json.dumps(content))
+            shutil.copy(worker.__file__, folder / "worker.py")
+            task = dp.Task(
+                command=shlex.join([python, "worker.py"]),
+                task_work_path=".",
+                forward_files=["job.json", "worker.py"],
+                backward_files=[],
+                outlog="log",
+                errlog="err",
+                task_name=name,
+            )
+            resources = dp.Resources(
+                number_node=machine.nodes,
+                cpu_per_node=machine.cores,
+                gpu_per_node=machine.gpus,
+                queue_name=machine.partition,
+                group_size=1,
+                custom_flags=self._flags(rung),
+                module_list=machine.modules,
+                source_list=machine.source,
+                envs={key: str(value) for key, value in machine.environment.items()},
+            )
+            context = self._connect()
+            submission = dp.Submission(work_base=name, resources=resources, task_list=[task])
+            submission.generate_jobs()
+            submission.submission_hash = name  # the folder's name there is the job's
+            context.remote_root = None  # nothing is to be moved from an earlier one
+            context.bind_submission(submission)
+            context.upload(submission)
+            (job,) = submission.belonging_jobs
+            job.machine = self._machine
+            failure = Unreachable
+            return str(self._machine.do_submit(job))
+        except Unreachable:
+            raise NotSent("does not answer") from None
+        except Exception as error:
+            self._machine = None
+            reason = " ".join(str(error).split())[-300:]
+            raise failure(f"{type(error).__name__}: {reason}") from None
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _flags(self, rung: int) -> list[str]:
+        machine, factor = self.machine, 2**rung
+        option = _OPTIONS.get(machine.scheduler)
+        if option is None:
+            return []
+        minutes = max(1, round(2 * machine.minutes * factor))
+        flags = {
+            "slurm": [f"--time={minutes}", "--no-requeue", "--output=scheduler.log"],
+            "pbs": [f"-l walltime={minutes // 60:02d}:{minutes % 60:02d}:00", "-r n", "-j oe"],
+            "lsf": [f"-W {minutes}", "-rn", "-o scheduler.log"],
+        }[machine.scheduler]
+        if machine.memory:
+            amount, unit = _MEMORY.fullmatch(machine.memory).groups()  # type: ignore[union-attr]
+            megabytes = round(float(amount) * (1024 if unit == "G" else 1) * factor)
+            flags.append(
+                {"slurm": f"--mem={megabytes}M", "pbs": f"-l mem={megabytes}mb",
+                 "lsf": f"-M {megabytes}MB"}[machine.scheduler]
+            )  # fmt: skip
+        return [f"{option} {flag}" for flag in flags + machine.flags]

@@ -1,0 +1,66 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Label the frames of files that ASE reads, on the machines of machines.yaml.
+
+python label.py frames.extxyz --machines machines.yaml --output set
+
+Started again after it was stopped, or killed, it goes on. Frames that are in the ledger with the
+same settings are not calculated again.
+"""
+
+import argparse
+from pathlib import Path
+
+import ase.io
+
+from ase_calculators.autodft import AutoDFT, DFTSettings
+
+HERE = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    """Read the command line, add, run, export."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("frames", nargs="+", type=Path, help="files with structures")
+    parser.add_argument(
+        "--machines", type=Path, default=HERE / "machines.laptop.yaml", help="(%(default)s)"
+    )
+    parser.add_argument("--ledger", default="labels.db", help="SQLite file or URL (%(default)s)")
+    parser.add_argument(
+        "--code", default="gpaw", help="vasp, gpaw, espresso or abinit (%(default)s)"
+    )
+    parser.add_argument("--cutoff", type=float, default=600.0, help="eV (%(default)s)")
+    parser.add_argument("--k-spacing", type=float, default=0.04, help="2 pi/Å (%(default)s)")
+    parser.add_argument("--smearing", type=float, default=0.05, help="eV (%(default)s)")
+    parser.add_argument("--spin", action="store_true", help="with the frames' magnetic moments")
+    parser.add_argument("--output", type=Path, default=Path("set"), help="(%(default)s)")
+    parser.add_argument(
+        "--format", default="deepmd/npy", choices=("deepmd/npy", "deepmd/npy/mixed", "extxyz"),
+        help="(%(default)s)",
+    )  # fmt: skip
+    args = parser.parse_args()
+    settings = DFTSettings.paper(
+        args.code, cutoff=args.cutoff, k_spacing=args.k_spacing, smearing=args.smearing,
+        spin=args.spin,
+    )  # fmt: skip
+    try:
+        dft = AutoDFT(args.ledger, settings, args.machines)
+    except (ValueError, ImportError) as error:
+        raise SystemExit(str(error)) from None
+    for path in args.frames:
+        added = dft.add(ase.io.iread(path, ":"))
+        print(f"{path}: {added.new} new, {added.known} known, {len(added.refused)} refused")
+        for number, reason in added.refused:
+            print(f"  frame {number}: {reason}")
+    try:
+        print(dft.run())
+    except KeyboardInterrupt:
+        raise SystemExit("\nstopped; what was sent goes on, run again to collect it") from None
+    except RuntimeError as error:
+        raise SystemExit(str(error)) from None
+    n_frames = dft.export(args.output, args.format)
+    print(f"{n_frames} labels in {args.output}")
+
+
+if __name__ == "__main__":
+    main()

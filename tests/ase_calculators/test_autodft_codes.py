@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The codes: GPAW and ABINIT for real where they are installed, VASP's files without a licence."""
+
+import gzip
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+
+from ase_calculators.autodft import AutoDFT, DFTSettings, virial
+
+pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
+ROUGH = {"cutoff": 200.0, "k_spacing": 0.15}
+
+# A program that reads what VASP reads and writes what ASE reads of VASP, with the numbers of EMT.
+VASP = """#!{python}
+import os, sys
+from ase.calculators.emt import EMT
+from ase.io import read
+from ase.units import GPa
+atoms = read("POSCAR")
+incar = dict(line.split("=") for line in open("INCAR") if "=" in line)
+incar = {{name.strip(): value.strip() for name, value in incar.items()}}
+assert "PAW_PBE" in open("POTCAR").read() and "Gamma" in open("KPOINTS").read()
+with open(os.environ["SEEN"], "a") as file:
+    file.write(repr((incar, open("KPOINTS").read().split(), open("POTCAR").read(), sys.argv)))
+    file.write(chr(10))
+atoms.calc = EMT()
+energy = atoms.get_potential_energy()
+def array(name, rows):
+    rows = "".join("<v>" + " ".join("%.16f" % x for x in row) + "</v>" for row in rows)
+    return f'<varray name="{{name}}">' + rows + "</varray>"
+energies = "<energy>" + "".join(
+    f'<i name="{{n}}">{{energy + d:.16f}}</i>'
+    for n, d in (("e_fr_energy", 0), ("e_wo_entrp", 0.2), ("e_0_energy", 0.1))) + "</energy>"
+structure = "<crystal>" + array("basis", atoms.cell) + "</crystal>" + array(
+    "positions", atoms.get_scaled_positions(wrap=False))
+kinds = "".join(f"<rc><c>{{s}}</c><c>1</c></rc>" for s in atoms.get_chemical_symbols())
+open("vasprun.xml", "w").write(
+    "<modeling><kpoints>" + array("kpointlist", [[0, 0, 0]]) + array("weights", [[1]])
+    + "</kpoints><atominfo><atoms>" + str(len(atoms)) + '</atoms><array name="atoms"><set>' + kinds
+    + '</set></array></atominfo><structure name="initialpos">' + structure + "</structure>"
+    "<calculation><scstep>" + energies + "</scstep><structure>" + structure + "</structure>"
+    + array("forces", atoms.get_forces())
+    + array("stress", -atoms.get_stress(voigt=False) / (0.1 * GPa)) + energies
+    + "</calculation></modeling>")
+done = incar.get("ALGO") == os.environ.get("NEEDS", "") or "NEEDS" not in os.environ
+open("OUTCAR", "w").write(" vasp.6.4.3 19Mar24\\n   NELM   = 60\\n   EDIFF  = 0.1E-05\\n"
+    " Iteration      1(   1)\\n"
+    + ("aborting loop because EDIFF is reached\\n" if done else "")
+    + " General timing and accounting:\\n")
+open("CONTCAR", "w").write(open("POSCAR").read())
+"""
+
+
+@pytest.fixture
+def vasp(tmp_path):
+    """A machine with that program and a tree of POTCARs."""
+    program = tmp_path / "vasp_std"
+    program.write_text(VASP.format(python=sys.executable))
+    program.chmod(0o755)
+    for name in ("Al", "Cu_pv"):
+        folder = tmp_path / "pot" / "potpaw_PBE" / name
+        folder.mkdir(parents=True)
+        (folder / "POTCAR").write_text(f"  PAW_PBE {name} licensed secret\n")
+    return {
+        "python": sys.executable,
+        "command": f"{program} -x",
+        "potentials": str(tmp_path / "pot"),
+        "environment": {"SEEN": str(tmp_path / "seen")},
+    }
+
+
+def alloy(seed=1):
+    """Aluminium and copper in mixed order."""
+    atoms = bulk("Cu", cubic=True)
+    atoms.symbols[[0, 2]] = "Al"
+    atoms.rattle(0.1, seed=seed)
+    return atoms
+
+
+def test_vasp(vasp, tmp_path):
+    settings = DFTSettings.paper("vasp", pseudopotentials={"Cu": "_pv"}, options={"ncore": 4})
+    dft = AutoDFT(tmp_path / "l.db", settings, {"m": vasp}, poll=0.1)
+    frame = alloy()
+    dft.add([frame])
+    dft.run()
+    assert dft.failures() == []
+    (label,) = dft.labelled()
+    frame.calc = EMT()
+    # the free energy, and atoms in the order of the frame, not of POSCAR
+    assert label.get_potential_energy() == pytest.approx(frame.get_potential_energy(), abs=1e-8)
+    assert label.info["energy_zero"] == pytest.approx(frame.get_potential_energy() + 0.1, abs=1e-8)
+    np.testing.assert_allclose(label.get_forces(), frame.get_forces(), atol=1e-6)
+    np.testing.assert_allclose(label.get_stress(), frame.get_stress(), atol=1e-6)
+    assert label.info["version"] == "vasp.6.4.3"
+    incar, kpoints, potcar, argv = eval((tmp_path / "seen").read_text())
+    assert float(incar["ENCUT"]) == 600 and float(incar["EDIFF"]) == 1e-6
+    assert (incar["ISMEAR"], incar["NSW"], incar["ISPIN"], incar["NCORE"]) == ("0", "0", "1", "4")
+    assert "KSPACING" not in incar and float(incar["SIGMA"]) == 0.05
+    mesh = settings.mesh(frame)
+    assert [int(n) for n in kpoints[kpoints.index("Gamma") + 1 :][:3]] == list(mesh)
+    assert "PAW_PBE Al" in potcar and "PAW_PBE Cu_pv" in potcar and argv[1:] == ["-x"]
+    # of licensed files only the hash is kept
+    assert len(json.loads(label.info["pseudopotentials"])["Al"]) == 64
+    for path in tmp_path.rglob("l.db*/**/*"):
+        assert not path.is_file() or b"licensed secret" not in path.read_bytes(), path
+
+
+def test_vasp_that_does_not_converge_climbs_the_ladder(vasp, tmp_path):
+    vasp["environment"]["NEEDS"] = "All"
+    dft = AutoDFT(tmp_path / "l.db", DFTSettings.paper("vasp"), {"m": vasp}, poll=0.1)
+    dft.add([bulk("Al")])
+    dft.run()
+    (label,) = dft.labelled()
+    assert label.info["rung"] == 2 and json.loads(label.info["changed"])["algo"] == "All"
+    assert ["did not converge" in f["reason"] for f in dft.failures()] == [True, True]
+
+
+def test_missing_potcar_names_the_elements(vasp, tmp_path):
+    dft = AutoDFT(tmp_path / "l.db", DFTSettings.paper("vasp"), {"m": vasp}, poll=0.1)
+    dft.add([alloy(), bulk("Al"), Atoms("Fe", cell=[3, 3, 3], pbc=True)])
+    status = dft.run()
+    assert status.states["done"] == 1 and status.states["given up"] == 2
+    reasons = sorted(status.reasons)
+    assert "none of vasp for Cu (" in reasons[0] and "potpaw_PBE/Cu/POTCAR" in reasons[0]
+    assert "none of vasp for Fe (" in reasons[1]
+    assert len(dft.failures()) == 2  # not tried again
+
+
+@pytest.mark.parametrize("code", ["vasp", "espresso", "abinit"])
+def test_code_that_is_not_installed(tmp_path, code):
+    machine = {"python": sys.executable, "command": "/no/such/program"}
+    dft = AutoDFT(tmp_path / "l.db", DFTSettings.paper(code), {"m": machine}, poll=0.1)
+    dft.add([bulk("Al")])
+    with pytest.raises(RuntimeError, match=rf"m: {code}: '/no/such/program' is not installed here"):
+        dft.run()
+
+
+@pytest.mark.skipif(shutil.which("pw.x") is None, reason="apt-get install quantum-espresso")
+def test_espresso_names_the_missing_file(tmp_path):
+    machine = {"python": sys.executable, "potentials": str(tmp_path)}
+    dft = AutoDFT(tmp_path / "l.db", DFTSettings.paper("espresso"), {"m": machine}, poll=0.1)
+    dft.add([bulk("Al")])
+    dft.run()
+    assert "none of espresso for Al" in next(iter(dft.status().reasons))
+
+
+def silicon():
+    """Two rattled atoms."""
+    atoms = bulk("Si")
+    atoms.rattle(0.05, seed=1)
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def gpaw_label(tmp_path_factory):
+    """Silicon by GPAW."""
+    pytest.importorskip("gpaw", reason="install GPAW as input_templates/autodft/README.md says")
+    folder = tmp_path_factory.mktemp("gpaw")
+    machine = {"python": sys.executable, "environment": {"OMP_NUM_THREADS": 1}}
+    settings = DFTSettings.paper("gpaw", **ROUGH)
+    dft = AutoDFT(folder / "l.db", settings, {"m": machine}, poll=0.1)
+    dft.add([silicon(), Atoms("Pu2", [[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True)])
+    dft.run()
+    return dft, settings
+
+
+def test_gpaw_is_what_a_direct_calculation_gives(gpaw_label):
+    from gpaw import GPAW
+
+    dft, settings = gpaw_label
+    (label,) = dft.labelled()
+    atoms = silicon()
+    atoms.calc = GPAW(
+        mode={"name": "pw", "ecut": 200.0}, xc="PBE", txt=None,
+        kpts={"size": settings.mesh(atoms), "gamma": True},
+        occupations={"name": "methfessel-paxton", "order": 0, "width": 0.05},
+        convergence={"energy": 1e-8},
+    )  # fmt: skip
+    energy = atoms.get_potential_energy(force_consistent=True)
+    assert label.get_potential_energy() == pytest.approx(energy, abs=2e-5)
+    np.testing.assert_allclose(label.get_forces(), atoms.get_forces(), atol=2e-3)
+    np.testing.assert_allclose(label.get_stress(), atoms.get_stress(), atol=2e-4)
+    assert np.abs(virial(label)).max() > 0.5
+    assert label.info["version"].startswith("gpaw ")
+
+
+def test_gpaw_names_the_element_without_a_paw_set(gpaw_label):
+    dft, _ = gpaw_label
+    assert dft.status().states["given up"] == 1
+    assert "PAW set: none of gpaw for Pu in PBE" in next(iter(dft.status().reasons))
+
+
+@pytest.mark.skipif(shutil.which("abinit") is None, reason="apt-get install abinit")
+def test_abinit_agrees_with_gpaw_on_the_same_paw_data(gpaw_label, tmp_path):
+    import gpaw
+
+    for folder in gpaw.setup_paths:
+        for packed in Path(folder).glob("Si.PBE.gz"):
+            (tmp_path / "Si.xml").write_bytes(gzip.decompress(packed.read_bytes()))
+    machine = {"python": sys.executable, "potentials": str(tmp_path),
+               "environment": {"OMP_NUM_THREADS": 1}}  # fmt: skip
+    dft = AutoDFT(tmp_path / "l.db", DFTSettings.paper("abinit", **ROUGH), {"m": machine}, poll=0.1)
+    dft.add([silicon()])
+    dft.run()
+    assert dft.failures() == []
+    (label,), (other,) = dft.labelled(), gpaw_label[0].labelled()
+    # 200 eV: the two interpolate densities differently
+    np.testing.assert_allclose(label.get_forces(), other.get_forces(), atol=0.05)
+    np.testing.assert_allclose(label.get_stress(), other.get_stress(), atol=2e-3)
+    assert "ABINIT" in label.info["version"]
+    assert label.info["pseudopotentials"] == other.info["pseudopotentials"]
