@@ -502,7 +502,12 @@ def test_ssh(tmp_path):
     try:
         time.sleep(0.5)
         ssh = {"host": "127.0.0.1", "port": 22022, "key": str(tmp_path / "user")}
-        machine = {"python": sys.executable, "ssh": ssh, "root": str(tmp_path / "far" / "jobs"), "frames": 3}
+        machine = {
+            "python": sys.executable,
+            "ssh": ssh,
+            "root": str(tmp_path / "far" / "jobs"),
+            "frames": 3,
+        }
         dft = AutoDFT(tmp_path / "l.db", EXTERNAL, {"far": machine}, poll=0.2)
         frames = rattled(6)
         dft.add(frames)

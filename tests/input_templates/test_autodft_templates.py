@@ -72,9 +72,9 @@ def test_label_with_any_calculator(script, folder):
 
 
 def test_label_says_what_is_wrong_in_a_line(script, folder):
-    (folder / "bad.yaml").write_text("here: {pyton: python3}\n")
+    (folder / "bad.yaml").write_text("here: {interpreter: python3}\n")
     said = script("label.py", "a.traj", "--machines", "bad.yaml", cwd=folder, fails=True)
-    assert "here.pyton = 'python3': is unknown; known are scheduler" in said
+    assert "here.interpreter = 'python3': is unknown; known are scheduler" in said
     assert "Traceback" not in said
 
 
