@@ -10,6 +10,7 @@ streams, and goes on.
 import fcntl
 import hashlib
 import json
+import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,6 +31,9 @@ from cython_core import Breeder, Evolution, Gaps, atom_lines, target_points, win
 
 # shortest distance of two atoms over the sum of their covalent radii, where none is given
 COVALENT_SHARE = 0.8
+
+# what the settings follow in the comment line of a frame
+_PARAMETERS = ' parameters="_JSON '
 
 _GENE_LETTERS = {"D": 1, "V": 2, "S": 4, "X": 8, "G": 16}
 
@@ -259,6 +263,7 @@ class PolymorphGen:
         self.hits = (1 if self._gaps else None) if hits is None else int(hits)
         distances = self._settled_distances(min_distance)
         volumes = self._settled_volumes(volume_limits)
+        angles = _pair("angle_limits", angle_limits)
         frozen = self.genes.frozen
         frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
         for symbol in frozen:
@@ -274,7 +279,7 @@ class PolymorphGen:
             min_distance=distances,
             frozen=[symbol in frozen for symbol in self._elements],
             volume_limits=volumes,
-            angle_limits=angle_limits,
+            angle_limits=angles,
             names=self._elements,
         )
         self._breeder.check(self._positions, self._cells, self._species, self._pbc)
@@ -292,7 +297,7 @@ class PolymorphGen:
             "mode": mode,
             "min_distance": distances.tolist(),
             "volume_limits": list(volumes),
-            "angle_limits": list(angle_limits),
+            "angle_limits": list(angles),
             "fresh": self.fresh,
             "elitism": self.elitism,
             "hits": self.hits,
@@ -303,7 +308,7 @@ class PolymorphGen:
         text = json.dumps(self.settings, default=float)
         self.settings = json.loads(text)
         escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-        self._parameters = f' parameters="_JSON {escaped}"'
+        self._parameters = f'{_PARAMETERS}{escaped}"'
 
     # --- what the user gave ---------------------------------------------------------------------
 
@@ -423,7 +428,7 @@ class PolymorphGen:
 
     def _settled_volumes(self, limits: tuple[float, float] | None) -> tuple[float, float]:
         if limits is not None:
-            return float(limits[0]), float(limits[1])
+            return _pair("volume_limits", limits)
         if not self._pbc.all():
             return 0.0, 1e300
         volumes = np.abs(np.linalg.det(self._cells)) / len(self._species)
@@ -675,7 +680,7 @@ class PolymorphGen:
         """Read positions and cell of a frame of the library, all digits."""
         self._reader.seek(self._members[frame].offset)
         n = int(self._reader.readline())
-        head = self._reader.readline().decode().partition(self._parameters)[0]
+        head = self._reader.readline().decode().partition(_PARAMETERS)[0]
         rows = [self._reader.readline().split()[1:] for _ in range(n)]
         # ASE's parser has the vectors in columns
         cell = np.array(key_val_str_to_dict(head)["Lattice"], dtype=float).T
@@ -685,19 +690,28 @@ class PolymorphGen:
         """Find the complete frames of a library, check them, and return where the last one ends."""
         members: list[_Member] = []
         offset = 0
+        ours = {self._parameters}
         while True:
-            lines = [self._reader.readline()]
+            lines = [self._reader.readline(32)]
+            start = lines[0].strip(b"\0")  # zeros may be left where the machine went down
+            if start and not start.strip().isdigit():
+                self._refuse(name, None)
             if not lines[0].endswith(b"\n"):
                 break  # the end, or a line cut short
-            if not lines[0].strip().isdigit():
-                raise ValueError(f"{name}: is no library of PolymorphGen; use another file")
             lines += [self._reader.readline() for _ in range(int(lines[0]) + 1)]
             if not lines[1].endswith(b"\n"):
+                start = lines[1].rstrip(b"\0")[:9]
+                if not b'Lattice="'.startswith(start):
+                    self._refuse(name, None)
                 break
-            head, ours, _ = lines[1].decode().partition(self._parameters)
+            comment = lines[1].decode().rstrip("\n")
+            head, mark, theirs = comment.partition(_PARAMETERS)
+            if mark + theirs not in ours:
+                made_with = key_val_str_to_dict(comment).get("parameters")
+                if not _same(made_with, self.settings):
+                    self._refuse(name, made_with)
+                ours.add(mark + theirs)
             info = key_val_str_to_dict(head)
-            if not ours:
-                self._refuse(name, info.get("parameters"))
             if not lines[-1].endswith(b"\n"):
                 break
             info = {key: value for key, value in info.items() if key not in ("Properties", "pbc")}
@@ -712,7 +726,7 @@ class PolymorphGen:
         differing = [
             key
             for key in sorted({*made_with, *self.settings})
-            if made_with.get(key) != self.settings.get(key)
+            if not _same(made_with.get(key), self.settings.get(key))
         ]
 
         def told(settings: dict[str, Any]) -> str:
@@ -739,6 +753,26 @@ class PolymorphGen:
             energy=np.full(n, np.nan),
             parameters=table_parameters(self.calc),
         )
+
+
+def _pair(name: str, limits: Any) -> tuple[float, float]:
+    """Return two numbers that the user gave."""
+    try:
+        low, high = limits
+        return float(low), float(high)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} = {limits!r}: must be two numbers, least and largest") from error
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether two settings are equal, but for the rounding of another processor."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12)
+    return _same(other, one) if isinstance(other, float) and isinstance(one, int) else one == other
 
 
 def _of(info: dict[str, Any]) -> tuple[int, int]:

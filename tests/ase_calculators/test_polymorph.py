@@ -315,11 +315,37 @@ def test_a_library_of_other_parameters_is_refused_and_left_alone(whole):
     assert whole.read_bytes() == before
 
 
+def test_whole_numbers_and_rounding_are_no_other_parameters(tmp_path):
+    """The window's last digit depends on the processor, as sS and Q do."""
+    path, options = tmp_path / "library.extxyz", {"generations": 1}
+    gen = make(angle_limits=(30, 150), genes=Genes(volume=0), **options)
+    run(gen, path)
+    low = gen.window[0]
+    text = path.read_text().replace(repr(low), repr(float(np.nextafter(low, 0.0))))
+    path.write_text(text[: len(text) * 2 // 3])
+    run(make(genes=Genes(volume=0.0), **options), path)
+    frames = read(path, ":")
+    assert len(frames) == text.count("Lattice")
+    assert {frame.info["target"] for frame in frames} == {0, 1, 2}
+    with pytest.raises(ValueError, match=r"volume_limits = \[[\d., ]+\]; this run has volume_lim"):
+        make(genes=Genes(volume=0.0), volume_limits=(1, 99.0), **options).run(path, progress=False)
+
+
+def test_zeros_behind_the_last_frame_are_cut_off(tmp_path):
+    path = tmp_path / "library.extxyz"
+    run(make(generations=1), path)
+    before = path.read_bytes()
+    path.write_bytes(before + bytes(10_000))
+    run(make(generations=1), path)
+    assert path.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     "text",
-    ["hello\n", "1\nH\nH 0 0 0\n", "1\nH\nH 0 0 0", json.dumps({}) + "\n"],
-    ids=["words", "xyz", "unfinished", "json"],
-)
+    ["hello\n", "1\nH\nH 0 0 0\n", "1\nH\nH 0 0 0", json.dumps({}) + "\n", "hello", "1\nhello",
+     "\n"],
+    ids=["words", "xyz", "unfinished", "json", "one-line", "comment", "empty-line"],
+)  # fmt: skip
 def test_other_files_are_refused_and_left_alone(text, tmp_path):
     path = tmp_path / "library.extxyz"
     path.write_text(text)
@@ -385,6 +411,8 @@ BAD = {
     "volume": ({"volume_limits": (30.0, 40.0)}, r"volume_limits = .*: parent 0 has 20.02 per"),
     "volume-order": ({"volume_limits": (30.0, 20.0)}, r"volume_limits = .*: must be .* rise"),
     "angle": ({"parents": skewed()}, r"angle_limits = .*: parent 1 has an angle of 18.43 degrees"),
+    "volume-number": ({"volume_limits": 20.0}, r"volume_limits = 20.0: must be two numbers"),
+    "angle-number": ({"angle_limits": (30.0,)}, r"angle_limits = \(30.0,\): must be two numbers"),
     "angle-order": ({"angle_limits": (120.0, 60.0)}, r"angle_limits = .*: must be .* rise"),
 }  # fmt: skip
 
