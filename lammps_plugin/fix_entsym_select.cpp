@@ -188,7 +188,10 @@ std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames() const
   entsym::FrameReader frames(path);
   for (bool complete = true; complete;) {
     complete = frames.next();
-    if (!complete && !frames.headed) break;    // nothing that tells whose it is
+    if (!complete && !frames.headed) {    // nothing that tells whose it is
+      if (frames.torn || !found.empty()) break;
+      frames.valid = false;
+    }
     if (!frames.valid)
       error->one(FLERR,
                  "Fix {} {}: frame {} of {} does not start with a number of atoms; append only to "

@@ -70,13 +70,20 @@ bool FrameReader::read_at(std::uint64_t from)
   headed = false;
   std::string line;
   const auto next_line = [&](std::string &l) { return std::getline(file_, l) && !file_.eof(); };
-  if (!next_line(line)) return false;
+  torn = true;
+  if (!next_line(line)) {
+    torn = line.find_first_not_of("0123456789") == std::string::npos;
+    return false;
+  }
   char *rest = nullptr;
   const long natoms = std::strtol(line.c_str(), &rest, 10);
   while (*rest == ' ' || *rest == '\r') rest++;
   valid = rest != line.c_str() && *rest == '\0' && natoms >= 0;
   if (valid) {
-    if (!next_line(comment)) return false;
+    if (!next_line(comment)) {
+      torn = comment.compare(0, 9, std::string("Lattice=\"").substr(0, comment.size())) == 0;
+      return false;
+    }
     headed = true;
     atoms.resize(natoms);
     for (std::string &atom : atoms)

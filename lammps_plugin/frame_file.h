@@ -36,6 +36,7 @@ class FrameReader {
 
   bool valid = false;
   bool headed = false;    ///< the comment line is there, whether the atoms are or not
+  bool torn = true;       ///< after next() was false: what is there may be the start of a frame
   std::string comment;
   std::vector<std::string> atoms;       ///< their lines
   std::uint64_t offset = 0, end = 0;    ///< where the frame starts, and where the next one does

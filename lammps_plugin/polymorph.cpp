@@ -40,6 +40,25 @@ static std::string listed(const std::vector<double> &numbers)
   return text;
 }
 
+// Settings are equal but for the rounding of another processor.
+static bool same(std::string one, std::string other)
+{
+  if (one == other) return true;
+  std::replace(one.begin(), one.end(), ',', ' ');
+  std::replace(other.begin(), other.end(), ',', ' ');
+  const std::vector<std::string> a = utils::split_words(one), b = utils::split_words(other);
+  if (a.size() != b.size()) return false;
+  for (std::size_t k = 0; k < a.size(); k++) {
+    char *end[2] = {nullptr, nullptr};
+    const double x = std::strtod(a[k].c_str(), &end[0]), y = std::strtod(b[k].c_str(), &end[1]);
+    const bool numbers = *end[0] == '\0' && *end[1] == '\0' && std::isfinite(x);
+    if (a[k] != b[k] &&
+        !(numbers && std::fabs(x - y) <= 1e-12 + 1e-10 * std::max(std::fabs(x), std::fabs(y))))
+      return false;
+  }
+  return true;
+}
+
 /* ---------------------------------------------------------------------- */
 
 void Polymorph::fail(const std::string &what) const
@@ -177,6 +196,10 @@ void Polymorph::read_arguments(int narg, char **arg)
                      atom->ntypes));
   if (!guided) steps = 0;
   if (!points.empty()) targets = "points";
+  if (leave_best && !(domain->xperiodic && domain->yperiodic && domain->zperiodic))
+    fail(
+        "best: the box must be periodic in all directions to take another cell; take the child "
+        "from the library");
   const bool gaps = targets == "gaps";
   if (gaps) tolerance = std::min(tolerance, 0.5 / per_edge);
   if (gaps && !hits) hits = 1;
@@ -307,7 +330,13 @@ bool Polymorph::parse(const std::string &comment, const std::vector<std::string>
     if (kind == elements.end())
       return bad(fmt::format("holds {}, which the box does not", words[symbol_at]));
     Row row{id_at < 0 ? static_cast<double>(k) : std::strtod(words[id_at].c_str(), nullptr), {}};
-    for (int d = 0; d < 3; d++) row.x[d] = std::strtod(words[position_at + d].c_str(), nullptr);
+    for (int d = 0; d < 3; d++) {
+      const char *word = words[position_at + d].c_str();
+      char *end = nullptr;
+      row.x[d] = std::strtod(word, &end);
+      if (end == word || *end != '\0')
+        return bad(fmt::format("has '{}' for a coordinate of atom {}", word, k));
+    }
     by_species[kind - elements.begin()].push_back(row);
   }
   structure.x.clear();
@@ -344,6 +373,11 @@ void Polymorph::read_parents(const std::string &file)
       x.insert(x.end(), parent.x.begin(), parent.x.end());
       h.insert(h.end(), parent.cell, parent.cell + 9);
     }
+    if (n > 0 && !frames.finished())
+      error->one(FLERR, Error::NOPOINTER,
+                 "polymorph: parents: frame {} of {} is unfinished; complete its last line or take "
+                 "it out",
+                 n, file);
     if (n == 0)
       error->one(FLERR, Error::NOPOINTER,
                  "polymorph: parents: {} cannot be read or holds no complete frame; give a file in "
@@ -512,11 +546,13 @@ void Polymorph::say_settings()
       genes.shape,          1.0 * genes.swaps,    genes.probability[0],
       genes.probability[1], genes.probability[2], genes.probability[3]};
   settings = fmt::format(
-      "parents={}:{:016x} targets={} targets_per_edge={} window={} generations={} "
+      "elements={} counted={} parents={}:{:016x} targets={} targets_per_edge={} window={} "
+      "generations={} "
       "individuals={} genes={} frozen={} mode={} min_distance={} "
       "volume_limits={} angle_limits={} fresh={} elitism={} hits={} steps={} "
       "tolerance={} seed={}",
-      n_parents(), hash, aims.empty() ? targets : listed(aims), per_edge,
+      utils::join_words(elements, ","), n_counted, n_parents(), hash,
+      aims.empty() ? targets : listed(aims), per_edge,
       listed({window.low[0], window.high[0], window.low[1], window.high[1]}), generations,
       individuals, listed(amplitudes), utils::join_words(frozen, ","),
       guided ? "guided" : "roulette", listed(limits.min_distance),
@@ -543,7 +579,12 @@ void Polymorph::open_library()
     entsym::FrameReader frames(path);
     for (bool complete = true; complete;) {
       complete = frames.next();
-      if (!complete && !frames.headed) break;    // nothing that tells whose it is
+      if (!complete && !frames.headed) {    // nothing that tells whose it is
+        if (!frames.torn && members.empty())
+          error->one(FLERR, Error::NOPOINTER,
+                     "polymorph: {} is no library of this command; use another file", path);
+        break;
+      }
       Member member{};
       double info[4];
       std::string theirs;
@@ -562,14 +603,23 @@ void Polymorph::open_library()
           const std::string name = setting.substr(0, setting.find('='));
           std::string value;
           entsym::find_text(theirs, name, value);
-          if (name + "=" + value == setting) continue;
+          if (same(value, setting.substr(name.size() + 1))) continue;
           made += fmt::format("{}{} = {}", made.empty() ? "" : ", ", name, value);
           here += (here.empty() ? "" : ", ") + name + " = " + setting.substr(name.size() + 1);
         }
-        error->one(FLERR, Error::NOPOINTER,
-                   "polymorph: {} was made with {}; this run has {}; use another file or the same "
-                   "parameters",
-                   path, made, here);
+        for (const std::string &setting : utils::split_words(theirs)) {
+          const std::string name = setting.substr(0, setting.find('='));
+          std::string value;
+          if (entsym::find_text(settings, name, value)) continue;
+          made += (made.empty() ? "" : ", ") + name + " = " + setting.substr(name.size() + 1);
+          here += (here.empty() ? "" : ", ") + name + " = none";
+        }
+        if (!made.empty())
+          error->one(
+              FLERR, Error::NOPOINTER,
+              "polymorph: {} was made with {}; this run has {}; use another file or the same "
+              "parameters",
+              path, made, here);
       }
       member.target = static_cast<int>(info[0]);
       member.generation = static_cast<int>(info[1]);
@@ -871,10 +921,6 @@ void Polymorph::put_into_box(const Structure &s)
     e[1][d] = e[2][(d + 1) % 3] * e[0][(d + 2) % 3] - e[2][(d + 2) % 3] * e[0][(d + 1) % 3];
   const double ly = area / lx, lz = dot(c, e[2]);
   double xy = dot(b, e[0]), xz = dot(c, e[0]), yz = dot(c, e[1]);
-  if (!(domain->periodicity[0] && domain->periodicity[1] && domain->periodicity[2]))
-    fail(
-        "best: the box must be periodic in all directions to take another cell; take the child "
-        "from the library");
   xy -= lx * std::round(xy / lx);
   const double n = std::round(yz / ly);
   yz -= n * ly;

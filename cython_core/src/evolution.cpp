@@ -102,7 +102,7 @@ Evolution::Evolution(const Target &target, const double *values, std::size_t n, 
 
 void Evolution::take(const std::size_t *structures, const double *values, std::size_t n)
 {
-  pool_.assign(structures, structures + n);
+  if (n > 0) pool_.assign(structures, structures + n);
   for (std::size_t k = 0; k < n; k++) {
     const double d = entsym::distance(values + 2 * k, target_);
     if (d < target_.tolerance) hits_++;

@@ -224,6 +224,7 @@ Breeder::Breeder(const Kernel &hard, const Kernel &soft, const Genes &genes, con
       n > 0 && std::find(limits.frozen.begin(), limits.frozen.end(), 0) == limits.frozen.end();
   if (all_frozen && genes_.probability[1] == 0.0 && genes_.probability[2] == 0.0)
     refuse("frozen: every element is, and volume and shape are off; free one");
+  if (all_frozen) genes_.probability[0] = genes_.displacement = 0.0;
   if (limits.attempts < 1)
     refuse("attempts = " + std::to_string(limits.attempts) + ": must be 1 or more");
 }

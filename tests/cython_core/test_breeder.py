@@ -275,6 +275,13 @@ def test_frozen_species_stay(compound, steps):
     assert (cells != old_cells).any(axis=(1, 2)).sum() > 15
 
 
+def test_where_all_are_frozen_every_child_is_strained(crystal):
+    breeder = Breeder(KERNEL, displacement=0.1, volume=0.05, frozen=[True])
+    children = crystal.breed(breeder, 100)
+    assert (children["genes"] == 2).all()
+    assert (volumes(children) != volumes(children)[0]).any()
+
+
 def test_swaps_exchange_unlike_atoms(compound):
     children = compound.breed(Breeder(KERNEL, swaps=1, min_distance=np.zeros((2, 2))), 50)
     old = compound.arrays["positions"][children["parent"]]

@@ -351,3 +351,35 @@ def test_radii_are_those_of_ase():
     assert len(found) == 96
     for symbol, radius in found.items():
         assert covalent_radii[chemical_symbols.index(symbol)] == pytest.approx(float(radius))
+
+
+def test_elements_and_the_group_are_settings(make_structure, run_deck, tmp_path):
+    salt(make_structure, tmp_path)
+    options = ("parents parents.extxyz window -50 50 0 1 point -2 0.3 generations 1 individuals 2",
+               "min_distance * * 1.6 volume_limits 1 99")  # fmt: skip
+    run_deck(deck(polymorph(*options, elements="Na Cl")))
+    chlorine = "group chlorine type 2\n" + COMPUTE.replace(" all ", " chlorine ")
+    output, _ = run_deck(deck(polymorph(*options, elements="Na Cl"), compute=chlorine), fails=True)
+    assert re.search("counted = 64.*this run has.*counted = 32", output)
+
+
+def test_a_parent_without_end_and_words_for_numbers(make_structure, run_deck, tmp_path):
+    aluminium(make_structure, tmp_path)
+    path = tmp_path / "parents.extxyz"
+    text = path.read_text()
+    path.write_text(text[:-1])
+    output, _ = run_deck(deck(polymorph("parents parents.extxyz", SHORT)), fails=True)
+    assert "frame 1 of parents.extxyz is unfinished" in output
+    lines = text.splitlines()
+    lines[2] = "Al abc 1.0 1.0"
+    path.write_text("\n".join(lines) + "\n")
+    output, _ = run_deck(deck(polymorph("parents parents.extxyz", SHORT)), fails=True)
+    assert "frame 0 of parents.extxyz has 'abc' for a coordinate of atom 0" in output
+
+
+def test_a_note_is_left_alone(make_structure, run_deck, tmp_path):
+    aluminium(make_structure, tmp_path)
+    (tmp_path / "library.extxyz").write_text("my note")
+    output, _ = run_deck(deck(polymorph("parents parents.extxyz", SHORT)), fails=True)
+    assert "is no library of this command" in output
+    assert (tmp_path / "library.extxyz").read_text() == "my note"

@@ -72,7 +72,8 @@ class Evolution {
   bool done() const { return generation_ >= most_ || (enough_ > 0 && hits_ >= enough_); }
   /// Structures, by the host's numbers, that stand behind the library in the population.
   const std::vector<std::size_t> &pool() const { return pool_; }
-  /// The generation is complete: `n` structures, by the host's numbers, at `values` (n, 2).
+  /// The generation is complete: `n` structures, by the host's numbers, at `values` (n, 2). Without
+  /// any the pool stays as it is.
   void take(const std::size_t *structures, const double *values, std::size_t n);
 
   std::size_t n_children() const { return n_children_; }
