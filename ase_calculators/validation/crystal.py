@@ -192,25 +192,33 @@ def relax(start: Crystal, energy_of: Callable[[Atoms], float]) -> Crystal:
     Raises
     ------
     ValueError
-        When the energy has no minimum in this range.
+        When the energy has no minimum in this range, or the model fails for all of it.
     """
     from scipy.optimize import minimize, minimize_scalar
 
+    failure = ""
+
     def energy(x: Any) -> float:
+        nonlocal failure
         volume, ratio = x
         atoms = start.with_volume(float(volume), float(ratio)).primitive()
         try:
             return float(energy_of(atoms)) / len(atoms)
-        except RuntimeError:
+        except RuntimeError as error:
+            failure = str(error)
             return np.inf  # far from the minimum a model may fail
 
     def best_volume(ratio: float) -> float:
         scan = start.volume * np.linspace(0.6, 1.6, 21)
         energies = np.array([energy((volume, ratio)) for volume in scan])
+        if not np.isfinite(energies).any():
+            raise ValueError(
+                f"crystal = {start.structure!r}: there is no energy of any volume; {failure}"
+            )
         inside = [
             k
             for k in range(1, len(scan) - 1)
-            if energies[k] <= min(energies[k - 1], energies[k + 1])
+            if np.isfinite(energies[k]) and energies[k] <= min(energies[k - 1], energies[k + 1])
         ]
         if not inside:
             raise ValueError(

@@ -75,7 +75,7 @@ class ElasticAtTemperature(Property):
         # the stress is cheap and fluctuates fast
         for name, every in (("virial", min(5, s["every"])), ("born", s["every"])):
             command(
-                f"fix {name} all ave/time {every} 1 {every} c_{name}[*] file {files[name]} "
+                f'fix {name} all ave/time {every} 1 {every} c_{name}[*] file "{files[name]}" '
                 "format ' %.12g'"
             )
         piece = 10 * s["every"]

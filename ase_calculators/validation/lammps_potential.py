@@ -78,7 +78,7 @@ class LammpsPotential(LAMMPSlib):
             Those that exist here or in the folder of ``LAMMPS_POTENTIALS``.
         """
         text = "\n".join(
-            Path(line.split()[1]).read_text() if line.startswith("include ") else line
+            included(line).read_text() if line.startswith("include ") else line
             for line in self.commands
         )
         found = []
@@ -88,6 +88,22 @@ class LammpsPotential(LAMMPSlib):
                     found.append(Path(folder, word))
                     break
         return found
+
+
+def included(line: str) -> Path:
+    """Return the file that an ``include`` command names.
+
+    Parameters
+    ----------
+    line : str
+        The command, its file in quotes or not.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
+    """
+    return Path(line.split(maxsplit=1)[1].strip("\"' "))
 
 
 def potential_commands(commands: str | PathLike[str] | list[str]) -> list[str]:
@@ -118,7 +134,7 @@ def potential_commands(commands: str | PathLike[str] | list[str]) -> list[str]:
         if "\n" not in text and Path(text).is_file():
             if "pair_style" not in Path(text).read_text():
                 raise ValueError(f"pair_style: there is none in the file {text!r}; add it there")
-            return [f"include {Path(text).resolve()}"]
+            return [f'include "{Path(text).resolve()}"']
         commands = re.split(r"[\n;]", text)
     lines = [line.strip() for line in commands if line.strip() and not line.strip().startswith("#")]
     if not any(line.startswith(("pair_style", "include")) for line in lines):

@@ -62,7 +62,7 @@ class LandscapeErrors(Property):
         calc = EntropySymmetry(s["rmax"], s["sigma"], s["q6_cutoff"])
         table = map_landscape(frames, calc, progress=False)
         has_stress = "stress" in self.sample.calculator.implemented_properties
-        energy, force, virial = [], [], []
+        energy, force, virial, components = [], [], [], []
         for k in self.track(table.frame, "frame"):
             labelled = frames[k]
             results = labelled.calc.results if labelled.calc else {}
@@ -76,6 +76,7 @@ class LandscapeErrors(Property):
             energy.append((atoms.get_potential_energy() - results["energy"]) / len(atoms))
             difference = atoms.get_forces() - results["forces"]
             force.append(np.sqrt((difference**2).mean()))
+            components.append(difference.size)
             if has_stress and "stress" in results:
                 d = (atoms.get_stress() - results["stress"]) * atoms.get_volume() / len(atoms)
                 virial.append(np.sqrt((d**2).mean()))
@@ -83,6 +84,7 @@ class LandscapeErrors(Property):
         shift = float(E.mean()) if s["align"] else 0.0
         self.data = {
             "sS": table.sS, "Q6": table.Q6, "energy": 1e3 * (E - shift), "force": force,
+            "force RMSE": float(np.sqrt(np.average(np.square(force), weights=components))),
             "virial": 1e3 * np.array(virial) if len(virial) == len(E) else None,
             "shift": shift, "parameters": table.parameters,
         }  # fmt: skip
@@ -99,7 +101,7 @@ class LandscapeErrors(Property):
         rms = lambda y: float(np.sqrt(np.mean(np.square(np.array(y, float)))))  # noqa: E731
         values: Values = {
             "RMSE energy": (rms(d["energy"]), "meV/atom"),
-            "RMSE force": (rms(d["force"]), "eV/Å"),
+            "RMSE force": (d["force RMSE"], "eV/Å"),
         }
         if d["virial"] is not None:
             values["RMSE virial"] = (rms(d["virial"]), "meV/atom")
@@ -120,7 +122,7 @@ class LandscapeErrors(Property):
             "energy": "|energy| error (meV/atom)", "force": "force error (eV/Å)",
             "virial": "virial error (meV/atom)",
         }  # fmt: skip
-        shown = [k for k in kinds if records[0]["data"][k] is not None]
+        shown = [k for k in kinds if all(r["data"][k] is not None for r in records)]
         axes = figure.subplots(len(records), len(shown), squeeze=False, sharex=True, sharey=True)
         for row, record in zip(axes, records, strict=True):
             d = record["data"]

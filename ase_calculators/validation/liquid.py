@@ -23,6 +23,7 @@ class Liquid(Property):
         "temperature": None, "melt": None, "length": 20.0, "timestep": 2.0, "melting": 4.0,
         "equilibration": 6.0, "production": 10.0, "rmax": 8.0, "dr": 0.05, "seed": 4711,
     }  # fmt: skip
+    needs = ("energy", "forces", "stress")
     libraries = ("freud",)
     uses = ("melting point",)
     size = (7.2, 3.4)

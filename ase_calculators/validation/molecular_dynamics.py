@@ -26,7 +26,7 @@ class _Lammps:
         mass = atomic_masses[atomic_numbers[symbol]]
         for line in (
             "units metal", "atom_style atomic", "atom_modify map array", "box tilt large",
-            f"read_data {path}", *(sample.commands or ()), f"mass 1 {mass}",
+            f'read_data "{path}"', *(sample.commands or ()), f"mass 1 {mass}",
             f"timestep {1e-3 * timestep}", "thermo 1000000", "compute pe all pe",
         ):  # fmt: skip
             self.lmp.command(line)

@@ -239,9 +239,24 @@ class Property(ABC):
                     f"{self.name}: {library.split('.')[0]} is not installed: "
                     "pip install 'entsym[validation]'"
                 ) from error
+        self.require(*self.needs)
+
+    def require(self, *quantities: str) -> None:
+        """Make sure that the calculator gives what is needed.
+
+        Parameters
+        ----------
+        *quantities : str
+            Such as "stress".
+
+        Raises
+        ------
+        ValueError
+            When it does not.
+        """
         atoms = self.sample.crystal.primitive()
         atoms.calc = self.sample.calculator
-        for quantity in self.needs:
+        for quantity in quantities:
             try:
                 self.sample.calculator.get_property(quantity, atoms)
             except (PropertyNotImplementedError, NotImplementedError) as error:
@@ -308,21 +323,28 @@ class Property(ABC):
             The piece.
         """
         path = self.sample.folder / f"{self.name}.parts.jsonl"
-        key = f"{key} {digest([self.settings, self.sample.crystal.volume, self.sample.identity])}"
+        key = f"{key} {digest([self.settings, vars(self.sample.crystal), self.sample.identity])}"
         if self._parts is None:
             self._parts = {}
             if path.is_file():
-                for line in path.read_text().split("\n")[:-1]:  # the last may be unfinished
+                for line in path.read_text(encoding="utf-8").split("\n"):
                     try:
-                        name, value = json.loads(line)
-                    except ValueError:
+                        name, *part = json.loads(line)
+                        value, flags = part
+                    except ValueError:  # one may be unfinished
                         continue
-                    self._parts[name] = value
+                    self._parts[name] = value, flags
         if key not in self._parts:
-            self._parts[key] = plain(calculate(*arguments))
+            before = len(self.flags)
+            value = plain(calculate(*arguments))
+            self._parts[key] = value, self.flags[before:]
             with open(path, "a", encoding="utf-8") as file:
-                file.write(json.dumps([key, self._parts[key]]) + "\n")
-        return self._parts[key]
+                # begun on a line of its own, whatever was left unfinished
+                file.write("\n" + json.dumps([key, *self._parts[key]]) + "\n")
+            return value
+        value, flags = self._parts[key]
+        self.flags += flags
+        return value
 
 
 def plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 """Literature values: a JSON file that the user fills; ours for Al, Ir, Mo and Zr lie beside it."""
 
 import json
+from math import isfinite
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,8 @@ def read_reference(
             "element's file, or None"
         )
     for quantity, entry in content["values"].items():
-        if not isinstance(entry, dict) or not isinstance(entry.get("value"), int | float):
+        value = entry.get("value") if isinstance(entry, dict) else None
+        if not isinstance(value, int | float) or not isfinite(value):
             raise ValueError(f"{name}: values[{quantity!r}] must have a number as its 'value'")
         if not entry.get("source"):
             raise ValueError(f"{name}: values[{quantity!r}] has no 'source'; say where it is from")

@@ -13,7 +13,7 @@ from ase_calculators.validation.property import COLORS, Property, Values, tidy
 # plane, slip direction (both Cartesian, in cells), and what a twin of it takes
 SYSTEMS: dict[str, dict[str, Any]] = {
     "fcc": {"plane": (1, 1, 1), "name": "(111)<112>", "layers": 3},
-    "bcc": {"plane": (1, 1, 2), "name": "(112)<111>", "layers": 4},
+    "bcc": {"plane": (1, 1, 2), "name": "(112)<111>", "layers": 4, "whole": 3},
     "hcp": {"plane": (0, 0, 1), "name": "(0001)<10-10>", "layers": 1},
 }
 
@@ -23,8 +23,9 @@ class StackingFaults(Property):
 
     fcc slips by a/sqrt(6) along <112> on successive (111) planes: the intrinsic (ISF) and the
     extrinsic fault (ESF) and then a twin grow, past the unstable energies USF and UTF. bcc slips by
-    a sqrt(3)/6 along <111> on successive (112) planes and has no low fault before the twin;
-    hcp slips once, on (0001), to its I2 fault.
+    a sqrt(3)/6 along <111> on successive (112) planes and has no low fault before the twin; its USF
+    lies beyond the first of these steps, so that the first plane also slips alone by three of them,
+    a whole lattice vector. hcp slips once, on (0001), to its I2 fault.
 
     Settings: `n` points per slip; `planes` of atoms on either side of the faults, at least;
     `vacuum` (Å); `fmax` (eV/Å), to which atoms relax along the normal.
@@ -50,20 +51,27 @@ class StackingFaults(Property):
         planes = np.unique(heights)
         steps = np.arange(system["layers"] * s["n"] + 1)
         self.data = {"system": system["name"], "slip": np.arange(len(steps)) / s["n"]}
+
+        def energy(kind: str, slips: list[float]) -> float:
+            """Slip successive planes, each with all that is above it."""
+            atoms = slab.copy()
+            for layer, share in enumerate(slips):
+                atoms.positions[heights >= planes[first + layer] - 0.01] += share * slip
+            if kind == "rigid":
+                return self.sample.energy(atoms)
+            return float(self.once(f"{slips}", relaxed_along_z, self, atoms))
+
         for kind in ("rigid", "relaxed"):
-            energies = []
-            for k in self.track(steps, kind):
-                atoms = slab.copy()
-                done, part = divmod(int(k), s["n"])
-                for layer in range(done + 1):
-                    share = 1.0 if layer < done else part / s["n"]
-                    above = heights >= planes[first + layer] - 0.01
-                    atoms.positions[above] += share * slip
-                if kind == "rigid":
-                    energies.append(self.sample.energy(atoms))
-                else:
-                    energies.append(self.once(f"{k}", relaxed_along_z, self, atoms))
+            parts = [divmod(int(k), s["n"]) for k in steps]
+            energies = [
+                energy(kind, [1.0] * done + [part / s["n"]])
+                for done, part in self.track(parts, kind)
+            ]
             self.data[kind] = (np.array(energies) - energies[0]) / area / MILLIJOULE
+            if "whole" in system:
+                line = np.arange(system["whole"] * s["n"] + 1) / s["n"]
+                alone = [energy(kind, [float(x)]) for x in self.track(line, f"{kind}, one plane")]
+                self.data[f"{kind}, one plane"] = (np.array(alone) - alone[0]) / area / MILLIJOULE
         self.data["atoms"] = len(slab)
         values = self.result()
         if "ISF" in values and values["ISF"][0] < 0:
@@ -123,7 +131,9 @@ class StackingFaults(Property):
         unit = "mJ/m^2"
         structure = self.sample.crystal.structure
         if structure == "bcc":
-            values["USF (112)<111>"] = (_peak(d["slip"], E, 0, n), unit)
+            alone = np.array(d["relaxed, one plane"])
+            x = np.arange(len(alone)) / n
+            values["USF (112)<111>"] = (_peak(x, alone, 0, len(alone) - 1), unit)
             values["twin energy after 4 planes"] = (float(E[4 * n]), unit)
             return values
         values["USF"] = (_peak(d["slip"], E, 0, n), unit)
@@ -165,6 +175,10 @@ class StackingFaults(Property):
             d = record["data"]
             ax.plot(d["slip"], d["relaxed"], "o-", ms=3, lw=1.2, color=color, label=record["model"])
             ax.plot(d["slip"], d["rigid"], ":", lw=1.0, color=color)
+            if "relaxed, one plane" in d:
+                alone = d["relaxed, one plane"]
+                x = np.arange(len(alone)) * d["slip"][1]
+                ax.plot(x, alone, "--", lw=1.0, color=color, label=f"{record['model']}, one plane")
         reference = records[0]["reference"]
         label: str | None = "reference"
         for name, x in (("USF", 0.5), ("ISF", 1.0), ("UTF", 1.5), ("ESF", 2.0)):

@@ -36,6 +36,18 @@ class Thermodynamics(Property):
     libraries = ("phonopy",)
     size = (7.0, 5.6)
 
+    def check(self) -> None:
+        """Make sure that the dynamics has a stress for its barostat.
+
+        Raises
+        ------
+        ValueError
+            When it has not.
+        """
+        super().check()
+        if self.settings["temperatures"]:
+            self.require("stress")
+
     def run(self) -> None:
         """Phonons of each volume, quasi-harmonic fit, then dynamics of each temperature."""
         s, crystal = self.settings, self.sample.crystal

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Properties of Al_mm against independent routes and known values; records, resuming, bad input."""
 
+import copy
 import json
 import shutil
 import sys
@@ -24,8 +25,10 @@ from ase_calculators.validation import (
     read_reference,
     validate,
 )
+from ase_calculators.validation.crystal import guess
 from ase_calculators.validation.elastic import moduli
 from ase_calculators.validation.equation_of_state import vinet
+from ase_calculators.validation.property import Guard, Sample
 
 AL = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
 ZR = "pair_style eam/fs; pair_coeff * * Zr_mm.eam.fs Zr"
@@ -199,6 +202,24 @@ def test_bcc_of_an_fcc_metal_is_no_minimum(tmp_path):
     assert report.records["phonons"]["flags"][0].startswith("imaginary modes, down to")
 
 
+def test_usf_of_bcc_lies_beyond_the_first_step_of_a_twin(tmp_path):
+    """Fe_mm over the whole Burgers vector, against values measured apart."""
+    report = validate(
+        "pair_style eam/fs; pair_coeff * * Fe_mm.eam.fs Fe", "Fe", "bcc", ["stacking_faults"],
+        workdir=tmp_path, **QUIET,
+    )  # fmt: skip
+    assert report.failed == {}
+    data, n = report.records["stacking_faults"]["data"], SMALL["stacking_faults"]["n"]
+    rigid, relaxed = (np.array(data[f"{kind}, one plane"]) for kind in ("rigid", "relaxed"))
+    for line in (rigid, relaxed):
+        assert len(line) == 3 * n + 1
+        assert line[-1] == pytest.approx(0, abs=2)  # a lattice vector
+    assert relaxed[: n + 1] == pytest.approx(np.array(data["relaxed"])[: n + 1], abs=0.5)
+    assert rigid.max() == pytest.approx(794, abs=5)
+    assert report.values["USF (112)<111>"] == pytest.approx(766, abs=8)
+    assert report.values["USF (112)<111>"] > relaxed[n] + 100
+
+
 # --- resuming, failing ----------------------------------------------------------------------------
 
 
@@ -258,13 +279,79 @@ def test_what_is_done_is_not_done_again(tmp_path):
     one = validate(first, "Al", properties=names, workdir=tmp_path, **QUIET)
     second = Fragile()
     two = validate(second, "Al", properties=names, workdir=tmp_path, **QUIET)
-    assert first.n > 100 and second.n == 0
+    # the energies of the three crystals tell whether it is the same model
+    assert first.n > 100 and second.n == 3
     assert one.values == two.values
     changed = {**SMALL, "bain_path": {"n_points": 6}}
     three = validate(second, "Al", properties=names, workdir=tmp_path, settings=changed,
                      progress=False)  # fmt: skip
     assert second.n > 0
     assert len(three.records["bain_path"]["data"]["c/a"]) == 8
+
+
+def test_another_network_of_the_same_class_is_not_taken_for_the_first(tmp_path):
+    class Scaled(Fragile):
+        scale = 1.0
+
+        def calculate(self, *arguments):
+            super().calculate(*arguments)
+            self.results = {name: self.scale * value for name, value in self.results.items()}
+
+    options = {"properties": ["equation_of_state"], "workdir": tmp_path, **QUIET}
+    one = validate(Scaled(), "Al", **options).values
+    Scaled.scale = 2.0
+    two = validate(Scaled(), "Al", **options).values
+    assert two["E0"] == pytest.approx(2 * one["E0"])
+    assert two["B"] == pytest.approx(2 * one["B"], rel=1e-3)
+
+
+def test_pieces_keep_their_flags_after_an_unfinished_line(tmp_path):
+    crystal = guess("Al", "fcc")
+    sample = Sample(Guard(EMT()), None, crystal, {}, tmp_path, {}, False, "model")
+
+    def piece(prop, value):
+        prop.flags.append(f"flag {value}")
+        return value
+
+    def begin():
+        return PROPERTIES["surfaces"](sample)
+
+    first = begin()
+    first.once("a", piece, first, 1)
+    path = tmp_path / "surfaces.parts.jsonl"
+    path.write_text(path.read_text() + '["b')  # killed while it wrote
+    second = begin()
+    second.once("b", piece, second, 2)
+    third = begin()
+    assert [third.once(key, lambda: 0) for key in "ab"] == [1, 2]
+    assert third.flags == ["flag 1", "flag 2"]
+
+
+def test_a_figure_that_fails_stops_nothing(tmp_path, monkeypatch):
+    def broken(figure, records):
+        raise TypeError("no such bar")
+
+    monkeypatch.setattr(PROPERTIES["bain_path"], "plot", staticmethod(broken))
+    names = ["bain_path", "equation_of_state"]
+    report = validate(EMT(), "Al", properties=names, workdir=tmp_path, **QUIET)
+    assert report.failed == {}
+    assert report.records["bain_path"]["flags"] == ["no figure: TypeError: no such bar"]
+
+
+def test_folders_with_a_blank(tmp_path):
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    (folder / "potential.mod").write_text(AL.replace("; ", "\n") + "\n")
+    names = ["elastic_at_temperature", "liquid"]
+    settings = {
+        "elastic_at_temperature": {"length": 8.0, "equilibration": 0.2, "production": 0.4},
+        "liquid": {"length": 8.0, "melting": 0.1, "equilibration": 0.1, "production": 0.4},
+    }
+    report = validate(folder / "potential.mod", "Al", properties=names, settings=settings,
+                      workdir=folder / "results", progress=False)  # fmt: skip
+    assert report.failed == {}
+    assert report.model == "Al_mm.eam.fs"
+    assert set(report.records["liquid"]["identity"]["files"]) == {"Al_mm.eam.fs", "potential.mod"}
 
 
 def test_an_interrupted_property_continues(tmp_path):
@@ -300,6 +387,19 @@ def test_without_stress(tmp_path):
                     workdir=tmp_path / "with", progress=False)  # fmt: skip
     pressures = [r.records["equation_of_state"]["data"]["pressure"][4:] for r in (report, full)]
     np.testing.assert_allclose(*pressures, rtol=0.01, atol=0.1)
+
+
+def test_dynamics_without_stress(tmp_path):
+    model = Fragile(leave_out=["stress"])
+    settings = {"thermodynamics": SMALL["thermodynamics"], "liquid": {"temperature": 1000.0}}
+    report = validate(model, "Al", properties=["liquid", "thermodynamics"], settings=settings,
+                      workdir=tmp_path, progress=False)  # fmt: skip
+    for name in ("liquid", "thermodynamics"):
+        assert report.failed[name].startswith(f"{name}: needs the stress, which the calculator")
+    settings["thermodynamics"] = {**SMALL["thermodynamics"], "temperatures": []}
+    report = validate(model, "Al", properties=["thermodynamics"], settings=settings,
+                      workdir=tmp_path, progress=False)  # fmt: skip
+    assert report.failed == {}
 
 
 def test_dynamics_of_an_ase_calculator(tmp_path):
@@ -356,6 +456,10 @@ def test_landscape_errors(tmp_path):
         assert v["RMSE force"] == pytest.approx(np.sqrt(0.09 / 3), rel=1e-4)
         assert v["RMSE virial"] == pytest.approx(0, abs=1e-3)
     data = report.records["landscape_errors"]["data"]
+    bare = copy.deepcopy(report)  # the same of a model without stress
+    bare.records["landscape_errors"]["data"]["virial"] = None
+    compare([report, bare], tmp_path / "both")
+    assert (tmp_path / "both" / "landscape_errors.png").is_file()
     assert np.all(np.diff(data["sS"]) > 0)  # rattled more and more
     assert data["parameters"]["q6_cutoff"] == pytest.approx(0.854 * 4.045, abs=0.01)
 
@@ -386,6 +490,14 @@ WRONG = {
     "no number": (
         dict(reference={"element": "Al", "values": {"a0": {"value": "4"}}}),
         "reference: values['a0'] must have a number",
+    ),
+    "not finite": (
+        dict(reference={"element": "Al", "values": {"a0": {"value": np.nan, "source": "me"}}}),
+        "reference: values['a0'] must have a number",
+    ),
+    "no such file": (
+        dict(calculator="pair_style eam/fs; pair_coeff * * nowhere.eam.fs Al"),
+        "nowhere.eam.fs",
     ),
     "no minimum": (dict(calculator=EMT(), a=1.0), "its energy has no minimum between 0.6 and 1.6"),
 }  # fmt: skip
