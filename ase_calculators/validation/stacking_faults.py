@@ -53,7 +53,7 @@ class StackingFaults(Property):
         self.data = {"system": system["name"], "slip": np.arange(len(steps)) / s["n"]}
 
         def energy(kind: str, slips: list[float]) -> float:
-            """Slip successive planes, each with all that is above it."""
+            # successive planes slip, each with all that is above it
             atoms = slab.copy()
             for layer, share in enumerate(slips):
                 atoms.positions[heights >= planes[first + layer] - 0.01] += share * slip
