@@ -780,11 +780,13 @@ cdef class Gaps:
 
     Examples
     --------
+    >>> import numpy as np
     >>> from cython_core import Gaps
     >>> gaps = Gaps((-1.0, 0.0, 0.0, 0.2), 2)
     >>> gaps.add([(-0.1, 0.01), (-0.8, 0.05)])
-    >>> gaps.next()
-    ((-0.75, 0.15), 1)
+    >>> point, nearest = gaps.next()
+    >>> np.round(point, 9).tolist(), nearest
+    ([-0.75, 0.15], 1)
     """
 
     cdef unique_ptr[CppGaps] c

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 BIN = Path(sys.executable).parent
-STYLES = [["compute", "entsym"], ["compute", "entsym/atom"], ["fix", "entsym/select"]]
+STYLES = [
+    ["compute", "entsym"], ["compute", "entsym/atom"], ["fix", "entsym/select"],
+    ["command", "polymorph"],
+]  # fmt: skip
 
 
 def python(code, tmp_path):
