@@ -49,21 +49,21 @@ $(BASE): $(COMPILED) | $(BIN)/python
 	$(BIN)/pip install -q --disable-pip-version-check -e .
 	touch $@
 
-# The tools come with everything that the base install has.
+# Those below come with everything that the base install has: compiled once, not once for each.
 $(TOOLS): $(COMPILED) | $(BIN)/python
 	$(BIN)/pip install -q --disable-pip-version-check -e ".[test,lint,bench,tables,analysis,validation,dft]"
 	touch $(BASE) $@
 
-$(ANALYSIS): $(BASE)
+$(ANALYSIS): $(COMPILED) | $(BIN)/python
 	$(BIN)/pip install -q --disable-pip-version-check -e ".[analysis]"
-	touch $@
+	touch $(BASE) $@
 
 # GPAW is compiled here, without BLAS, libxc and MPI: it needs g++ and nothing else.
-$(GPAW): $(BASE)
+$(GPAW): $(COMPILED) | $(BIN)/python
 	$(BIN)/pip install -q --disable-pip-version-check -e ".[dft]"
 	GPAW_CONFIG=$(abspath input_templates/autodft/siteconfig.py) \
 	  $(BIN)/pip install -q --disable-pip-version-check gpaw
-	touch $@
+	touch $(BASE) $@
 
 PY := setup.py $(wildcard cython_core lammps_plugin ase_calculators input_templates tests benchmarks)
 CXX_FILES := $(wildcard cython_core/include/entsym/*.hpp cython_core/src/* lammps_plugin/*.h \
