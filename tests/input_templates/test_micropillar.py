@@ -189,7 +189,7 @@ def test_a_killed_run_goes_on_without_gap_or_overlap(lmp, folder, small):
 
 
 def test_a_run_killed_while_it_relaxed_goes_on(lmp, folder, small):
-    kill_after(folder, "log.micropillar", "\n       250 ", SMALL)
+    kill_after(folder, "log.micropillar", "\n       350 ", SMALL)
     assert not (folder / "stress_strain.txt").exists()
     lmp("in.micropillar", ("restart", "relax.*.restart"), cwd=folder)
     continued, whole = rows(folder), rows(small)
@@ -206,8 +206,9 @@ def test_a_run_killed_while_it_relaxed_goes_on(lmp, folder, small):
 def test_a_run_goes_on_from_any_of_its_restarts(lmp, small, folder):
     shutil.copytree(small, folder, dirs_exist_ok=True)
     gauge = 15.8  # Å: 8 planes of a / 2, shortened by the tension of the sides
-    for restart in ("relax.400.restart", "relax.*.restart", "pillar.0.restart"):
-        # the second starts at the very end of the relaxation, and relaxes a fifth longer
+    restarts = ("relax.400.restart", "relax.200.restart", "relax.*.restart", "pillar.0.restart")
+    for restart in restarts:
+        # the second and third start where averages end, and relax a fifth longer
         lmp("in.micropillar", ("restart", restart), cwd=folder)
         _, _, first = frames(folder)[0]
         # from plane to plane: half a spacing longer at either end than the gauge length
