@@ -567,8 +567,10 @@ def analyse_pillar(
     stride : int
         Take every so many frames.
     rmsd_cutoff : float
-        Of PTM. The BCC share depends on it. 0.13 loses a tenth of the faulted atoms at 800 K to
-        "other", 0.15 a hundredth.
+        Of PTM: atoms further from every template are "other". Up to 500 K nothing depends on it
+        above 0.12. At 800 K, 0.15 finds 1 to 7 % more of the atoms of faults, but takes more of a
+        strained crystal for HCP; see ``input_templates/micropillar/README.md``. Runs that are
+        compared need the same.
     max_layers : int
         Two twin boundaries further apart are CTBs.
     dislocations : bool
@@ -764,8 +766,8 @@ def plot_pillar(
     Parameters
     ----------
     tables : PillarTable or mapping of a temperature to PillarTable
-        One run, or several, such as ``{300: cold, 800: hot}``; numbers are taken for kelvin. Events
-        and the fault map are those of the first.
+        One run, or several, such as ``{300: cold, 800: hot}``; numbers are taken for kelvin.
+        Events, defects and the fault map are those of the first.
     stress_strain : path-like or mapping, optional
         The stress-strain file of the run, or one for each, to draw the whole curve beside the
         stress at the frames.
@@ -802,6 +804,8 @@ def plot_pillar(
     axes[1, 0].set(xlabel="strain (%)", ylabel="BCC (% of interior atoms)", ylim=(0, None))
     if len(runs) > 1:
         axes[1, 0].legend(frameon=False)
+        for ax in (axes[0, 1], axes[1, 1]):
+            ax.set_title(_label(next(iter(runs))), loc="right", fontsize="medium")
     plot_fault_map(first, axes[1, 1])
     for ax, letter in zip(axes.flat, "abcd", strict=True):
         ax.set_title(letter, loc="left", fontweight="bold")
@@ -840,7 +844,7 @@ def _plot_stress(
                 label=f"{event.name}, {100 * event.strain:.1f} %", zorder=3)  # fmt: skip
     ax.set(xlabel="strain (%)", ylabel="stress (GPa)")
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=7)
+        ax.legend(edgecolor="none", framealpha=0.9, fontsize=7)
 
 
 def _plot_defects(ax: "Axes", table: PillarTable) -> None:
@@ -848,7 +852,7 @@ def _plot_defects(ax: "Axes", table: PillarTable) -> None:
     for name in FAULTS[:5]:
         if np.nansum(table[name]):
             ax.plot(strain, table[name], color=_FAULT_COLORS[name], label=name)
-    ax.set(xlabel="strain (%)", ylabel="atoms in faults")
+    ax.set(xlabel="strain (%)", ylabel="atoms in faults", ylim=(0, None))
     lengths = np.array([table[f"dislocations_{name}_A"] for name in BURGERS])
     if np.isfinite(lengths).any():
         right = ax.twinx()

@@ -348,8 +348,23 @@ def test_analyse_compares_runs(script, demo, is_picture):
     shutil.copytree(folder / "demo", folder / "other")
     script(
         "analyse.py", "demo", "other", "--output", "both", "--processes", 1, "--no-pictures",
-        cwd=folder,
+        "--rmsd", 0.15, cwd=folder,
     )  # fmt: skip
     assert is_picture(folder / "both" / "pillar.png")
+    from ase_calculators.pillar import PillarTable
+
+    table = PillarTable.read(folder / "other" / "pillar.csv")
+    assert table.parameters["rmsd_cutoff"] == 0.15
+    head, _, *lines = (folder / "both" / "summary.md").read_text().split("\n\n")[0].splitlines()
+    assert head == "| | demo | other |"
+    found = {name.strip(): cells for name, *cells in (line.strip("|").split("|") for line in lines)}
+    curve = rows(folder / "demo")
+    assert {len(set(cells)) for cells in found.values()} == {1}, "the two runs are the same"
+    assert float(found["highest stress, GPa"][0]) == pytest.approx(
+        curve["stress_GPa"].max(), abs=0.006
+    )
+    assert float(found["most BCC, % of the interior"][0]) == pytest.approx(
+        100 * table["BCC"].max(), abs=0.006
+    )
     said = script("analyse.py", "figures", cwd=folder, fails=True)
     assert "folder = figures: has no pillar.dump; run in.micropillar there" in said
