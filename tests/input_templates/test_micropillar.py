@@ -323,8 +323,9 @@ def demo(copy_of, script):
         pytest.skip(f"OVITO cannot be loaded: {error}")
     folder = copy_of("micropillar")
     said = script(
-        "demo.py", "demo", "--width", 21, "--rate", 1e11, "--relax", 1, "--no-pictures", cwd=folder
-    )
+        "demo.py", "demo", "--width", 21, "--rate", 1e11, "--relax", 1, "--ranks", 1,
+        "--no-pictures", cwd=folder,
+    )  # fmt: skip
     return folder, said
 
 
