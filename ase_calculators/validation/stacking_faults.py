@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.build import surface
 
 from ase_calculators.validation.gamma_surface import MILLIJOULE, relaxed_along_z
-from ase_calculators.validation.property import COLORS, Property, Values, tidy
+from ase_calculators.validation.property import Property, Values, colored, tidy
 
 # plane, slip direction (both Cartesian, in cells), and what a twin of it takes
 SYSTEMS: dict[str, dict[str, Any]] = {
@@ -171,7 +171,7 @@ class StackingFaults(Property):
             Models.
         """
         ax = figure.subplots()
-        for color, record in zip(COLORS, records, strict=False):
+        for color, record in colored(records):
             d = record["data"]
             ax.plot(d["slip"], d["relaxed"], "o-", ms=3, lw=1.2, color=color, label=record["model"])
             ax.plot(d["slip"], d["rigid"], ":", lw=1.0, color=color)
