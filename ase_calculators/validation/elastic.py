@@ -102,12 +102,21 @@ class ElasticConstants(Property):
         from matscipy.elasticity import fit_elastic_constants
 
         s, structure = self.settings, self.sample.crystal.structure
+        flags = self.flags
+
+        class Relaxation(BFGS):
+            def run(self, fmax: float = 0.05, steps: int = 300) -> bool:
+                done = bool(super().run(fmax, steps))
+                if not done:
+                    flags.append(f"ions under strain: forces did not fall to fmax in {steps} steps")
+                return done
+
         # the primitive cell of a lattice with one atom has nothing to relax
         atoms = self.sample.crystal.unit_cell()
         atoms.calc = self.sample.calculator
         C, _ = fit_elastic_constants(
             atoms, symmetry="hexagonal" if structure == "hcp" else "cubic", verbose=False,
-            N_steps=s["n_steps"], delta=s["strain"], optimizer=BFGS, fmax=s["fmax"],
+            N_steps=s["n_steps"], delta=s["strain"], optimizer=Relaxation, fmax=s["fmax"],
         )  # fmt: skip
         C = np.array(C) / GPa
         C = 0.5 * (C + C.T)
