@@ -170,17 +170,18 @@ def validate(
 def _finished(
     folder: Path, identity: dict[str, Any], crystal: Crystal, name: str
 ) -> dict[str, dict[str, Any]]:
-    """Return a folder's records of this model and crystal, of whatever settings."""
+    """Return a folder's finished records of this model and crystal, of whatever settings."""
     lattice = [crystal.a, crystal.c, crystal.energy]
     found = {}
     for key in PROPERTIES:
         try:
             record = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
             model = {part: v for part, v in record["identity"].items() if part != "test_set"}
-            same = model == identity and record["crystal"] == crystal.structure
+            same = record["status"] == "done" and model == identity
             of = [record["lattice"][part] for part in ("a", "c", "energy")]
         except (OSError, ValueError, LookupError):
             continue
+        same = same and record["crystal"] == crystal.structure
         if same and np.allclose(of, lattice, rtol=1e-6, atol=0):
             found[key] = {**record, "model": name}
     return found
