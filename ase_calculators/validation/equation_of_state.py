@@ -77,10 +77,13 @@ class EquationOfState(Property):
         bottom = crystal.with_volume(v0, ratio)
 
         x = np.linspace(s["compression"], s["expansion"], s["n_curve"])
-        curve = [point(f) for f in self.track(x, "compression")]
-        E = np.array([c.energy for c in curve])
         has_stress = "stress" in self.sample.calculator.implemented_properties
-        pressure = np.array([self._pressure(c, has_stress) for c in curve]) / GPa
+        curve, pressures = [], []
+        for f in self.track(x, "compression"):
+            curve.append(point(f))
+            pressures.append(self._pressure(curve[-1], has_stress))  # of the same calculation
+        E = np.array([c.energy for c in curve])
+        pressure = np.array(pressures) / GPa
         own = B / GPa, Bp
         known = self.sample.reference_value("B"), self.sample.reference_value("Bp")
         expected = vinet(x, *(known if None not in known else own))

@@ -159,15 +159,9 @@ class StackingFaults(Property):
         E = np.array(d["relaxed"])
         unit = "mJ/m^2"
         structure = self.sample.crystal.structure
-        alone = d.get("alone")
-        if alone:
-            line, usf_alone = np.array(alone["relaxed"]), f"USF {alone['system']}"
-            values[usf_alone] = (_peak(alone["slip"], line, 0, len(line) - 1), unit)
-            if structure == "hcp" and line[n] < values[usf_alone][0] - 1:
-                values[f"fault {alone['system']}"] = (float(line[n]), unit)
         if structure == "bcc":
             values["twin energy after 4 planes"] = (float(E[4 * n]), unit)
-            return values
+            return values | self._alone(n)
         values["USF"] = (_peak(d["slip"], E, 0, n), unit)
         name = "ISF" if structure == "fcc" else "I2 fault"
         values[name] = (float(E[n]), unit)
@@ -189,6 +183,18 @@ class StackingFaults(Property):
                 f"favours {mode}: trailing partial {trailing:.0f}, twin {twin:.0f} mJ/m^2; "
                 f"crack tip: {'twins' if tau > 1 else 'dislocations'} (tau {tau:.2f})"
             )
+        return values | self._alone(n)
+
+    def _alone(self, n: int) -> Values:
+        """Say the highest energy of the plane that slips alone, and of hcp the fault halfway."""
+        alone = self.data.get("alone")
+        if alone is None:
+            return {}
+        line, name = np.array(alone["relaxed"]), alone["system"]
+        top = _peak(alone["slip"], line, 0, len(line) - 1)
+        values: Values = {f"USF {name}": (top, "mJ/m^2")}
+        if self.sample.crystal.structure == "hcp" and line[n] < top - 1:
+            values[f"fault {name}"] = (float(line[n]), "mJ/m^2")
         return values
 
     @staticmethod
