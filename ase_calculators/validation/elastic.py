@@ -105,8 +105,8 @@ class ElasticConstants(Property):
         flags = self.flags
 
         class Relaxation(BFGS):
-            def run(self, fmax: float = 0.05, steps: int = 300) -> bool:
-                done = bool(super().run(fmax, steps))
+            def run(self, fmax: float = 0.05, steps: int = 300) -> Any:  # type: ignore[override]
+                done = super().run(fmax, steps)
                 if not done:
                     flags.append(f"ions under strain: forces did not fall to fmax in {steps} steps")
                 return done

@@ -127,8 +127,8 @@ class EquationOfState(Property):
             atoms.calc = self.sample.calculator
             return float(-np.trace(atoms.get_stress(voigt=False)) / 3)
         step = 1e-3 * crystal.volume
-        atoms = [crystal.with_volume(crystal.volume + h).primitive() for h in (-step, step)]
-        less, more = (self.sample.energy(a) / len(a) for a in atoms)
+        cells = [crystal.with_volume(crystal.volume + h).primitive() for h in (-step, step)]
+        less, more = (self.sample.energy(cell) / len(cell) for cell in cells)
         return (less - more) / (2 * step)
 
     def result(self) -> Values:
