@@ -99,8 +99,8 @@ def test_decks_of_other_crystals_give_the_same_numbers(script, folder, crystal):
     rows = dict(re.findall(r"^\| (.+?) \| \S+ \| \S+ \| (\S+) % \|", said, re.MULTILINE))
     assert len(rows) == n_rows
     # B by pressures against B by energies; the forces to which ions and bands relax; the phonons
-    # of the path against those that fit into the supercell
-    loose = {"B": 1.0, "highest phonon": 1.0}
+    # of the path against those that fit into the supercell; slabs of other thickness under a twin
+    loose = {"B": 1.0, "highest phonon": 1.0, "twin energy after 4 planes": 1.0}
     for quantity, difference in rows.items():
         limit = 0.5 if "migration" in quantity else loose.get(quantity, 0.15)
         assert abs(float(difference)) < limit, quantity
