@@ -7,14 +7,15 @@ import numpy as np
 from ase.build import bulk
 from scipy.optimize import minimize_scalar
 
-from ase_calculators.validation.property import COLORS, Property, Values, tidy
+from ase_calculators.validation.property import Property, Values, colored, tidy
 
 
 class BainPath(Property):
     """Energy of the body-centred tetragonal cell along c/a: bcc at 1, fcc at sqrt(2).
 
     Settings: `smallest` and `largest` c/a, `n_points`. The volume is that of the crystal, or is
-    relaxed at each c/a.
+    relaxed at each c/a, between 0.75 and 1.35 of it. Energies of both are relative to the lowest
+    of the relaxed one. The barrier is 0 where the energy rises all the way to the higher end.
     """
 
     name = "bain_path"
@@ -34,18 +35,22 @@ class BainPath(Property):
 
         def relaxed(ratio: float) -> Any:
             found = minimize_scalar(
-                lambda v: energy(ratio, v), bracket=(0.95 * V0, V0), options={"xtol": 1e-6}
-            )
+                lambda v: energy(ratio, v), bounds=(0.75 * V0, 1.35 * V0), method="bounded",
+                options={"xatol": 1e-5 * V0},
+            )  # fmt: skip
             return float(found.fun), float(found.x)
 
         x = np.linspace(s["smallest"], s["largest"], s["n_points"])
         x = np.unique(np.concatenate([x, [1.0, np.sqrt(2)]]))
         fixed = np.array([energy(r, V0) for r in x])
         free = np.array([relaxed(r) for r in self.track(x, "relaxed volume")])
+        zero = free[:, 0].min()
         self.data = {
-            "c/a": x, "fixed": fixed - fixed.min(), "relaxed": free[:, 0] - free[:, 0].min(),
-            "volume": free[:, 1],
+            "c/a": x, "fixed": fixed - zero, "relaxed": free[:, 0] - zero, "volume": free[:, 1],
         }  # fmt: skip
+        ends = x[(free[:, 1] < 0.76 * V0) | (free[:, 1] > 1.34 * V0)]
+        if len(ends):
+            self.flags.append(f"the volume runs away at c/a {ends[0]:.2f}")
 
     def result(self) -> Values:
         """Say the energy of bcc against fcc and the barriers between them.
@@ -78,7 +83,7 @@ class BainPath(Property):
             Models.
         """
         ax = figure.subplots()
-        for color, record in zip(COLORS, records, strict=False):
+        for color, record in colored(records):
             d = record["data"]
             for name, style in (("relaxed", "-"), ("fixed", ":")):
                 label = (

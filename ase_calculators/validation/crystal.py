@@ -237,21 +237,31 @@ def relax(start: Crystal, energy_of: Callable[[Atoms], float]) -> Crystal:
         volume = best_volume(1.0)
         return Crystal(start.element, start.structure, volume, 1.0, energy((volume, 1.0)))
     best = None
-    for ratio in dict.fromkeys((start.c_over_a, IDEAL)):
+    ratios = dict.fromkeys((start.c_over_a, IDEAL))
+    limits = [(0.6 * start.volume, 1.6 * start.volume), (0.7 * min(ratios), 1.4 * max(ratios))]
+    for ratio in ratios:
         volume = best_volume(ratio)
         simplex = [(volume, ratio), (1.01 * volume, ratio), (volume, 1.01 * ratio)]
         found = minimize(
-            energy, simplex[0], method="Nelder-Mead",
+            energy, simplex[0], method="Nelder-Mead", bounds=limits,
             options={"initial_simplex": simplex, "xatol": 1e-7, "fatol": 1e-12, "maxiter": 400},
         )  # fmt: skip
         if best is None or found.fun < best.fun - 1e-9:
             best = found
     assert best is not None
+    for x, (low, high), what in zip(best.x, limits, ("volume", "c/a"), strict=True):
+        if not low * 1.001 < x < high / 1.001:
+            raise ValueError(
+                f"crystal = 'hcp': its energy has no minimum with {what} between {low:.3g} and "
+                f"{high:.3g}; give a lattice constant by a= and c_over_a="
+            )
     return Crystal(start.element, "hcp", float(best.x[0]), float(best.x[1]), float(best.fun))
 
 
 def relaxed_ratio(crystal: Crystal, energy_of: Callable[[Atoms], float]) -> Crystal:
     """Relax c/a of a hcp crystal at constant volume; a cubic one comes back as it is.
+
+    The minimum is looked for within 25 % of the c/a given.
 
     Parameters
     ----------
@@ -274,7 +284,7 @@ def relaxed_ratio(crystal: Crystal, energy_of: Callable[[Atoms], float]) -> Crys
     ratio = crystal.c_over_a
     if crystal.structure == "hcp":
         found = minimize_scalar(
-            energy, bracket=(0.99 * ratio, 1.01 * ratio), options={"xtol": 1e-6}
+            energy, bounds=(0.8 * ratio, 1.25 * ratio), method="bounded", options={"xatol": 1e-6}
         )
         ratio = float(found.x)
     return Crystal(crystal.element, crystal.structure, crystal.volume, ratio, energy(ratio))

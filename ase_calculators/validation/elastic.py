@@ -34,9 +34,11 @@ def moduli(C: np.ndarray, structure: str) -> Values:
     """Return what follows from the elastic constants.
 
     B, G, E and Poisson's ratio are Hill's averages (R. Hill, Proc. Phys. Soc. A 65, 349 (1952),
-    doi:10.1088/0370-1298/65/5/307). The Cauchy pressure is C12 - C44 for cubic crystals and the
-    mean of C13 - C44 and C12 - C66 for hexagonal ones (D. G. Pettifor, Mater. Sci. Technol. 8, 345
-    (1992), doi:10.1179/mst.1992.8.4.345): negative for directional bonds, brittle.
+    doi:10.1088/0370-1298/65/5/307). Reuss's B, 1 / sum of S_ij over i, j <= 3, is that of uniform
+    pressure: the one to compare with an equation of state whose c/a is relaxed; for cubic crystals
+    it is Hill's, and left out. The Cauchy pressure is C12 - C44 for cubic crystals and the mean of
+    C13 - C44 and C12 - C66 for hexagonal ones (D. G. Pettifor, Mater. Sci. Technol. 8, 345 (1992),
+    doi:10.1179/mst.1992.8.4.345): negative for directional bonds, brittle.
 
     Parameters
     ----------
@@ -55,9 +57,11 @@ def moduli(C: np.ndarray, structure: str) -> Values:
     tensor = ElasticConstants(Cij=C)
     B, G = tensor.bulk(style="Hill"), tensor.shear(style="Hill")
     cauchy = C[0, 1] - C[3, 3]
+    uniform: Values = {}
     if structure == "hcp":
         cauchy = 0.5 * (C[0, 2] - C[3, 3] + C[0, 1] - C[5, 5])
-    return {
+        uniform = {"B(Reuss)": (tensor.bulk(style="Reuss"), "GPa")}
+    return uniform | {
         "B(Hill)": (B, "GPa"), "G": (G, "GPa"), "E": (9 * B * G / (3 * B + G), "GPa"),
         "Poisson": ((3 * B - 2 * G) / (6 * B + 2 * G), ""), "Cauchy pressure": (cauchy, "GPa"),
     }  # fmt: skip
@@ -98,12 +102,21 @@ class ElasticConstants(Property):
         from matscipy.elasticity import fit_elastic_constants
 
         s, structure = self.settings, self.sample.crystal.structure
+        flags = self.flags
+
+        class Relaxation(BFGS):
+            def run(self, fmax: float = 0.05, steps: int = 300) -> Any:  # type: ignore[override]
+                done = super().run(fmax, steps)
+                if not done:
+                    flags.append(f"ions under strain: forces did not fall to fmax in {steps} steps")
+                return done
+
         # the primitive cell of a lattice with one atom has nothing to relax
         atoms = self.sample.crystal.unit_cell()
         atoms.calc = self.sample.calculator
         C, _ = fit_elastic_constants(
             atoms, symmetry="hexagonal" if structure == "hcp" else "cubic", verbose=False,
-            N_steps=s["n_steps"], delta=s["strain"], optimizer=BFGS, fmax=s["fmax"],
+            N_steps=s["n_steps"], delta=s["strain"], optimizer=Relaxation, fmax=s["fmax"],
         )  # fmt: skip
         C = np.array(C) / GPa
         C = 0.5 * (C + C.T)

@@ -4,11 +4,14 @@
 from typing import Any, ClassVar
 
 import numpy as np
+from ase import Atoms
 from ase.units import GPa, kB
 
 from ase_calculators.validation.elastic import INDEX, bars, constants, moduli, unstable
-from ase_calculators.validation.molecular_dynamics import dynamics
+from ase_calculators.validation.molecular_dynamics import State, counted, dynamics, in_state
 from ase_calculators.validation.property import Property, Values
+
+BLOCKS = 4  # of the production
 
 
 class ElasticAtTemperature(Property):
@@ -20,7 +23,8 @@ class ElasticAtTemperature(Property):
 
     Settings: `temperature` (K), `length` (Å) of the cell, `timestep` (fs), `equilibration` of the
     volume and `production` (ps), `every` steps between two Born terms, `strain` of their numerical
-    differences, `seed`.
+    differences, `seed`. A run that was stopped goes on from the volume or from the last quarter of
+    the production that it had finished.
     """
 
     name = "elastic_at_temperature"
@@ -48,27 +52,67 @@ class ElasticAtTemperature(Property):
             )
 
     def run(self) -> None:
-        """Find the volume, then sample at constant volume."""
+        """Find the volume, then sample at constant volume, block by block."""
         s, crystal = self.settings, self.sample.crystal
         atoms = crystal.unit_cell() * crystal.repeats(s["length"])
-        T = s["temperature"]
-        n_npt = round(1e3 * s["equilibration"] / s["timestep"])
-        n_nvt = round(1e3 * s["production"] / s["timestep"])
-        run = dynamics(self.sample, atoms, s["timestep"], s["seed"])
-        run.heat(2 * T)
-        ensemble = "aniso" if crystal.structure == "hcp" else "iso"
-        cells = [cell for cell, _ in run.run(ensemble, T, n_npt, 10)]
-        cell = np.mean(cells[len(cells) // 3 :], axis=0)
-        scaled = atoms.copy()
-        scaled.set_cell(cell, scale_atoms=True)
-        run.close()
+        state = self.once("volume", self._settled, atoms)
+        blocks = []
+        for k in range(BLOCKS):
+            block = self.once(f"block {k + 1}", self._block, atoms, state, k)
+            state = block["state"]
+            blocks.append(block)
+        V = abs(np.linalg.det(np.array(state["cell"])))
+        born, stress, products = (
+            np.array([block[name] for block in blocks]) for name in ("born", "stress", "products")
+        )
+        kT = kB * s["temperature"]
 
-        run = dynamics(self.sample, scaled, s["timestep"], s["seed"])
+        def fluctuation(products: np.ndarray, mean: np.ndarray) -> np.ndarray:
+            return V / kT * (products - np.outer(mean, mean)) * GPa
+
+        B = np.zeros((6, 6))
+        pairs = [(i, i) for i in range(6)] + [(i, j) for i in range(6) for j in range(i + 1, 6)]
+        for (i, j), value in zip(pairs, born.mean(axis=0), strict=True):
+            B[i, j] = B[j, i] = value / V / GPa  # born/matrix gives energies
+        kinetic = len(atoms) / V * kT / GPa * np.diag([2, 2, 2, 1, 1, 1])
+        whole = fluctuation(products.mean(axis=0), stress.mean(axis=0))
+        C = _symmetrised(B - whole + kinetic, crystal.structure)
+        spread = [
+            _symmetrised(fluctuation(*block), crystal.structure)
+            for block in zip(products, stress, strict=True)
+        ]
+        error = np.std(spread, axis=0, ddof=1) / np.sqrt(BLOCKS)
+        if unstable(C):
+            self.flags.append("unstable: some strain lowers the free energy")
+        self.data = {
+            "C": C, "error": error, "temperature": s["temperature"], "structure": crystal.structure,
+            "volume": V / len(atoms), "atoms": len(atoms),
+        }  # fmt: skip
+
+    def _settled(self, atoms: Atoms) -> State:
+        """Return a state at the mean cell of zero pressure."""
+        s = self.settings
+        T, steps = s["temperature"], round(1e3 * s["equilibration"] / s["timestep"])
+        run = dynamics(self.sample, atoms, s["timestep"], s["seed"])
+        run.heat(2 * T)  # half of it goes into the displacements
+        ensemble = "aniso" if self.sample.crystal.structure == "hcp" else "iso"
+        frames = counted(run.run(ensemble, T, steps, 10), -(-steps // 10))
+        cells = [cell for cell, _ in self.track(frames, "volume")]
+        run.close()
+        scaled = atoms.copy()
+        scaled.set_cell(np.mean(cells[len(cells) // 3 :], axis=0), scale_atoms=True)
+        run = self._at_constant_volume(scaled, 0)
         run.heat(2 * T)
+        run.lmp.command(f"run {min(2000, self._steps())} post no")
+        state: State = run.state()
+        run.close()
+        return state
+
+    def _block(self, atoms: Atoms, state: State, k: int) -> dict[str, Any]:
+        """Return the averages over a quarter of the run, and the state that it ends in."""
+        s = self.settings
+        run = self._at_constant_volume(in_state(atoms, state), k)
         command = run.lmp.command
-        command(f"fix ensemble all langevin {T} {T} 0.1 {s['seed']}")
-        command("fix integrate all nve")
-        command(f"run {min(2000, n_nvt)} post no")
         command("compute virial all pressure NULL virial")
         command(f"compute born all born/matrix numdiff {s['strain']} virial")
         files = {name: self.sample.folder / f"{name}.dat" for name in ("virial", "born")}
@@ -78,33 +122,31 @@ class ElasticAtTemperature(Property):
                 f'fix {name} all ave/time {every} 1 {every} c_{name}[*] file "{files[name]}" '
                 "format ' %.12g'"
             )
-        piece = 10 * s["every"]
-        for k in self.track(range(-(-n_nvt // piece)), "stress and Born term"):
-            command(f"run {piece} pre {'no' if k else 'yes'} post no")
-        V = abs(np.linalg.det(cell))
+        pieces = -(-self._steps() // (BLOCKS * s["every"]))
+        for piece in self.track(range(pieces), f"block {k + 1} of {BLOCKS}"):
+            command(f"run {s['every']} pre {'no' if piece else 'yes'} post no")
+        state = run.state()
         run.close()
         # LAMMPS: bar; xx yy zz xy xz yz
         stress = -1e-4 * np.loadtxt(files["virial"])[:, [1, 2, 3, 6, 5, 4]]
-        born = np.loadtxt(files["born"])[:, 1:]
+        born = np.loadtxt(files["born"], ndmin=2)[:, 1:]
         for path in files.values():
             path.unlink()
-        B = np.zeros((6, 6))
-        pairs = [(i, i) for i in range(6)] + [(i, j) for i in range(6) for j in range(i + 1, 6)]
-        for (i, j), value in zip(pairs, np.mean(born, axis=0), strict=True):
-            B[i, j] = B[j, i] = value / V / GPa  # born/matrix gives energies
-        kT = kB * T
-        fluctuation = V / kT * np.cov(stress.T) * GPa
-        kinetic = len(atoms) / V * kT / GPa * np.diag([2, 2, 2, 1, 1, 1])
-        C = _symmetrised(B - fluctuation + kinetic, crystal.structure)
-        parts = np.array_split(stress, 4)
-        spread = [_symmetrised(-V / kT * np.cov(p.T) * GPa, crystal.structure) for p in parts]
-        error = np.std(spread, axis=0, ddof=1) / 2
-        if unstable(C):
-            self.flags.append("unstable: some strain lowers the free energy")
-        self.data = {
-            "C": C, "error": error, "temperature": T, "structure": crystal.structure,
-            "volume": V / len(atoms), "atoms": len(atoms),
+        return {
+            "state": state, "stress": stress.mean(axis=0), "born": born.mean(axis=0),
+            "products": stress.T @ stress / len(stress),
         }  # fmt: skip
+
+    def _steps(self) -> int:
+        return round(1e3 * self.settings["production"] / self.settings["timestep"])
+
+    def _at_constant_volume(self, atoms: Atoms, k: int) -> Any:
+        s = self.settings
+        run = dynamics(self.sample, atoms, s["timestep"], s["seed"])
+        T = s["temperature"]
+        run.lmp.command(f"fix ensemble all langevin {T} {T} 0.1 {s['seed'] + k}")
+        run.lmp.command("fix integrate all nve")
+        return run
 
     def result(self) -> Values:
         """Say the constants and moduli.

@@ -7,8 +7,8 @@ import numpy as np
 from ase.eos import EquationOfState as Fit
 from ase.units import GPa
 
-from ase_calculators.validation.crystal import relaxed_ratio
-from ase_calculators.validation.property import COLORS, Property, Values, tidy
+from ase_calculators.validation.crystal import Crystal, relaxed_ratio
+from ase_calculators.validation.property import Property, Values, colored, tidy
 
 
 def vinet(x: Any, B: float, Bp: float) -> Any:
@@ -53,7 +53,7 @@ class EquationOfState(Property):
     name = "equation_of_state"
     title = "equation of state"
     defaults: ClassVar[dict[str, Any]] = {
-        "window": 0.02, "n_fit": 13, "compression": 0.6, "expansion": 1.2, "n_curve": 31,
+        "window": 0.01, "n_fit": 13, "compression": 0.6, "expansion": 1.2, "n_curve": 31,
         "tolerance": 1.5,
     }  # fmt: skip
     needs = ("energy",)
@@ -77,20 +77,13 @@ class EquationOfState(Property):
         bottom = crystal.with_volume(v0, ratio)
 
         x = np.linspace(s["compression"], s["expansion"], s["n_curve"])
-        curve = [point(f) for f in self.track(x, "compression")]
-        E = np.array([c.energy for c in curve])
         has_stress = "stress" in self.sample.calculator.implemented_properties
-        if has_stress:
-            P = []
-            for c in curve:
-                atoms = c.primitive()
-                atoms.calc = self.sample.calculator
-                P.append(-np.trace(atoms.get_stress(voigt=False)) / 3 / GPa)
-            pressure = np.array(P)
-        else:
-            from scipy.interpolate import CubicSpline
-
-            pressure = -CubicSpline(x * V0, E)(x * V0, 1) / GPa
+        curve, pressures = [], []
+        for f in self.track(x, "compression"):
+            curve.append(point(f))
+            pressures.append(self._pressure(curve[-1], has_stress))  # of the same calculation
+        E = np.array([c.energy for c in curve])
+        pressure = np.array(pressures) / GPa
         own = B / GPa, Bp
         known = self.sample.reference_value("B"), self.sample.reference_value("Bp")
         expected = vinet(x, *(known if None not in known else own))
@@ -112,12 +105,31 @@ class EquationOfState(Property):
                 f"{word} branch: {pressure[0]:.0f} GPa at {x[0]:.2f} V0, {quotient:.2f} of the "
                 + ("reference" if None not in known else "extrapolated fit")
             )
+        ratios = np.array([c.c_over_a for c in curve])
+        away = x[np.abs(ratios / crystal.c_over_a - 1) > 0.19]
+        if len(away):
+            self.flags.append(f"c/a runs away at {away[-1]:.2f} V0")
         self.data = {
             "V0": v0, "E0": e0, "B": B / GPa, "Bp": Bp, "a": bottom.a, "c": bottom.c,
             "V/V0": x, "energy": E - e0, "pressure": pressure, "from_stress": has_stress,
+            "c/a": ratios,
             "fit_volumes": window * V0, "fit_energies": energies,
             "phases": {n: c.energy for n, c in self.sample.others.items()},
         }  # fmt: skip
+
+    def _pressure(self, crystal: Crystal, has_stress: bool) -> float:
+        """Return the pressure, eV/Å^3; without a stress by energies of 0.1 % more and less volume.
+
+        c/a is that of least energy, so that its change with the volume does not count.
+        """
+        if has_stress:
+            atoms = crystal.primitive()
+            atoms.calc = self.sample.calculator
+            return float(-np.trace(atoms.get_stress(voigt=False)) / 3)
+        step = 1e-3 * crystal.volume
+        cells = [crystal.with_volume(crystal.volume + h).primitive() for h in (-step, step)]
+        less, more = (self.sample.energy(cell) / len(cell) for cell in cells)
+        return (less - more) / (2 * step)
 
     def result(self) -> Values:
         """Say a0, E0, B, B', the compressed end and the other crystals' energies.
@@ -158,7 +170,7 @@ class EquationOfState(Property):
             Models.
         """
         top, bottom = figure.subplots(2, sharex=True)
-        for color, record in zip(COLORS, records, strict=False):
+        for color, record in colored(records):
             d = record["data"]
             for ax, y in ((top, d["energy"]), (bottom, d["pressure"])):
                 ax.plot(d["V/V0"], y, "o-", ms=2.5, lw=1.2, color=color, label=record["model"])

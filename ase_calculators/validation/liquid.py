@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ase_calculators.validation.molecular_dynamics import counted, dynamics
-from ase_calculators.validation.property import COLORS, Property, Values, tidy
+from ase_calculators.validation.molecular_dynamics import State, counted, dynamics, in_state
+from ase_calculators.validation.property import Property, Values, colored, tidy
 
 
 class Liquid(Property):
@@ -14,7 +14,8 @@ class Liquid(Property):
 
     Settings: `temperature` (K; default 1.1 of the reference's melting point), `melt` (K; default
     2.2 of it, where the crystal is melted), `length` (Å) of the cell, `timestep` (fs), `melting`,
-    `equilibration` and `production` (ps), `rmax` (Å), `dr` (Å), `seed`.
+    `equilibration` and `production` (ps), `rmax` (Å), `dr` (Å), `seed`. A run that was stopped goes
+    on from the end of melting or equilibration.
     """
 
     name = "liquid"
@@ -55,22 +56,23 @@ class Liquid(Property):
         s, crystal = self.settings, self.sample.crystal
         T = s["temperature"]
         atoms = crystal.unit_cell() * crystal.repeats(s["length"])
-        run = dynamics(self.sample, atoms, s["timestep"], s["seed"])
-
-        def steps(time: str) -> int:
-            return round(1e3 * s[time] / s["timestep"])
-
         every = max(1, round(20 / s["timestep"]))
-        run.heat(s["melt"])
-        n = steps("melting") // every
-        for _ in self.track(counted(run.run("iso", s["melt"], n * every, every), n), "melting"):
-            pass
-        run.heat(T)
-        for _ in run.run("iso", T, steps("equilibration"), every):
-            pass
-        n = steps("production") // every
-        frames = list(self.track(counted(run.run("iso", T, n * every, every), n), "production"))
-        run.close()
+
+        def stage(state: State | None, name: str, temperature: float, fresh: bool) -> Any:
+            start = in_state(atoms, state) if state else atoms
+            run = dynamics(self.sample, start, s["timestep"], s["seed"])
+            if fresh:
+                run.heat(temperature)
+            n = round(1e3 * s[name] / s["timestep"]) // every
+            frames = counted(run.run("iso", temperature, n * every, every), n)
+            kept = list(self.track(frames, name))
+            state = run.state()
+            run.close()
+            return kept, state
+
+        molten = self.once("melting", lambda: stage(None, "melting", s["melt"], True)[1])
+        settled = self.once("settling", lambda: stage(molten, "equilibration", T, True)[1])
+        frames, _ = stage(settled, "production", T, False)
         V = np.array([np.linalg.det(cell) for cell, _ in frames])
         r_max = min(s["rmax"], 0.499 * min(_width(cell) for cell, _ in frames))
         rdf = freud.density.RDF(round(r_max / s["dr"]), r_max)
@@ -130,7 +132,7 @@ class Liquid(Property):
             Models.
         """
         left, right = figure.subplots(1, 2)
-        for color, record in zip(COLORS, records, strict=False):
+        for color, record in colored(records):
             d = record["data"]
             label = f"{record['model']}, {d['temperature']:.0f} K"
             left.plot(d["r"], d["g"], color=color, lw=1.2, label=label)

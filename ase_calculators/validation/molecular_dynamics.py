@@ -10,6 +10,8 @@ from ase.data import atomic_masses, atomic_numbers
 
 from ase_calculators.validation.property import Sample
 
+State = dict[str, Any]
+
 
 class _Lammps:
     """A run in LAMMPS; units metal."""
@@ -21,20 +23,27 @@ class _Lammps:
         path = sample.folder / "md.data"
         path.parent.mkdir(parents=True, exist_ok=True)
         symbol = sample.crystal.element
-        write(path, atoms, format="lammps-data", specorder=[symbol], masses=True)
+        moving = atoms.has("momenta")
+        write(
+            path, atoms, format="lammps-data", specorder=[symbol], masses=True, velocities=moving,
+        )  # fmt: skip
         self.lmp = lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
         mass = atomic_masses[atomic_numbers[symbol]]
         for line in (
             "units metal", "atom_style atomic", "atom_modify map array", "box tilt large",
             f'read_data "{path}"', *(sample.commands or ()), f"mass 1 {mass}",
-            f"timestep {1e-3 * timestep}", "thermo 1000000", "compute pe all pe",
+            f"timestep {1e-3 * timestep}", "thermo 1000000",
         ):  # fmt: skip
             self.lmp.command(line)
         self.seed = seed
-        self.n = len(atoms)
 
     def close(self) -> None:
         self.lmp.close()
+
+    def state(self) -> State:
+        cell, positions = self._cell_and_positions()
+        velocities = np.array(self.lmp.gather_atoms("v", 1, 3)).reshape(-1, 3)
+        return {"cell": cell, "positions": positions, "velocities": velocities}
 
     def heat(self, temperature: float) -> None:
         self.lmp.command(
@@ -47,7 +56,7 @@ class _Lammps:
         """Yield cell and unwrapped positions every so many steps."""
         T = f"temp {temperature} {temperature} 0.1"
         fix = {
-            "nvt": f"nvt {T}", "iso": f"npt {T} iso 0 0 1.0",
+            "iso": f"npt {T} iso 0 0 1.0",
             "aniso": f"npt {T} aniso 0 0 1.0 couple xy",
         }  # fmt: skip
         self.lmp.command(f"fix ensemble all {fix[ensemble]}")
@@ -55,18 +64,17 @@ class _Lammps:
             for k in range(0, steps, every):
                 # neighbour lists and forces are those of the step before
                 self.lmp.command(f"run {every} pre {'no' if k else 'yes'} post no")
-                low, high, xy, yz, xz, *_ = self.lmp.extract_box()
-                size = np.array(high) - np.array(low)
-                cell = np.diag(size)
-                cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
-                x = np.array(self.lmp.gather_atoms("x", 1, 3)).reshape(-1, 3)
-                image = np.array(self.lmp.gather_atoms("image", 0, 3)).reshape(-1, 3)
-                yield cell, x + image @ cell
+                yield self._cell_and_positions()
         finally:
             self.lmp.command("unfix ensemble")
 
-    def potential_energy(self) -> float:
-        return float(self.lmp.extract_compute("pe", 0, 0))
+    def _cell_and_positions(self) -> tuple[np.ndarray, np.ndarray]:
+        low, high, xy, yz, xz, *_ = self.lmp.extract_box()
+        cell = np.diag(np.array(high) - np.array(low))
+        cell[1, 0], cell[2, 0], cell[2, 1] = xy, xz, yz
+        x = np.array(self.lmp.gather_atoms("x", 1, 3)).reshape(-1, 3)
+        image = np.array(self.lmp.gather_atoms("image", 0, 3)).reshape(-1, 3)
+        return cell, x + image @ cell
 
 
 class _Ase:
@@ -77,10 +85,15 @@ class _Ase:
         self.atoms.calc = sample.calculator
         self.timestep = timestep * units.fs
         self.seed = seed
-        self.n = len(atoms)
 
     def close(self) -> None:
         pass
+
+    def state(self) -> State:
+        return {
+            "cell": self.atoms.cell.array, "positions": self.atoms.positions,
+            "velocities": self.atoms.get_velocities() * (1e3 * units.fs),
+        }  # fmt: skip
 
     def heat(self, temperature: float) -> None:
         from ase.md.velocitydistribution import Stationary, thermalize_momenta
@@ -92,24 +105,19 @@ class _Ase:
     def run(
         self, ensemble: str, temperature: float, steps: int, every: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        from ase.md.nose_hoover_chain import IsotropicMTKNPT, MaskedMTKNPT, NoseHooverChainNVT
+        from ase.md.nose_hoover_chain import IsotropicMTKNPT, MaskedMTKNPT
 
         common: dict[str, Any] = {
             "timestep": self.timestep, "temperature_K": temperature, "tdamp": 100 * units.fs,
         }  # fmt: skip
         pressure: dict[str, Any] = {"pressure_au": 0.0, "pdamp": 1000 * units.fs}
-        if ensemble == "nvt":
-            run: Any = NoseHooverChainNVT(self.atoms, **common)
-        elif ensemble == "iso":
-            run = IsotropicMTKNPT(self.atoms, **common, **pressure)
+        if ensemble == "iso":
+            run: Any = IsotropicMTKNPT(self.atoms, **common, **pressure)
         else:
             run = MaskedMTKNPT(self.atoms, **common, **pressure, mask=(True, True, True))
         for _ in range(0, steps, every):
             run.run(every)
             yield self.atoms.cell.array.copy(), self.atoms.positions.copy()
-
-    def potential_energy(self) -> float:
-        return float(self.atoms.get_potential_energy())
 
 
 def dynamics(sample: Sample, atoms: Atoms, timestep: float, seed: int) -> Any:
@@ -120,7 +128,7 @@ def dynamics(sample: Sample, atoms: Atoms, timestep: float, seed: int) -> Any:
     sample : Sample
         The model.
     atoms : ase.Atoms
-        Where the run starts.
+        Where the run starts, and with which velocities, if it has any.
     timestep : float
         In fs.
     seed : int
@@ -130,10 +138,33 @@ def dynamics(sample: Sample, atoms: Atoms, timestep: float, seed: int) -> Any:
     -------
     object
         With ``heat(temperature)``, which draws velocities, ``run(ensemble, temperature, steps,
-        every)``, which yields cell and unwrapped positions of each `every` steps (ensembles "nvt",
-        "iso", "aniso"; thermostat 0.1 ps, barostat 1 ps, zero pressure), and ``close()``.
+        every)``, which yields cell and unwrapped positions of each `every` steps (ensembles
+        "iso" and "aniso"; thermostat 0.1 ps, barostat 1 ps, zero pressure), ``state()``, cell (Å),
+        positions (Å) and velocities (Å/ps) as `in_state` takes them, and ``close()``.
     """
     return (_Ase if sample.commands is None else _Lammps)(sample, atoms, timestep, seed)
+
+
+def in_state(atoms: Atoms, state: State) -> Atoms:
+    """Put atoms where a run left them, so that the next one goes on from there.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The atoms, unchanged.
+    state : dict
+        What `state` of the run has said.
+
+    Returns
+    -------
+    ase.Atoms
+        A copy, with its velocities.
+    """
+    moved = atoms.copy()
+    moved.set_cell(state["cell"])
+    moved.positions = state["positions"]
+    moved.set_velocities(np.array(state["velocities"]) / (1e3 * units.fs))
+    return moved
 
 
 class counted:

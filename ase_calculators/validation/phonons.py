@@ -7,7 +7,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_calculators.validation.crystal import Crystal
-from ase_calculators.validation.property import COLORS, Property, Sample, Values, tidy
+from ase_calculators.validation.property import Property, Sample, Values, colored, tidy
 
 
 def force_constants(
@@ -148,7 +148,7 @@ class Phonons(Property):
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3.2, 1))
         first = records[0]["data"]
         total = first["distance"][-1][-1]
-        for color, record in zip(COLORS, records, strict=False):
+        for color, record in colored(records):
             d = record["data"]
             scale = total / d["distance"][-1][-1]
             label = record["model"]

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import cycle
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,7 +19,10 @@ from tqdm.auto import tqdm
 
 from ase_calculators.validation.crystal import Crystal
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+COLORS = (
+    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#8c564b",
+    "#7f7f7f", "#bcbd22", "#1b4f2a", "#e7298a",
+)  # fmt: skip
 Values = dict[str, tuple[float, str]]
 
 
@@ -390,6 +394,22 @@ def digest(value: Any) -> str:
         Twelve hexadecimal digits.
     """
     return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()[:12]
+
+
+def colored(records: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Give each model its color; after a dozen they begin again.
+
+    Parameters
+    ----------
+    records : list of dict
+        Models.
+
+    Yields
+    ------
+    (str, dict)
+        Color and record.
+    """
+    yield from zip(cycle(COLORS), records, strict=False)
 
 
 def tidy(ax: Any) -> None:

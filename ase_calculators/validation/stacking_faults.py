@@ -8,13 +8,24 @@ from ase import Atoms
 from ase.build import surface
 
 from ase_calculators.validation.gamma_surface import MILLIJOULE, relaxed_along_z
-from ase_calculators.validation.property import COLORS, Property, Values, tidy
+from ase_calculators.validation.property import Property, Values, colored, tidy
 
-# plane, slip direction (both Cartesian, in cells), and what a twin of it takes
+# plane and name of the slip, planes that slip one after the other; and one that slips alone, in so
+# many steps all the way to a lattice vector
 SYSTEMS: dict[str, dict[str, Any]] = {
     "fcc": {"plane": (1, 1, 1), "name": "(111)<112>", "layers": 3},
-    "bcc": {"plane": (1, 1, 2), "name": "(112)<111>", "layers": 4, "whole": 3},
-    "hcp": {"plane": (0, 0, 1), "name": "(0001)<10-10>", "layers": 1},
+    "bcc": {
+        "plane": (1, 1, 2), "name": "(112)<111>", "layers": 4,
+        "alone": {"plane": (1, 1, 2), "name": "(112)<111>", "steps": 3},
+    },
+    "hcp": {
+        "plane": (0, 0, 1), "name": "(0001)<10-10>", "layers": 1,
+        "alone": {"plane": (1, 0, 0), "name": "(10-10)<11-20>", "steps": 2},
+    },
+}  # fmt: skip
+NO_TWINNABILITY = {
+    "bcc": "twinnability is not defined for bcc: no stable fault on (112), so no partial to trail",
+    "hcp": "twinnability is not defined for hcp: its twins need shuffles, not slip of planes alone",
 }
 
 
@@ -25,7 +36,10 @@ class StackingFaults(Property):
     extrinsic fault (ESF) and then a twin grow, past the unstable energies USF and UTF. bcc slips by
     a sqrt(3)/6 along <111> on successive (112) planes and has no low fault before the twin; its USF
     lies beyond the first of these steps, so that the first plane also slips alone by three of them,
-    a whole lattice vector. hcp slips once, on (0001), to its I2 fault.
+    a whole lattice vector. hcp slips once on (0001), by a/sqrt(3) along <10-10> to its I2 fault
+    (another plane cannot follow in this direction), and on prismatic planes, (10-10) where they are
+    far apart, by a lattice vector a along <11-20>, in two steps; where the energy has a minimum
+    between them, it is told as a fault.
 
     Settings: `n` points per slip; `planes` of atoms on either side of the faults, at least;
     `vacuum` (Å); `fmax` (eV/Å), to which atoms relax along the normal.
@@ -33,7 +47,8 @@ class StackingFaults(Property):
     The twinnability is tau = (1.136 - 0.151 ISF/USF) sqrt(USF/UTF), E. B. Tadmor, N. Bernstein, J.
     Mech. Phys. Solids 52, 2507 (2004), doi:10.1016/j.jmps.2004.05.002: above 1 a crack tip emits
     twins. With the leading partial gone, a trailing partial has to climb USF - ISF and a twin
-    UTF - ISF: the lower of them says what follows.
+    UTF - ISF: the lower of them says what follows. All this is for the partial dislocations of fcc:
+    bcc and hcp get a flag instead.
     """
 
     name = "stacking_faults"
@@ -42,40 +57,49 @@ class StackingFaults(Property):
     size = (6.0, 4.0)
 
     def run(self) -> None:
-        """Slip plane after plane."""
-        s, crystal = self.settings, self.sample.crystal
-        system = SYSTEMS[crystal.structure]
-        slab, first, slip = self._slab(system["plane"], system["layers"])
-        area = np.linalg.norm(np.cross(slab.cell[0], slab.cell[1]))
-        heights = np.round(slab.positions[:, 2], 4)
+        """Slip plane after plane, and one alone."""
+        n, structure = self.settings["n"], self.sample.crystal.structure
+        system = SYSTEMS[structure]
+        self.data = {"system": system["name"]}
+        slab = self._slab(system["plane"], system["layers"])
+        steps = [divmod(k, n) for k in range(system["layers"] * n + 1)]
+        self.data |= self._line(slab, [[1.0] * done + [part / n] for done, part in steps], "")
+        if alone := system.get("alone"):
+            slab = self._slab(alone["plane"], 1) if alone["plane"] != system["plane"] else slab
+            line = [[k / n] for k in range(alone["steps"] * n + 1)]
+            self.data["alone"] = {
+                "system": alone["name"],
+                **self._line(slab, line, f"{alone['name']}, one plane, "),
+            }
+        values = self.result()
+        if "ISF" in values and values["ISF"][0] < 0:
+            self.flags.append("the intrinsic stacking fault is lower than the crystal")
+        if structure in NO_TWINNABILITY:
+            self.flags.append(NO_TWINNABILITY[structure])
+
+    def _line(
+        self, slab: tuple[Atoms, int, np.ndarray], line: list[list[float]], what: str
+    ) -> dict[str, Any]:
+        """Return the energies where successive planes have slipped by so many steps each."""
+        perfect, first, slip = slab
+        area = np.linalg.norm(np.cross(perfect.cell[0], perfect.cell[1]))
+        heights = np.round(perfect.positions[:, 2], 4)
         planes = np.unique(heights)
-        steps = np.arange(system["layers"] * s["n"] + 1)
-        self.data = {"system": system["name"], "slip": np.arange(len(steps)) / s["n"]}
 
         def energy(kind: str, slips: list[float]) -> float:
-            # successive planes slip, each with all that is above it
-            atoms = slab.copy()
+            # each plane slips with all that is above it
+            atoms = perfect.copy()
             for layer, share in enumerate(slips):
                 atoms.positions[heights >= planes[first + layer] - 0.01] += share * slip
             if kind == "rigid":
                 return self.sample.energy(atoms)
-            return float(self.once(f"{slips}", relaxed_along_z, self, atoms))
+            return float(self.once(f"{what}{slips}", relaxed_along_z, self, atoms))
 
+        found: dict[str, Any] = {"slip": [sum(slips) for slips in line], "atoms": len(perfect)}
         for kind in ("rigid", "relaxed"):
-            parts = [divmod(int(k), s["n"]) for k in steps]
-            energies = [
-                energy(kind, [1.0] * done + [part / s["n"]])
-                for done, part in self.track(parts, kind)
-            ]
-            self.data[kind] = (np.array(energies) - energies[0]) / area / MILLIJOULE
-            if "whole" in system:
-                line = np.arange(system["whole"] * s["n"] + 1) / s["n"]
-                alone = [energy(kind, [float(x)]) for x in self.track(line, f"{kind}, one plane")]
-                self.data[f"{kind}, one plane"] = (np.array(alone) - alone[0]) / area / MILLIJOULE
-        self.data["atoms"] = len(slab)
-        values = self.result()
-        if "ISF" in values and values["ISF"][0] < 0:
-            self.flags.append("the intrinsic stacking fault is lower than the crystal")
+            E = np.array([energy(kind, slips) for slips in self.track(line, f"{what}{kind}")])
+            found[kind] = (E - E[0]) / area / MILLIJOULE
+        return found
 
     def _slab(self, plane: tuple[int, int, int], layers: int) -> tuple[Atoms, int, np.ndarray]:
         """Return a slab, the first plane that slips, and the vector of its slip."""
@@ -93,6 +117,11 @@ class StackingFaults(Property):
         slab.pbc = True
         planes = np.unique(np.round(slab.positions[:, 2], 4))
         first = (len(planes) - layers + 1) // 2
+        if crystal.structure == "hcp" and plane == (1, 0, 0):
+            # in pairs: slip is where they are far apart
+            if planes[first + 1] - planes[first] > planes[first] - planes[first - 1] + 0.01:
+                first += 1
+            return slab, first, 0.5 * crystal.a * self._close_packed(slab)
         # The vector from one plane to the next, without its normal part, is t; slipping by t once
         # more turns the stacking t, t into t, 2t, which is its mirror image: the shear of a twin.
         lower = slab.positions[np.abs(slab.positions[:, 2] - planes[first - 1]) < 0.01]
@@ -131,11 +160,8 @@ class StackingFaults(Property):
         unit = "mJ/m^2"
         structure = self.sample.crystal.structure
         if structure == "bcc":
-            alone = np.array(d["relaxed, one plane"])
-            x = np.arange(len(alone)) / n
-            values["USF (112)<111>"] = (_peak(x, alone, 0, len(alone) - 1), unit)
             values["twin energy after 4 planes"] = (float(E[4 * n]), unit)
-            return values
+            return values | self._alone(n)
         values["USF"] = (_peak(d["slip"], E, 0, n), unit)
         name = "ISF" if structure == "fcc" else "I2 fault"
         values[name] = (float(E[n]), unit)
@@ -157,6 +183,18 @@ class StackingFaults(Property):
                 f"favours {mode}: trailing partial {trailing:.0f}, twin {twin:.0f} mJ/m^2; "
                 f"crack tip: {'twins' if tau > 1 else 'dislocations'} (tau {tau:.2f})"
             )
+        return values | self._alone(n)
+
+    def _alone(self, n: int) -> Values:
+        """Say the highest energy of the plane that slips alone, and of hcp the fault halfway."""
+        alone = self.data.get("alone")
+        if alone is None:
+            return {}
+        line, name = np.array(alone["relaxed"]), alone["system"]
+        top = _peak(alone["slip"], line, 0, len(line) - 1)
+        values: Values = {f"USF {name}": (top, "mJ/m^2")}
+        if self.sample.crystal.structure == "hcp" and line[n] < top - 1:
+            values[f"fault {name}"] = (float(line[n]), "mJ/m^2")
         return values
 
     @staticmethod
@@ -171,14 +209,13 @@ class StackingFaults(Property):
             Models.
         """
         ax = figure.subplots()
-        for color, record in zip(COLORS, records, strict=False):
+        for color, record in colored(records):
             d = record["data"]
             ax.plot(d["slip"], d["relaxed"], "o-", ms=3, lw=1.2, color=color, label=record["model"])
             ax.plot(d["slip"], d["rigid"], ":", lw=1.0, color=color)
-            if "relaxed, one plane" in d:
-                alone = d["relaxed, one plane"]
-                x = np.arange(len(alone)) * d["slip"][1]
-                ax.plot(x, alone, "--", lw=1.0, color=color, label=f"{record['model']}, one plane")
+            if alone := d.get("alone"):
+                label = f"{record['model']}, {alone['system']}, one plane"
+                ax.plot(alone["slip"], alone["relaxed"], "--", lw=1.0, color=color, label=label)
         reference = records[0]["reference"]
         label: str | None = "reference"
         for name, x in (("USF", 0.5), ("ISF", 1.0), ("UTF", 1.5), ("ESF", 2.0)):

@@ -61,10 +61,11 @@ def validate(
 ) -> Report:
     """Judge a model by the properties of a crystal.
 
-    Each property writes ``<name>.json`` and ``<name>.png`` to `workdir`, and the summary is
-    written again after each. What is there already of the same model and settings is not calculated
-    again. A property that fails is reported with its reason, and with the structure that
-    the calculator failed for in ``<name>.failed.extxyz``; the others go on.
+    Each property writes ``<name>.json`` and ``<name>.png`` to `workdir`, and the summary is written
+    again after each, with all that the folder holds of this model and crystal. What is there
+    already of the same model and settings is not calculated again. A property that fails is
+    reported with its reason, and with the structure that the calculator failed for in
+    ``<name>.failed.extxyz``; the others go on.
 
     Parameters
     ----------
@@ -147,7 +148,8 @@ def validate(
             f"no reference for {element}: deviations are left out; fill a JSON such as "
             "references/Al.json and give it by reference="
         )
-    report = Report(folder, name, element, crystal, {}, known, notes)
+    records = _finished(folder, identity, found, name)
+    report = Report(folder, name, element, crystal, records, known, notes)
     sample = Sample(guard, commands, found, others, folder, known, progress, digest(identity))
     if progress:
         ratio = f", c/a {found.c_over_a:.4f}" if crystal == "hcp" else ""
@@ -156,12 +158,33 @@ def validate(
             print(f"  {note}", flush=True)
     for number, key in enumerate(chosen, start=1):
         record = _record(key, sample, changes.get(key, {}), identity, name)
-        report.records[key] = record
+        records[key] = record
+        report.records = {name: records[name] for name in PROPERTIES if name in records}
         report.write()
         if progress:
             head = f"[{number:2d}/{len(chosen)}] {PROPERTIES[key].title:37s}"
             print(head + _line(record), flush=True)
     return report
+
+
+def _finished(
+    folder: Path, identity: dict[str, Any], crystal: Crystal, name: str
+) -> dict[str, dict[str, Any]]:
+    """Return a folder's finished records of this model and crystal, of whatever settings."""
+    lattice = [crystal.a, crystal.c, crystal.energy]
+    found = {}
+    for key in PROPERTIES:
+        try:
+            record = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
+            model = {part: v for part, v in record["identity"].items() if part != "test_set"}
+            same = record["status"] == "done" and model == identity
+            of = [record["lattice"][part] for part in ("a", "c", "energy")]
+        except (OSError, ValueError, LookupError):
+            continue
+        same = same and record["crystal"] == crystal.structure
+        if same and np.allclose(of, lattice, rtol=1e-6, atol=0):
+            found[key] = {**record, "model": name}
+    return found
 
 
 def _record(

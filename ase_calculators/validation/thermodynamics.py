@@ -11,7 +11,7 @@ from scipy.interpolate import CubicSpline
 from ase_calculators.validation.crystal import relaxed_ratio
 from ase_calculators.validation.molecular_dynamics import counted, dynamics
 from ase_calculators.validation.phonons import force_constants
-from ase_calculators.validation.property import COLORS, Property, Values, tidy
+from ase_calculators.validation.property import Property, Values, colored, tidy
 
 JOULE_PER_MOL = mol / J  # of an eV
 
@@ -158,7 +158,7 @@ class Thermodynamics(Property):
             Models.
         """
         axes = figure.subplots(2, 2, sharex=True)
-        for color, record in zip(COLORS, records, strict=False):
+        for color, record in colored(records):
             d = record["data"]
             T = np.array(d["temperature"])
             V0 = d["V0"]

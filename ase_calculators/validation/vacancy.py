@@ -9,7 +9,7 @@ from ase.mep import NEB
 from ase.optimize import FIRE
 
 from ase_calculators.validation.elastic import bars
-from ase_calculators.validation.property import COLORS, Property, Values, tidy
+from ase_calculators.validation.property import Property, Values, colored, tidy
 
 
 class Vacancy(Property):
@@ -118,7 +118,7 @@ class Vacancy(Property):
             range(len(names)), [n.removeprefix("vacancy ").replace(" (", "\n(") for n in names],
             fontsize=7,
         )  # fmt: skip
-        for color, record in zip(COLORS, records, strict=False):
+        for color, record in colored(records):
             for style, (name, band) in zip("-:", record["data"]["bands"].items(), strict=False):
                 x = np.linspace(0, 1, len(band["energy"]))
                 label = record["model"] if name == "jump" else f"{record['model']}, {name}"

@@ -3,6 +3,7 @@
 """Run the LAMMPS decks and lay their numbers beside those of validate.py.
 
 python validate.py && python compare_decks.py
+python compare_decks.py --results zr          crystal and potential are those of the report
 """
 
 import argparse
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from ase.data import atomic_masses, atomic_numbers
 from scipy.interpolate import CubicSpline
 from tqdm import tqdm
 
@@ -20,16 +22,19 @@ from ase_calculators.validation import Report
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
-DECKS = (
-    "equation_of_state", "elastic_constants", "vacancy", "migration", "phonons", "bain_path",
-    "surfaces", "stacking_faults", "gamma_surface", "elastic_at_temperature", "thermal_expansion",
-    "liquid",
-)  # fmt: skip
+# deck: property of validate.py
+DECKS = {
+    "equation_of_state": "equation_of_state", "elastic_constants": "elastic_constants",
+    "vacancy": "vacancy", "migration": "vacancy", "phonons": "phonons", "bain_path": "bain_path",
+    "surfaces": "surfaces", "stacking_faults": "stacking_faults", "gamma_surface": "gamma_surface",
+    "elastic_at_temperature": "elastic_at_temperature", "thermal_expansion": "thermodynamics",
+    "liquid": "liquid",
+}  # fmt: skip
 STATISTICAL = {"elastic_at_temperature", "thermal_expansion", "liquid"}
 
 
-def run_deck(name: str, folder: Path, variables: list[str]) -> dict[str, float]:
-    """Run a deck and return what it prints as RESULT.
+def lammps(name: str, folder: Path, variables: list[str]) -> str:
+    """Run a deck, `migration` on three ranks, and return what it prints.
 
     Parameters
     ----------
@@ -42,8 +47,8 @@ def run_deck(name: str, folder: Path, variables: list[str]) -> dict[str, float]:
 
     Returns
     -------
-    dict of str to float
-        Value by quantity.
+    str
+        Output and errors.
 
     Raises
     ------
@@ -56,16 +61,48 @@ def run_deck(name: str, folder: Path, variables: list[str]) -> dict[str, float]:
         command = [str(BIN / "mpirun"), "-n", "3", *command]
     done = subprocess.run(command, cwd=folder, capture_output=True)
     said = done.stdout.decode(errors="replace") + done.stderr.decode(errors="replace")
-    found = {
-        quantity: float(value)
-        for quantity, value in re.findall(r"^RESULT (.+?) (-?\d\S*)(?: \S+)?$", said, re.MULTILINE)
-    }
+    if done.returncode:
+        errors = [line for line in said.split("\n") if "ERROR" in line] or said.split("\n")[-5:]
+        raise SystemExit(f"in.{name}: {' '.join(errors)}")
+    return said
+
+
+def run_deck(name: str, folder: Path, variables: list[str], crystal: str) -> dict[str, float]:
+    """Run a deck and return its results.
+
+    Parameters
+    ----------
+    name : str
+        Deck without "in.".
+    folder : pathlib.Path
+        Where it runs.
+    variables : list of str
+        Words for LAMMPS's command line.
+    crystal : str
+        Structure: hcp has two jumps of a vacancy.
+
+    Returns
+    -------
+    dict of str to float
+        Value by quantity: what the deck prints as RESULT, and what follows from its files.
+    """
+    found = {}
     if name == "migration":
-        energies = {}
-        for k in range(3):
-            text = (folder / f"log.lammps.{k}").read_text(errors="replace")
-            energies[k] = float(re.findall(r"^ENERGY \d (\S+)$", text, re.MULTILINE)[-1])
-        found["vacancy migration"] = energies[1] - energies[0]
+        jumps = {"": ""}
+        if crystal == "hcp":
+            jumps = {"basal": " (basal)", "out_of_plane": " (out of plane)"}
+        for jump, suffix in jumps.items():
+            lammps("vacancy", folder, [*variables, *(("-var", "jump", jump) if jump else ())])
+            lammps(name, folder, variables)
+            energies = []
+            for k in range(3):
+                text = (folder / f"log.lammps.{k}").read_text(errors="replace")
+                energies.append(float(re.findall(r"^ENERGY \d (\S+)$", text, re.MULTILINE)[-1]))
+            found[f"vacancy migration{suffix}"] = energies[1] - energies[0]
+        return found
+    said = lammps(name, folder, variables)
+    for quantity, value in re.findall(r"^RESULT (.+?) (-?\d\S*)(?: \S+)?$", said, re.MULTILINE):
+        found[quantity] = float(value)
     if name == "phonons":
         path = folder / "dynamical_matrix.dat"
         matrix = np.loadtxt(path).ravel()
@@ -84,22 +121,45 @@ def run_deck(name: str, folder: Path, variables: list[str]) -> dict[str, float]:
         x, E = np.loadtxt(folder / "stacking_faults.dat").T
         spline = CubicSpline(x, E)
         for quantity, first in (("USF", 0), ("UTF", 1)):
-            found[quantity] = float(spline(np.linspace(first, first + 1, 501)).max())
-    if not found:
-        errors = [line for line in said.split("\n") if "ERROR" in line] or said.split("\n")[-5:]
-        raise SystemExit(f"in.{name}: {' '.join(errors)}")
+            if crystal == "fcc" or quantity == "USF":
+                found[quantity] = float(spline(np.linspace(first, first + 1, 501)).max())
+        if crystal != "fcc":
+            x, E = np.loadtxt(folder / "stacking_faults_alone.dat").T
+            system = {"bcc": "(112)<111>", "hcp": "(10-10)<11-20>"}[crystal]
+            found[f"USF {system}"] = float(CubicSpline(x, E)(np.linspace(0, x[-1], 1501)).max())
     return found
+
+
+def potential(report: Report, folder: Path) -> None:
+    """Write the `potential.mod` of a report's model: its commands, or our file as it is.
+
+    Parameters
+    ----------
+    report : Report
+        What validate.py has found.
+    folder : pathlib.Path
+        Where the decks run.
+    """
+    record = next(iter(report.records.values()))
+    commands = record["identity"].get("commands")
+    if commands:
+        mass = atomic_masses[atomic_numbers[report.element]]
+        text = "\n".join([*commands, f"mass 1 {mass}"]) + "\n"
+        (folder / "potential.mod").write_text(text)
 
 
 def main() -> None:
     """Read the command line, run, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("decks", nargs="*", default=DECKS, help=f"default: {', '.join(DECKS)}")
+    parser.add_argument(
+        "decks", nargs="*",
+        help=f"default: those of the properties in the report, of {', '.join(DECKS)}",
+    )  # fmt: skip
     parser.add_argument("--results", default="results", help="folder of validate.py (%(default)s)")
     parser.add_argument("--output", default="decks", help="where decks run (%(default)s)")
     parser.add_argument(
         "--var", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
-        help="variable of every deck, such as npt 500",
+        help="variable of every deck, such as length 12",
     )  # fmt: skip
     args = parser.parse_args()
     for name in args.decks:
@@ -109,22 +169,33 @@ def main() -> None:
         report = Report.read(args.results)
     except OSError as error:
         parser.error(f"--results {args.results}: {error}")
+    if not report.records:
+        parser.error(f"--results {args.results}: holds no property; run validate.py first")
     folder = Path(args.output)
     folder.mkdir(exist_ok=True)
     for path in HERE.glob("*.mod"):
         (folder / path.name).write_text(path.read_text())
-    variables = [word for name, value in args.var for word in ("-var", name, value)]
+    potential(report, folder)
+    record = next(iter(report.records.values()))
+    given = {"crystal": report.structure, "a": record["lattice"]["a"]}
+    given["c_over_a"] = record["lattice"]["c"] / record["lattice"]["a"]
+    given |= dict(args.var)
+    variables = [word for name, value in given.items() for word in ("-var", name, str(value))]
+    decks = args.decks or [
+        name for name, kind in DECKS.items()
+        if kind in report.records and (name, report.structure) != ("elastic_at_temperature", "hcp")
+    ]  # fmt: skip
     lines = ["| quantity | deck | ASE | difference | deck |", "|---|---|---|---|---|"]
     worst: dict[bool, tuple[float, str]] = {}
-    with tqdm(args.decks, unit=" decks") as bar:
+    with tqdm(decks, unit=" decks") as bar:
         for name in bar:
             bar.set_postfix_str(name)
             started = time.perf_counter()
-            found = run_deck(name, folder, variables)
+            found = run_deck(name, folder, variables, report.structure)
             seconds = time.perf_counter() - started
             for quantity, value in found.items():
                 other = report.values.get(quantity)
-                if other is None:
+                if not other:
                     continue
                 off = value / other - 1
                 lines.append(

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Crystal of all decks; edit to your material. fcc or bcc, one element.
+# Crystal of all decks; edit to your material. fcc, bcc or hcp, one element.
 #
-#   -var     default  unit  meaning
-#   crystal  fcc            fcc or bcc
-#   a        4.045    Å     lattice constant, from which each deck relaxes
-#   n_basis  4              atoms in the cube: 4 for fcc, 2 for bcc
+#   -var      default  unit  meaning
+#   crystal   fcc            fcc, bcc or hcp
+#   a         4.045    Å     lattice constant, from which each deck relaxes
+#   c_over_a  1.633          of hcp, from which each deck relaxes
 
-variable crystal index fcc
-variable a       index 4.045
-variable n_basis index 4
+variable crystal  index fcc
+variable a        index 4.045
+variable c_over_a index 1.633
 
 units       metal
 atom_style  atomic

@@ -12,7 +12,7 @@ JEA = "pair_style eam/alloy; pair_coeff * * NiAlH_jea.eam.alloy Al"
 STATIC = ("equation_of_state", "elastic_constants", "bain_path", "surfaces", "stacking_faults")
 SHORT = (
     ("--var", "npt", 300), ("--var", "nvt", 1000), ("--var", "settle", 200),
-    ("--var", "average", 400), ("--var", "melting", 300), ("--var", "cells", 3),
+    ("--var", "average", 400), ("--var", "melting", 300), ("--var", "length", 12),
 )  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def test_validate_prints_the_table_and_a_line_per_property(results, is_picture):
 def test_decks_give_the_same_numbers(script, results, folder):
     said = script(
         "compare_decks.py", *STATIC, "vacancy", "migration", "phonons", "gamma_surface",
-        "--var", "cells", 3, cwd=folder,
+        "--var", "length", 12, cwd=folder,
     )  # fmt: skip
     rows = dict(re.findall(r"^\| (.+?) \| \S+ \| \S+ \| (\S+) % \|", said, re.MULTILINE))
     assert len(rows) == 19
@@ -63,6 +63,47 @@ def test_decks_give_the_same_numbers(script, results, folder):
     for quantity, difference in rows.items():
         assert abs(float(difference)) < loose.get(quantity, 0.1), quantity
     assert "largest difference, static" in (folder / "decks" / "comparison.md").read_text()
+
+
+OTHERS = {
+    "hcp": ("Zr", "pair_style eam/fs; pair_coeff * * Zr_mm.eam.fs Zr", 21),
+    "bcc": ("Fe", "pair_style eam/fs; pair_coeff * * Fe_mm.eam.fs Fe", 17),
+}
+
+
+@pytest.mark.parametrize("crystal", OTHERS)
+def test_decks_of_other_crystals_give_the_same_numbers(script, folder, crystal):
+    element, potential, n_rows = OTHERS[crystal]
+    settings = {
+        "vacancy": {"length": 9.0, "smaller": 8.0, "images": 1},
+        "phonons": {"length": 12.0, "mesh": 20.0, "n_points": 5},
+        "equation_of_state": {"n_curve": 13}, "bain_path": {"n_points": 3},
+        "stacking_faults": {"n": 6}, "gamma_surface": {"n": 3},
+    }  # fmt: skip
+    script(
+        "validate.py", "elastic_constants", "surfaces", *settings, "--element", element,
+        "--crystal", crystal, "--potential", potential, "--output", crystal,
+        "--settings", json.dumps(settings), cwd=folder,
+    )  # fmt: skip
+    names = ("equation_of_state", "elastic_constants", "vacancy", "migration", "bain_path")
+    variables = ["--var", "length", 9, "--var", "points", 6]
+    said = script(
+        "compare_decks.py", *names, "surfaces", "stacking_faults", "--results", crystal,
+        "--output", f"{crystal}_decks", *variables, cwd=folder,
+    )  # fmt: skip
+    for name, points in (("phonons", 6), ("gamma_surface", 3)):
+        said += script(
+            "compare_decks.py", name, "--results", crystal, "--output", f"{crystal}_decks",
+            "--var", "length", 12, "--var", "points", points, cwd=folder,
+        )  # fmt: skip
+    rows = dict(re.findall(r"^\| (.+?) \| \S+ \| \S+ \| (\S+) % \|", said, re.MULTILINE))
+    assert len(rows) == n_rows
+    # B by pressures against B by energies; the forces to which ions and bands relax; the phonons
+    # of the path against those that fit into the supercell; slabs of other thickness under a twin
+    loose = {"B": 1.0, "highest phonon": 1.0, "twin energy after 4 planes": 1.0}
+    for quantity, difference in rows.items():
+        limit = 0.5 if "migration" in quantity else loose.get(quantity, 0.15)
+        assert abs(float(difference)) < limit, quantity
 
 
 def test_decks_of_dynamics_run(script, results, folder):
