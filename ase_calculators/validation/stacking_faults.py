@@ -214,8 +214,8 @@ class StackingFaults(Property):
             ax.plot(d["slip"], d["relaxed"], "o-", ms=3, lw=1.2, color=color, label=record["model"])
             ax.plot(d["slip"], d["rigid"], ":", lw=1.0, color=color)
             if alone := d.get("alone"):
-                label = f"{record['model']}, {alone['system']}, one plane"
-                ax.plot(alone["slip"], alone["relaxed"], "--", lw=1.0, color=color, label=label)
+                other = f"{record['model']}, {alone['system']}, one plane"
+                ax.plot(alone["slip"], alone["relaxed"], "--", lw=1.0, color=color, label=other)
         reference = records[0]["reference"]
         label: str | None = "reference"
         for name, x in (("USF", 0.5), ("ISF", 1.0), ("UTF", 1.5), ("ESF", 2.0)):
