@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Make the library that the other scripts learn from: bred by PolymorphGen, labelled by a potential.
+"""Make the library that the other scripts learn from: bred by PolymorphGen, labelled by an EAM.
 
 python library.py                  a few thousand 32-atom cells of aluminium, labelled by Al_mm
 
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Iterable
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 
 import ase.io
@@ -84,16 +84,43 @@ def label(frames: Iterable[Atoms], path: Path, total: int | None = None) -> int:
     if path.is_file():
         return sum(1 for _ in ase.io.iread(path))
     calculator = LammpsPotential(POTENTIAL, "Al")
-    draft, n = path.with_suffix(".writing"), 0
-    with open(draft, "w", encoding="utf-8") as file:
-        for n, atoms in enumerate(tqdm(frames, f"{path.name}", total, unit=" frames"), start=1):
+    draft = path.with_suffix(".writing")
+    n_done = cut(draft)
+    with open(draft, "a", encoding="utf-8") as file:
+        for atoms in tqdm(islice(frames, n_done, None), path.name, total, initial=n_done):
             bare = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True)
             calculator.calculate(bare, ["energy", "forces", "stress"])
             results = {key: calculator.results[key] for key in ("energy", "forces", "stress")}
             bare.calc = SinglePointCalculator(bare, **results)
             bare.info["settings"] = POTENTIAL
             ase.io.write(file, bare, format="extxyz")
+            n_done += 1
     draft.replace(path)
+    return n_done
+
+
+def cut(path: Path) -> int:
+    """Cut off the frame that a killed run left unfinished.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Extended XYZ, or nothing.
+
+    Returns
+    -------
+    int
+        How many complete frames there are.
+    """
+    n, complete = 0, 0
+    if path.is_file():
+        with open(path, "r+b") as file:
+            while head := file.readline():
+                lines = [file.readline() for _ in range(int(head) + 1)]
+                if not lines[-1].endswith(b"\n"):
+                    break
+                n, complete = n + 1, file.tell()
+            file.truncate(complete)
     return n
 
 
