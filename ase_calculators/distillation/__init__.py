@@ -1,14 +1,28 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """MLPKD: a costly teacher, trained on few frames, labels many, from which a fast student learns."""
 
+from ase_calculators.distillation.comparison import (
+    Comparison,
+    LabelTime,
+    SpeedLadder,
+    compare_models,
+    label_time,
+    speed_ladder,
+)
 from ase_calculators.distillation.relabel import Committee, Relabelled, open_model, relabel
 from ase_calculators.distillation.sets import Sets, split_sets
 
 __all__ = [
     "Committee",
+    "Comparison",
+    "LabelTime",
     "Relabelled",
     "Sets",
+    "SpeedLadder",
+    "compare_models",
+    "label_time",
     "open_model",
     "relabel",
+    "speed_ladder",
     "split_sets",
 ]
