@@ -668,7 +668,8 @@ def _draw_parity(comparison: Comparison) -> None:
             margin = 0.05 * max(ends[1] - ends[0], 1e-9)
             ends = [ends[0] - margin, ends[1] + margin]
             ax.plot(ends, ends, "-", color="0.6", lw=0.8)
-            ax.plot(known, np.clip(predicted, *ends), ".", ms=2, mew=0, alpha=0.6,
+            size = float(np.clip(150 / np.sqrt(len(known)), 2, 6))
+            ax.plot(known, np.clip(predicted, *ends), ".", ms=size, mew=0, alpha=0.6,
                     color=COLORS[names.index(name) % len(COLORS)], rasterized=True)  # fmt: skip
             ax.set(xlim=ends, ylim=ends, aspect="equal")
             ax.locator_params(nbins=4)
