@@ -26,6 +26,7 @@ from ase_calculators.distillation.comparison import (
 )
 from ase_calculators.landscape import LandscapeTable
 from ase_calculators.selection import select
+from ase_calculators.training_sets import write_deepmd
 from ase_calculators.validation.property import COLORS, digest, plain, tidy
 from ase_calculators.validation.suite import versions
 
@@ -218,11 +219,11 @@ def inside(table: LandscapeTable, window: tuple[float, float, float, float]) -> 
     ValueError
         When the window is none.
     """
-    low_s, high_s, low_q, high_q = window
-    if not (low_s < high_s and low_q < high_q):
+    low, high = np.array(window, dtype=float).reshape(2, 2).T
+    if not (low < high).all():
         raise ValueError(f"gap = {tuple(window)}: must be sS_min < sS_max, Q_min < Q_max")
-    sS, Q = table.sS, table.Q
-    return (low_s <= sS) & (sS <= high_s) & (low_q <= Q) & (Q <= high_q)
+    points = np.column_stack((table.sS, table.Q))
+    return ((points >= low) & (points <= high)).all(axis=1)
 
 
 def gapped(
@@ -587,3 +588,65 @@ def plot_curves(
            ylabel=f"{quantity} RMSE ({QUANTITIES[quantity]})")  # fmt: skip
     tidy(ax)
     return knee
+
+
+def trainer(
+    model: str,
+    validation: Sequence[Atoms],
+    workdir: str | PathLike[str],
+    profile: Any = "small",
+    steps: int | None = None,
+    prefix: str = "",
+) -> Callable[[list[Atoms], int, Path], Any]:
+    """Return what `learning_curve` trains by: students, or teachers of one seed.
+
+    Parameters
+    ----------
+    model : {"student", "teacher"}
+        What to train: by `train_student`, not compressed, or by `train_teacher`.
+    validation : sequence of ase.Atoms
+        Labelled frames of which errors are shown meanwhile; students learn nothing from it.
+    workdir : path-like
+        Where the validation set goes.
+    profile : {"small", "paper"}, path-like or dict
+        As there.
+    steps : int, optional
+        Of a student. Default: the profile's.
+    prefix : str
+        Of the labels, as `labels` takes it.
+
+    Returns
+    -------
+    callable
+        Called with frames, seed and a folder; returns an ASE calculator.
+
+    Raises
+    ------
+    ValueError
+        When the model is neither.
+    """
+    if model == "teacher":
+
+        def train_one(frames: list[Atoms], seed: int, folder: Path) -> Any:
+            from ase_calculators.distillation.teacher import open_teacher, train_teacher
+
+            train_teacher(frames, validation, folder, profile, (seed,), prefix=prefix)
+            return open_teacher(folder)
+
+        return train_one
+    if model != "student":
+        raise ValueError(f"model = {model!r}: must be student or teacher")
+    shown = Path(workdir) / "validation"
+    write_deepmd(validation, shown, prefix)
+
+    def train(frames: list[Atoms], seed: int, folder: Path) -> Any:
+        from ase_calculators.distillation.student import open_student, train_student
+
+        write_deepmd(frames, folder / "set", prefix)
+        student = train_student(
+            {folder / "set": 1.0}, shown, folder / "student", profile, seed, steps=steps,
+            compress=False,
+        )  # fmt: skip
+        return open_student(student.model)
+
+    return train
