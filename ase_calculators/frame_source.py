@@ -222,6 +222,45 @@ def stored_energy(atoms: Atoms) -> float:
     return np.nan if energy is None else float(energy)
 
 
+def frame_files(source: Any) -> list[str] | None:
+    """Return the files of a source.
+
+    Parameters
+    ----------
+    source : path-like, or iterable of path-like, or iterable of ase.Atoms
+        File, glob pattern, files or structures.
+
+    Returns
+    -------
+    list of str or None
+        Their paths; None for structures.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a file does not exist or a pattern matches none.
+    TypeError
+        When the source is a single structure.
+    """
+    if isinstance(source, Atoms):
+        raise TypeError(
+            "source: must be files or an iterable of Atoms, not one Atoms; pass [atoms]"
+        )
+    if isinstance(source, str | PathLike):
+        path = fspath(source)
+        paths = sorted(glob(path)) if has_magic(path) and not exists(path) else [path]
+        if not paths:
+            raise FileNotFoundError(f"source = {path!r}: matches no file")
+    elif isinstance(source, list | tuple) and all(isinstance(p, str | PathLike) for p in source):
+        paths = [fspath(path) for path in source]
+    else:
+        return None
+    for path in paths:
+        if not exists(path):
+            raise FileNotFoundError(f"source: there is no file {path!r}")
+    return paths
+
+
 def open_frames(
     source: Any, format: str | None, stride: int, options: dict[str, Any]
 ) -> tuple[Iterator[Frame], int | None]:
@@ -252,18 +291,8 @@ def open_frames(
     TypeError
         When the source is a single structure or, later, not made of structures.
     """
-    if isinstance(source, Atoms):
-        raise TypeError(
-            "source: must be files or an iterable of Atoms, not one Atoms; pass [atoms]"
-        )
-    if isinstance(source, str | PathLike):
-        path = fspath(source)
-        paths = sorted(glob(path)) if has_magic(path) and not exists(path) else [path]
-        if not paths:
-            raise FileNotFoundError(f"source = {path!r}: matches no file")
-    elif isinstance(source, list | tuple) and all(isinstance(p, str | PathLike) for p in source):
-        paths = [fspath(path) for path in source]
-    else:
+    paths = frame_files(source)
+    if paths is None:
         total = -(-len(source) // stride) if hasattr(source, "__len__") else None
         frames = (
             _atoms_frame("", number, atoms)
@@ -271,10 +300,52 @@ def open_frames(
             if number % stride == 0
         )
         return frames, total
-    for path in paths:
-        if not exists(path):
-            raise FileNotFoundError(f"source: there is no file {path!r}")
     return _file_frames(paths, format, stride, options), None
+
+
+def read_frames(source: Any) -> Iterator[Atoms]:
+    """Read whole frames, with the labels and notes they have, one after the other.
+
+    Parameters
+    ----------
+    source : path-like, or iterable of path-like, or iterable of ase.Atoms
+        As in `open_frames`.
+
+    Yields
+    ------
+    ase.Atoms
+        The frames; those of an iterable are handed on as they are.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a file does not exist or a pattern matches none.
+    TypeError
+        When the source is a single structure or not made of structures.
+    ValueError
+        When a frame cannot be read.
+    """
+    paths = frame_files(source)
+    if paths is None:
+        for number, atoms in enumerate(source):
+            if not isinstance(atoms, Atoms):
+                raise TypeError(f"frames: must be ase.Atoms, number {number} is {type(atoms)}")
+            yield atoms
+        return
+    for path in paths:
+        kind = filetype(path)
+        if kind not in _TEXTS:
+            yield from ase.io.iread(path, index=":", format=kind)
+            continue
+        for frame in _file_frames([path], kind, 1, {}):
+            try:
+                if isinstance(frame.content, Exception):
+                    raise frame.content
+                yield read_text(frame.content, kind, {})  # type: ignore[arg-type]
+            except Exception as error:  # ASE's readers raise whatever they stumble over
+                raise ValueError(
+                    f"{path}: frame {frame.number} cannot be read: {error}; mend or remove it"
+                ) from error
 
 
 class Thermo(NamedTuple):

@@ -1,0 +1,699 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A teacher, alone or as a committee, labels frames; killed, it goes on where it was.
+
+The labelled file only grows, one complete frame after the other, and each frame says which one of
+the source it is and which teacher labelled it. What is on disk is all the state there is.
+"""
+
+import fcntl
+import hashlib
+import json
+import multiprocessing
+import os
+import pickle
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
+from io import BufferedWriter, StringIO
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
+from ase.io.extxyz import key_val_str_to_dict
+from tqdm.auto import tqdm
+
+from ase_calculators.frame_source import frame_files, open_frames, read_text
+from ase_calculators.landscape import LandscapeTable
+
+PREFIX = "teacher_"
+
+
+class Committee(Calculator):
+    """Average models of one kind, and tell how far they disagree.
+
+    With E_m and F_m of the models m, and means over them in angle brackets:
+    energy_spread = sqrt(<(E_m - <E>)^2>) / n and
+    forces_spread = max_i sqrt(<|F_im - <F_i>|^2>), as in DP-GEN
+    (doi:10.1016/j.cpc.2020.107206). One model has no spread.
+
+    Parameters
+    ----------
+    members : sequence of ase.calculators.calculator.Calculator
+        The models.
+    checkpoints : sequence of path-like
+        Their files. Default: what the members know about (``files()``).
+
+    Attributes
+    ----------
+    members : list of ase.calculators.calculator.Calculator
+        The models.
+    checkpoints : list of pathlib.Path
+        Their files.
+    hash : str
+        SHA-256 over the files; of models without any, over their kinds and parameters.
+
+    Raises
+    ------
+    ValueError
+        When there are no members.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> from ase.calculators.emt import EMT
+    >>> atoms = bulk("Al", cubic=True)
+    >>> atoms.calc = Committee([EMT(), EMT()])
+    >>> round(atoms.get_potential_energy(), 4), atoms.calc.results["energy_spread"]
+    (-0.0193, 0.0)
+    """
+
+    implemented_properties = [  # noqa: RUF012
+        "energy",
+        "free_energy",
+        "forces",
+        "stress",
+        "energy_spread",
+        "forces_spread",
+    ]
+
+    def __init__(
+        self,
+        members: Sequence[Any],
+        checkpoints: Sequence[str | PathLike[str]] | None = None,
+    ) -> None:
+        super().__init__()
+        if not members:
+            raise ValueError("members: there are none; give at least one calculator")
+        self.members = list(members)
+        if checkpoints is None:
+            checkpoints = [
+                path for member in members if hasattr(member, "files") for path in member.files()
+            ]
+        self.checkpoints = [Path(path) for path in checkpoints]
+        digest = hashlib.sha256()
+        for path in self.checkpoints:
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+        if not self.checkpoints:
+            for member in self.members:
+                described = [type(member).__qualname__, getattr(member, "parameters", {})]
+                digest.update(json.dumps(described, default=str, sort_keys=True).encode())
+        self.hash = digest.hexdigest()
+
+    def evaluate(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
+        """Calculate frames, in batches where the models can.
+
+        Parameters
+        ----------
+        frames : sequence of ase.Atoms
+            The frames; not modified.
+
+        Returns
+        -------
+        list of dict
+            Of each frame energy (eV), forces ((n, 3), eV/Å), stress ((6,), eV/Å^3, where every
+            model has one), energy_spread (eV/atom) and forces_spread (eV/Å) (of two models or
+            more).
+        """
+        return [
+            self.mean([_results(member, atoms) for member in self.members], len(atoms))
+            for atoms in frames
+        ]
+
+    @staticmethod
+    def mean(results: Sequence[dict[str, Any]], n_atoms: int) -> dict[str, Any]:
+        """Average what the models say about one frame.
+
+        Parameters
+        ----------
+        results : sequence of dict
+            Energy, forces and, where there is one, stress of each model.
+        n_atoms : int
+            Number of atoms.
+
+        Returns
+        -------
+        dict
+            As in `evaluate`.
+        """
+        energies = np.array([result["energy"] for result in results], dtype=float)
+        forces = np.array([result["forces"] for result in results], dtype=float)
+        found: dict[str, Any] = {"energy": float(energies.mean()), "forces": forces.mean(axis=0)}
+        if all(result.get("stress") is not None for result in results):
+            found["stress"] = np.mean([result["stress"] for result in results], axis=0)
+        if len(results) > 1:
+            squares = ((forces - found["forces"]) ** 2).sum(axis=2).mean(axis=0)
+            found["energy_spread"] = float(energies.std()) / n_atoms
+            found["forces_spread"] = float(np.sqrt(squares.max()))
+        return found
+
+    def calculate(
+        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
+    ) -> None:
+        """Calculate as ASE asks for it.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The structure.
+        properties : list of str
+            What ASE asks for; all of it is always calculated.
+        system_changes : list of str
+            What has changed since the last call.
+        """
+        super().calculate(atoms, properties, system_changes)
+        (self.results,) = self.evaluate([atoms])
+        self.results["free_energy"] = self.results["energy"]
+
+
+def _results(calc: Any, atoms: Atoms) -> dict[str, Any]:
+    """Ask a calculator for energy, forces and, where it has one, stress."""
+    found = {name: calc.get_property(name, atoms) for name in ("energy", "forces")}
+    try:
+        found["stress"] = calc.get_property("stress", atoms)
+    except (NotImplementedError, PropertyNotImplementedError):
+        found["stress"] = None
+    return found
+
+
+class Relabelled(NamedTuple):
+    """What became of the frames.
+
+    Attributes
+    ----------
+    n : int
+        Labelled frames in `path`.
+    n_rejected : int
+        Frames in `rejected_path`.
+    path : pathlib.Path
+        Labelled frames.
+    rejected_path : pathlib.Path or None
+        Frames beyond a threshold; None where there are none.
+    map_path : pathlib.Path or None
+        Where these lie on the landscape; None where there are none or it is not known.
+    """
+
+    n: int
+    n_rejected: int
+    path: Path
+    rejected_path: Path | None
+    map_path: Path | None
+
+
+class _Limits(NamedTuple):
+    """What a label must have and keep to."""
+
+    spread: float | None
+    force: float | None
+    stress: bool
+
+
+class _Labelled(NamedTuple):
+    """A frame as it is written: its text, and why it is rejected, if it is."""
+
+    number: int
+    text: str
+    reason: str
+
+
+def relabel(
+    frames: str | PathLike[str] | Iterable[Any],
+    teacher: Any,
+    path: str | PathLike[str],
+    *,
+    processes: int = 1,
+    batch_size: int = 32,
+    max_spread: float | None = None,
+    max_force: float | None = None,
+    stress: bool = True,
+    table: LandscapeTable | None = None,
+    progress: bool = True,
+) -> Relabelled:
+    """Label frames by a teacher, as a stream.
+
+    Each frame is written as extended XYZ with what it had and ``info`` teacher_energy (eV),
+    teacher_stress (eV/Å^3, Voigt), teacher_energy_spread (eV/atom) and teacher_forces_spread (eV/Å;
+    both of committees), teacher_hash, teacher_frame (its number in the source), and the array
+    teacher_forces (eV/Å). Run again after a kill, it cuts off a frame left unfinished and goes on:
+    what was being calculated is lost, at most `batch_size` frames per process.
+
+    Parameters
+    ----------
+    frames : path-like, or iterable of path-like, or iterable of ase.Atoms
+        Files, as for `map_landscape`, or structures; the same ones when a run goes on.
+    teacher : Committee, ase.calculators.calculator.Calculator, or callable that returns one
+        The model. With more than one process it is a callable that can be pickled, such as
+        ``functools.partial(open_teacher, "teacher")``, which each process calls once.
+    path : path-like
+        The labelled file, ending in .extxyz.
+    processes : int
+        Processes, for CPUs; a script then needs ``if __name__ == "__main__":`` around its calls.
+        The file does not depend on it.
+    batch_size : int
+        Frames that are calculated at a time.
+    max_spread : float, optional
+        Frames whose forces_spread is larger, eV/Å, go to ``<stem>.rejected.extxyz``, to be
+        calculated by first principles or looked at, and on to the map ``<stem>.rejected.png``.
+    max_force : float, optional
+        The same for the largest force on an atom, eV/Å. Frames whose labels are not finite are
+        always rejected.
+    stress : bool
+        Label stress; a teacher that has none is refused. False: without stress.
+    table : LandscapeTable, optional
+        Landscape with a row for each frame in order, for the map. Default: the sS and Q6 that the
+        frames have in their ``info``, as `write_sets` and `PolymorphGen` write them.
+    progress : bool
+        Show the progress bar.
+
+    Returns
+    -------
+    Relabelled
+        Counts and files.
+
+    Raises
+    ------
+    ValueError
+        When an argument is out of its range, the teacher has no stress, the file was labelled by
+        another teacher or from other frames, or a frame cannot be read or calculated.
+
+    Examples
+    --------
+    >>> relabel("supplementary.extxyz", teacher, "relabelled.extxyz")  # doctest: +SKIP
+    """
+    for name, count in (("processes", processes), ("batch_size", batch_size)):
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise ValueError(f"{name} = {count!r}: must be a whole number, 1 or more")
+    for name, limit in (("max_spread", max_spread), ("max_force", max_force)):
+        if limit is not None and not (np.isfinite(limit) and limit > 0):
+            raise ValueError(f"{name} = {limit!r}: must be a number above 0, eV/Å, or None")
+    target = Path(fspath(path))
+    if target.suffix != ".extxyz":
+        raise ValueError(f"path = {str(target)!r}: must end in .extxyz; name it so")
+    rejected_path = target.with_suffix(".rejected.extxyz")
+    files = frame_files(frames)
+    for file in files or ():
+        if os.path.realpath(file) in map(os.path.realpath, (target, rejected_path)):
+            raise ValueError(f"path = {str(target)!r}: is a file of the frames; use another")
+    if table is not None and (n := _count(frames)) is not None and n != len(table):
+        raise ValueError(
+            f"table: has {len(table)} rows for {n} frames; give the landscape of these frames"
+        )
+    limits = _Limits(max_spread, max_force, stress)
+    committee = _open(teacher)
+    if max_spread is not None and len(committee.members) < 2:
+        raise ValueError(
+            f"max_spread = {max_spread}: one model has no spread; give a committee, or None"
+        )
+    sent = _sent(teacher, processes)
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(target, "ab") as kept, open(rejected_path, "ab") as rejected:
+        outputs = [_Output(file, committee.hash) for file in (rejected, kept)]
+        done = set().union(*(output.numbers for output in outputs))
+        batches = _batches(_to_do(frames, outputs, done), batch_size)
+        total = _count(frames)
+        with tqdm(total=total, initial=len(done), unit=" frames", disable=not progress) as bar:
+            for results in _evaluated(batches, committee, sent, processes, limits):
+                # the rejected first: the frames of each file then stay in order after any kill
+                outputs[0].add([result for result in results if result.reason])
+                outputs[1].add([result for result in results if not result.reason])
+                bar.set_postfix_str(f"{len(outputs[0].numbers)} rejected", refresh=False)
+                bar.update(len(results))
+    n_rejected, n_kept = (len(output.numbers) for output in outputs)
+    if not n_kept + n_rejected:
+        target.unlink()
+        rejected_path.unlink()
+        raise ValueError("frames: there are none; check the path or the iterable")
+    map_path = None
+    if n_rejected:
+        map_path = _draw(outputs, table, target.with_suffix(".rejected.png"))
+    else:
+        rejected_path.unlink()
+    return Relabelled(n_kept, n_rejected, target, rejected_path if n_rejected else None, map_path)
+
+
+# --- the teacher ----------------------------------------------------------------------------------
+
+
+def _open(teacher: Any) -> Committee:
+    """Make a committee of what the user gave."""
+    calc = teacher() if callable(teacher) else teacher
+    if isinstance(calc, Committee):
+        return calc
+    if not hasattr(calc, "get_property"):
+        raise ValueError(
+            f"teacher: must be an ASE calculator or a function that returns one, got "
+            f"{type(calc).__name__}"
+        )
+    return Committee([calc])
+
+
+def _sent(teacher: Any, processes: int) -> bytes:
+    """Pack the teacher for other processes."""
+    if processes == 1:
+        return b""
+    try:
+        return pickle.dumps(teacher)
+    except Exception as error:  # whatever its parts raise
+        raise ValueError(
+            f"teacher: cannot be sent to {processes} processes ({error}); give a function that "
+            "opens it, such as functools.partial(open_teacher, 'teacher')"
+        ) from None
+
+
+_committee: Committee | None = None
+
+
+def _start(sent: bytes) -> None:
+    """Open the teacher in a process of its own, on one core."""
+    global _committee
+    os.environ["OMP_NUM_THREADS"] = "1"
+    _committee = _open(pickle.loads(sent))
+
+
+def _label_there(limits: _Limits, batch: list[tuple[int, Any, str]]) -> list[_Labelled]:
+    assert _committee is not None
+    return _label(_committee, limits, batch)
+
+
+def _evaluated(
+    batches: Iterator[list[tuple[int, Any, str]]],
+    committee: Committee,
+    sent: bytes,
+    processes: int,
+    limits: _Limits,
+) -> Iterator[list[_Labelled]]:
+    """Calculate batches and give them back in their order."""
+    if processes == 1:
+        for batch in batches:
+            yield _label(committee, limits, batch)
+        return
+    spawn = multiprocessing.get_context("spawn")  # LAMMPS, PyTorch, TensorFlow do not survive fork
+    with ProcessPoolExecutor(processes, spawn, _start, (sent,)) as executor:
+        running: deque[Any] = deque()
+        try:
+            for batch in batches:
+                running.append(executor.submit(_label_there, limits, batch))
+                if len(running) > 2 * processes:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+        finally:
+            for future in running:
+                future.cancel()
+
+
+def _label(
+    committee: Committee, limits: _Limits, batch: list[tuple[int, Any, str]]
+) -> list[_Labelled]:
+    """Label a batch and write it down."""
+    frames = []
+    for number, content, format in batch:
+        try:
+            if isinstance(content, Exception):
+                raise content
+            frames.append(read_text(content, format, {}) if format else content)
+        except Exception as error:  # ASE's readers raise whatever they stumble over
+            raise ValueError(f"frame {number}: {error}; mend or remove it") from error
+    try:
+        results = committee.evaluate(frames)
+    except Exception:
+        results = []
+        for (number, _, _), atoms in zip(batch, frames, strict=True):
+            try:
+                results += committee.evaluate([atoms])
+            except Exception as error:  # whatever a model raises
+                reason = " ".join(f"{type(error).__name__}: {error}".split())
+                raise ValueError(
+                    f"frame {number}: the teacher cannot label it ({reason}); mend or remove it"
+                ) from error
+    found = []
+    for (number, _, _), atoms, result in zip(batch, frames, results, strict=True):
+        if limits.stress and result.get("stress") is None:
+            raise ValueError(
+                f"frame {number}: the teacher gives no stress; use one that does, or say "
+                "stress=False to label energy and forces alone"
+            )
+        found.append(_written(number, atoms, result, committee.hash, limits))
+    return found
+
+
+def _written(
+    number: int, atoms: Atoms, result: dict[str, Any], hash: str, limits: _Limits
+) -> _Labelled:
+    """Decide on a labelled frame and write it as text."""
+    force = float(np.sqrt((np.asarray(result["forces"]) ** 2).sum(axis=1).max(initial=0.0)))
+    values = [result[name] for name in ("energy", "stress") if result.get(name) is not None]
+    finite = np.isfinite(force) and all(np.isfinite(value).all() for value in values)
+    reason = ""
+    if not finite:
+        reason = "labels are not finite"
+    elif limits.spread is not None and not result["forces_spread"] <= limits.spread:
+        reason = f"forces_spread {result['forces_spread']:.4g} > {limits.spread:g} eV/Å"
+    elif limits.force is not None and force > limits.force:
+        reason = f"force {force:.4g} > {limits.force:g} eV/Å"
+
+    copy = atoms.copy()
+    copy.calc = atoms.calc
+    copy.info[PREFIX + "frame"] = number
+    copy.info[PREFIX + "hash"] = hash
+    if finite:
+        copy.info[PREFIX + "energy"] = float(result["energy"])
+        if limits.stress:
+            copy.info[PREFIX + "stress"] = np.asarray(result["stress"], dtype=float)
+        copy.arrays[PREFIX + "forces"] = np.asarray(result["forces"], dtype=float)
+    for name in ("energy_spread", "forces_spread"):
+        if finite and name in result:
+            copy.info[PREFIX + name] = float(result[name])
+    if reason:
+        copy.info[PREFIX + "rejected"] = reason
+    text = StringIO()
+    ase.io.write(text, copy, format="extxyz")
+    return _Labelled(number, text.getvalue(), reason)
+
+
+# --- frames in ------------------------------------------------------------------------------------
+
+
+def _contents(frames: Any) -> Iterator[tuple[Any, str]]:
+    """Give frames as text with its format, or as atoms."""
+    if frame_files(frames) is None:
+        for number, atoms in enumerate(frames):
+            if not isinstance(atoms, Atoms):
+                raise TypeError(f"frames: must be ase.Atoms, number {number} is {type(atoms)}")
+            yield atoms, ""
+        return
+    for frame in open_frames(frames, None, 1, {})[0]:
+        yield frame.content, frame.format
+
+
+def _count(frames: Any) -> int | None:
+    """Count frames, where that takes reading files but no calculation."""
+    if frame_files(frames) is None:
+        return len(frames) if hasattr(frames, "__len__") else None
+    return sum(1 for _ in open_frames(frames, None, 1, {})[0])
+
+
+def _to_do(
+    frames: Any, outputs: Sequence["_Output"], done: set[int]
+) -> Iterator[tuple[int, Any, str]]:
+    """Give the frames that are not labelled yet, once those that are were seen to be the same."""
+    last = {output.last: output.last_frame for output in outputs if output.last_frame is not None}
+    seen = -1
+    for number, (content, format) in enumerate(_contents(frames)):
+        seen = number
+        if number in last:
+            atoms = read_text(content, format, {}) if format else content
+            old = last[number]
+            # ASE writes positions to 1e-8 Å
+            if not np.array_equal(atoms.numbers, old.numbers) or not np.allclose(
+                atoms.positions, old.positions, rtol=0, atol=1e-6
+            ):
+                raise ValueError(
+                    f"path: holds labels of other frames, number {number} differs; use another "
+                    "file or the same frames"
+                )
+        if number not in done:
+            yield number, content, format
+    if max(done, default=-1) > seen:
+        raise ValueError(
+            f"path: holds labels of {max(done) + 1} frames and there are {seen + 1}; use another "
+            "file or the same frames"
+        )
+
+
+def _batches(
+    frames: Iterator[tuple[int, Any, str]], size: int
+) -> Iterator[list[tuple[int, Any, str]]]:
+    batch: list[tuple[int, Any, str]] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+# --- frames out -----------------------------------------------------------------------------------
+
+
+class _Output:
+    """A file of labelled frames: what it holds already, and what is added."""
+
+    def __init__(self, file: BufferedWriter, hash: str) -> None:
+        self._file, self._hash = file, hash
+        self.numbers: set[int] = set()
+        self.places: list[tuple[float, float]] = []
+        self.degree = "Q6"
+        self.last: int | None = None
+        self.last_frame: Any = None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"{file.name}: another run is writing to it; wait for it or use another file"
+            ) from error
+        file.truncate(self._read(file.name))
+
+    def _read(self, name: str) -> int:
+        """Go through the complete frames and return where the last one ends."""
+        end = 0
+        last: list[bytes] = []
+        with open(name, "rb") as file:
+            while True:
+                lines = [file.readline(32)]
+                start = lines[0].strip(b"\0\n")  # zeros may be left where the machine went down
+                if start and not start.isdigit():
+                    self._refuse(name)
+                if not start or not lines[0].endswith(b"\n"):
+                    break
+                lines += [file.readline() for _ in range(int(start) + 1)]
+                if not lines[-1].endswith(b"\n"):
+                    break
+                self._note(lines[1].decode(), name)
+                end += sum(map(len, lines))
+                last = lines
+        if last:
+            self.last_frame = ase.io.read(StringIO(b"".join(last).decode()), format="extxyz")
+            self.last = int(self.last_frame.info[PREFIX + "frame"])
+        return end
+
+    @staticmethod
+    def _refuse(name: str) -> NoReturn:
+        raise ValueError(f"path = {name!r}: is no file that relabel has written; use another")
+
+    def _note(self, comment: str, name: str) -> None:
+        """Remember a frame by its comment line."""
+        info = key_val_str_to_dict(comment)
+        if PREFIX + "frame" not in info:
+            self._refuse(name)
+        if str(info[PREFIX + "hash"]) != self._hash:
+            raise ValueError(
+                f"path = {name!r}: was labelled by another teacher, {PREFIX}hash "
+                f"{str(info[PREFIX + 'hash'])[:12]}, and this one's is {self._hash[:12]}; use "
+                "another file or the same teacher"
+            )
+        self.numbers.add(int(info[PREFIX + "frame"]))
+        degree = next((key for key in info if key[0] == "Q" and key[1:].isdigit()), "")
+        if degree and "sS" in info:
+            self.degree = degree
+            self.places.append((float(info["sS"]), float(info[degree])))
+
+    def add(self, results: Sequence[_Labelled]) -> None:
+        """Write frames."""
+        self._file.write("".join(result.text for result in results).encode())
+        self._file.flush()
+        for result in results:
+            self._note(result.text.split("\n", 2)[1], self._file.name)
+
+
+def _draw(outputs: Sequence[_Output], table: LandscapeTable | None, path: Path) -> Path | None:
+    """Draw where the rejected frames lie among the others."""
+    import matplotlib.pyplot as plt
+
+    points, degree = [], outputs[0].degree
+    for output in outputs:
+        if table is not None:
+            rows = sorted(output.numbers)
+            points.append(np.column_stack((table.sS[rows], table.Q[rows])))
+            degree = f"Q{table.parameters['degree']}"
+        else:
+            points.append(np.array(output.places).reshape(-1, 2))
+    rejected, kept = points
+    if not len(rejected):
+        return None
+    figure, ax = plt.subplots(figsize=(5.5, 4.2), layout="constrained")
+    ax.scatter(kept[:, 0], kept[:, 1], s=6, c="0.75", lw=0, label=f"kept, {len(kept)}")
+    ax.scatter(rejected[:, 0], rejected[:, 1], s=12, c="C3", lw=0,
+               label=f"rejected, {len(rejected)}")  # fmt: skip
+    ax.set_xlabel(r"sS ($k_\mathrm{B}$ per atom)")
+    ax.set_ylabel(degree)
+    ax.legend(frameon=False)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+    return path
+
+
+# --- models by name -------------------------------------------------------------------------------
+
+
+def open_model(name: str | PathLike[str], element: str | None = None) -> Any:
+    """Open a model by the name that a script is given.
+
+    Parameters
+    ----------
+    name : str or path-like
+        A folder that `train_teacher` has made; a DeePMD model, by its ending (.pb, .pth, ...); a
+        file with ``pair_style`` and ``pair_coeff``; or ``module:callable`` of any ASE calculator.
+    element : str, optional
+        The element of atom type 1, for a ``pair_style``.
+
+    Returns
+    -------
+    ase.calculators.calculator.Calculator
+        The model.
+
+    Raises
+    ------
+    ValueError
+        When the name is none of these, or the element is missing.
+
+    Examples
+    --------
+    >>> open_model("ase.calculators.emt:EMT").name
+    'emt'
+    """
+    path = Path(name)
+    if path.is_dir():
+        from ase_calculators.distillation.teacher import open_teacher
+
+        return open_teacher(path)
+    if path.is_file() and path.suffix in (".pb", ".pth", ".pt2", ".dp", ".savedmodel"):
+        from ase_calculators.distillation.student import open_student
+
+        return open_student(path)
+    if path.is_file():
+        from ase_calculators.validation.lammps_potential import LammpsPotential
+
+        if element is None:
+            raise ValueError(
+                f"element = None: {str(path)!r} is taken for a pair_style; name the element of "
+                "atom type 1, e.g. 'Al'"
+            )
+        return LammpsPotential(path, element)
+    module, _, attribute = str(name).partition(":")
+    if not attribute:
+        raise ValueError(
+            f"model = {str(name)!r}: there is no such file or folder, and it is no module:callable;"
+            " give a teacher's folder, a DeePMD model, a file with a pair_style, or e.g. "
+            "ase.calculators.emt:EMT"
+        )
+    try:
+        return getattr(import_module(module), attribute)()
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"model = {str(name)!r}: {error}; give the path of a model") from error

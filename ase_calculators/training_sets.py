@@ -1,0 +1,554 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Labels of frames, what may be wrong with them, and DeePMD sets that are written as a stream.
+
+A label comes from first principles or from a teacher. Those of first principles are ASE's own
+results; a teacher's are kept beside them, under keys with a prefix, so that a frame can hold both.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import PropertyNotImplementedError
+from ase.data import atomic_numbers
+from ase.neighborlist import neighbor_list
+
+from ase_calculators.frame_source import read_frames
+
+FORMATS = ("deepmd/npy", "deepmd/npy/mixed")
+
+# frames of a group by which its energies are compared with another's
+_SAMPLE = 200
+# pair terms r^-p within so many Å that stand in for the structure
+_POWERS, _REACH = (1, 2, 4, 6, 9, 12), 6.0
+# frames that a message names
+_NAMED = 8
+
+
+class Labels(NamedTuple):
+    """What a model learns from a frame.
+
+    Attributes
+    ----------
+    energy : float
+        Energy, eV.
+    forces : (n, 3) float64
+        Forces, eV/Å.
+    stress : (6,) float64 or None
+        Stress xx, yy, zz, yz, xz, xy, eV/Å^3, with ASE's sign: dE/d(strain) / volume.
+    """
+
+    energy: float
+    forces: np.ndarray
+    stress: np.ndarray | None
+
+
+class Shift(NamedTuple):
+    """How far the energies of frames lie above those of others, for reasons other than structure.
+
+    Attributes
+    ----------
+    energies : dict of str to float
+        Shift of an atom of each element, eV.
+    mean : float
+        Of the frames' energy per atom, eV.
+    uncertainty : float
+        Below which a `mean` says nothing, eV: three times the rms of what the fit leaves, or five
+        standard errors of the mean where that is more.
+    """
+
+    energies: dict[str, float]
+    mean: float
+    uncertainty: float
+
+    @property
+    def significant(self) -> bool:
+        """Whether the energies belong to another reference.
+
+        Returns
+        -------
+        bool
+            Whether the mean is above the uncertainty.
+        """
+        return abs(self.mean) > self.uncertainty
+
+    def __str__(self) -> str:
+        """Return the shift of each element."""
+        each = ", ".join(f"{name} {energy:+.4f} eV" for name, energy in self.energies.items())
+        return f"{each} (uncertainty {self.uncertainty:.4f} eV per atom)"
+
+
+def virial(atoms: Atoms) -> np.ndarray:
+    """Return the virial as DeePMD means it: -dE/d(strain), above 0 under compression.
+
+    ASE's stress is +dE/d(strain) / volume.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        With stress.
+
+    Returns
+    -------
+    (3, 3) float64 ndarray
+        Virial, eV.
+    """
+    return -atoms.get_stress(voigt=False) * atoms.cell.volume
+
+
+def labels(atoms: Atoms, prefix: str = "") -> Labels:
+    """Return the labels that came with a frame; never calculate one.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        The frame.
+    prefix : str
+        Empty for the results in ``atoms.calc``; else they are ``info[prefix + "energy"]``,
+        ``arrays[prefix + "forces"]`` and ``info[prefix + "stress"]``, as `relabel` writes them with
+        "teacher\\_".
+
+    Returns
+    -------
+    Labels
+        Energy, forces and, where there is one, stress.
+
+    Raises
+    ------
+    ValueError
+        When there is no energy or there are no forces, or one of them is not finite.
+
+    Examples
+    --------
+    >>> from ase.build import bulk
+    >>> atoms = bulk("Al")
+    >>> atoms.info["teacher_energy"] = -3.4
+    >>> atoms.arrays["teacher_forces"] = np.zeros((1, 3))
+    >>> labels(atoms, "teacher_").energy
+    -3.4
+    """
+    found: dict[str, Any] = {}
+    for name in ("energy", "forces", "stress"):
+        if prefix:
+            source = atoms.arrays if name == "forces" else atoms.info
+            found[name] = source.get(prefix + name)
+        else:
+            try:
+                found[name] = atoms.calc.get_property(name, atoms, allow_calculation=False)
+            except (AttributeError, PropertyNotImplementedError):  # no calculator; not in it
+                found[name] = None
+    for name in ("energy", "forces"):
+        if found[name] is None:
+            raise ValueError(f"{prefix}{name} is missing")
+    for name, value in found.items():
+        if value is not None and not np.isfinite(value).all():
+            raise ValueError(f"{prefix}{name} is not finite")
+    stress = found["stress"]
+    if stress is not None:
+        stress = np.asarray(stress, dtype=float)
+        if stress.shape == (3, 3):
+            stress = stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+    return Labels(float(found["energy"]), np.array(found["forces"], dtype=float), stress)
+
+
+def check_labels(
+    frames: str | PathLike[str] | Iterable[Any],
+    prefix: str = "",
+    type_map: Sequence[str] | None = None,
+    mixed: bool = False,
+) -> int:
+    """Refuse frames that cannot be learned from together.
+
+    Parameters
+    ----------
+    frames : path-like, or iterable of path-like, or iterable of ase.Atoms
+        The labelled frames; read once, one after the other.
+    prefix : str
+        As in `labels`.
+    type_map : sequence of str, optional
+        The elements there may be. Default: any.
+    mixed : bool
+        Allow labels of different settings (``info["settings"]``, as Auto-DFT writes it, or
+        ``info[prefix + "hash"]``), as long as their energies have the same reference.
+
+    Returns
+    -------
+    int
+        How many frames.
+
+    Raises
+    ------
+    ValueError
+        When labels are missing or not finite, some frames have a stress and others none, cells do
+        not span space, elements are not in `type_map`, settings are mixed, or energies of one are
+        shifted against another's.
+
+    Examples
+    --------
+    >>> check_labels("standard.extxyz")  # doctest: +SKIP
+    77
+    """
+    check = _Check(prefix, type_map, mixed)
+    for atoms in read_frames(frames):
+        check.take(atoms)
+    check.finish()
+    return check.n_frames
+
+
+class _Check:
+    """What frames must have in common, gathered as they pass."""
+
+    def __init__(self, prefix: str, type_map: Sequence[str] | None, mixed: bool) -> None:
+        for name in type_map or ():
+            if name not in atomic_numbers or name == "X":
+                raise ValueError(
+                    f"type_map: {name!r} is no chemical element; use symbols like 'Al'"
+                )
+        self.prefix, self.mixed = prefix, mixed
+        self.allowed = set(type_map) if type_map is not None else None
+        self.n_frames = 0
+        self.virial: bool | None = None
+        self.groups: dict[str, list[Atoms]] = {}
+        self._counts: dict[str, int] = {}
+        self._faults: dict[str, list[int]] = {}
+        self._rng = np.random.default_rng(0)
+
+    def take(self, atoms: Atoms) -> Labels | None:
+        """Look at the next frame; None when it has a fault."""
+        number = self.n_frames
+        self.n_frames += 1
+        label, fault = None, ""
+        unknown = set(atoms.symbols) - self.allowed if self.allowed is not None else set()
+        try:
+            label = labels(atoms, self.prefix)
+        except ValueError as error:
+            fault = str(error)
+        if label is not None:
+            if atoms.cell.rank < 3:
+                fault = "three cell vectors are needed, with vacuum where there is no period"
+            elif unknown:
+                fault = f"{', '.join(sorted(unknown))} is not in type_map"
+            elif self.virial is None:
+                self.virial = label.stress is not None
+            elif self.virial and label.stress is None:
+                fault = f"{self.prefix}stress is missing, which frame 0 has"
+            elif not self.virial and label.stress is not None:
+                fault = f"{self.prefix}stress is there, which frame 0 lacks"
+        if fault:
+            self._faults.setdefault(fault, []).append(number)
+            return None
+        key = f"{self.prefix}hash" if self.prefix else "settings"
+        group = str(atoms.info.get(key, ""))
+        sample = self.groups.setdefault(group, [])
+        count = self._counts[group] = self._counts.get(group, 0) + 1
+        # each frame of the group is in the sample with the same probability
+        if len(sample) < _SAMPLE:
+            sample.append(atoms)
+        elif (place := int(self._rng.integers(count))) < _SAMPLE:
+            sample[place] = atoms
+        return label
+
+    @property
+    def good(self) -> bool:
+        return not self._faults and (self.mixed or len(self.groups) < 2)
+
+    def finish(self) -> None:
+        """Say what is wrong."""
+        if not self.n_frames:
+            raise ValueError("frames: there are none; give at least one labelled frame")
+        if self._faults:
+            what = "; ".join(
+                f"{fault} (frame{'s' * (len(numbers) > 1)} "
+                f"{', '.join(map(str, numbers[:_NAMED]))}"
+                f"{f' and {len(numbers) - _NAMED} more' * (len(numbers) > _NAMED)})"
+                for fault, numbers in self._faults.items()
+            )
+            raise ValueError(f"frames: {what}; label them or leave them out")
+        if len(self.groups) < 2:
+            return
+        told = ", ".join(
+            f"{name[:12] or 'none named'} ({self._counts[name]} frames)" for name in self.groups
+        )
+        if not self.mixed:
+            raise ValueError(
+                f"frames: their labels are of {len(self.groups)} settings, {told}; write a set of "
+                "each, or say mixed=True"
+            )
+        (first, one), *others = self.groups.items()
+        for name, other in others:
+            shift = reference_shift(one, other, self.prefix, self.prefix)
+            if shift.significant:
+                raise ValueError(
+                    f"frames: energies of {name[:12] or 'none named'} lie {shift} above those of "
+                    f"{first[:12] or 'none named'}: another reference; subtract it, or leave them "
+                    "out"
+                )
+
+
+def reference_shift(
+    one: Iterable[Atoms], other: Iterable[Atoms], prefix: str = "", other_prefix: str = ""
+) -> Shift:
+    """Find the shift of energies between two sets of frames, which need share no structure.
+
+    Both are fitted at once by least squares, frame by frame: E/n = sum_e x_e (mu_e + [other] d_e)
+    + sum_p c_p s_p, with the fractions x_e of the elements and the pair sums
+    s_p = 1/n sum_{i<j} (2 Å / r_ij)^p (1 - (r_ij / 6 Å)^2)^2 for six powers p, and the square root
+    of the one for p = 6. The d_e are what other pseudopotentials, codes or subtracted atoms leave
+    between two sets; the pair sums take away most of what is structure.
+
+    Parameters
+    ----------
+    one, other : iterable of ase.Atoms
+        Labelled frames.
+    prefix, other_prefix : str
+        As in `labels`, of the one and the other.
+
+    Returns
+    -------
+    Shift
+        That of `other`; with too few frames for the fit, of infinite uncertainty.
+
+    Raises
+    ------
+    ValueError
+        When a frame has no labels.
+    """
+    rows, energies, is_other = [], [], []
+    for frames, its_prefix, flag in ((one, prefix, 0.0), (other, other_prefix, 1.0)):
+        for atoms in frames:
+            energies.append(labels(atoms, its_prefix).energy / len(atoms))
+            rows.append((atoms.numbers, _pair_sums(atoms)))
+            is_other.append(flag)
+    flags = np.array(is_other)
+    second = flags == 1.0
+    elements = np.unique(np.concatenate([numbers for numbers, _ in rows]))
+    shares = np.array([[(numbers == e).mean() for e in elements] for numbers, _ in rows])
+    known = shares[second].any(axis=0) & shares[~second].any(axis=0)
+    shifted = shares[:, known] * flags[:, None]
+    names = [Atoms(numbers=[e]).get_chemical_symbols()[0] for e in elements[known]]
+    sums = np.array([terms for _, terms in rows])
+    spare = (len(rows) - 2 * len(elements)) // 3  # the structure's terms must not fit the noise
+    columns = np.column_stack((shifted, shares, sums[:, : max(spare, 0)]))
+    scale = np.abs(columns).max(axis=0)
+    columns /= np.where(scale > 0, scale, 1.0)
+    freedom = len(rows) - np.linalg.matrix_rank(columns)
+    if not known.any() or freedom < 3 or min(second.sum(), (~second).sum()) < 2:
+        return Shift(dict.fromkeys(names, np.nan), np.nan, np.inf)
+    inverse = np.linalg.pinv(columns)
+    values = np.array(energies)
+    solution = inverse @ values
+    residual = values - columns @ solution
+    variance = float(residual @ residual) / freedom
+    n = int(known.sum())
+    direction = np.zeros(len(solution))
+    direction[:n] = (columns[second, :n]).mean(axis=0)
+    error = np.sqrt(variance) * float(np.linalg.norm(direction @ inverse))
+    mean = float(direction @ solution)
+    per_element = solution[:n] / np.where(scale[:n] > 0, scale[:n], 1.0)
+    return Shift(
+        dict(zip(names, per_element.tolist(), strict=True)),
+        mean,
+        max(3 * float(np.sqrt(variance)), 5 * error, 1e-6),
+    )
+
+
+def _pair_sums(atoms: Atoms) -> np.ndarray:
+    """Return the structure's terms of an energy per atom, the most telling ones first."""
+    r = neighbor_list("d", atoms, _REACH)
+    fade = (1 - (r / _REACH) ** 2) ** 2
+    sums = {p: float(((2.0 / r) ** p * fade).sum()) / (2 * len(atoms)) for p in _POWERS}
+    return np.array([sums[6], np.sqrt(sums[6]), *(sums[p] for p in (12, 2, 4, 9, 1))])
+
+
+# --- sets for DeePMD ------------------------------------------------------------------------------
+
+
+def write_deepmd(
+    frames: str | PathLike[str] | Iterable[Any],
+    folder: str | PathLike[str],
+    prefix: str = "",
+    format: str = "deepmd/npy",
+    chunk: int = 2000,
+    type_map: Sequence[str] | None = None,
+    mixed: bool = False,
+) -> list[Path]:
+    """Write labelled frames as a DeePMD set, in double precision.
+
+    Frames pass one after the other and leave memory with each chunk, by dpdata. The set appears
+    under its name when it is complete; a killed conversion leaves ``<folder>.part``, which the next
+    one removes. ``set.json`` says what it was made of: format, prefix, number of frames and their
+    settings, elements, versions and the SHA-256 of all labels and structures.
+
+    Parameters
+    ----------
+    frames : path-like, or iterable of path-like, or iterable of ase.Atoms
+        The labelled frames.
+    folder : path-like
+        The set. One that was there before is replaced; nothing else is.
+    prefix : str
+        As in `labels`.
+    format : {"deepmd/npy", "deepmd/npy/mixed"}
+        One system for each formula, or for each number of atoms.
+    chunk : int
+        Frames in memory at a time, and in a ``set.*`` at most.
+    type_map : sequence of str, optional
+        Elements, in the order of their types. Default: in the order in which they come.
+    mixed : bool
+        As in `check_labels`.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The systems, sorted.
+
+    Raises
+    ------
+    ValueError
+        When an argument is out of its range, or `check_labels` would refuse the frames.
+    ImportError
+        When dpdata is missing.
+
+    Examples
+    --------
+    >>> write_deepmd("relabelled.extxyz", "supplementary", prefix="teacher_")  # doctest: +SKIP
+    [PosixPath('supplementary/Al32')]
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format = {format!r}: must be one of {', '.join(FORMATS)}")
+    if not isinstance(chunk, int | np.integer) or chunk < 1:
+        raise ValueError(f"chunk = {chunk!r}: must be a whole number, 1 or more")
+    try:
+        import dpdata  # noqa: F401
+    except ImportError:
+        raise ImportError(
+            f"format = {format!r} needs dpdata: pip install 'entsym[distillation]'"
+        ) from None
+    target = Path(fspath(folder))
+    ours = not target.exists() or (target / "set.json").exists()
+    if not ours and not (target.is_dir() and not any(target.iterdir())):
+        raise ValueError(
+            f"folder = {str(target)!r}: is there and is no set of ours (no set.json in it); use "
+            "another name"
+        )
+    check = _Check(prefix, type_map, mixed)
+    part = target.with_name(target.name + ".part")
+    if part.exists():
+        shutil.rmtree(part)
+    part.mkdir(parents=True)
+    names = list(type_map or ())
+    digest = hashlib.sha256()
+    counts: dict[str, int] = {}
+    buffer: list[tuple[Atoms, Labels]] = []
+    try:
+        for atoms in read_frames(frames):
+            label = check.take(atoms)
+            if label is None or not check.good:
+                buffer.clear()  # nothing is written any more, but every fault shall be told
+                continue
+            names += [name for name in dict.fromkeys(atoms.symbols) if name not in names]
+            for array in (atoms.numbers, atoms.positions, atoms.cell.array, *label):
+                if array is not None:
+                    digest.update(np.ascontiguousarray(array).tobytes())
+            buffer.append((atoms, label))
+            if len(buffer) == chunk:
+                _write_chunk(part, buffer, names, format, counts)
+                buffer.clear()
+        check.finish()
+        _write_chunk(part, buffer, names, format, counts)
+    except BaseException:
+        shutil.rmtree(part)
+        raise
+    for name in counts:
+        (part / name / "type_map.raw").write_text("".join(f"{symbol}\n" for symbol in names))
+    key = f"{prefix}hash" if prefix else "settings"
+    content = {
+        "format": format,
+        "prefix": prefix,
+        "n_frames": check.n_frames,
+        "systems": dict(sorted(counts.items())),
+        "type_map": names,
+        "virial": bool(check.virial),
+        key: sorted(name for name in check.groups if name),
+        "hash": digest.hexdigest(),
+        **_versions("entsym", "dpdata", "numpy"),
+    }
+    (part / "set.json").write_text(json.dumps(content, indent=1) + "\n")
+    if target.exists():
+        old = target.with_name(target.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
+        part.rename(target)
+        shutil.rmtree(old)
+    else:
+        part.rename(target)
+    return sorted(target / name for name in counts)
+
+
+def _write_chunk(
+    part: Path,
+    buffer: list[tuple[Atoms, Labels]],
+    names: list[str],
+    format: str,
+    counts: dict[str, int],
+) -> None:
+    """Add the frames of a chunk to their systems, a new ``set.*`` of each."""
+    import dpdata
+
+    by_formula: dict[str, list[tuple[Atoms, Labels]]] = {}
+    for frame in buffer:
+        by_formula.setdefault(frame[0].get_chemical_formula(), []).append(frame)
+    for formula, same in by_formula.items():
+        # atoms of one element together, in the order of the names
+        kinds = [np.array([names.index(s) for s in atoms.symbols]) for atoms, _ in same]
+        orders = [np.argsort(kind, kind="stable") for kind in kinds]
+        types = kinds[0][orders[0]]
+        sorted_frames = list(zip((atoms for atoms, _ in same), orders, strict=True))
+        data = {
+            "atom_names": list(names),
+            "atom_numbs": np.bincount(types, minlength=len(names)).tolist(),
+            "atom_types": types,
+            "orig": np.zeros(3),
+            "cells": np.array([atoms.cell.array for atoms, _ in sorted_frames]),
+            "coords": np.array([atoms.positions[order] for atoms, order in sorted_frames]),
+            "energies": np.array([label.energy for _, label in same]),
+            "forces": np.array(
+                [label.forces[order] for (_, label), order in zip(same, orders, strict=True)]
+            ),
+        }
+        if same[0][1].stress is not None:
+            data["virials"] = np.array(
+                [
+                    -label.stress[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]] * atoms.cell.volume
+                    for atoms, label in same
+                    if label.stress is not None
+                ]
+            )
+        name = str(len(types)) if format.endswith("mixed") else formula
+        folder, scratch = part / name, part / "scratch"
+        dpdata.LabeledSystem(data=data).to(
+            format, str(scratch), set_size=len(same), prec=np.float64
+        )
+        folder.mkdir(exist_ok=True)
+        n_sets = len(list(folder.glob("set.*")))
+        (scratch / "set.000").rename(folder / f"set.{n_sets:03d}")
+        (scratch / "type.raw").replace(folder / "type.raw")
+        shutil.rmtree(scratch)
+        counts[name] = counts.get(name, 0) + len(same)
+
+
+def _versions(*packages: str) -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
