@@ -3,12 +3,28 @@
 
 from ase_calculators.distillation.relabel import Committee, Relabelled, open_model, relabel
 from ase_calculators.distillation.sets import Sets, split_sets
+from ase_calculators.distillation.student import (
+    Deviations,
+    Student,
+    check_compression,
+    open_student,
+    train_student,
+)
+from ase_calculators.distillation.teacher import MaceCommittee, open_teacher, train_teacher
 
 __all__ = [
     "Committee",
+    "Deviations",
+    "MaceCommittee",
     "Relabelled",
     "Sets",
+    "Student",
+    "check_compression",
+    "open_student",
+    "open_teacher",
     "open_model",
     "relabel",
     "split_sets",
+    "train_student",
+    "train_teacher",
 ]
