@@ -2,6 +2,7 @@
 # make demo    install into .venv and run the main job: pictures and tables appear in demo/
 # make demo-pillar  compress a pillar of aluminium and analyse it, with OVITO; to demo-pillar/
 # make demo-dft  install GPAW too (minutes, once) and label rattled Si2 and Al2 cells in demo-dft/
+# make demo-distill  install MACE and DeePMD-kit too (3 GB) and distil a small student; to demo-distill/
 # make test    install with the tests' dependencies and run the tests (PYTEST_ARGS="-k name -x")
 # make lint    every linter that .pre-commit-config.yaml runs
 # make format  let the formatters rewrite what make lint would complain about
@@ -21,11 +22,13 @@ BASE := $(VENV)/.entsym-base
 TOOLS := $(VENV)/.entsym-tools
 ANALYSIS := $(VENV)/.entsym-analysis
 GPAW := $(VENV)/.entsym-gpaw
+# an environment of its own: where deepmd-kit is, every start of lmp loads TensorFlow, 7 s
+DISTILLATION := $(VENV)/distillation/.entsym
 
 # cython-lint calls pycodestyle by name.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo demo-pillar demo-dft test lint format bench clean
+.PHONY: demo demo-pillar demo-dft demo-distill test lint format bench clean
 
 demo: $(BASE)
 	$(BIN)/python input_templates/landscape/demo.py demo
@@ -36,8 +39,13 @@ demo-pillar: $(ANALYSIS)
 demo-dft: $(GPAW)
 	$(BIN)/python input_templates/autodft/demo.py demo-dft
 
-test: $(TOOLS)
-	$(BIN)/pytest $(PYTEST_ARGS)
+demo-distill: $(DISTILLATION)
+	$(<D)/bin/python input_templates/distillation/demo.py demo-distill
+
+# 5: PYTEST_ARGS chose no test of this half
+test: $(TOOLS) $(DISTILLATION)
+	$(BIN)/pytest -m "not distillation" $(PYTEST_ARGS) || test $$? = 5
+	PATH=$(abspath $(VENV)/distillation/bin):$$PATH pytest -m distillation $(PYTEST_ARGS) || test $$? = 5
 
 bench: $(TOOLS)
 	$(BIN)/python benchmarks/run.py
@@ -65,6 +73,11 @@ $(GPAW): $(COMPILED) | $(BIN)/python
 	  $(BIN)/pip install -q --disable-pip-version-check gpaw
 	touch $(BASE) $@
 
+$(DISTILLATION): $(COMPILED) | $(BIN)/python
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check -e ".[distillation,validation,test]"
+	touch $@
+
 PY := setup.py $(wildcard cython_core lammps_plugin ase_calculators input_templates tests benchmarks)
 CXX_FILES := $(wildcard cython_core/include/entsym/*.hpp cython_core/src/* lammps_plugin/*.h \
   lammps_plugin/*/*.h lammps_plugin/*.cpp)
@@ -85,7 +98,7 @@ format: $(TOOLS)
 	$(BIN)/clang-format -i $(CXX_FILES)
 
 clean:
-	rm -rf build dist demo demo-pillar demo-dft *.egg-info .pytest_cache .ruff_cache .mypy_cache \
+	rm -rf build dist demo demo-pillar demo-dft demo-distill *.egg-info .pytest_cache .ruff_cache .mypy_cache \
 	  cython_core/_kernel.cpp cython_core/*.so lammps_plugin/*.so \
-	  $(BASE) $(TOOLS) $(ANALYSIS) $(GPAW)
+	  $(BASE) $(TOOLS) $(ANALYSIS) $(GPAW) $(DISTILLATION)
 	find $(PY) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,18 +11,34 @@ from ase_calculators.distillation.comparison import (
 )
 from ase_calculators.distillation.relabel import Committee, Relabelled, open_model, relabel
 from ase_calculators.distillation.sets import Sets, split_sets
+from ase_calculators.distillation.student import (
+    Deviations,
+    Student,
+    check_compression,
+    open_student,
+    train_student,
+)
+from ase_calculators.distillation.teacher import MaceCommittee, open_teacher, train_teacher
 
 __all__ = [
     "Committee",
     "Comparison",
+    "Deviations",
     "LabelTime",
+    "MaceCommittee",
     "Relabelled",
     "Sets",
     "SpeedLadder",
+    "Student",
+    "check_compression",
     "compare_models",
     "label_time",
     "open_model",
+    "open_student",
+    "open_teacher",
     "relabel",
     "speed_ladder",
     "split_sets",
+    "train_student",
+    "train_teacher",
 ]

@@ -474,8 +474,9 @@ def _files(model: Any, element: str | None) -> list[Path]:
     """Return the files that a model consists of, as far as it tells."""
     if isinstance(model, str | PathLike) and not _is_lammps(model):
         path = Path(model)
-        if path.is_dir():
-            return sorted(path.glob("*.model"))
+        if (path / "teacher.json").is_file():
+            known = json.loads((path / "teacher.json").read_text(encoding="utf-8"))["models"]
+            return [path / entry["file"] for entry in known.values()]
         if path.is_file():
             return [path]
     if hasattr(model, "checkpoints"):
