@@ -943,7 +943,7 @@ def speed_ladder(
     for name, model in models.items():
         identity, calculator = _identity(model, element), None
         for n in sorted(sizes):
-            key = digest([identity, vars(start), n, seconds])
+            key = digest([name, identity, vars(start), n, seconds])
             row = kept.get(key)
             if row is None:
                 try:
@@ -987,12 +987,12 @@ class _Clock:
 
 def _ase_steps(calculator: Any, crystal: Crystal, n: int, seconds: float) -> dict[str, Any]:
     from ase import units
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+    from ase.md.velocitydistribution import thermalize_momenta
     from ase.md.verlet import VelocityVerlet
 
     atoms = _cube(crystal, n)
     atoms.calc = calculator
-    MaxwellBoltzmannDistribution(atoms, temperature_K=600, rng=np.random.default_rng(1))
+    thermalize_momenta(atoms, 600, rng=np.random.default_rng(1))
     dynamics = VelocityVerlet(atoms, 1.0 * units.fs)
     return _Clock(dynamics.run, len(atoms), seconds).row
 
