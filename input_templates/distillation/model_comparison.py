@@ -167,8 +167,10 @@ def main() -> None:
         speed = speed_ladder(models, (3,), args.output, args.element, clock="cpu").best()
     except (ValueError, ImportError, OSError, RuntimeError) as error:
         raise SystemExit(str(error)) from None
-    lines = [compared.markdown(), f"Trained on {len(training)} frames.", "",
-             "| model | training (CPU s) | µs of CPU per atom and step, ASE |", "|---" * 3 + "|"]  # fmt: skip
+    lines = [
+        compared.markdown(), f"Trained on {len(training)} frames.", "",
+        "| model | training (CPU s) | µs of CPU per atom and step, ASE |", "|---" * 3 + "|",
+    ]  # fmt: skip
     for name in models:
         took = f"{cpu[name]:.0f}" if name in cpu else ""
         lines.append(f"| {name} | {took} | {speed.get(name, np.nan):.3g} |")
