@@ -224,7 +224,7 @@ def inside(table: LandscapeTable, window: tuple[float, float, float, float]) -> 
     if not (low < high).all():
         raise ValueError(f"gap = {tuple(window)}: must be sS_min < sS_max, Q_min < Q_max")
     points = np.column_stack((table.sS, table.Q))
-    return ((points >= low) & (points <= high)).all(axis=1)
+    return np.all((points >= low) & (points <= high), axis=1)
 
 
 def gapped(
@@ -577,7 +577,7 @@ def plot_curves(
                     label=name)  # fmt: skip
     knee = None
     if fit is not None:
-        mine = [r for r in records if r["name"] == fit]
+        mine = [r for r in records if r["name"] == fit and quantity in r["errors"][group]]
         values = [r["errors"][group][quantity] for r in mine]
         if len({r["n"] for r in mine}) >= 4:
             knee = fit_knee([r["n"] for r in mine], values)

@@ -13,7 +13,7 @@ WIDTH = 0.1
 
 
 def features(atoms):
-    """Return phi (k,) and d phi / d positions (n, 3, k), the constant of an atom first."""
+    """Return phi (k,), constant first, d phi by positions (n, 3, k) and by strain (3, 3, k)."""
     i, D, d = neighbor_list("iDd", atoms, CUTOFF)
     x = (d[:, None] - CENTRES) / WIDTH
     fade, slope = (1 - d / CUTOFF) ** 2, -2 / CUTOFF * (1 - d / CUTOFF)
@@ -22,19 +22,21 @@ def features(atoms):
     radial = gauss * (slope[:, None] - x / WIDTH * fade[:, None])
     gradient = np.zeros((len(atoms), 3, len(CENTRES) + 1))
     np.add.at(gradient[:, :, 1:], i, -(D / d[:, None])[:, :, None] * radial[:, None, :])
-    return phi, gradient
+    strain = np.zeros((3, 3, len(CENTRES) + 1))
+    strain[:, :, 1:] = 0.5 * np.einsum("pa,pb,pk->abk", D / d[:, None], D, radial)
+    return phi, gradient, strain
 
 
 class PairModel(Calculator):
-    """The fitted pair potential: energy and forces."""
+    """The fitted pair potential: energy, forces, stress."""
 
-    implemented_properties = ("energy", "forces")
+    implemented_properties = ("energy", "forces", "stress")
 
     def __init__(self, frames, prefix=""):
         super().__init__()
         rows, values = [], []
         for atoms in frames:
-            phi, gradient = features(atoms)
+            phi, gradient, _ = features(atoms)
             label = labels(atoms, prefix)
             rows += [phi[None] / len(atoms), -3.0 * gradient.reshape(-1, len(phi))]
             values += [[label.energy / len(atoms)], 3.0 * label.forces.ravel()]
@@ -44,8 +46,13 @@ class PairModel(Calculator):
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         """Calculate as ASE asks for it."""
         super().calculate(atoms, properties, system_changes)
-        phi, gradient = features(self.atoms)
-        self.results = {"energy": float(phi @ self.weights), "forces": -gradient @ self.weights}
+        phi, gradient, strain = features(self.atoms)
+        stress = strain @ self.weights / self.atoms.cell.volume
+        self.results = {
+            "energy": float(phi @ self.weights),
+            "forces": -gradient @ self.weights,
+            "stress": stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]],
+        }
 
 
 def trainer(model, validation, workdir, profile="small", steps=None, prefix=""):
