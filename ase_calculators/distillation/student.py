@@ -92,9 +92,9 @@ def train_student(
 ) -> Student:
     """Train a network, freeze it, compress it and compare the two.
 
-    Called again after a kill it goes on from the last checkpoint, or with what comes after training.
-    ``student.json`` in the folder says what was used: settings, seed, versions, hashes of the sets
-    and of the models, what the compression changed.
+    Called again after a kill it goes on from the last checkpoint, or with what comes after
+    training. ``student.json`` in the folder says what was used: settings, seed, versions, hashes of
+    the sets and of the models, what the compression changed.
 
     Parameters
     ----------
@@ -138,7 +138,8 @@ def train_student(
 
     Examples
     --------
-    >>> train_student({"standard": 2.0, "relabelled": 1.0}, "validation", "student")  # doctest: +SKIP
+    >>> sets = {"standard": 2.0, "relabelled": 1.0}
+    >>> train_student(sets, "validation", "student")  # doctest: +SKIP
     Student(model=PosixPath('student/frozen.pb'), ...)
     """
     require("deepmd", "deepmd-kit", "the student")
@@ -241,8 +242,8 @@ def check_compression(
     if not max(largest) <= tolerance:  # NaN is not
         raise ValueError(
             f"compressed = {fspath(compressed)!r}: deviates from {fspath(model)!r} by "
-            f"{largest.energy:.1e} eV/atom, {largest.forces:.1e} eV/Å, {largest.virial:.1e} eV/atom "
-            f"(virial), tolerance {tolerance:g}; compress it again, with a smaller --step"
+            f"{largest.energy:.1e} eV/atom, {largest.forces:.1e} eV/Å, {largest.virial:.1e} eV/atom"
+            f" (virial), tolerance {tolerance:g}; compress it again, with a smaller --step"
         )
     return largest
 
@@ -403,8 +404,8 @@ def _start_of(start: Any) -> tuple[str, str, str]:
     if Path(f"{path}.index") in pieces:
         return "--init-model", str(path), file_hash(pieces)
     raise ValueError(
-        f"start = {str(path)!r}: must be a student, its folder, a frozen model (.pb) or a checkpoint "
-        "(model.ckpt-1000)"
+        f"start = {str(path)!r}: must be a student, its folder, a frozen model (.pb) or a "
+        "checkpoint (model.ckpt-1000)"
     )
 
 

@@ -363,8 +363,8 @@ def open_teacher(
     """Open MACE models as a committee.
 
     A MACE model is a pickle, and opening a pickle runs what is in it. Hence only files are opened
-    whose SHA-256 is in the ``teacher.json`` that `train_teacher` left beside them. Whoever can write
-    that file can write the model: do not open a folder from a stranger.
+    whose SHA-256 is in the ``teacher.json`` that `train_teacher` left beside them. Whoever can
+    write that file can write the model: do not open a folder from a stranger.
 
     Parameters
     ----------
@@ -432,6 +432,6 @@ def _check_known(path: Path, content: bytes) -> None:
         if any(entry["sha256"] == sha256 for entry in _known(folder).values()):
             return
     raise ValueError(
-        f"teacher = {str(path)!r}: is a pickle that no {RECORD} beside it knows, and opening it runs "
-        "whatever is in it; say trust=True if you know where it comes from"
+        f"teacher = {str(path)!r}: is a pickle that no {RECORD} beside it knows, and opening it "
+        "runs whatever is in it; say trust=True if you know where it comes from"
     )
