@@ -89,6 +89,7 @@ def train_student(
     seed: int = 1,
     start: Student | str | PathLike[str] | None = None,
     steps: int | None = None,
+    compress: bool = True,
 ) -> Student:
     """Train a network, freeze it, compress it and compare the two.
 
@@ -118,6 +119,9 @@ def train_student(
         scale is kept. Lower ``start_lr`` in the profile, since the schedule starts afresh.
     steps : int, optional
         Number of steps. Default: the profile's.
+    compress : bool
+        Without it the student's compressed model is the frozen one, not tabulated: for descriptors
+        that cannot be compressed, and where dozens of students are trained only to be tested.
 
     Returns
     -------
@@ -184,6 +188,13 @@ def train_student(
         _train(target, settings, total, begin)
         last = _keep(target, None)
         _program("freeze", "-c", str(last), target=target, output=student.model)
+    if not compress:
+        record |= {
+            "last_errors": _rows(target / "lcurve.out")[-1],
+            "model": file_hash([student.model]),
+        }
+        write_record(path, record)
+        return student._replace(compressed=student.model)
     if not student.compressed.exists():
         _program("compress", "-i", str(student.model), target=target, output=student.compressed)
     if "deviations" not in record or record.get("compressed") != file_hash([student.compressed]):
