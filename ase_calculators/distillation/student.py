@@ -181,8 +181,8 @@ def train_student(
     record |= used | versions("entsym", "deepmd-kit", "tensorflow_cpu", "tensorflow", "numpy")
     write_record(path, record)
     student = Student(target / "frozen.pb", target / "student.pb", target)
-    if "sel" not in record:
-        record["sel"] = _check_sel(settings, groups, elements, target)
+    if "neighbours" not in record:
+        record |= _check_sel(settings, groups, target)
         write_record(path, record)
     if not student.model.exists():
         _train(target, settings, total, begin)
@@ -420,9 +420,7 @@ def _start_of(start: Any) -> tuple[str, str, str]:
     )
 
 
-def _check_sel(
-    settings: dict[str, Any], groups: Sequence[_Set], elements: Sequence[str], target: Path
-) -> dict[str, Any]:
+def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -> dict[str, Any]:
     """Compare sel with the neighbours that there are."""
     descriptor, names = settings["model"]["descriptor"], settings["model"]["type_map"]
     most = np.zeros(len(names), dtype=int)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The teacher: a committee of MACE models, trained by mace-torch's own program."""
 
+import hashlib
 import json
 import re
 import sys
@@ -402,19 +403,22 @@ def open_teacher(
                 f"teacher = {str(given[0])!r}: has no trained models (teacher.json names none); "
                 "run train_teacher, or name the model files"
             )
+    contents = []
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"teacher = {str(path)!r}: there is no such file")
+        contents.append(path.read_bytes())  # what is checked is what is opened
+        if not trust:
+            _check_known(path, contents[-1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # e3nn and mace about torch.load
         import torch
         from mace.calculators import MACECalculator  # noqa: F401
 
-    place, models = _device(device), []
-    for path in paths:
-        if not path.is_file():
-            raise ValueError(f"teacher = {str(path)!r}: there is no such file")
-        content = path.read_bytes()
-        if not trust:
-            _check_known(path, content)
-        models.append(torch.load(BytesIO(content), map_location=place, weights_only=False))
+    place = _device(device)
+    models = [
+        torch.load(BytesIO(content), map_location=place, weights_only=False) for content in contents
+    ]
     return MaceCommittee(models, paths, place)
 
 
@@ -425,8 +429,6 @@ def _known(folder: Path) -> dict[str, Any]:
 
 def _check_known(path: Path, content: bytes) -> None:
     """Refuse a model that no teacher.json beside it knows."""
-    import hashlib
-
     sha256 = hashlib.sha256(content).hexdigest()
     for folder in (path.parent, path.resolve().parent.parent):
         if any(entry["sha256"] == sha256 for entry in _known(folder).values()):
