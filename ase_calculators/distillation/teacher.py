@@ -3,6 +3,7 @@
 
 import hashlib
 import json
+import math
 import re
 import sys
 import warnings
@@ -192,6 +193,7 @@ def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
     text = {k: str(v) if isinstance(v, list | dict) else v for k, v in settings.items()}
     (run / "config.yaml").write_text(yaml.safe_dump(text))
     _keep(checkpoints, None, torn=True)
+    (run / "train.log").unlink(missing_ok=True)  # mace_run_train's own logs go on
 
     def finish() -> None:
         model = next(
@@ -223,13 +225,10 @@ def _state(log: Path) -> State:
     found = _LINE.findall(log.read_text(errors="replace")) if log.exists() else []
     if not found:
         return State(0, "")
-    epoch, loss, energy, forces = found[-1]
-    diverged = None if _is_finite(loss) else int(epoch)
+    epoch, _, energy, forces = found[-1]
+    # epochs may be shorter than the time between two looks
+    diverged = next((int(line[0]) for line in found if not math.isfinite(float(line[1]))), None)
     return State(int(epoch) + 1, f"{energy} meV/atom, {forces} meV/Å", diverged)
-
-
-def _is_finite(number: str) -> bool:
-    return abs(float(number)) < float("inf")
 
 
 def _keep(checkpoints: Path, diverged: int | None, torn: bool = False) -> Path | None:
@@ -264,13 +263,17 @@ def _is_whole(path: Path, sha256: str) -> bool:
 
 def _device(device: str | None) -> str:
     """Return the device, the GPU where there is one."""
-    import torch
-
     if device not in (None, "cpu", "cuda"):
         raise ValueError(f"device = {device!r}: must be 'cpu', 'cuda' or None")
-    if device == "cuda" and not torch.cuda.is_available():
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
         raise ValueError("device = 'cuda': PyTorch finds no GPU here; use 'cpu' or None")
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return "cpu"
 
 
 class MaceCommittee(Committee):
