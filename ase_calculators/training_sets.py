@@ -24,9 +24,9 @@ from ase_calculators.frame_source import read_frames
 FORMATS = ("deepmd/npy", "deepmd/npy/mixed")
 
 # frames of a group by which its energies are compared with another's
-_SAMPLE = 200
+_SAMPLE = 100
 # pair terms r^-p within so many Å that stand in for the structure
-_POWERS, _REACH = (1, 2, 4, 6, 9, 12), 6.0
+_POWERS, _REACH = (1, 2, 4, 6, 9, 12), 5.0
 # frames that a message names
 _NAMED = 8
 
@@ -56,15 +56,16 @@ class Shift(NamedTuple):
     ----------
     energies : dict of str to float
         Shift of an atom of each element, eV.
-    mean : float
-        Of the frames' energy per atom, eV.
+    rms : float
+        What they make of the frames' energies per atom, eV; shifts of several elements may cancel
+        in the mean.
     uncertainty : float
-        Below which a `mean` says nothing, eV: three times the rms of what the fit leaves, or five
-        standard errors of the mean where that is more.
+        Up to which `rms` says nothing, eV: three times the rms of what the fit leaves, or five
+        standard errors where that is more.
     """
 
     energies: dict[str, float]
-    mean: float
+    rms: float
     uncertainty: float
 
     @property
@@ -74,9 +75,9 @@ class Shift(NamedTuple):
         Returns
         -------
         bool
-            Whether the mean is above the uncertainty.
+            Whether the rms is above the uncertainty.
         """
-        return abs(self.mean) > self.uncertainty
+        return self.rms > self.uncertainty
 
     def __str__(self) -> str:
         """Return the shift of each element."""
@@ -298,7 +299,7 @@ def reference_shift(
 
     Both are fitted at once by least squares, frame by frame: E/n = sum_e x_e (mu_e + [other] d_e)
     + sum_p c_p s_p, with the fractions x_e of the elements and the pair sums
-    s_p = 1/n sum_{i<j} (2 Å / r_ij)^p (1 - (r_ij / 6 Å)^2)^2 for six powers p, and the square root
+    s_p = 1/n sum_{i<j} (2 Å / r_ij)^p (1 - (r_ij / 5 Å)^2)^2 for six powers p, and the square root
     of the one for p = 6. The d_e are what other pseudopotentials, codes or subtracted atoms leave
     between two sets; the pair sums take away most of what is structure.
 
@@ -339,22 +340,20 @@ def reference_shift(
     columns /= np.where(scale > 0, scale, 1.0)
     freedom = len(rows) - np.linalg.matrix_rank(columns)
     if not known.any() or freedom < 3 or min(second.sum(), (~second).sum()) < 2:
-        return Shift(dict.fromkeys(names, np.nan), np.nan, np.inf)
+        return Shift(dict.fromkeys(names, np.nan), 0.0, np.inf)
     inverse = np.linalg.pinv(columns)
     values = np.array(energies)
     solution = inverse @ values
     residual = values - columns @ solution
     variance = float(residual @ residual) / freedom
     n = int(known.sum())
-    direction = np.zeros(len(solution))
-    direction[:n] = (columns[second, :n]).mean(axis=0)
-    error = np.sqrt(variance) * float(np.linalg.norm(direction @ inverse))
-    mean = float(direction @ solution)
+    shift = columns[second, :n] @ solution[:n]
+    errors = np.linalg.norm(columns[second, :n] @ inverse[:n], axis=1) * np.sqrt(variance)
     per_element = solution[:n] / np.where(scale[:n] > 0, scale[:n], 1.0)
     return Shift(
         dict(zip(names, per_element.tolist(), strict=True)),
-        mean,
-        max(3 * float(np.sqrt(variance)), 5 * error, 1e-6),
+        float(np.sqrt((shift**2).mean())),
+        max(3 * float(np.sqrt(variance)), 5 * float(np.sqrt((errors**2).mean())), 1e-6),
     )
 
 

@@ -93,9 +93,9 @@ def train_student(
 ) -> Student:
     """Train a network, freeze it, compress it and compare the two.
 
-    Called again after a kill it goes on from the last checkpoint, or with what comes after training.
-    ``student.json`` in the folder says what was used: settings, seed, versions, hashes of the sets
-    and of the models, what the compression changed.
+    Called again after a kill it goes on from the last checkpoint, or with what comes after
+    training. ``student.json`` in the folder says what was used: settings, seed, versions, hashes of
+    the sets and of the models, what the compression changed.
 
     Parameters
     ----------
@@ -142,7 +142,8 @@ def train_student(
 
     Examples
     --------
-    >>> train_student({"standard": 2.0, "relabelled": 1.0}, "validation", "student")  # doctest: +SKIP
+    >>> sets = {"standard": 2.0, "relabelled": 1.0}
+    >>> train_student(sets, "validation", "student")  # doctest: +SKIP
     Student(model=PosixPath('student/frozen.pb'), ...)
     """
     require("deepmd", "deepmd-kit", "the student")
@@ -180,8 +181,8 @@ def train_student(
     record |= used | versions("entsym", "deepmd-kit", "tensorflow_cpu", "tensorflow", "numpy")
     write_record(path, record)
     student = Student(target / "frozen.pb", target / "student.pb", target)
-    if "sel" not in record:
-        record["sel"] = _check_sel(settings, groups, elements, target)
+    if "neighbours" not in record:
+        record |= _check_sel(settings, groups, target)
         write_record(path, record)
     if not student.model.exists():
         _train(target, settings, total, begin)
@@ -252,8 +253,8 @@ def check_compression(
     if not max(largest) <= tolerance:  # NaN is not
         raise ValueError(
             f"compressed = {fspath(compressed)!r}: deviates from {fspath(model)!r} by "
-            f"{largest.energy:.1e} eV/atom, {largest.forces:.1e} eV/Å, {largest.virial:.1e} eV/atom "
-            f"(virial), tolerance {tolerance:g}; compress it again, with a smaller --step"
+            f"{largest.energy:.1e} eV/atom, {largest.forces:.1e} eV/Å, {largest.virial:.1e} eV/atom"
+            f" (virial), tolerance {tolerance:g}; compress it again, with a smaller --step"
         )
     return largest
 
@@ -414,14 +415,12 @@ def _start_of(start: Any) -> tuple[str, str, str]:
     if Path(f"{path}.index") in pieces:
         return "--init-model", str(path), file_hash(pieces)
     raise ValueError(
-        f"start = {str(path)!r}: must be a student, its folder, a frozen model (.pb) or a checkpoint "
-        "(model.ckpt-1000)"
+        f"start = {str(path)!r}: must be a student, its folder, a frozen model (.pb) or a "
+        "checkpoint (model.ckpt-1000)"
     )
 
 
-def _check_sel(
-    settings: dict[str, Any], groups: Sequence[_Set], elements: Sequence[str], target: Path
-) -> dict[str, Any]:
+def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -> dict[str, Any]:
     """Compare sel with the neighbours that there are."""
     descriptor, names = settings["model"]["descriptor"], settings["model"]["type_map"]
     most = np.zeros(len(names), dtype=int)

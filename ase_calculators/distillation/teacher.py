@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The teacher: a committee of MACE models, trained by mace-torch's own program."""
 
+import hashlib
 import json
+import math
 import re
 import sys
 import warnings
@@ -191,6 +193,7 @@ def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
     text = {k: str(v) if isinstance(v, list | dict) else v for k, v in settings.items()}
     (run / "config.yaml").write_text(yaml.safe_dump(text))
     _keep(checkpoints, None, torn=True)
+    (run / "train.log").unlink(missing_ok=True)  # mace_run_train's own logs go on
 
     def finish() -> None:
         model = next(
@@ -222,13 +225,10 @@ def _state(log: Path) -> State:
     found = _LINE.findall(log.read_text(errors="replace")) if log.exists() else []
     if not found:
         return State(0, "")
-    epoch, loss, energy, forces = found[-1]
-    diverged = None if _is_finite(loss) else int(epoch)
+    epoch, _, energy, forces = found[-1]
+    # epochs may be shorter than the time between two looks
+    diverged = next((int(line[0]) for line in found if not math.isfinite(float(line[1]))), None)
     return State(int(epoch) + 1, f"{energy} meV/atom, {forces} meV/Å", diverged)
-
-
-def _is_finite(number: str) -> bool:
-    return abs(float(number)) < float("inf")
 
 
 def _keep(checkpoints: Path, diverged: int | None, torn: bool = False) -> Path | None:
@@ -263,13 +263,17 @@ def _is_whole(path: Path, sha256: str) -> bool:
 
 def _device(device: str | None) -> str:
     """Return the device, the GPU where there is one."""
-    import torch
-
     if device not in (None, "cpu", "cuda"):
         raise ValueError(f"device = {device!r}: must be 'cpu', 'cuda' or None")
-    if device == "cuda" and not torch.cuda.is_available():
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
         raise ValueError("device = 'cuda': PyTorch finds no GPU here; use 'cpu' or None")
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+    return "cpu"
 
 
 class MaceCommittee(Committee):
@@ -363,8 +367,8 @@ def open_teacher(
     """Open MACE models as a committee.
 
     A MACE model is a pickle, and opening a pickle runs what is in it. Hence only files are opened
-    whose SHA-256 is in the ``teacher.json`` that `train_teacher` left beside them. Whoever can write
-    that file can write the model: do not open a folder from a stranger.
+    whose SHA-256 is in the ``teacher.json`` that `train_teacher` left beside them. Whoever can
+    write that file can write the model: do not open a folder from a stranger.
 
     Parameters
     ----------
@@ -402,19 +406,22 @@ def open_teacher(
                 f"teacher = {str(given[0])!r}: has no trained models (teacher.json names none); "
                 "run train_teacher, or name the model files"
             )
+    contents = []
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"teacher = {str(path)!r}: there is no such file")
+        contents.append(path.read_bytes())  # what is checked is what is opened
+        if not trust:
+            _check_known(path, contents[-1])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # e3nn and mace about torch.load
         import torch
         from mace.calculators import MACECalculator  # noqa: F401
 
-    place, models = _device(device), []
-    for path in paths:
-        if not path.is_file():
-            raise ValueError(f"teacher = {str(path)!r}: there is no such file")
-        content = path.read_bytes()
-        if not trust:
-            _check_known(path, content)
-        models.append(torch.load(BytesIO(content), map_location=place, weights_only=False))
+    place = _device(device)
+    models = [
+        torch.load(BytesIO(content), map_location=place, weights_only=False) for content in contents
+    ]
     return MaceCommittee(models, paths, place)
 
 
@@ -425,13 +432,11 @@ def _known(folder: Path) -> dict[str, Any]:
 
 def _check_known(path: Path, content: bytes) -> None:
     """Refuse a model that no teacher.json beside it knows."""
-    import hashlib
-
     sha256 = hashlib.sha256(content).hexdigest()
     for folder in (path.parent, path.resolve().parent.parent):
         if any(entry["sha256"] == sha256 for entry in _known(folder).values()):
             return
     raise ValueError(
-        f"teacher = {str(path)!r}: is a pickle that no {RECORD} beside it knows, and opening it runs "
-        "whatever is in it; say trust=True if you know where it comes from"
+        f"teacher = {str(path)!r}: is a pickle that no {RECORD} beside it knows, and opening it "
+        "runs whatever is in it; say trust=True if you know where it comes from"
     )

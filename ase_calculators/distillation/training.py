@@ -251,8 +251,9 @@ def run_programs(
                             raise RuntimeError(_failure(training, code))
                         training.finish()
                 done = sum(min(state.done, total) for state in states.values())
-                bar.set_postfix_str("; ".join(states[t.name].note for t, _ in running), False)
-                bar.update(done - bar.n)
+                if done > bar.n:
+                    bar.set_postfix_str("; ".join(states[t.name].note for t, _ in running), False)
+                    bar.update(done - bar.n)
         finally:
             for _, process in running:
                 _stop(process)
@@ -281,8 +282,8 @@ def run_program(command: Sequence[str], folder: Path, log: str) -> str:
         When it fails, with the end of its output.
     """
     done = subprocess.run(
-        command, cwd=folder, env=_environment(), text=True, check=False, preexec_fn=_die_with_parent,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        command, cwd=folder, env=_environment(), text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent,
     )  # fmt: skip
     (folder / log).write_text(done.stdout)
     if done.returncode:
@@ -316,7 +317,8 @@ def _start(training: Training) -> "subprocess.Popen[bytes]":
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RuntimeError(
-                f"folder = {training.folder}: another training is running there; wait or use another"
+                f"folder = {training.folder}: another training is running there; wait for it or "
+                "use another folder"
             ) from None
         with open(training.folder / "train.log", "ab") as log:
             return subprocess.Popen(

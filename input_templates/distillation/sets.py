@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Split a library into standard, supplementary and test sets by its landscape.
+
+python sets.py                                    library.extxyz and its landscape.csv, to sets/
+python sets.py mine.extxyz --standard 0.2 0.01    other frames (mapped first), coarser cells
+
+Whole cells of the landscape are held out for the test. Labels that frames have stay with them; what
+has none yet goes to label.py of the autodft template (standard, test) and to relabel.py
+(supplementary).
+"""
+
+import argparse
+import json
+from contextlib import ExitStack
+from pathlib import Path
+
+import ase.io
+import matplotlib.pyplot as plt
+from tqdm import tqdm
+
+from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
+from ase_calculators.distillation import Sets, split_sets
+from ase_calculators.frame_source import read_frames
+
+# Å, those of library.py
+ALUMINIUM = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.75, "smooth": 0.3}
+
+
+def landscape(library: str, path: Path, calc: EntropySymmetry) -> LandscapeTable:
+    """Read the landscape of a library, or map it.
+
+    Parameters
+    ----------
+    library : str
+        The frames.
+    path : pathlib.Path
+        The table, read where it is there and as new as the library, else written.
+    calc : EntropySymmetry
+        The parameters.
+
+    Returns
+    -------
+    LandscapeTable
+        The landscape.
+    """
+    if path.is_file() and path.stat().st_mtime >= Path(library).stat().st_mtime:
+        return LandscapeTable.read(path)
+    table = map_landscape(library, calc)
+    table.write(path)
+    return table
+
+
+def write(sets: Sets, table: LandscapeTable, library: str, folder: Path) -> None:
+    """Write the frames of each set, in the order of the library.
+
+    Parameters
+    ----------
+    sets : Sets
+        Rows of the table.
+    table : LandscapeTable
+        The landscape.
+    library : str
+        The frames.
+    folder : pathlib.Path
+        Where standard.extxyz, supplementary.extxyz and test.extxyz go.
+    """
+    degree = f"Q{table.parameters['degree']}"
+    wanted = {
+        int(table.frame[row]): (name, int(row))
+        for name, rows in sets._asdict().items()
+        for row in rows
+    }
+    with ExitStack() as stack:
+        files = {
+            name: stack.enter_context(open(folder / f"{name}.extxyz", "w", encoding="utf-8"))
+            for name in sets._fields
+        }
+        bar = tqdm(read_frames(library), "writing", unit=" frames")
+        for number, atoms in enumerate(bar):
+            if number in wanted:
+                name, row = wanted[number]
+                atoms.info |= {"sS": float(table.sS[row]), degree: float(table.Q[row])}
+                atoms.info["library_frame"] = number
+                ase.io.write(files[name], atoms, format="extxyz")
+
+
+def draw(sets: Sets, table: LandscapeTable, path: Path) -> None:
+    """Draw the sets on the landscape.
+
+    Parameters
+    ----------
+    sets : Sets
+        Rows of the table.
+    table : LandscapeTable
+        The landscape.
+    path : pathlib.Path
+        The picture.
+    """
+    figure, ax = plt.subplots(figsize=(5.5, 4.2), layout="constrained")
+    ax.scatter(table.sS, table.Q, s=3, c="0.85", lw=0, label=f"library, {len(table)}")
+    for name, color, size in (
+        ("supplementary", "C0", 5), ("standard", "C1", 9), ("test", "C3", 9)
+    ):  # fmt: skip
+        rows = getattr(sets, name)
+        ax.scatter(
+            table.sS[rows], table.Q[rows], s=size, c=color, lw=0, label=f"{name}, {len(rows)}"
+        )
+    ax.set_xlabel(r"sS ($k_\mathrm{B}$ per atom)")
+    ax.set_ylabel(f"Q{table.parameters['degree']}")
+    ax.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Read the command line and split."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    cell = {"type": float, "nargs": 2, "metavar": ("dsS", "dQ")}
+    parser.add_argument("library", nargs="?", default="library.extxyz", help="(%(default)s)")
+    parser.add_argument("--landscape", help="its table (landscape.csv beside the library)")
+    parser.add_argument("--output", type=Path, default=Path("sets"), help="folder (%(default)s)")
+    parser.add_argument("--standard", default=(0.1, 0.005), help="cell (0.1 0.005)", **cell)
+    parser.add_argument("--supplementary", default=(0.05, 0.0025), help="(0.05 0.0025)", **cell)
+    parser.add_argument("--test", type=float, default=0.1, help="share of cells (%(default)s)")
+    parser.add_argument("--test-cell", default=(0.2, 0.01), help="(0.2 0.01)", **cell)
+    parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    for name, value in ALUMINIUM.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=float, default=value, help="Å (%(default)s)"
+        )
+    args = parser.parse_args()
+    try:
+        if not Path(args.library).is_file():
+            raise FileNotFoundError(f"library = {args.library!r}: there is no such file")
+        path = Path(args.landscape or Path(args.library).with_name("landscape.csv"))
+        calc = EntropySymmetry(args.rmax, args.sigma, args.q6_cutoff, smooth=args.smooth)
+        table = landscape(args.library, path, calc)
+        options = {
+            name: getattr(args, name)
+            for name in ("standard", "supplementary", "test", "test_cell", "seed")
+        }
+        sets = split_sets(table, **options)
+        args.output.mkdir(parents=True, exist_ok=True)
+        write(sets, table, args.library, args.output)
+    except (OSError, ValueError) as error:
+        parser.error(str(error))
+    draw(sets, table, args.output / "sets.png")
+    counts = {name: len(rows) for name, rows in sets._asdict().items()}
+    content = {"library": args.library, "n_library": len(table), **counts, **options,
+               "landscape": table.parameters}  # fmt: skip
+    (args.output / "sets.json").write_text(json.dumps(content, indent=1) + "\n")
+    print(", ".join(f"{name} {n}" for name, n in counts.items()), f"frames: {args.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Standard, supplementary and test sets: who may be where, and what a draw depends on."""
+
+import numpy as np
+import pytest
+
+from ase_calculators import LandscapeTable, multi_resolution
+from ase_calculators.distillation import split_sets
+
+STANDARD, SUPPLEMENTARY, TEST_CELL = (0.25, 0.025), (0.125, 0.0125), (0.5, 0.05)
+SIZES = {"standard": STANDARD, "supplementary": SUPPLEMENTARY, "test_cell": TEST_CELL}
+
+
+def landscape(n, seed=1, bad=0):
+    """Return a landscape that is crowded in one corner, as those of MD are."""
+    rng = np.random.default_rng(seed)
+    sS = -5 + 4 * rng.uniform(0, 1, n) ** 3
+    sS[:bad] = np.nan
+    return LandscapeTable(
+        frame=np.arange(n), file=["a"] * n, sS=sS, Q=0.5 * rng.uniform(0, 1, n) ** 2,
+        n_atoms=[4] * n, volume=[66.0] * n, energy=[np.nan] * n, parameters={"degree": 6},
+    )  # fmt: skip
+
+
+def cells(table, rows, size):
+    """Return the cell of each row."""
+    return np.floor(np.column_stack((table.sS[rows], table.Q[rows])) / size)
+
+
+def occupied(table, rows, size):
+    """Return the set of cells that rows lie in."""
+    return set(map(tuple, cells(table, rows, size).tolist()))
+
+
+@pytest.fixture(scope="module")
+def table():
+    return landscape(20_000, bad=7)
+
+
+@pytest.fixture(scope="module")
+def sets(table):
+    return split_sets(table, **SIZES)
+
+
+def test_no_frame_is_in_two_sets_and_none_without_a_value(table, sets):
+    rows = np.concatenate(sets)
+    assert len(np.unique(rows)) == len(rows) > 500
+    assert np.isfinite(table.sS[rows]).all()
+    assert all(np.array_equal(part, np.sort(part)) for part in sets)
+
+
+def test_test_cells_hold_no_other_frame(table, sets):
+    tested = occupied(table, sets.test, TEST_CELL)
+    learned = occupied(table, np.concatenate(sets[:2]), TEST_CELL)
+    assert tested and learned and not tested & learned
+    every = occupied(table, np.flatnonzero(np.isfinite(table.sS)), TEST_CELL)
+    assert tested | learned == every
+    assert len(tested) == round(0.1 * len(every))
+
+
+def test_the_test_is_uniform(table, sets):
+    """One frame for each fine cell of the cells held out, however many there were."""
+    fine = occupied(table, sets.test, SUPPLEMENTARY)
+    assert len(fine) == len(sets.test)
+    in_tested = [
+        row for row in np.flatnonzero(np.isfinite(table.sS))
+        if tuple(cells(table, [row], TEST_CELL)[0]) in occupied(table, sets.test, TEST_CELL)
+    ]  # fmt: skip
+    assert fine == occupied(table, in_tested, SUPPLEMENTARY)
+    assert len(in_tested) > 3 * len(fine)  # it was crowded
+
+
+def test_the_rest_is_multi_resolution(table, sets):
+    learned = np.concatenate(sets[:2])
+    assert len(occupied(table, sets.standard, STANDARD)) == len(sets.standard)
+    assert len(occupied(table, learned, SUPPLEMENTARY)) == len(learned)
+
+
+def test_without_a_test_it_is_multi_resolution_itself(table):
+    sets = split_sets(table, **SIZES, test=0.0)
+    rounds = multi_resolution(table, [STANDARD, SUPPLEMENTARY])
+    assert len(sets.test) == 0
+    np.testing.assert_array_equal(sets.standard, np.flatnonzero(rounds == 0))
+    np.testing.assert_array_equal(sets.supplementary, np.flatnonzero(rounds == 1))
+
+
+def test_seed_and_order(table, sets):
+    again = split_sets(table, **SIZES)
+    other = split_sets(table, **SIZES, seed=1)
+    for one, two in zip(sets, again, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert set(other.test) != set(sets.test)
+    # the draw is among cells, so that the order of the frames does not matter
+    order = np.random.default_rng(5).permutation(len(table))
+    names = ("frame", "file", "sS", "Q", "n_atoms", "volume", "energy")
+    mixed = LandscapeTable(**{k: getattr(table, k)[order] for k in names},
+                           parameters=table.parameters)  # fmt: skip
+    shuffled = split_sets(mixed, **SIZES)
+    for one, two in zip(sets, shuffled, strict=True):
+        assert set(one.tolist()) == set(order[two].tolist())
+
+
+WRONG = {
+    "test": ({"test": 1.0}, r"test = 1.0: must be a share, at least 0 and below 1"),
+    "not a number": ({"test": float("nan")}, r"test = nan: must be a share"),
+    "standard": ({"standard": (0.1, 0)}, r"standard = \(0.1, 0\): must be a cell"),
+    "supplementary": ({"supplementary": 0.1}, r"supplementary = 0.1: must be a cell"),
+    "test_cell": ({"test_cell": (0.05, 0.1)}, r"test_cell = \(0.05, 0.1\): must be .* not finer"),
+    "order": ({"supplementary": (0.5, 0.05)}, r"rounds must go from coarse to fine"),
+}
+
+
+@pytest.mark.parametrize("options, message", WRONG.values(), ids=WRONG)
+def test_wrong_arguments(options, message):
+    with pytest.raises(ValueError, match=message):
+        split_sets(landscape(100), **options)
+
+
+def test_an_empty_landscape():
+    with pytest.raises(ValueError, match="table: has no frames"):
+        split_sets(landscape(0))
+
+
+def test_one_cell_is_never_held_out_alone():
+    """The last cell is left to learn from."""
+    sets = split_sets(landscape(50), test_cell=(100.0, 100.0), test=0.9)
+    assert len(sets.test) == 0 and len(sets.standard) > 0
