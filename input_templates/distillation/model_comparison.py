@@ -53,9 +53,7 @@ def dpa1(profile: dict[str, Any]) -> dict[str, Any]:
         The same with another descriptor.
     """
     found = json.loads(json.dumps(profile))
-    descriptor = found["model"]["descriptor"]
-    sel = descriptor["sel"]
-    found["model"]["descriptor"] |= ATTENTION | {"sel": sel[0] if isinstance(sel, list) else sel}
+    found["model"]["descriptor"] |= ATTENTION
     return found
 
 
