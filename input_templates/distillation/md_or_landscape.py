@@ -42,7 +42,7 @@ HERE = Path(__file__).resolve().parent
 MAX_ENERGY = 1.0  # eV per atom above the lowest test frame; what is beyond is no test of a metal
 CELL = (0.1, 0.005)  # a test frame's cell of this size holds no frame of either source
 CONSTANTS = ("C11", "C12", "C44")
-# below 0.82 of its volume Al_mm's own pressure falls, and below 0.75 it explodes: validation says so
+# Al_mm's own pressure falls below 0.82 of its volume and explodes below 0.75, as validation says
 PROPERTIES = {
     "elastic_constants": {},
     "equation_of_state": {"n_curve": 11, "compression": 0.82, "expansion": 1.22},
