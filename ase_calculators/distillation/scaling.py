@@ -514,7 +514,7 @@ def mean_and_spread(records: Iterable[Mapping[str, Any]], *path: str) -> dict[st
     Returns
     -------
     dict of str to (k, 4) float64
-        Of each name: number of frames, mean, standard deviation (0 of one model), number of models;
+        Of each name: frames, mean, standard deviation (NaN of one model), number of models;
         ascending. Uniform choices of nearly equal number (to 10 %) count as equal.
     """
     by_name: dict[str, list[tuple[float, float]]] = {}
@@ -536,7 +536,7 @@ def mean_and_spread(records: Iterable[Mapping[str, Any]], *path: str) -> dict[st
                 rows.append([point])
         found[name] = np.array([
             [np.mean([p[0] for p in row]), np.mean(values := [p[1] for p in row]),
-             np.std(values, ddof=1) if len(values) > 1 else 0.0, len(values)]
+             np.std(values, ddof=1) if len(values) > 1 else np.nan, len(values)]
             for row in rows
         ])  # fmt: skip
     return found

@@ -289,7 +289,10 @@ def main() -> None:
     for name, path, known_value in asked:
         points = mean_and_spread(records, *path)
         text = [
-            f"{points[s][0, 1]:.4g} ± {points[s][0, 2]:.2g}" if s in points else "" for s in SETS
+            f"{points[s][0, 1]:.4g} ± {points[s][0, 2]:.2g}".replace(" ± nan", "")
+            if s in points
+            else ""
+            for s in SETS
         ]
         shown_value = "" if known_value is None else f"{known_value:.4g}"
         lines.append(f"| {name} | {shown_value} | {' | '.join(text)} |")

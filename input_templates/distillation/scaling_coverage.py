@@ -107,10 +107,10 @@ def draw(records: list[dict], coverage: dict[str, float], path: Path) -> None:
                     ax.errorbar(coverage[name], points[name][0, 1], yerr=points[name][0, 2],
                                 fmt=marker, ms=5, mfc="w", capsize=3, color=color,
                                 label=f"{name}, {group}")  # fmt: skip
-        ax.set(xlabel="coverage of the library's cells", ylabel=f"{quantity} RMSE ({unit})",
-               yscale="log")  # fmt: skip
+        ax.set(xlabel="coverage of the library's cells", ylabel=f"{quantity} RMSE ({unit})")
         tidy(ax)
-    axes[0].legend(frameon=False, fontsize=7)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=7,
+                  loc="outside right upper")  # fmt: skip
     figure.savefig(path, dpi=110)
     plt.close(figure)
 
@@ -190,7 +190,7 @@ def main() -> None:
     for name in means:
         of = [mean_and_spread(records, "errors", g, q)[name][0]
               for q in ("energy", "forces") for g in groups]  # fmt: skip
-        cells = " | ".join(f"{mean:.4g} ± {spread:.2g}" for _, mean, spread, _ in of)
+        cells = " | ".join(f"{m:.4g} ± {s:.2g}".replace(" ± nan", "") for _, m, s, _ in of)
         lines.append(f"| {name} | {of[0][0]:.0f} | {means[name]:.2f} | {cells} | {of[0][3]:.0f} |")
     text = "\n".join(lines)
     (args.output / "coverage.md").write_text(text + "\n")

@@ -122,7 +122,10 @@ def main() -> None:
     for quantity in QUANTITIES:
         lines += [f"| {quantity} RMSE | frames | mean | spread | models |", "|---" * 5 + "|"]
         for name, rows in mean_and_spread(records, "errors", "all", quantity).items():
-            lines += [f"| {name} | {n:.0f} | {m:.4g} | {s:.2g} | {k:.0f} |" for n, m, s, k in rows]
+            lines += [
+                f"| {name} | {n:.0f} | {m:.4g} | {s:.2g} | {k:.0f} |".replace("nan", "")
+                for n, m, s, k in rows
+            ]
         lines += ["", f"uniform: {knees[quantity]}" if knees[quantity] else ""]
         others = [r for r in records if r["name"] == "random"]
         if len({r["n"] for r in others}) >= 4:
