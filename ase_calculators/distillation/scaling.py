@@ -1,0 +1,660 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Which frames a model should learn from: choices of frames, learning curves, where they level off.
+
+A learning curve takes anything that turns frames into a calculator, so that students, teachers and
+models of your own are measured alike.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from ase import Atoms
+from matplotlib.ticker import MaxNLocator
+from tqdm.auto import tqdm
+
+from ase_calculators.distillation.comparison import (
+    QUANTITIES,
+    errors,
+    predict,
+    structure_hash,
+)
+from ase_calculators.landscape import LandscapeTable
+from ase_calculators.selection import select
+from ase_calculators.training_sets import write_deepmd
+from ase_calculators.validation.property import COLORS, digest, plain, tidy
+from ase_calculators.validation.suite import versions
+
+SELECTIONS = ("uniform", "random", "farthest point")
+
+
+def uniform(
+    table: LandscapeTable, n: int, seed: int = 0, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Choose about n frames evenly from the landscape: one of each cell of a grid, by lot.
+
+    Parameters
+    ----------
+    table : LandscapeTable
+        The landscape.
+    n : int
+        How many; the grid nearest to it is taken, as by `select`.
+    seed : int
+        Of the lots: each seed takes other frames from the same cells.
+    rows : array of int, optional
+        Rows to choose from. Default: all.
+
+    Returns
+    -------
+    (about n,) int64
+        Rows of the table, ascending.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(1)
+    >>> table = LandscapeTable(
+    ...     frame=range(500), file=[""] * 500, sS=rng.uniform(-5, -1, 500),
+    ...     Q=rng.uniform(0, 0.5, 500), n_atoms=[1] * 500, volume=[1] * 500, energy=[0] * 500,
+    ...     parameters={"degree": 6})
+    >>> len(uniform(table, 50))
+    50
+    """
+    rows = _pool(table, n, rows)
+    lots = np.random.default_rng(seed).random(len(rows))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that n itself may not exist is said above
+        return rows[select(_part(table, rows), n, score=lots).rows]
+
+
+def random(
+    table: LandscapeTable, n: int, seed: int = 0, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Choose n frames at random.
+
+    Parameters
+    ----------
+    table : LandscapeTable
+        The landscape.
+    n : int
+        How many.
+    seed : int
+        Of the lots.
+    rows : array of int, optional
+        Rows to choose from. Default: all.
+
+    Returns
+    -------
+    (n,) int64
+        Rows of the table, ascending.
+    """
+    rows = _pool(table, n, rows)
+    return np.sort(np.random.default_rng(seed).choice(rows, n, replace=False))
+
+
+def farthest_point(
+    table: LandscapeTable, n: int, seed: int = 0, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """Choose n frames one after the other, each the farthest from those before it.
+
+    Distances are Euclidean in (sS, Q), each in units of its extent over the rows; the first frame
+    is drawn by lot (T. F. Gonzalez, Theor. Comput. Sci. 38, 293 (1985)).
+
+    Parameters
+    ----------
+    table : LandscapeTable
+        The landscape.
+    n : int
+        How many.
+    seed : int
+        Of the first frame.
+    rows : array of int, optional
+        Rows to choose from. Default: all.
+
+    Returns
+    -------
+    (n,) int64
+        Rows of the table, in the order of choice: the first k are the choice of k frames.
+    """
+    rows = _pool(table, n, rows)
+    points = np.column_stack((table.sS, table.Q))[rows]
+    extent = np.ptp(points, axis=0)
+    points = points / np.where(extent > 0, extent, 1.0)
+    chosen = [int(np.random.default_rng(seed).integers(len(rows)))]
+    distance = np.full(len(rows), np.inf)
+    while len(chosen) < n:
+        distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
+        distance[chosen[-1]] = -1.0  # frames at the same place are taken once each
+        chosen.append(int(distance.argmax()))
+    return rows[chosen]
+
+
+def choose(
+    selection: str,
+    table: LandscapeTable,
+    n: int,
+    seed: int = 0,
+    rows: np.ndarray | None = None,
+) -> np.ndarray:
+    """Choose frames in one of the ways of this module.
+
+    Parameters
+    ----------
+    selection : {"uniform", "random", "farthest point"}
+        The way.
+    table : LandscapeTable
+        The landscape.
+    n : int
+        How many.
+    seed : int
+        Of the lots.
+    rows : array of int, optional
+        Rows to choose from. Default: all.
+
+    Returns
+    -------
+    (about n,) int64
+        Rows of the table.
+
+    Raises
+    ------
+    ValueError
+        When the way is unknown.
+    """
+    ways = dict(zip(SELECTIONS, (uniform, random, farthest_point), strict=True))
+    if selection not in ways:
+        raise ValueError(f"selection = {selection!r}: choose from {', '.join(SELECTIONS)}")
+    return ways[selection](table, n, seed, rows)
+
+
+def halvings(n: int, least: int) -> list[int]:
+    """Return n, n/2, n/4, ... down to a least number, ascending.
+
+    Parameters
+    ----------
+    n : int
+        The largest.
+    least : int
+        None is smaller.
+
+    Returns
+    -------
+    list of int
+        The numbers.
+
+    Examples
+    --------
+    >>> halvings(1600, 25)
+    [25, 50, 100, 200, 400, 800, 1600]
+    """
+    if not 1 <= least <= n:
+        raise ValueError(f"least = {least}: must be from 1 to n = {n}")
+    found = [n]
+    while found[-1] // 2 >= least:
+        found.append(found[-1] // 2)
+    return found[::-1]
+
+
+def inside(table: LandscapeTable, window: tuple[float, float, float, float]) -> np.ndarray:
+    """Say which frames lie in a window of the landscape.
+
+    Parameters
+    ----------
+    table : LandscapeTable
+        The landscape.
+    window : (float, float, float, float)
+        sS_min, sS_max, Q_min, Q_max.
+
+    Returns
+    -------
+    (n,) bool
+        Whether the frame does.
+
+    Raises
+    ------
+    ValueError
+        When the window is none.
+    """
+    low, high = np.array(window, dtype=float).reshape(2, 2).T
+    if not (low < high).all():
+        raise ValueError(f"gap = {tuple(window)}: must be sS_min < sS_max, Q_min < Q_max")
+    points = np.column_stack((table.sS, table.Q))
+    return np.all((points >= low) & (points <= high), axis=1)
+
+
+def gapped(
+    table: LandscapeTable,
+    gap: tuple[float, float, float, float],
+    n: int,
+    seed: int = 0,
+    rows: np.ndarray | None = None,
+) -> np.ndarray:
+    """Choose about n frames evenly from the landscape outside a window of it.
+
+    Parameters
+    ----------
+    table : LandscapeTable
+        The landscape.
+    gap : (float, float, float, float)
+        sS_min, sS_max, Q_min, Q_max of the window that is left out.
+    n : int
+        How many.
+    seed : int
+        Of the lots.
+    rows : array of int, optional
+        Rows to choose from. Default: all.
+
+    Returns
+    -------
+    (about n,) int64
+        Rows of the table, ascending.
+
+    Raises
+    ------
+    ValueError
+        When the window is none, or fewer than n frames are outside it.
+    """
+    rows = np.arange(len(table)) if rows is None else np.asarray(rows)
+    return uniform(table, n, seed, rows[~inside(table, gap)[rows]])
+
+
+def _pool(table: LandscapeTable, n: int, rows: np.ndarray | None) -> np.ndarray:
+    """Return the rows to choose from, those with a place on the landscape."""
+    rows = np.arange(len(table)) if rows is None else np.asarray(rows)
+    rows = rows[np.isfinite(table.sS[rows]) & np.isfinite(table.Q[rows])]
+    if not isinstance(n, int | np.integer) or not 1 <= n <= len(rows):
+        raise ValueError(
+            f"n = {n}: must be a whole number from 1 to {len(rows)}, the frames to choose from; "
+            "ask for fewer or make more"
+        )
+    return rows
+
+
+def _part(table: LandscapeTable, rows: np.ndarray) -> LandscapeTable:
+    columns = [f.name for f in fields(table) if f.name not in ("parameters", "skipped")]
+    return replace(table, **{name: getattr(table, name)[rows] for name in columns}, skipped=[])
+
+
+# --- learning curves ------------------------------------------------------------------------------
+
+
+class Trial(NamedTuple):
+    """A model to train: on which frames, and what the curve shall call it.
+
+    Attributes
+    ----------
+    name : str
+        Such as "uniform".
+    rows : (n,) int64
+        Frames to train on.
+    seed : int
+        Of the model.
+    """
+
+    name: str
+    rows: np.ndarray
+    seed: int
+
+
+def learning_curve(
+    trials: Iterable[Trial],
+    frames: Sequence[Atoms],
+    test: Sequence[Atoms],
+    train: Callable[[list[Atoms], int, Path], Any],
+    folder: str | PathLike[str],
+    groups: Mapping[str, np.ndarray] | None = None,
+    settings: Any = None,
+    prefix: str = "",
+    judge: Callable[[Any, Path], Mapping[str, float]] | None = None,
+    progress: bool = True,
+) -> list[dict[str, Any]]:
+    """Train a model on each choice of frames and measure its errors on one test set.
+
+    Each model is a line of ``curve.jsonl``, written when it is done; what is there already of the
+    same frames, test set, seed and settings is not trained again.
+
+    Parameters
+    ----------
+    trials : iterable of Trial
+        What to train.
+    frames : sequence of ase.Atoms
+        The labelled library that the rows of the trials belong to.
+    test : sequence of ase.Atoms
+        Labelled frames that are in none of the trials.
+    train : callable
+        Called with frames, seed and a folder for files; returns an ASE calculator.
+    folder : path-like
+        Where ``curve.jsonl`` and the models' folders go.
+    groups : dict of str to (n_test,) array of bool, optional
+        Parts of the test set whose errors are told too; "all" always is.
+    settings : object, optional
+        What the model is made with, as JSON can hold it: another one is another model.
+    prefix : str
+        Of the labels, as `labels` takes it.
+    judge : callable, optional
+        Called with the calculator and its folder; returns further numbers, by name.
+    progress : bool
+        Show a bar.
+
+    Returns
+    -------
+    list of dict
+        name, n, seed, "errors" (of each group the RMSE of energy meV/atom, forces meV/Å and virial
+        meV/atom), "judged", and what it was made of: hashes, settings, versions.
+
+    Raises
+    ------
+    ValueError
+        When a trial has no frames, or frames of the test set are in it.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / "curve.jsonl"
+    masks = {"all": np.ones(len(test), dtype=bool), **(groups or {})}
+    for name, mask in masks.items():
+        if np.shape(mask) != (len(test),) or not np.any(mask):
+            raise ValueError(f"groups[{name!r}]: must mark some of the {len(test)} test frames")
+    test_hash = structure_hash(test)
+    tested = {structure_hash([atoms]) for atoms in test}
+    of_frame = [structure_hash([atoms]) for atoms in frames]
+    known = _lines(path)
+    found, todo = [], list(trials)
+    for trial in todo:
+        if len(trial.rows) == 0:
+            raise ValueError(f"trial {trial.name!r}: has no frames")
+        if any(of_frame[row] in tested for row in trial.rows):
+            raise ValueError(f"trial {trial.name!r}: holds frames of the test set; leave them out")
+    with tqdm(todo, unit=" models", disable=not progress) as bar:
+        for trial in bar:
+            of_set = hashlib.sha256("".join(of_frame[row] for row in trial.rows).encode())
+            used = {
+                "name": trial.name, "n": len(trial.rows), "seed": int(trial.seed),
+                "frames": of_set.hexdigest(), "test_set": test_hash, "settings": settings,
+                "groups": {name: int(np.sum(mask)) for name, mask in masks.items()},
+            }  # fmt: skip
+            key = digest([used, [np.flatnonzero(mask) for mask in masks.values()], bool(judge)])
+            bar.set_postfix_str(f"{trial.name}, {len(trial.rows)} frames, seed {trial.seed}")
+            if key in known:
+                found.append(known[key])
+                continue
+            place = target / key
+            model = train([frames[row] for row in trial.rows], int(trial.seed), place)
+            of_model = errors(predict(model, test, progress=False), test, prefix)
+            rmse = {
+                name: {q: kinds["RMSE"] for q, kinds in of_model.take(mask).summary().items()}
+                for name, mask in masks.items()
+            }
+            line = plain({
+                **used, "key": key, "errors": rmse, "units": QUANTITIES,
+                "judged": dict(judge(model, place)) if judge else {}, "versions": versions(),
+            })  # fmt: skip
+            with open(path, "a", encoding="utf-8") as file:
+                # begun on a line of its own, whatever was left unfinished
+                file.write("\n" + json.dumps(line) + "\n")
+            found.append(line)
+    return found
+
+
+def _lines(path: Path) -> dict[str, Any]:
+    known = {}
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").split("\n"):
+            try:
+                record = json.loads(line)
+                known[record["key"]] = record
+            except (ValueError, KeyError, TypeError):  # empty, or unfinished
+                continue
+    return known
+
+
+class Knee(NamedTuple):
+    """Where a learning curve levels off: e(n) = plateau (1 + (number / n)^exponent).
+
+    Attributes
+    ----------
+    plateau : float
+        Error with any number of frames, in the unit of the errors.
+    number : float
+        Frames at which the error is twice that: the knee.
+    exponent : float
+        Of the power law before it.
+    factor : float
+        Standard error of `number`, as a factor: it lies between number / factor and number * factor
+        with 68 %. Infinite where the errors do not show a plateau.
+    resolved : bool
+        Whether the knee lies among the numbers measured, within a factor of 3.
+    """
+
+    plateau: float
+    number: float
+    exponent: float
+    factor: float
+    resolved: bool
+
+    def __call__(self, n: Any) -> Any:
+        """Return the error at a number of frames."""
+        return self.plateau * (1 + (self.number / np.asarray(n, dtype=float)) ** self.exponent)
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        if not self.resolved:
+            return f"no knee within the numbers measured (exponent {self.exponent:.2f})"
+        return (
+            f"knee at {self.number:.0f} frames (within a factor {self.factor:.2g}), "
+            f"plateau {self.plateau:.3g}, exponent {self.exponent:.2f}"
+        )
+
+
+def fit_knee(n: Sequence[float], error: Sequence[float]) -> Knee:
+    """Fit a power law that ends in a plateau to a learning curve.
+
+    Least squares of ln e over all models, so that each counts by its relative error.
+
+    Parameters
+    ----------
+    n : sequence of float
+        Number of frames of each model.
+    error : sequence of float
+        Its error.
+
+    Returns
+    -------
+    Knee
+        The fit.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than four different numbers.
+
+    Examples
+    --------
+    >>> n = np.array([25, 50, 100, 200, 400, 800, 1600])
+    >>> knee = fit_knee(n, 20 * (1 + (100 / n) ** 1.5))
+    >>> round(knee.number), round(knee.plateau), round(knee.exponent, 2), knee.resolved
+    (100, 20, 1.5, True)
+    """
+    from scipy.optimize import curve_fit
+
+    x, y = np.log(np.array(n, dtype=float)), np.log(np.array(error, dtype=float))
+    if len(np.unique(x)) < 4:
+        raise ValueError(f"n = {sorted(set(n))}: four different numbers or more are needed")
+
+    def law(x: Any, level: float, knee: float, exponent: float) -> Any:
+        return level + np.logaddexp(0.0, exponent * (knee - x))
+
+    start = (y[x == x.max()].mean(), 0.5 * (x.min() + x.max()), 1.0)
+    # where there is no plateau the knee would run away: it stops far outside what was measured
+    low, high = x.min() - 7.0, x.max() + 7.0
+    bounds = ((-np.inf, low, 0.05), (np.inf, high, 5.0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a covariance that cannot be estimated is infinite
+        (level, knee, exponent), covariance = curve_fit(law, x, y, start, bounds=bounds)
+    spread = np.sqrt(covariance[1, 1])
+    factor = float(np.exp(min(spread, 500.0))) if np.isfinite(spread) else np.inf
+    resolved = bool(x.min() <= knee <= x.max() and factor <= 3)
+    return Knee(float(np.exp(level)), float(np.exp(knee)), float(exponent), factor, resolved)
+
+
+def mean_and_spread(records: Iterable[Mapping[str, Any]], *path: str) -> dict[str, np.ndarray]:
+    """Average models of equal name and number of frames over their seeds.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        As `learning_curve` returns them.
+    *path : str
+        Where the number is, such as "errors", "all", "forces".
+
+    Returns
+    -------
+    dict of str to (k, 4) float64
+        Of each name: frames, mean, standard deviation (NaN of one model), number of models;
+        ascending. Uniform choices of nearly equal number (to 10 %) count as equal.
+    """
+    by_name: dict[str, list[tuple[float, float]]] = {}
+    for record in records:
+        value: Any = record
+        for key in path:
+            value = value.get(key)
+            if value is None:
+                break
+        if value is not None:
+            by_name.setdefault(str(record["name"]), []).append((record["n"], value))
+    found = {}
+    for name, points in by_name.items():
+        rows: list[list[tuple[float, float]]] = []
+        for point in sorted(points):
+            if rows and point[0] <= 1.1 * rows[-1][0][0]:
+                rows[-1].append(point)
+            else:
+                rows.append([point])
+        found[name] = np.array([
+            [np.mean([p[0] for p in row]), np.mean(values := [p[1] for p in row]),
+             np.std(values, ddof=1) if len(values) > 1 else np.nan, len(values)]
+            for row in rows
+        ])  # fmt: skip
+    return found
+
+
+def plot_curves(
+    ax: Any,
+    records: Sequence[Mapping[str, Any]],
+    group: str = "all",
+    quantity: str = "forces",
+    fit: str | None = None,
+) -> Knee | None:
+    """Draw errors against the number of frames, a line per name, with the spread of the seeds.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where.
+    records : sequence of dict
+        As `learning_curve` returns them.
+    group : str
+        Part of the test set.
+    quantity : {"energy", "forces", "virial"}
+        What.
+    fit : str, optional
+        Name whose curve `fit_knee` is drawn through.
+
+    Returns
+    -------
+    Knee or None
+        The fit.
+    """
+    for color, (name, points) in zip(
+        COLORS, mean_and_spread(records, "errors", group, quantity).items(), strict=False
+    ):
+        n, mean, spread, _ = points.T
+        ax.errorbar(n, mean, yerr=spread, fmt="o-", ms=4, lw=1.2, capsize=3, color=color,
+                    label=name)  # fmt: skip
+    knee = None
+    if fit is not None:
+        mine = [r for r in records if r["name"] == fit and quantity in r["errors"][group]]
+        values = [r["errors"][group][quantity] for r in mine]
+        if len({r["n"] for r in mine}) >= 4:
+            knee = fit_knee([r["n"] for r in mine], values)
+            n = np.geomspace(min(r["n"] for r in mine), max(r["n"] for r in mine), 100)
+            ax.plot(n, knee(n), "k--", lw=1.0, label=f"fit of {fit}")
+            if knee.resolved:
+                ax.axvline(knee.number, color="0.5", lw=0.8, ls=":")
+    ax.set(xscale="log", yscale="log", xlabel="frames",
+           ylabel=f"{quantity} RMSE ({QUANTITIES[quantity]})")  # fmt: skip
+    ax.xaxis.set_major_formatter("{x:.0f}")
+    ax.xaxis.set_minor_formatter("")
+    low, high = ax.get_ylim()
+    if high < 10 * low:  # less than a decade: a label at every line is not too much
+        ax.yaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_minor_formatter("")
+        ax.yaxis.set_major_formatter("{x:g}")
+    tidy(ax)
+    return knee
+
+
+def trainer(
+    model: str,
+    validation: Sequence[Atoms],
+    workdir: str | PathLike[str],
+    profile: Any = "small",
+    steps: int | None = None,
+    prefix: str = "",
+) -> Callable[[list[Atoms], int, Path], Any]:
+    """Return what `learning_curve` trains by: students, or teachers of one seed.
+
+    Parameters
+    ----------
+    model : {"student", "teacher"}
+        What to train: by `train_student`, not compressed, or by `train_teacher`.
+    validation : sequence of ase.Atoms
+        Labelled frames of which errors are shown meanwhile; students learn nothing from it.
+    workdir : path-like
+        Where the validation set goes.
+    profile : {"small", "paper"}, path-like or dict
+        As there.
+    steps : int, optional
+        Of a student. Default: the profile's.
+    prefix : str
+        Of the labels, as `labels` takes it.
+
+    Returns
+    -------
+    callable
+        Called with frames, seed and a folder; returns an ASE calculator.
+
+    Raises
+    ------
+    ValueError
+        When the model is neither.
+    """
+    if model == "teacher":
+
+        def train_one(frames: list[Atoms], seed: int, folder: Path) -> Any:
+            from ase_calculators.distillation.teacher import open_teacher, train_teacher
+
+            train_teacher(frames, validation, folder, profile, (seed,), prefix=prefix)
+            return open_teacher(folder)
+
+        return train_one
+    if model != "student":
+        raise ValueError(f"model = {model!r}: must be student or teacher")
+    shown = Path(workdir) / "validation"
+    write_deepmd(validation, shown, prefix)
+
+    def train(frames: list[Atoms], seed: int, folder: Path) -> Any:
+        from ase_calculators.distillation.student import open_student, train_student
+
+        write_deepmd(frames, folder / "set", prefix)
+        student = train_student(
+            {folder / "set": 1.0}, shown, folder / "student", profile, seed, steps=steps,
+            compress=False,
+        )  # fmt: skip
+        return open_student(student.model)
+
+    return train

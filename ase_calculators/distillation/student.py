@@ -1,0 +1,562 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The student: a DeePMD-kit network (TensorFlow backend), trained, frozen, compressed, checked."""
+
+import json
+import math
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from ase import Atoms
+
+from ase_calculators.distillation.training import (
+    State,
+    Training,
+    file_hash,
+    read_profile,
+    require,
+    run_program,
+    run_programs,
+    versions,
+    write_record,
+)
+
+RECORD = "student.json"
+# largest deviations of a compressed model: eV/atom of energy and virial, eV/Å of forces
+TOLERANCE = 1e-3
+# frames of the validation set on which a compressed model is compared
+_CHECKED = 20
+# neighbours beyond the most that any frame has, which simulations may need
+_MARGIN = 1.1
+_DP = [sys.executable, "-m", "deepmd"]
+
+
+class Student(NamedTuple):
+    """A trained network.
+
+    Attributes
+    ----------
+    model : pathlib.Path
+        As frozen.
+    compressed : pathlib.Path
+        The same, tabulated: for LAMMPS.
+    folder : pathlib.Path
+        Where they were trained; ``student.json`` tells how.
+    """
+
+    model: Path
+    compressed: Path
+    folder: Path
+
+
+class Deviations(NamedTuple):
+    """Largest differences between two models.
+
+    Attributes
+    ----------
+    energy : float
+        eV per atom.
+    forces : float
+        Of a component, eV/Å.
+    virial : float
+        Of a component, eV per atom.
+    """
+
+    energy: float
+    forces: float
+    virial: float
+
+
+class _Set(NamedTuple):
+    """Systems of a training set, how often their frames are drawn, and how many they are."""
+
+    systems: list[Path]
+    weight: float
+    n_frames: int
+
+
+def train_student(
+    sets: Any,
+    validation: str | PathLike[str] | Sequence[str | PathLike[str]],
+    folder: str | PathLike[str],
+    profile: str | PathLike[str] | Mapping[str, Any] = "small",
+    seed: int = 1,
+    start: Student | str | PathLike[str] | None = None,
+    steps: int | None = None,
+    compress: bool = True,
+) -> Student:
+    """Train a network, freeze it, compress it and compare the two.
+
+    Called again after a kill it goes on from the last checkpoint, or with what comes after
+    training. ``student.json`` in the folder says what was used: settings, seed, versions, hashes of
+    the sets and of the models, what the compression changed.
+
+    Parameters
+    ----------
+    sets : path-like, or mapping or sequence of pairs of path-like and float
+        DeePMD sets, as `write_deepmd` writes them, and their weights: a frame of a set with weight
+        2 is drawn twice as often as one of a set with weight 1. A set may also be a sequence of
+        systems.
+    validation : path-like or sequence of path-like
+        DeePMD set of which errors are shown; nothing is learned from it.
+    folder : path-like
+        Where everything is written.
+    profile : {"small", "paper"}, path-like or dict
+        Settings as in DeePMD-kit's input file, without elements, systems and seeds, which come from
+        here. One number in ``sel`` stands for that number of each element. Where
+        ``decay_steps`` is not given it is 1/200 of the steps.
+    seed : int
+        Of the network and of the order of the frames.
+    start : Student or path-like, optional
+        A model to go on from, of the same shape: a student, its folder, a frozen model, or a
+        checkpoint (``model.ckpt-1000``); for fine-tuning on the first-principles frames. Its energy
+        scale is kept. Lower ``start_lr`` in the profile, since the schedule starts afresh.
+    steps : int, optional
+        Number of steps. Default: the profile's.
+    compress : bool
+        Without it the student's compressed model is the frozen one, not tabulated: for descriptors
+        that cannot be compressed, and where dozens of students are trained only to be tested.
+
+    Returns
+    -------
+    Student
+        The models.
+
+    Raises
+    ------
+    ValueError
+        When an argument is out of its range, ``sel`` is below the number of neighbours that `dp
+        neighbor-stat` finds, the compressed model deviates, or the folder holds another student.
+    FloatingPointError
+        When the loss is not finite; the last good checkpoint is kept.
+    RuntimeError
+        When a step of DeePMD-kit fails.
+    ImportError
+        When DeePMD-kit is missing.
+
+    Examples
+    --------
+    >>> sets = {"standard": 2.0, "relabelled": 1.0}
+    >>> train_student(sets, "validation", "student")  # doctest: +SKIP
+    Student(model=PosixPath('student/frozen.pb'), ...)
+    """
+    require("deepmd", "deepmd-kit", "the student")
+    target = Path(fspath(folder)).resolve()
+    groups = _groups(sets)
+    checked = _systems(validation, "validation")
+    settings = read_profile(profile, "student")
+    elements = _elements([system for group in groups for system in group.systems] + checked)
+    _fill_in(settings, groups, checked, elements, seed, steps)
+    total = settings["training"]["numb_steps"]
+    begin = None if start is None else _start_of(start)
+
+    target.mkdir(parents=True, exist_ok=True)
+    path = target / RECORD
+    used = {
+        "input": settings,
+        "seed": seed,
+        "sets": [
+            {"systems": [str(s) for s in g.systems], "weight": g.weight, "n_frames": g.n_frames,
+             "sha256": _set_hash(g.systems)}
+            for g in groups
+        ],
+        "validation": {"systems": [str(s) for s in checked], "sha256": _set_hash(checked)},
+        "start": None if begin is None else {"file": begin[1], "sha256": begin[2]},
+    }  # fmt: skip
+    record: dict[str, Any] = {}
+    if path.exists():
+        record = json.loads(path.read_text())
+        for name, value in used.items():
+            if record.get(name) != value:
+                raise ValueError(
+                    f"folder = {str(target)!r}: holds a student with another {name}; use another "
+                    "folder"
+                )
+    record |= used | versions("entsym", "deepmd-kit", "tensorflow_cpu", "tensorflow", "numpy")
+    write_record(path, record)
+    student = Student(target / "frozen.pb", target / "student.pb", target)
+    if "neighbours" not in record:
+        record |= _check_sel(settings, groups, target)
+        write_record(path, record)
+    if not student.model.exists():
+        _train(target, settings, total, begin)
+        last = _keep(target, None)
+        _program("freeze", "-c", str(last), target=target, output=student.model)
+    if not compress:
+        record |= {
+            "last_errors": _rows(target / "lcurve.out")[-1],
+            "model": file_hash([student.model]),
+        }
+        write_record(path, record)
+        return student._replace(compressed=student.model)
+    if not student.compressed.exists():
+        _program("compress", "-i", str(student.model), target=target, output=student.compressed)
+    if "deviations" not in record or record.get("compressed") != file_hash([student.compressed]):
+        deviations = check_compression(*student[:2], _frames(checked, _CHECKED))
+        record |= {
+            "deviations": deviations._asdict(),
+            "last_errors": _rows(target / "lcurve.out")[-1],
+            "model": file_hash([student.model]),
+            "compressed": file_hash([student.compressed]),
+        }
+        write_record(path, record)
+    return student
+
+
+def check_compression(
+    model: str | PathLike[str],
+    compressed: str | PathLike[str],
+    frames: Iterable[Atoms],
+    tolerance: float = TOLERANCE,
+) -> Deviations:
+    """Compare a compressed model with the model that it was made of.
+
+    Parameters
+    ----------
+    model, compressed : path-like
+        The frozen models.
+    frames : iterable of ase.Atoms
+        Structures.
+    tolerance : float
+        Largest deviation: eV/atom in energy and virial, eV/Å in forces. Tables of the default step
+        are five digits and more below it.
+
+    Returns
+    -------
+    Deviations
+        The largest.
+
+    Raises
+    ------
+    ValueError
+        When one is above the tolerance, or there are no frames.
+    """
+    one, other = open_student(model), open_student(compressed)
+    found = []
+    for atoms in frames:
+        one.calculate(atoms)
+        other.calculate(atoms)
+        energy, forces, virial = (
+            float(np.abs(np.asarray(one.results[name]) - other.results[name]).max())
+            for name in ("energy", "forces", "virial")
+        )
+        found.append((energy / len(atoms), forces, virial / len(atoms)))
+    if not found:
+        raise ValueError("frames: there are none; give at least one")
+    largest = Deviations(*np.max(found, axis=0).tolist())
+    if not max(largest) <= tolerance:  # NaN is not
+        raise ValueError(
+            f"compressed = {fspath(compressed)!r}: deviates from {fspath(model)!r} by "
+            f"{largest.energy:.1e} eV/atom, {largest.forces:.1e} eV/Å, {largest.virial:.1e} eV/atom"
+            f" (virial), tolerance {tolerance:g}; compress it again, with a smaller --step"
+        )
+    return largest
+
+
+def open_student(student: Student | str | PathLike[str]) -> Any:
+    """Open a network as an ASE calculator.
+
+    A frozen model is a TensorFlow graph and no pickle.
+
+    Parameters
+    ----------
+    student : Student or path-like
+        A student, its folder (both mean the compressed model), or a model file.
+
+    Returns
+    -------
+    deepmd.calculator.DP
+        The calculator: energy, forces, stress.
+
+    Raises
+    ------
+    ValueError
+        When there is no such file.
+    ImportError
+        When DeePMD-kit is missing.
+
+    Examples
+    --------
+    >>> atoms.calc = open_student("student")  # doctest: +SKIP
+    """
+    require("deepmd", "deepmd-kit", "the student")
+    path = student.compressed if isinstance(student, Student) else Path(fspath(student))
+    if path.is_dir():
+        path = path / "student.pb"
+    if not path.is_file():
+        raise ValueError(
+            f"student = {str(path)!r}: there is no such file; name a frozen model or the folder of "
+            "train_student"
+        )
+    import os
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from deepmd.calculator import DP
+
+    return DP(path)
+
+
+# --- what goes in ---------------------------------------------------------------------------------
+
+
+def _groups(sets: Any) -> list[_Set]:
+    """Read the sets and weights that a user gives."""
+    if isinstance(sets, str | PathLike):
+        sets = {sets: 1.0}
+    pairs = list(sets.items()) if isinstance(sets, Mapping) else list(sets)
+    if not pairs:
+        raise ValueError("sets: there are none; give at least one DeePMD set")
+    found = []
+    for pair in pairs:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValueError(f"sets: {pair!r} must be a pair of a DeePMD set and its weight")
+        given, weight = pair
+        if not isinstance(weight, int | float) or not (math.isfinite(weight) and weight > 0):
+            raise ValueError(f"sets: weight = {weight!r} of {given}: must be a number above 0")
+        systems = _systems(given, "sets")
+        n_frames = sum(
+            np.load(file, mmap_mode="r").shape[0]
+            for system in systems
+            for file in system.glob("set.*/box.npy")
+        )
+        found.append(_Set(systems, float(weight), n_frames))
+    return found
+
+
+def _systems(given: Any, name: str) -> list[Path]:
+    """Return the systems of a set: folders with type.raw."""
+    found = []
+    for part in [given] if isinstance(given, str | PathLike) else given:
+        systems = sorted(path.parent.resolve() for path in Path(fspath(part)).rglob("type.raw"))
+        if not systems:
+            raise ValueError(
+                f"{name} = {fspath(part)!r}: is no DeePMD set (no type.raw in it); write_deepmd "
+                "makes one"
+            )
+        found += systems
+    return found
+
+
+def _elements(systems: Iterable[Path]) -> list[str]:
+    """Return the elements of systems, in the order in which they come."""
+    found: dict[str, None] = {}
+    for system in systems:
+        names = system / "type_map.raw"
+        if not names.is_file():
+            raise ValueError(f"sets: {system} has no type_map.raw, elements unknown; write it")
+        found |= dict.fromkeys(names.read_text().split())
+    return list(found)
+
+
+def _fill_in(
+    settings: dict[str, Any],
+    groups: Sequence[_Set],
+    checked: Sequence[Path],
+    elements: Sequence[str],
+    seed: int,
+    steps: int | None,
+) -> None:
+    """Complete a profile to DeePMD-kit's input: elements, systems, weights, seeds, steps."""
+    try:
+        model, training = settings["model"], settings["training"]
+        descriptor, fitting = model["descriptor"], model["fitting_net"]
+        if steps is None:
+            steps = training["numb_steps"]
+    except KeyError as error:
+        raise ValueError(f"profile: {error} is missing; see profiles/student_small.json") from None
+    if not isinstance(steps, int) or steps < 1:
+        raise ValueError(f"steps = {steps!r}: must be a whole number, 1 or more")
+    model.setdefault("type_map", list(elements))
+    unknown = set(elements) - set(model["type_map"])
+    if unknown:
+        raise ValueError(
+            f"profile: type_map = {model['type_map']}: {', '.join(sorted(unknown))} of the sets is "
+            "not in it; add it or leave type_map out"
+        )
+    if isinstance(descriptor.get("sel"), list) and len(descriptor["sel"]) == 1:
+        descriptor["sel"] *= len(model["type_map"])
+    descriptor["seed"] = fitting["seed"] = training["seed"] = seed
+    training["numb_steps"] = steps
+    # checkpoints are saved where errors are shown, so that each is known to be finite
+    shown = training["disp_freq"] = min(training.get("disp_freq", 1000), steps)
+    training["save_freq"] = shown * max(1, training.get("save_freq", 10 * shown) // shown)
+    settings["learning_rate"].setdefault("decay_steps", max(1, steps // 200))
+    shares = np.array([group.weight * group.n_frames for group in groups])
+    first, blocks = 0, []
+    for group, share in zip(groups, shares / shares.sum(), strict=True):
+        blocks.append(f"{first}:{first + len(group.systems)}:{share:.8f}")
+        first += len(group.systems)
+    training.setdefault("training_data", {}).update(
+        systems=[str(system) for group in groups for system in group.systems],
+        auto_prob="; ".join(["prob_sys_size", *blocks]),
+    )
+    training.setdefault("validation_data", {})["systems"] = [str(system) for system in checked]
+
+
+def _set_hash(systems: Iterable[Path]) -> str:
+    return file_hash(
+        path for system in systems for path in sorted(system.rglob("*")) if path.is_file()
+    )
+
+
+def _start_of(start: Any) -> tuple[str, str, str]:
+    """Return option, file and hash of a model to go on from."""
+    path = start.model if isinstance(start, Student) else Path(fspath(start))
+    path = (path / "frozen.pb" if path.is_dir() else path).resolve()
+    if path.suffix == ".pb" and path.is_file():
+        return "--init-frz-model", str(path), file_hash([path])
+    pieces = sorted(path.parent.glob(path.name + ".*"))
+    if Path(f"{path}.index") in pieces:
+        return "--init-model", str(path), file_hash(pieces)
+    raise ValueError(
+        f"start = {str(path)!r}: must be a student, its folder, a frozen model (.pb) or a "
+        "checkpoint (model.ckpt-1000)"
+    )
+
+
+def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -> dict[str, Any]:
+    """Compare sel with the neighbours that there are."""
+    descriptor, names = settings["model"]["descriptor"], settings["model"]["type_map"]
+    most = np.zeros(len(names), dtype=int)
+    nearest = math.inf
+    # systems of one set have a folder in common, for which one call is enough
+    folders = dict.fromkeys(
+        system.parent if (system.parent / "set.json").exists() else system
+        for group in groups
+        for system in group.systems
+    )
+    for folder in folders:
+        said = run_program(
+            [*_DP, "neighbor-stat", "-s", str(folder), "-r", str(descriptor["rcut"]), "-t", *names],
+            target, "neighbor_stat.log",
+        )  # fmt: skip
+        sizes = re.search(r"max_nbor_size: \[([\d, ]+)\]", said)
+        distance = re.search(r"min_nbor_dist: (\S+)", said)
+        if sizes is None or distance is None:
+            raise RuntimeError(f"dp neighbor-stat says nothing: {target / 'neighbor_stat.log'}")
+        most = np.maximum(most, [int(word) for word in sizes[1].split(",")])
+        nearest = min(nearest, float(distance[1]))
+    sel = descriptor.get("sel", "auto")
+    if not isinstance(sel, str) and (len(sel) != len(most) or (np.array(sel) < most).any()):
+        enough = [math.ceil(_MARGIN * number) for number in most.tolist()]
+        raise ValueError(
+            f"sel = {sel}: atoms of the sets have up to {most.tolist()} neighbours "
+            f"({' '.join(names)}) within rcut = {descriptor['rcut']} Å, says dp neighbor-stat; set "
+            f"sel to {enough} or more"
+        )
+    return {"neighbours": most.tolist(), "nearest": nearest}
+
+
+# --- DeePMD-kit -----------------------------------------------------------------------------------
+
+
+def _train(
+    target: Path, settings: dict[str, Any], total: int, begin: tuple[str, str, str] | None
+) -> None:
+    """Train, from the last checkpoint where there is one."""
+    last = _keep(target, None)
+    if last is not None and int(last.name.rpartition("-")[2]) >= total:
+        return
+    (target / "input.json").write_text(json.dumps(settings, indent=1) + "\n")
+    (target / "train.log").unlink(missing_ok=True)
+    command = [*_DP, "train", "input.json"]
+    if last is not None:
+        command += ["--restart", str(last)]
+    else:
+        (target / "lcurve.out").unlink(missing_ok=True)
+        if begin is not None:
+            command += begin[:2]
+    training = Training(
+        target.name, command, target, partial(_state, target), partial(_keep, target), lambda: None
+    )
+    run_programs([training], total, "steps", title=target.name)
+
+
+def _program(name: str, *words: str, target: Path, output: Path) -> None:
+    """Run a step of DeePMD-kit whose output is there only when it is whole."""
+    scratch = target / name
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    run_program([*_DP, name, *words, "-o", "model.pb"], scratch, f"../{name}.log")
+    (scratch / "model.pb").replace(output)
+    shutil.rmtree(scratch)
+
+
+def _rows(lcurve: Path) -> list[dict[str, float]]:
+    """Read the complete rows of a learning curve."""
+    if not lcurve.exists():
+        return []
+    lines = lcurve.read_text().splitlines(keepends=True)
+    heads = [line.split()[1:] for line in lines if line.startswith("#") and " step " in line]
+    rows = [line.split() for line in lines if not line.startswith("#") and line.endswith("\n")]
+    return [
+        dict(zip(heads[0], map(float, row), strict=True))
+        for row in rows
+        if len(row) == len(heads[0])
+    ]
+
+
+def _state(target: Path) -> State:
+    """Read the last step from the learning curve, or that DeePMD-kit has seen NaN."""
+    log = target / "train.log"
+    if log.exists():
+        told = re.search(r"NaN detected at batch\s+(\d+)", log.read_text(errors="replace"))
+        if told:
+            return State(int(told[1]), "", int(told[1]))
+    rows = _rows(target / "lcurve.out")
+    if not rows:
+        return State(0, "")
+    row = rows[-1]
+    note = ", ".join(
+        f"{scale * row[key]:.3g} {unit}"
+        for key, scale, unit in (
+            ("rmse_e_val", 1e3, "meV/atom"),
+            ("rmse_f_val", 1e3, "meV/Å"),
+        )
+        if key in row
+    )
+    step = int(row["step"])
+    return State(step, note, None if math.isfinite(row["rmse_trn"]) else step)
+
+
+def _keep(target: Path, diverged: int | None) -> Path | None:
+    """Return the last checkpoint that is whole; remove those at or after a divergence."""
+    found = []
+    for index in target.glob("model.ckpt-*.index"):
+        step = int(index.stem.rpartition("-")[2])
+        if diverged is not None and step >= diverged:
+            for path in target.glob(f"{index.stem}.*"):
+                path.unlink()
+        elif index.with_suffix(".meta").exists():
+            found.append((step, index.with_suffix("")))
+    return max(found)[1] if found else None
+
+
+def _frames(systems: Iterable[Path], n: int) -> list[Atoms]:
+    """Return about n frames of systems, evenly spread over them."""
+    files = [
+        (system, folder)
+        for system in systems
+        for folder in sorted(system.glob("set.*"))
+        if (folder / "coord.npy").exists()
+    ]
+    found = []
+    for system, folder in files:
+        names = (system / "type_map.raw").read_text().split()
+        symbols = [names[int(word)] for word in (system / "type.raw").read_text().split()]
+        coordinates, boxes = np.load(folder / "coord.npy"), np.load(folder / "box.npy")
+        kinds = folder / "real_atom_types.npy"  # deepmd/npy/mixed
+        types = np.load(kinds) if kinds.exists() else None
+        for k in np.linspace(0, len(boxes) - 1, max(1, n // len(files))).astype(int):
+            if types is not None:
+                symbols = [names[number] for number in types[k]]
+            found.append(
+                Atoms(symbols, coordinates[k].reshape(-1, 3), cell=boxes[k].reshape(3, 3), pbc=True)
+            )
+    return found

@@ -1,0 +1,442 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The teacher: a committee of MACE models, trained by mace-torch's own program."""
+
+import hashlib
+import json
+import math
+import re
+import sys
+import warnings
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from io import BytesIO
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import ase.io
+from ase import Atoms
+from ase.data import atomic_numbers
+
+from ase_calculators.distillation.relabel import Committee
+from ase_calculators.distillation.training import (
+    State,
+    Training,
+    file_hash,
+    read_profile,
+    require,
+    run_programs,
+    versions,
+    write_record,
+)
+from ase_calculators.frame_source import read_frames
+from ase_calculators.training_sets import check_labels, labels
+
+RECORD = "teacher.json"
+# frames that are evaluated at a time
+BATCH = 32
+_LINE = re.compile(
+    r"Epoch (\d+): .*?loss=\s*([^,\s]+), RMSE_E_per_atom=\s*(\S+) meV, RMSE_F=\s*(\S+) meV"
+)
+
+
+def train_teacher(
+    train: str | PathLike[str] | Iterable[Any],
+    validation: str | PathLike[str] | Iterable[Any],
+    folder: str | PathLike[str],
+    profile: str | PathLike[str] | Mapping[str, Any] = "small",
+    seeds: Sequence[int] = (1, 2, 3),
+    device: str | None = None,
+    prefix: str = "",
+    processes: int = 1,
+) -> list[Path]:
+    """Train a MACE model of each seed, by mace_run_train.
+
+    Called again after a kill it goes on from the last checkpoints; models that are there are kept,
+    and further seeds are added. ``teacher.json`` in the folder says what was used: settings,
+    versions, hashes of the frames and of the models.
+
+    Parameters
+    ----------
+    train, validation : path-like, or iterable of path-like, or iterable of ase.Atoms
+        Labelled frames. The validation set picks the epoch that is kept; it must not be the test
+        set.
+    folder : path-like
+        Where everything is written.
+    profile : {"small", "paper"}, path-like or dict
+        Settings under the names of mace_run_train's options. E0s are the energies of the isolated
+        atoms, ``{"Al": -0.12}`` in eV, or "average": the energies per atom of each element that fit
+        the frames best by least squares. These stand for no isolated atom, so that with "average"
+        the model knows nothing of atomization, and energies of the condensed phases are as good.
+    seeds : sequence of int
+        One model each: the committee.
+    device : {"cpu", "cuda"}, optional
+        Default: the GPU where there is one.
+    prefix : str
+        Of the labels, as in `labels`.
+    processes : int
+        Models that are trained at once.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The models, in the order of the seeds.
+
+    Raises
+    ------
+    ValueError
+        When an argument is out of its range, labels are missing, or the folder holds a teacher of
+        other frames or settings.
+    FloatingPointError
+        When a loss is not finite; the last good checkpoint is kept.
+    RuntimeError
+        When mace_run_train fails.
+    ImportError
+        When mace-torch is missing.
+
+    Examples
+    --------
+    >>> train_teacher("standard.extxyz", "validation.extxyz", "teacher")  # doctest: +SKIP
+    [PosixPath('teacher/seed-1/teacher-1.model'), ...]
+    """
+    if not seeds or len(set(seeds)) < len(seeds) or not all(isinstance(s, int) for s in seeds):
+        raise ValueError(f"seeds = {seeds}: must be different whole numbers, at least one")
+    if not isinstance(processes, int) or processes < 1:
+        raise ValueError(f"processes = {processes!r}: must be a whole number, 1 or more")
+    settings = read_profile(profile, "mace")
+    for name in ("r_max", "num_interactions", "max_num_epochs"):
+        if not isinstance(settings.get(name), int | float) or settings[name] <= 0:
+            raise ValueError(
+                f"profile: {name} = {settings.get(name)!r}: must be a number above 0; see "
+                "profiles/mace_small.yaml"
+            )
+    require("mace", "mace-torch", "the teacher")
+    target = Path(fspath(folder)).resolve()
+    target.mkdir(parents=True, exist_ok=True)
+    sets = {
+        name: _write_frames(frames, target / f"{name}.extxyz", prefix)
+        for name, frames in (("train", train), ("validation", validation))
+    }
+    path = target / RECORD
+    used = {"profile": settings, "prefix": prefix, **sets}
+    record: dict[str, Any] = {
+        **used,
+        "receptive_field": settings["num_interactions"] * settings["r_max"],
+        "device": _device(device),
+        **versions("entsym", "mace-torch", "torch", "e3nn", "ase", "numpy"),
+        "models": {},
+    }
+    if path.exists():
+        before = json.loads(path.read_text())
+        for name, value in used.items():
+            if before.get(name) != value:
+                raise ValueError(
+                    f"folder = {str(target)!r}: holds a teacher with another {name}; use another "
+                    "folder"
+                )
+        record["models"] = before["models"]
+    write_record(path, record)
+
+    trainings = []
+    for seed in seeds:
+        found = record["models"].get(str(seed))
+        if found and _is_whole(target / found["file"], found["sha256"]):
+            continue
+        trainings.append(_training(target, record, seed))
+    if trainings:
+        run_programs(trainings, int(settings["max_num_epochs"]), "epochs", processes, "teacher")
+    return [target / record["models"][str(seed)]["file"] for seed in seeds]
+
+
+def _write_frames(frames: Any, path: Path, prefix: str) -> dict[str, Any]:
+    """Write frames as mace_run_train reads them; return what identifies them."""
+    found = list(read_frames(frames))
+    try:
+        check_labels(found, prefix)
+    except ValueError as error:
+        raise ValueError(f"{path.stem}: {error}") from None
+    draft = path.with_suffix(".writing")
+    with open(draft, "w", encoding="utf-8") as file:
+        for atoms in found:
+            label = labels(atoms, prefix)
+            bare = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+            bare.info["REF_energy"] = label.energy
+            bare.arrays["REF_forces"] = label.forces
+            if label.stress is not None:
+                bare.info["REF_stress"] = label.stress
+            ase.io.write(file, bare, format="extxyz")
+    draft.replace(path)
+    elements = sorted({symbol for atoms in found for symbol in atoms.symbols})
+    return {"n_frames": len(found), "elements": elements, "sha256": file_hash([path])}
+
+
+def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
+    """Prepare the training of one seed."""
+    import yaml
+
+    name, run = f"teacher-{seed}", target / f"seed-{seed}"
+    checkpoints = run / "checkpoints"
+    run.mkdir(exist_ok=True)
+    settings = dict(record["profile"])
+    if isinstance(settings.get("E0s"), dict):
+        settings["E0s"] = {atomic_numbers[k]: float(v) for k, v in settings["E0s"].items()}
+    settings |= {
+        "name": name, "seed": seed, "work_dir": str(run), "model_dir": str(run),
+        "checkpoints_dir": str(checkpoints), "train_file": str(target / "train.extxyz"),
+        "valid_file": str(target / "validation.extxyz"), "energy_key": "REF_energy",
+        "forces_key": "REF_forces", "stress_key": "REF_stress", "compute_stress": True,
+        "device": record["device"], "error_table": "PerAtomRMSEstressvirials", "plot": False,
+        "restart_latest": True, "keep_checkpoints": True,
+    }  # fmt: skip
+    # of a list configargparse would make several words
+    text = {k: str(v) if isinstance(v, list | dict) else v for k, v in settings.items()}
+    (run / "config.yaml").write_text(yaml.safe_dump(text))
+    _keep(checkpoints, None, torn=True)
+    (run / "train.log").unlink(missing_ok=True)  # mace_run_train's own logs go on
+
+    def finish() -> None:
+        model = next(
+            path
+            for path in (run / f"{name}_stagetwo.model", run / f"{name}.model")
+            if path.exists()
+        )
+        state = _state(run / "train.log")
+        record["models"][str(seed)] = {
+            "file": str(model.relative_to(target)),
+            "sha256": file_hash([model]),
+            "epochs": state.done,
+            "validation": state.note,
+        }
+        write_record(target / RECORD, record)
+
+    return Training(
+        f"seed {seed}",
+        [sys.executable, "-m", "mace.cli.run_train", "--config", "config.yaml"],
+        run,
+        partial(_state, run / "train.log"),
+        partial(_keep, checkpoints),
+        finish,
+    )
+
+
+def _state(log: Path) -> State:
+    """Read the last epoch from the output of mace_run_train."""
+    found = _LINE.findall(log.read_text(errors="replace")) if log.exists() else []
+    if not found:
+        return State(0, "")
+    epoch, _, energy, forces = found[-1]
+    # epochs may be shorter than the time between two looks
+    diverged = next((int(line[0]) for line in found if not math.isfinite(float(line[1]))), None)
+    return State(int(epoch) + 1, f"{energy} meV/atom, {forces} meV/Å", diverged)
+
+
+def _keep(checkpoints: Path, diverged: int | None, torn: bool = False) -> Path | None:
+    """Keep the last two checkpoints of each stage that are good; return the last one."""
+    good: dict[bool, list[tuple[int, Path]]] = {False: [], True: []}
+    for path in checkpoints.glob("*_epoch-*.pt"):
+        epoch, _, stage = path.stem.partition("_epoch-")[2].partition("_")
+        if (diverged is not None and int(epoch) >= diverged) or (torn and not _is_readable(path)):
+            path.unlink()
+        else:
+            good[bool(stage)].append((int(epoch), path))
+    for found in good.values():
+        found.sort()
+        for _, path in found[:-2]:
+            path.unlink()
+    last = good[True] or good[False]
+    return last[-1][1] if last else None
+
+
+def _is_readable(path: Path) -> bool:
+    """Whether a checkpoint was written to its end."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, OSError):
+        return False
+
+
+def _is_whole(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_hash([path]) == sha256
+
+
+def _device(device: str | None) -> str:
+    """Return the device, the GPU where there is one."""
+    if device not in (None, "cpu", "cuda"):
+        raise ValueError(f"device = {device!r}: must be 'cpu', 'cuda' or None")
+    if device == "cpu":
+        return device
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if device == "cuda":
+        raise ValueError("device = 'cuda': PyTorch finds no GPU here; use 'cpu' or None")
+    return "cpu"
+
+
+class MaceCommittee(Committee):
+    """MACE models that calculate frames in batches.
+
+    Parameters
+    ----------
+    models : sequence of torch.nn.Module
+        The models.
+    checkpoints : sequence of path-like
+        Their files.
+    device : str
+        Where they are.
+
+    See Also
+    --------
+    open_teacher : Open them from their files.
+    """
+
+    def __init__(
+        self, models: Sequence[Any], checkpoints: Sequence[str | PathLike[str]], device: str
+    ) -> None:
+        from mace.calculators import MACECalculator
+        from mace.calculators.mace import get_model_dtype
+
+        dtype = get_model_dtype(models[0])
+        members = [
+            MACECalculator(models=[model], device=device, default_dtype=dtype) for model in models
+        ]
+        super().__init__(members, checkpoints)
+
+    def evaluate(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
+        """Calculate frames in batches of 32 at most.
+
+        Parameters
+        ----------
+        frames : sequence of ase.Atoms
+            The frames; not modified.
+
+        Returns
+        -------
+        list of dict
+            Of each frame what `Committee.evaluate` returns.
+        """
+        from mace.data import AtomicData, config_from_atoms
+        from mace.tools import torch_geometric, torch_tools
+
+        found: list[dict[str, Any]] = []
+        for start in range(0, len(frames), BATCH):
+            some = frames[start : start + BATCH]
+            by_member = []
+            for member in self.members:
+                torch_tools.set_default_dtype(member.default_dtype)
+                data = [
+                    AtomicData.from_config(
+                        config_from_atoms(Atoms(a.numbers, a.positions, cell=a.cell, pbc=a.pbc)),
+                        z_table=member.z_table, cutoff=member.r_max, heads=member.available_heads,
+                    )
+                    for a in some
+                ]  # fmt: skip
+                loader = torch_geometric.dataloader.DataLoader(data, len(data), shuffle=False)
+                batch = next(iter(loader)).to(member.device)
+                output = member.models[0](batch.to_dict(), compute_stress=True)
+                ends = batch.ptr.cpu().numpy()
+                energy, forces, stress = (
+                    output[name].detach().cpu().numpy().astype(float)
+                    for name in ("energy", "forces", "stress")
+                )
+                by_member.append(
+                    [
+                        {
+                            "energy": energy[k],
+                            "forces": forces[ends[k] : ends[k + 1]],
+                            "stress": stress[k][[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]],
+                        }
+                        for k in range(len(some))
+                    ]
+                )
+            found += [
+                self.mean([results[k] for results in by_member], len(atoms))
+                for k, atoms in enumerate(some)
+            ]
+        return found
+
+
+def open_teacher(
+    teacher: str | PathLike[str] | Sequence[str | PathLike[str]],
+    device: str | None = None,
+    trust: bool = False,
+) -> MaceCommittee:
+    """Open MACE models as a committee.
+
+    A MACE model is a pickle, and opening a pickle runs what is in it. Hence only files are opened
+    whose SHA-256 is in the ``teacher.json`` that `train_teacher` left beside them. Whoever can
+    write that file can write the model: do not open a folder from a stranger.
+
+    Parameters
+    ----------
+    teacher : path-like or sequence of path-like
+        The folder of `train_teacher`, or model files.
+    device : {"cpu", "cuda"}, optional
+        Default: the GPU where there is one.
+    trust : bool
+        Open the files whatever they are.
+
+    Returns
+    -------
+    MaceCommittee
+        An ASE calculator with the mean of the models and their spread.
+
+    Raises
+    ------
+    ValueError
+        When there is no such model, or it is not known and not trusted.
+    ImportError
+        When mace-torch is missing.
+
+    Examples
+    --------
+    >>> atoms.calc = open_teacher("teacher")  # doctest: +SKIP
+    """
+    require("mace", "mace-torch", "the teacher")
+    given = [teacher] if isinstance(teacher, str | PathLike) else list(teacher)
+    paths = [Path(fspath(path)) for path in given]
+    if len(paths) == 1 and paths[0].is_dir():
+        known = _known(paths[0])
+        paths = [paths[0] / entry["file"] for entry in known.values()]
+        if not paths:
+            raise ValueError(
+                f"teacher = {str(given[0])!r}: has no trained models (teacher.json names none); "
+                "run train_teacher, or name the model files"
+            )
+    contents = []
+    for path in paths:
+        if not path.is_file():
+            raise ValueError(f"teacher = {str(path)!r}: there is no such file")
+        contents.append(path.read_bytes())  # what is checked is what is opened
+        if not trust:
+            _check_known(path, contents[-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # e3nn and mace about torch.load
+        import torch
+        from mace.calculators import MACECalculator  # noqa: F401
+
+    place = _device(device)
+    models = [
+        torch.load(BytesIO(content), map_location=place, weights_only=False) for content in contents
+    ]
+    return MaceCommittee(models, paths, place)
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    record = folder / RECORD
+    return json.loads(record.read_text())["models"] if record.is_file() else {}
+
+
+def _check_known(path: Path, content: bytes) -> None:
+    """Refuse a model that no teacher.json beside it knows."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    for folder in (path.parent, path.resolve().parent.parent):
+        if any(entry["sha256"] == sha256 for entry in _known(folder).values()):
+            return
+    raise ValueError(
+        f"teacher = {str(path)!r}: is a pickle that no {RECORD} beside it knows, and opening it "
+        "runs whatever is in it; say trust=True if you know where it comes from"
+    )

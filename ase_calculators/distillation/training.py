@@ -1,0 +1,352 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Training programs as processes of their own: profiles, progress, what stops them, records."""
+
+import ctypes
+import fcntl
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tqdm.auto import tqdm
+
+PROFILES = Path(__file__).parent / "profiles"
+# seconds between looks at what the programs have written
+_POLL = 0.5
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
+_LIBC = ctypes.CDLL(None)
+
+
+class State(NamedTuple):
+    """How far a training is.
+
+    Attributes
+    ----------
+    done : int
+        Steps or epochs.
+    note : str
+        Its errors, for the progress bar.
+    diverged : int or None
+        Step or epoch at which the loss was not finite.
+    """
+
+    done: int
+    note: str
+    diverged: int | None = None
+
+
+class Training(NamedTuple):
+    """A training program and how to watch it.
+
+    Attributes
+    ----------
+    name : str
+        What the messages call it.
+    command : list of str
+        The program.
+    folder : pathlib.Path
+        Where it runs; its output is added to ``train.log`` there.
+    state : callable
+        Returns its `State` from what it has written.
+    keep : callable
+        Tidies checkpoints up: called with the step of the divergence or None; removes what is
+        not finite and returns the last good checkpoint or None.
+    finish : callable
+        Called when the program has ended well.
+    """
+
+    name: str
+    command: list[str]
+    folder: Path
+    state: Callable[[], State]
+    keep: Callable[[int | None], Path | None]
+    finish: Callable[[], None]
+
+
+def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Return the settings of a training.
+
+    Parameters
+    ----------
+    profile : {"small", "paper"}, path-like or dict
+        A profile that comes with the package, a file of yours in the same form (.json, .yaml), or
+        the settings.
+    kind : {"mace", "student"}
+        Of what.
+
+    Returns
+    -------
+    dict
+        The settings, as the training program calls them.
+
+    Raises
+    ------
+    ValueError
+        When there is no such profile.
+
+    Examples
+    --------
+    >>> read_profile("paper", "student")["model"]["descriptor"]["rcut"]
+    8.0
+    """
+    if isinstance(profile, Mapping):
+        return json.loads(json.dumps(profile))
+    endings = {"mace": "yaml", "student": "json"}
+    ours = {"small": f"{kind}_small.{endings[kind]}", "paper": f"{kind}.{endings[kind]}"}
+    path = PROFILES / ours[profile] if profile in ours else Path(fspath(profile))
+    if not path.is_file():
+        raise ValueError(
+            f"profile = {fspath(profile)!r}: must be 'small', 'paper', a file that exists, or a "
+            "dict of settings"
+        )
+    if path.suffix == ".json":
+        return json.loads(path.read_text())
+    import yaml
+
+    return yaml.safe_load(path.read_text())
+
+
+def require(module: str, package: str, what: str) -> None:
+    """Say which extra is missing.
+
+    Parameters
+    ----------
+    module : str
+        What is imported.
+    package : str
+        What it is called where it is installed from.
+    what : str
+        What needs it.
+
+    Raises
+    ------
+    ImportError
+        When it is not installed.
+    """
+    if find_spec(module) is None:
+        raise ImportError(f"{what} needs {package}: pip install 'entsym[distillation]'")
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of packages.
+
+    Parameters
+    ----------
+    *packages : str
+        Their names.
+
+    Returns
+    -------
+    dict of str to str
+        The version of each, "not installed" where it is not.
+    """
+    found = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def file_hash(paths: Iterable[Path]) -> str:
+    """Hash files, one after the other.
+
+    Parameters
+    ----------
+    paths : iterable of pathlib.Path
+        The files.
+
+    Returns
+    -------
+    str
+        SHA-256 over their contents, hexadecimal.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def write_record(path: Path, record: Mapping[str, Any]) -> None:
+    """Write a JSON file so that it is whole whenever it is there.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    record : dict
+        Its content.
+    """
+    draft = path.with_suffix(".writing")
+    draft.write_text(json.dumps(record, indent=1) + "\n")
+    draft.replace(path)
+
+
+def run_programs(
+    trainings: Sequence[Training], total: int, unit: str, processes: int = 1, title: str = "train"
+) -> None:
+    """Run training programs, each in its folder, with one progress bar.
+
+    They end with this process, however that ends. One whose loss is no longer finite is stopped,
+    and so are the others.
+
+    Parameters
+    ----------
+    trainings : sequence of Training
+        The programs.
+    total : int
+        Steps or epochs of each.
+    unit : str
+        Which of them.
+    processes : int
+        How many run at once.
+    title : str
+        Of the progress bar.
+
+    Raises
+    ------
+    FloatingPointError
+        When a loss is not finite, with the last good checkpoint.
+    RuntimeError
+        When a program fails or is still running there, with the end of its output.
+    """
+    waiting = list(trainings)
+    running: list[tuple[Training, subprocess.Popen[bytes]]] = []
+    states = {training.name: training.state() for training in trainings}
+    initial = sum(state.done for state in states.values())
+    with tqdm(total=total * len(trainings), initial=initial, unit=f" {unit}", desc=title) as bar:
+        try:
+            while waiting or running:
+                while waiting and len(running) < processes:
+                    training = waiting.pop(0)
+                    running.append((training, _start(training)))
+                time.sleep(_POLL)
+                for training, process in list(running):
+                    code = process.poll()  # first, so that all it wrote is read
+                    state = states[training.name] = training.state()
+                    if state.diverged is not None:
+                        _stop(process)
+                        kept = training.keep(state.diverged)
+                        last = "there is none" if kept is None else str(kept)
+                        raise FloatingPointError(
+                            f"{training.name}: the loss is not finite at {unit[:-1]} "
+                            f"{state.diverged}; stopped, last good checkpoint: {last}; lower the "
+                            "learning rate and train in another folder, or look at the labels"
+                        )
+                    training.keep(None)
+                    if code is not None:
+                        running.remove((training, process))
+                        if code:
+                            raise RuntimeError(_failure(training, code))
+                        training.finish()
+                done = sum(min(state.done, total) for state in states.values())
+                if done > bar.n:
+                    bar.set_postfix_str("; ".join(states[t.name].note for t, _ in running), False)
+                    bar.update(done - bar.n)
+        finally:
+            for _, process in running:
+                _stop(process)
+
+
+def run_program(command: Sequence[str], folder: Path, log: str) -> str:
+    """Run a short program to its end.
+
+    Parameters
+    ----------
+    command : sequence of str
+        The program.
+    folder : pathlib.Path
+        Where it runs.
+    log : str
+        File in that folder for its output.
+
+    Returns
+    -------
+    str
+        The output.
+
+    Raises
+    ------
+    RuntimeError
+        When it fails, with the end of its output.
+    """
+    done = subprocess.run(
+        command, cwd=folder, env=_environment(), text=True, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_die_with_parent,
+    )  # fmt: skip
+    (folder / log).write_text(done.stdout)
+    if done.returncode:
+        what = " ".join(command[2:4])
+        raise RuntimeError(
+            f"{what} in {folder} failed: {_last_words(done.stdout)} ({folder / log})"
+        )
+    return done.stdout
+
+
+def _environment() -> dict[str, str]:
+    """The user's environment, and TensorFlow's threads where the user limits OpenMP's."""
+    found = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
+    if "OMP_NUM_THREADS" in os.environ:
+        threads = os.environ["OMP_NUM_THREADS"].split(",")[0]
+        found["DP_INTRA_OP_PARALLELISM_THREADS"] = threads
+        found["DP_INTER_OP_PARALLELISM_THREADS"] = threads
+    return found | os.environ
+
+
+def _die_with_parent() -> None:
+    _LIBC.prctl(_DEATH_SIGNAL, signal.SIGTERM)
+
+
+def _start(training: Training) -> "subprocess.Popen[bytes]":
+    """Start a program; the lock of its folder lives as long as it does."""
+    training.folder.mkdir(parents=True, exist_ok=True)
+    lock = os.open(training.folder / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(
+                f"folder = {training.folder}: another training is running there; wait for it or "
+                "use another folder"
+            ) from None
+        with open(training.folder / "train.log", "ab") as log:
+            return subprocess.Popen(
+                training.command, cwd=training.folder, env=_environment(), stdout=log,
+                stderr=subprocess.STDOUT, pass_fds=[lock], preexec_fn=_die_with_parent,
+            )  # fmt: skip
+    finally:
+        os.close(lock)
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _last_words(output: str) -> str:
+    """Return the line of an output that says what went wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    lines = [line for line in lines if "libcudart" not in line] or ["no output"]
+    errors = [line for line in lines if "Error" in line or "ERROR" in line]
+    return (errors or lines)[-1]
+
+
+def _failure(training: Training, code: int) -> str:
+    log = training.folder / "train.log"
+    last = _last_words(log.read_text(errors="replace")[-20000:])
+    return f"{training.name}: the training ended with status {code}: {last} ({log})"

@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Distil a small teacher into a small student on aluminium, from the library to LAMMPS.
+
+python demo.py FOLDER
+
+An embedded-atom potential plays density functional theory. Steps that are done are not done again:
+killed, the demo goes on where it was.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from library import ALUMINIUM
+from student import write_sets
+from teacher import split_validation
+
+from ase_calculators import EntropySymmetry
+from ase_calculators.distillation import (
+    compare_models,
+    open_teacher,
+    relabel,
+    train_student,
+    train_teacher,
+)
+from ase_calculators.distillation.training import read_profile, require
+
+HERE = Path(__file__).resolve().parent
+# cells of the landscape (dsS, dQ6): one standard frame each, one supplementary frame each, held out
+STANDARD, SUPPLEMENTARY, TEST = (0.5, 0.025), (0.05, 0.0025), (1.0, 0.05)
+
+
+def step(name: str, folder: Path, command: list[str], result: str) -> None:
+    """Run a program of the chain, unless what it leaves is there.
+
+    Parameters
+    ----------
+    name : str
+        What is said of it.
+    folder : pathlib.Path
+        Where it runs.
+    command : list of str
+        The program.
+    result : str
+        What it leaves.
+
+    Raises
+    ------
+    SystemExit
+        When it fails.
+    """
+    if (folder / result).exists():
+        print(f"{name}: {folder / result} is there")
+        return
+    print(f"{name}: {' '.join(command[1:])}", flush=True)
+    if subprocess.run(command, cwd=folder, check=False).returncode:
+        raise SystemExit(f"{name}: failed, see above")
+
+
+def main() -> None:
+    """Read the command line and run the chain."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where everything is written")
+    parser.add_argument("--per-edge", type=int, default=40, help="of library.py (%(default)s)")
+    parser.add_argument("--heat", type=int, default=20000, help="of library.py (%(default)s)")
+    parser.add_argument("--standard", type=float, nargs=2, default=STANDARD, help="(0.5 0.025)")
+    parser.add_argument("--epochs", type=int, help="of the teacher (the small profile's)")
+    parser.add_argument("--steps", type=int, help="of the students (the small profile's)")
+    parser.add_argument("--md-steps", type=int, default=2000, help="2 fs each (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of everything (%(default)s)")
+    parser.add_argument("--processes", type=int, default=2, help="(%(default)s)")
+    args = parser.parse_args()
+    try:
+        require("mace", "mace-torch", "the teacher")
+        require("deepmd", "deepmd-kit", "the student")
+    except ImportError as error:
+        parser.error(str(error))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # parallel are the models, not their loops
+    folder = args.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = {key: value for key, value in vars(args).items() if key not in ("folder", "processes")}
+    asked = json.loads(json.dumps(asked))
+    record = folder / "demo.json"
+    if record.exists() and json.loads(record.read_text()) != asked:
+        parser.error(f"folder = {folder}: holds a demo with other options; use another folder")
+    record.write_text(json.dumps(asked, indent=1) + "\n")
+    began = time.monotonic()
+    try:
+        run(folder, args)
+    except (ArithmeticError, RuntimeError, OSError, ValueError) as error:
+        raise SystemExit(str(error)) from None
+    print(f"{(time.monotonic() - began) / 60:.1f} min; everything is in {args.folder}")
+
+
+def run(folder: Path, args: argparse.Namespace) -> None:
+    """Run the steps one after the other.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where everything is written.
+    args : argparse.Namespace
+        The command line.
+    """
+    library, sets = folder / "library", folder / "sets"
+    words = ["--per-edge", args.per_edge, "--heat", args.heat, "--seed", args.seed]
+    command = [sys.executable, HERE / "library.py", "--output", library, *words]
+    step("library", folder, list(map(str, command)), "library/landscape.png")
+    words = ["--standard", *args.standard, "--supplementary", *SUPPLEMENTARY, "--test-cell", *TEST]
+    command = [sys.executable, HERE / "sets.py", library / "library.extxyz", "--output", sets]
+    step("sets", folder, list(map(str, [*command, *words, "--seed", args.seed])), "sets/sets.json")
+
+    profile = read_profile("small", "mace")
+    if args.epochs:
+        profile |= {"max_num_epochs": args.epochs, "start_swa": max(1, 2 * args.epochs // 3)}
+    standard = sets / "standard.extxyz"
+    train_teacher(
+        *split_validation(standard), folder / "teacher", profile, (args.seed, args.seed + 1),
+        processes=args.processes,
+    )  # fmt: skip
+    labelled = relabel(
+        sets / "supplementary.extxyz", partial(open_teacher, folder / "teacher", "cpu"),
+        folder / "relabelled.extxyz", processes=args.processes,
+    )  # fmt: skip
+    print(f"the teacher labelled {labelled.n} frames")
+
+    written = write_sets(standard, labelled.path, folder / "deepmd")
+    taught = {"DNN": ["standard"], "DNN-KD": ["standard", "relabelled"]}
+    with ThreadPoolExecutor(args.processes) as pool:
+        waiting = {
+            name: pool.submit(
+                train_student, {written[part]: 1.0 for part in parts}, written["validation"],
+                folder / name, seed=args.seed, steps=args.steps,
+            )
+            for name, parts in taught.items()
+        }  # fmt: skip
+        students = {name: future.result() for name, future in waiting.items()}
+
+    for name in ("in.student", "student.mod"):
+        shutil.copy(HERE / name, folder)
+    lmp = Path(sys.executable).with_name("lmp")
+    words = ["-var", "student", "DNN-KD/student.pb", "-var", "steps", str(args.md_steps)]
+    command = [str(lmp), "-nocite", "-screen", "none", "-in", "in.student", *words]
+    step("LAMMPS", folder, command, "result.txt")
+    print((folder / "result.txt").read_text().rstrip())
+
+    models = {name: student.compressed for name, student in students.items()}
+    comparison = compare_models(
+        sets / "test.extxyz", models | {"MPNN": folder / "teacher"}, folder / "comparison",
+        EntropySymmetry(**ALUMINIUM),
+    )  # fmt: skip
+    print(comparison.markdown())
+    alone, both = (comparison.errors[name].summary() for name in taught)
+    gains = ", ".join(
+        f"{quantity} {100 * (1 - both[quantity]['RMSE'] / alone[quantity]['RMSE']):.0f} %"
+        for quantity in alone
+    )
+    print(f"what the teacher's labels take off the student's RMSE: {gains}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Make the library that the other scripts learn from: bred by PolymorphGen, labelled by an EAM.
+
+python library.py                  a few thousand 32-atom cells of aluminium, labelled by Al_mm
+
+Writes library.extxyz, its landscape.csv and landscape.png, and trajectory.extxyz, the frames of an
+ordinary melt and quench with the same labels. Stopped and started again it goes on where it was.
+Where you have DFT or other labels, give the other scripts your own file and leave this one out.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterable
+from itertools import chain, islice
+from pathlib import Path
+
+import ase.io
+from ase import Atoms
+from ase.build import bulk, find_optimal_cell_shape, make_supercell
+from ase.calculators.singlepoint import SinglePointCalculator
+from tqdm import tqdm
+
+from ase_calculators import EntropySymmetry, PolymorphGen, map_landscape, plot_landscape
+from ase_calculators.validation import LammpsPotential
+
+HERE = Path(__file__).resolve().parent
+# Å; those of in.trajectory
+ALUMINIUM = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.75, "smooth": 0.3}
+POTENTIAL = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
+MIN_DISTANCE = 2.0  # Å
+STRETCH = (0.85, 1.1)  # limits of the volume per atom, of the smallest and largest parent's
+RATTLES = (0.0, 0.05, 0.1, 0.15, 0.2)  # Å, displacements of crystals that are parents
+
+
+def crystals(n_atoms: int, seed: int) -> list[Atoms]:
+    """Make fcc, bcc and hcp crystals with the same number of atoms in nearly cubic cells.
+
+    Parameters
+    ----------
+    n_atoms : int
+        Atoms of each, even.
+    seed : int
+        Of the displacements.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Each crystal with the displacements of RATTLES.
+    """
+    found = []
+    for unit in (
+        bulk("Al", "fcc", a=4.045),
+        bulk("Al", "bcc", a=3.24),
+        bulk("Al", "hcp", a=2.86, c=4.67),
+    ):
+        shape = find_optimal_cell_shape(unit.cell, n_atoms // len(unit), "sc")
+        for number, amplitude in enumerate(RATTLES):
+            found.append(make_supercell(unit, shape))
+            found[-1].rattle(amplitude, seed=seed + number)
+    return found
+
+
+def label(frames: Iterable[Atoms], path: Path, total: int | None = None) -> int:
+    """Write frames with energy, forces and stress of POTENTIAL; what is there is kept.
+
+    Parameters
+    ----------
+    frames : iterable of ase.Atoms
+        The frames.
+    path : pathlib.Path
+        Extended XYZ, complete or not there.
+    total : int, optional
+        How many they are, for the progress bar.
+
+    Returns
+    -------
+    int
+        How many frames the file holds.
+    """
+    if path.is_file():
+        return sum(1 for _ in ase.io.iread(path))
+    calculator = LammpsPotential(POTENTIAL, "Al")
+    draft = path.with_suffix(".writing")
+    n_done = cut(draft)
+    with open(draft, "a", encoding="utf-8") as file:
+        for atoms in tqdm(islice(frames, n_done, None), path.name, total, initial=n_done):
+            bare = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True)
+            calculator.calculate(bare, ["energy", "forces", "stress"])
+            results = {key: calculator.results[key] for key in ("energy", "forces", "stress")}
+            bare.calc = SinglePointCalculator(bare, **results)
+            bare.info["settings"] = POTENTIAL
+            ase.io.write(file, bare, format="extxyz")
+            n_done += 1
+    draft.replace(path)
+    return n_done
+
+
+def cut(path: Path) -> int:
+    """Cut off the frame that a killed run left unfinished.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Extended XYZ, or nothing.
+
+    Returns
+    -------
+    int
+        How many complete frames there are.
+    """
+    n, complete = 0, 0
+    if path.is_file():
+        with open(path, "r+b") as file:
+            while head := file.readline():
+                lines = [file.readline() for _ in range(int(head) + 1)]
+                if not lines[-1].endswith(b"\n"):
+                    break
+                n, complete = n + 1, file.tell()
+            file.truncate(complete)
+    return n
+
+
+def main() -> None:
+    """Melt, breed, label, map."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--per-edge", type=int, default=55,
+        help="cells along both axes of the parents' window, each a target while it is empty "
+        "(%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--heat", type=int, default=20000, help="steps of heating (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    parser.add_argument("--output", type=Path, default=Path("library"), help="folder (%(default)s)")
+    args = parser.parse_args()
+    args.output.mkdir(parents=True, exist_ok=True)
+    folder = args.output.resolve()
+
+    if not (folder / "trajectory.extxyz").is_file():
+        for file in ("in.trajectory", "potential.mod"):
+            shutil.copy(HERE / file, folder)
+        schedule = {"heat": args.heat, "hold": args.heat // 2, "quench": args.heat // 2}
+        words = [w for key, value in schedule.items() for w in ("-var", key, str(value))]
+        lmp = str(Path(sys.executable).with_name("lmp"))
+        done = subprocess.run(
+            [lmp, "-in", "in.trajectory", "-var", "seed", str(4710 + args.seed), *words],
+            cwd=folder, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise SystemExit(f"in.trajectory: LAMMPS says {(done.stdout + done.stderr)[-300:]}")
+    n_md = label(ase.io.iread(folder / "trajectory.dump"), folder / "trajectory.extxyz")
+
+    calc = EntropySymmetry(**ALUMINIUM)
+    melt = ase.io.read(folder / "parents.extxyz", ":")
+    start = crystals(len(melt[0]), args.seed) + [
+        Atoms(a.symbols, a.positions, cell=a.cell, pbc=True) for a in melt
+    ]
+    volumes = [atoms.get_volume() / len(atoms) for atoms in start]
+    gen = PolymorphGen(
+        start, calc, targets="gaps", targets_per_edge=args.per_edge, expand=0.0, generations=3,
+        individuals=1, min_distance=MIN_DISTANCE, seed=args.seed,
+        volume_limits=(STRETCH[0] * min(volumes), STRETCH[1] * max(volumes)),
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some cells cannot be hit
+        n_children = len(gen.run(folder / "children.extxyz"))
+    frames = chain(start, ase.io.iread(folder / "children.extxyz"))
+    n = label(frames, folder / "library.extxyz", len(start) + n_children)
+    table = map_landscape(folder / "library.extxyz", calc)
+    table.write(folder / "landscape.csv")
+    ax = plot_landscape(table, "energy")
+    ax.figure.savefig(folder / "landscape.png", dpi=90)
+    print(
+        f"{n} frames of {len(start[0])} atoms ({len(start)} of them parents): "
+        f"{args.output / 'library.extxyz'}\n"
+        f"{n_md} frames of the melt and quench: {args.output / 'trajectory.extxyz'}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""How many frames are enough: error against the number of training frames, and its knee.
+
+python library.py && python scaling_number.py
+python scaling_number.py --library labels.extxyz --landscape landscape.csv --largest 400
+
+Numbers are halved from the largest down. At each, models are trained on frames chosen evenly from
+the landscape, at random and farthest point by farthest point, with several seeds, and tested on
+frames of landscape cells that none of them has seen. Stopped and started again it goes on.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import ase.io
+import matplotlib
+
+from ase_calculators import LandscapeTable
+from ase_calculators.distillation.scaling import (
+    Trial,
+    choose,
+    fit_knee,
+    halvings,
+    learning_curve,
+    mean_and_spread,
+    plot_curves,
+    trainer,
+    uniform,
+)
+from ase_calculators.distillation.sets import split_sets
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+HERE = Path(__file__).resolve().parent
+TEST_CELL = (0.4, 0.02)  # cells of the landscape that are held out as a whole
+FINE = (0.01, 0.0005)  # nearly every frame of the library has such a cell of its own
+QUANTITIES = ("energy", "forces", "virial")
+
+
+def draw(records: list[dict], path: Path) -> dict:
+    """Draw the errors and fit the knee of the uniform choice.
+
+    Parameters
+    ----------
+    records : list of dict
+        What `learning_curve` has returned so far.
+    path : pathlib.Path
+        The picture.
+
+    Returns
+    -------
+    dict
+        The knee of each quantity.
+    """
+    figure, axes = plt.subplots(1, 3, figsize=(10.5, 3.6), layout="constrained")
+    knees = {}
+    for ax, quantity in zip(axes, QUANTITIES, strict=True):
+        knees[quantity] = plot_curves(ax, records, "all", quantity, fit="uniform")
+    axes[0].legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return knees
+
+
+def main() -> None:
+    """Choose, train, test, draw, say what came out."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--library", type=Path, default=Path("library/library.extxyz"),
+        help="labelled frames (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--landscape", type=Path, help="their table (landscape.csv beside the library)"
+    )
+    parser.add_argument("--largest", type=int, default=800, help="frames (%(default)s)")
+    parser.add_argument("--least", type=int, default=3, help="frames (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="models at each (%(default)s)")
+    parser.add_argument("--test", type=int, default=200, help="test frames (%(default)s)")
+    parser.add_argument(
+        "--farthest", type=int, default=3,
+        help="farthest-point sets: every so many of the numbers, 0 none (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--model", default="student", choices=("student", "teacher"))
+    parser.add_argument(
+        "--profile", default=str(HERE / "student_scaling.json"),
+        help="settings of the model (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=int, help="of a student (the profile's)")
+    parser.add_argument("--output", type=Path, default=Path("number"), help="(%(default)s)")
+    args = parser.parse_args()
+    if not args.library.is_file():
+        parser.error(f"--library {args.library}: there is no such file; run library.py")
+    table = LandscapeTable.read(args.landscape or args.library.with_name("landscape.csv"))
+    frames = ase.io.read(args.library, ":")
+    args.output.mkdir(parents=True, exist_ok=True)
+    try:
+        sets = split_sets(table, supplementary=FINE, test=0.15, test_cell=TEST_CELL)
+        pool = [*sets.standard, *sets.supplementary]
+        test = [frames[row] for row in uniform(table, args.test, rows=sets.test)]
+        train = trainer(args.model, test[::4], args.output, args.profile, args.steps)
+        settings = {"model": args.model, "profile": Path(args.profile).name, "steps": args.steps}
+        if Path(args.profile).is_file():
+            settings["profile"] = json.loads(Path(args.profile).read_text())
+        numbers = halvings(args.largest, args.least)
+        records: list[dict] = []
+        for seed in range(1, args.seeds + 1):
+            trials = [
+                Trial(way, choose(way, table, n, seed, pool), seed)
+                for n in numbers for way in ("uniform", "random")
+            ] + [
+                Trial("farthest point", choose("farthest point", table, n, seed, pool), seed)
+                for n in (numbers[:: -args.farthest] if args.farthest else ())
+            ]  # fmt: skip
+            records += learning_curve(trials, frames, test, train, args.output, settings=settings)
+            knees = draw(records, args.output / "number.png")
+    except (ValueError, ImportError, OSError) as error:
+        raise SystemExit(str(error)) from None
+    lines = [f"{len(frames)} frames, {len(pool)} to choose from, {len(test)} test frames", ""]
+    for quantity in QUANTITIES:
+        lines += [f"| {quantity} RMSE | frames | mean | spread | models |", "|---" * 5 + "|"]
+        for name, rows in mean_and_spread(records, "errors", "all", quantity).items():
+            lines += [
+                f"| {name} | {n:.0f} | {m:.4g} | {s:.2g} | {k:.0f} |".replace("nan", "")
+                for n, m, s, k in rows
+            ]
+        lines += ["", f"uniform: {knees[quantity]}" if knees[quantity] else ""]
+        others = [r for r in records if r["name"] == "random"]
+        if len({r["n"] for r in others}) >= 4:
+            values = [r["errors"]["all"][quantity] for r in others]
+            lines += [f"random: {fit_knee([r['n'] for r in others], values)}", ""]
+    text = "\n".join(lines)
+    (args.output / "number.md").write_text(text + "\n")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

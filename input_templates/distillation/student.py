@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Train the student: a DeePMD network on the standard set and on what the teacher has labelled.
+
+python student.py                                     sets/standard.extxyz and relabelled.extxyz
+python student.py --alone --output alone              the standard set only: what teaching is worth
+python student.py --profile paper --weight 2          the paper's input; DFT frames count twice
+python student.py --alone --start student --steps 2000 --output tuned      fine-tune on DFT frames
+
+Writes student.pb, compressed, for LAMMPS (in.student) and ASE, and frozen.pb, what it was made of.
+Stopped and started again it goes on from the last checkpoint.
+"""
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from ase import Atoms
+from teacher import split_validation
+
+from ase_calculators.distillation import Student, train_student
+from ase_calculators.training_sets import write_deepmd
+
+
+def write_sets(
+    standard: str | Path, relabelled: Iterable[Atoms] | str | Path | None, folder: Path
+) -> dict[str, Path]:
+    """Write the sets as DeePMD-kit reads them; those that are there are kept.
+
+    Parameters
+    ----------
+    standard : path-like
+        Frames with first-principles labels.
+    relabelled : path-like, optional
+        Frames with the teacher's.
+    folder : pathlib.Path
+        Where the sets go.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        "standard", "validation" (the frames that teacher.py did not learn from either) and
+        "relabelled".
+    """
+    train, validation = split_validation(standard)
+    found = {}
+    for name, frames in (
+        ("standard", train), ("validation", validation), ("relabelled", relabelled)
+    ):  # fmt: skip
+        prefix = "teacher_" if name == "relabelled" else ""
+        if frames is None:
+            continue
+        found[name] = folder / name
+        if not (folder / name / "set.json").exists():
+            write_deepmd(frames, folder / name, prefix)
+    return found
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("standard", nargs="?", default="sets/standard.extxyz", help="(%(default)s)")
+    parser.add_argument(
+        "--relabelled", default="relabelled.extxyz", help="what relabel.py wrote (%(default)s)"
+    )
+    parser.add_argument("--alone", action="store_true", help="learn from the standard set only")
+    parser.add_argument(
+        "--weight", type=float, default=1.0,
+        help="how often a frame of the standard set is drawn, one of the teacher's being 1 "
+        "(%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--output", type=Path, default=Path("student"), help="(%(default)s)")
+    parser.add_argument("--profile", default="small", help="small, paper or a file (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    parser.add_argument("--start", help="a student's folder or model to go on from")
+    parser.add_argument("--steps", type=int, help="(the profile's)")
+    args = parser.parse_args()
+    try:
+        relabelled = None if args.alone else args.relabelled
+        sets = write_sets(args.standard, relabelled, args.output / "sets")
+        weights = {sets["standard"]: args.weight}
+        if not args.alone:
+            weights[sets["relabelled"]] = 1.0
+        student: Student = train_student(
+            weights,
+            sets["validation"],
+            args.output,
+            args.profile,
+            args.seed,
+            args.start,
+            args.steps,
+        )
+    except (ImportError, OSError, ValueError) as error:
+        parser.error(str(error))
+    except (ArithmeticError, RuntimeError) as error:
+        raise SystemExit(str(error)) from None
+    print(f"{student.compressed}\nlmp -in in.student -var student {student.compressed}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Train the teacher: a committee of MACE models on the standard set.
+
+python teacher.py                                     sets/standard.extxyz, to teacher/
+python teacher.py labels.extxyz --profile paper       the paper's size, on a GPU
+python teacher.py --profile mine.yaml --seeds 1 2 3 4 --processes 2
+
+Every tenth frame, in the order of the landscape's cells, is kept for validation, which picks the
+epoch of each model. Stopped and started again it goes on from the last checkpoints.
+"""
+
+import argparse
+from pathlib import Path
+
+from ase import Atoms
+
+from ase_calculators.distillation import train_teacher
+from ase_calculators.frame_source import read_frames
+
+SHARE = 10  # one frame of so many is for validation
+
+
+def split_validation(path: str | Path) -> tuple[list[Atoms], list[Atoms]]:
+    """Split a standard set into frames to learn from and frames for validation.
+
+    Parameters
+    ----------
+    path : path-like
+        The labelled frames.
+
+    Returns
+    -------
+    (list of ase.Atoms, list of ase.Atoms)
+        To learn from, and every tenth by sS for validation; where the frames have no sS in their
+        ``info``, every tenth as they come.
+    """
+    frames = sorted(read_frames(path), key=lambda atoms: atoms.info.get("sS", 0.0))
+    held = frames[SHARE // 2 :: SHARE]
+    return [a for number, a in enumerate(frames) if number % SHARE != SHARE // 2], held
+
+
+def main() -> None:
+    """Read the command line and train."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("frames", nargs="?", default="sets/standard.extxyz", help="(%(default)s)")
+    parser.add_argument("--output", default="teacher", help="folder (%(default)s)")
+    parser.add_argument("--profile", default="small", help="small, paper or a file (%(default)s)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="(1 2 3)")
+    parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
+    parser.add_argument("--device", help="cpu or cuda (a GPU where there is one)")
+    args = parser.parse_args()
+    try:
+        models = train_teacher(
+            *split_validation(args.frames), args.output, args.profile, args.seeds, args.device,
+            processes=args.processes,
+        )  # fmt: skip
+    except (ImportError, OSError, ValueError) as error:
+        parser.error(str(error))
+    except (ArithmeticError, RuntimeError) as error:
+        raise SystemExit(str(error)) from None
+    for model in models:
+        print(model)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The student: a DeePMD network trained, killed, trained on, compressed; what is refused."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from ase_calculators.distillation import (
+    check_compression,
+    open_student,
+    train_student,
+    training,
+)
+from ase_calculators.training_sets import write_deepmd
+
+pytestmark = pytest.mark.distillation
+pytest.importorskip("deepmd", reason="pip install 'entsym[distillation]'")
+
+STEPS = 300
+
+
+def profile(**learning_rate):
+    """Return the settings of a very small network."""
+    return {
+        "model": {
+            "descriptor": {"type": "se_e2_a", "rcut": 4.5, "rcut_smth": 1.0, "sel": [60],
+                           "neuron": [4, 8], "axis_neuron": 2},
+            "fitting_net": {"neuron": [16, 16]},
+        },
+        "learning_rate": {"type": "exp", "start_lr": 5e-3, "stop_lr": 1e-4} | learning_rate,
+        "loss": {"type": "ener", "start_pref_e": 1, "limit_pref_e": 1, "start_pref_f": 100,
+                 "limit_pref_f": 1, "start_pref_v": 1, "limit_pref_v": 1},
+        "training": {"training_data": {"batch_size": 1}, "validation_data": {"batch_size": 4},
+                     "disp_freq": 20, "save_freq": 20},
+    }  # fmt: skip
+
+
+def labelled(n, seed):
+    """Return strained and rattled cells of aluminium with labels of EMT."""
+    rng, frames = np.random.default_rng(seed), []
+    for number in range(n):
+        atoms = bulk("Al", cubic=True)
+        strain = np.eye(3) + rng.normal(0, 0.02, (3, 3))
+        atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+        atoms.rattle(0.1, seed=seed + number)
+        bare, atoms.calc = atoms.copy(), EMT()
+        results = {
+            "energy": atoms.get_potential_energy(),
+            "forces": atoms.get_forces(),
+            "stress": atoms.get_stress(),
+        }
+        bare.calc = SinglePointCalculator(bare, **results)
+        frames.append(bare)
+    return frames
+
+
+@pytest.fixture(scope="module")
+def sets(tmp_path_factory):
+    """Three DeePMD sets."""
+    folder = tmp_path_factory.mktemp("sets")
+    for name, n, seed in (("standard", 10, 1), ("relabelled", 30, 100), ("validation", 4, 200)):
+        write_deepmd(labelled(n, seed), folder / name)
+    return folder
+
+
+def arguments(folder, /, **changes):
+    """Return what the student of these tests is made of."""
+    return {
+        "sets": {folder / "standard": 3.0, folder / "relabelled": 1.0},
+        "validation": folder / "validation", "profile": profile(), "steps": STEPS,
+    } | changes  # fmt: skip
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+from test_student import arguments
+from ase_calculators.distillation import train_student
+train_student(folder={folder!r}, **arguments(Path({sets!r})))
+"""
+
+
+@pytest.fixture(scope="module")
+def student(sets, tmp_path_factory):
+    """A student whose training was killed once."""
+    folder = tmp_path_factory.mktemp("student")
+    code = DRIVER.format(tests=str(Path(__file__).parent), folder=str(folder), sets=str(sets))
+    driver = subprocess.Popen([sys.executable, "-c", code])
+    limit = time.monotonic() + 300  # two cores may be busy with other things
+    while not list(folder.glob("model.ckpt-*.meta")):
+        assert driver.poll() is None and time.monotonic() < limit
+        time.sleep(0.01)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert not (folder / "frozen.pb").exists()  # killed while it was training
+    return train_student(folder=folder, **arguments(sets))
+
+
+def test_killed_training_went_on(student):
+    assert "restart" in (student.folder / "train.log").read_text().lower()
+    rows = [line.split() for line in (student.folder / "lcurve.out").read_text().splitlines()]
+    steps = [int(row[0]) for row in rows if row[0] != "#"]
+    assert steps[0] == 0 and steps[-1] == STEPS
+    assert len(steps) <= STEPS // 20 + 3  # at most a checkpoint's steps were done twice
+
+
+def test_record(student):
+    record = json.loads((student.folder / "student.json").read_text())
+    assert record["neighbours"][0] <= 60 and record["nearest"] > 2
+    assert [part["n_frames"] for part in record["sets"]] == [10, 30]
+    # 10 frames of weight 3 against 30 of weight 1
+    blocks = record["input"]["training"]["training_data"]["auto_prob"]
+    assert blocks == "prob_sys_size; 0:1:0.50000000; 1:2:0.50000000"
+    assert record["deepmd-kit"] and record["seed"] == 1
+    assert max(record["deviations"].values()) < 1e-4
+
+
+def test_it_has_learned(student):
+    """Forces are better than none at all, by far."""
+    calc, frames = open_student(student), labelled(5, seed=300)
+    errors = [calc.get_property("forces", atoms) - atoms.get_forces() for atoms in frames]
+    scale = np.sqrt(np.mean([atoms.get_forces() ** 2 for atoms in frames]))
+    assert np.sqrt(np.mean(np.square(errors))) < 0.5 * scale
+
+
+def test_compressed_model_is_another_one_that_agrees(student):
+    frames = labelled(3, seed=400)
+    found = check_compression(student.model, student.compressed, frames)
+    assert max(found) < 1e-4
+    assert student.compressed.read_bytes() != student.model.read_bytes()
+    assert b"TabulateFusion" in student.compressed.read_bytes()
+    with pytest.raises(ValueError, match=r"deviates from .* tolerance 1e-18; compress it again"):
+        check_compression(student.model, student.compressed, frames, 1e-18)
+    with pytest.raises(ValueError, match="frames: there are none"):
+        check_compression(student.model, student.compressed, [])
+
+
+def test_again_nothing_is_done_and_others_are_refused(student, sets):
+    before = {path: path.stat().st_mtime_ns for path in student.folder.glob("*.pb")}
+    assert train_student(folder=student.folder, **arguments(sets)) == student
+    assert {path: path.stat().st_mtime_ns for path in student.folder.glob("*.pb")} == before
+    for name, changes in {
+        "input": {"steps": STEPS + 1},
+        "validation": {"validation": sets / "relabelled"},
+        "start": {"start": student},
+    }.items():
+        with pytest.raises(ValueError, match=f"holds a student with another {name}"):
+            train_student(folder=student.folder, **arguments(sets, **changes))
+
+
+@pytest.mark.slow
+def test_fine_tuning_goes_on_where_the_student_is(student, sets, tmp_path):
+    changes = {"sets": sets / "standard", "start": student, "steps": 20, "compress": False,
+               "profile": profile(start_lr=1e-6, stop_lr=1e-7)}  # fmt: skip
+    tuned = train_student(folder=tmp_path, **arguments(sets, **changes))
+    atoms = labelled(1, seed=500)[0]
+    one, other = (
+        open_student(path).get_property("forces", atoms) for path in (student, tuned.model)
+    )
+    # 20 steps of at most 1e-6 each: as good as the same network, a fresh one would differ by 100 %
+    np.testing.assert_allclose(one, other, atol=0.02 * np.abs(one).max())
+    assert not np.array_equal(one, other)
+
+
+def test_small_sel_is_refused_with_the_numbers(sets, tmp_path):
+    small = profile()
+    small["model"]["descriptor"]["sel"] = [10]
+    with pytest.raises(ValueError, match=r"sel = \[10\]: atoms of the sets have up to \[\d\d\]"):
+        train_student(folder=tmp_path, **arguments(sets, profile=small, sets=sets / "validation"))
+
+
+def test_divergence_stops_and_leaves_the_last_good_checkpoint(sets, tmp_path):
+    """A learning rate that grows from tiny to absurd: the first steps are good, then nothing is."""
+    growing = arguments(
+        sets, profile=profile(start_lr=1e-4, stop_lr=1e300, decay_steps=5), steps=600,
+        sets=sets / "standard",
+    )  # fmt: skip
+    with pytest.raises(FloatingPointError, match="the loss is not finite at step") as told:
+        train_student(folder=tmp_path, **growing)
+    last = Path(str(told.value).partition("last good checkpoint: ")[2].partition(";")[0])
+    assert last.with_name(last.name + ".index").exists()
+    rows = [line.split() for line in (tmp_path / "lcurve.out").read_text().splitlines()]
+    good = [int(row[0]) for row in rows if row[0] != "#" and np.isfinite(float(row[2]))]
+    assert int(last.name.rpartition("-")[2]) in good
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sets": []}, "sets: there are none"),
+        ({"sets": ["standard"]}, "must be a pair of a DeePMD set and its weight"),
+        ({"sets": {"nowhere": 1.0}}, "sets = 'nowhere': is no DeePMD set"),
+        ({"validation": "nowhere"}, "validation = 'nowhere': is no DeePMD set"),
+        ({"steps": 0}, "steps = 0: must be a whole number"),
+        ({"profile": {}}, "profile: 'model' is missing"),
+        ({"profile": "huge"}, "profile = 'huge': must be 'small', 'paper'"),
+        ({"start": "nothing.pb"}, "must be a student, its folder, a frozen model"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_bad_input(sets, tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        train_student(folder=tmp_path, **arguments(sets, **changes))
+
+
+def test_bad_weight_and_elements(sets, tmp_path):
+    with pytest.raises(ValueError, match=r"sets: weight = 0.* must be a number above 0"):
+        train_student(folder=tmp_path, **arguments(sets, sets={sets / "standard": 0.0}))
+    other = profile()
+    other["model"]["type_map"] = ["Cu"]
+    with pytest.raises(ValueError, match=r"type_map = \['Cu'\]: Al of the sets is not in it"):
+        train_student(folder=tmp_path, **arguments(sets, profile=other))
+    with pytest.raises(ValueError, match="there is no such file; name a frozen model"):
+        open_student(tmp_path)
+
+
+def test_missing_extra_is_named(monkeypatch, sets, tmp_path):
+    monkeypatch.setattr(training, "find_spec", lambda name: None)
+    message = r"the student needs deepmd-kit: pip install 'entsym\[distillation\]'"
+    with pytest.raises(ImportError, match=message):
+        train_student(folder=tmp_path, **arguments(sets))
+    with pytest.raises(ImportError, match=message):
+        open_student(tmp_path)

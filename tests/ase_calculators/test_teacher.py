@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The teacher: MACE models trained, killed, trained on, opened; what stops a training."""
+
+import json
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from ase_calculators.distillation import open_teacher, train_teacher, training
+
+pytestmark = pytest.mark.distillation
+pytest.importorskip("mace", reason="pip install 'entsym[distillation]'")
+
+PROFILE = {
+    "model": "MACE", "r_max": 4.0, "num_interactions": 1, "num_channels": 4, "max_L": 0,
+    "max_ell": 1, "correlation": 1, "num_radial_basis": 4, "radial_MLP": [8],
+    "default_dtype": "float64", "E0s": {"Al": -0.5}, "loss": "stress", "batch_size": 2,
+    "valid_batch_size": 4, "lr": 0.01, "max_num_epochs": 3,
+}  # fmt: skip
+
+
+def labelled(n, seed=0):
+    """Return strained and rattled cells of aluminium with labels of EMT."""
+    rng, frames = np.random.default_rng(seed), []
+    for number in range(n):
+        atoms = bulk("Al", cubic=True)
+        strain = np.eye(3) + rng.normal(0, 0.03, (3, 3))
+        atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+        atoms.rattle(0.1, seed=seed + number)
+        bare, atoms.calc = atoms.copy(), EMT()
+        results = {
+            "energy": atoms.get_potential_energy(),
+            "forces": atoms.get_forces(),
+            "stress": atoms.get_stress(),
+        }
+        bare.calc = SinglePointCalculator(bare, **results)
+        frames.append(bare)
+    return frames
+
+
+TRAIN, VALIDATION = labelled(8), labelled(4, seed=100)
+
+DRIVER = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_teacher import PROFILE, TRAIN, VALIDATION
+from ase_calculators.distillation import train_teacher
+print("ready", flush=True)
+train_teacher(TRAIN, VALIDATION, {folder!r}, PROFILE | {{"max_num_epochs": 500}}, (1,), "cpu")
+"""
+
+
+def children(pid):
+    """Return the processes that a process has started."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += map(int, (task / "children").read_text().split())
+    return found
+
+
+def is_alive(pid):
+    """Say whether a process runs; a dead one that nobody asked for is none."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two models; the training of the first was killed and left a torn checkpoint."""
+    folder = tmp_path_factory.mktemp("teacher")
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER.format(tests=str(Path(__file__).parent), folder=str(folder))]
+    )
+    checkpoints = folder / "seed-1" / "checkpoints"
+    limit = time.monotonic() + 300  # two cores may be busy with other things
+    while not list(checkpoints.glob("*_epoch-[2-9]*.pt")):
+        assert driver.poll() is None and time.monotonic() < limit
+        time.sleep(0.05)
+    (trainer,) = children(driver.pid)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    while is_alive(trainer):  # the training dies with whoever asked for it
+        assert time.monotonic() < limit
+        time.sleep(0.05)
+    last = max(int(path.stem.rpartition("-")[2]) for path in checkpoints.glob("*.pt"))
+    # a checkpoint that was being written
+    torn = checkpoints / f"teacher-1_run-1_epoch-{last + 1}.pt"
+    whole = max(checkpoints.glob("*.pt"), key=lambda path: path.stat().st_mtime)
+    torn.write_bytes(whole.read_bytes()[:1000])
+    # the demand is 500 epochs; the record is made to ask for two more than there are
+    record = json.loads((folder / "teacher.json").read_text())
+    record["profile"]["max_num_epochs"] = last + 3
+    (folder / "teacher.json").write_text(json.dumps(record))
+    models = train_teacher(
+        TRAIN, VALIDATION, folder, PROFILE | {"max_num_epochs": last + 3}, (1, 2), "cpu",
+        processes=2,
+    )  # fmt: skip
+    assert [model.name for model in models] == ["teacher-1.model", "teacher-2.model"]
+    assert not torn.exists() or torn.stat().st_size > 1000
+    log = (folder / "seed-1" / "train.log").read_text()
+    assert f"epoch-{last}.pt" in log.partition("Loading checkpoint")[2]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def teacher(folder):
+    return open_teacher(folder, "cpu")
+
+
+def test_record(folder):
+    record = json.loads((folder / "teacher.json").read_text())
+    assert record["train"]["n_frames"] == 8 and record["train"]["elements"] == ["Al"]
+    assert record["receptive_field"] == 4.0 and record["mace-torch"] and record["torch"]
+    assert list(record["models"]) == ["1", "2"]
+
+
+def test_models_that_are_there_are_kept(folder):
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("seed-*/*")}
+    epochs = json.loads((folder / "teacher.json").read_text())["profile"]["max_num_epochs"]
+    profile = PROFILE | {"max_num_epochs": epochs}
+    assert len(train_teacher(TRAIN, VALIDATION, folder, profile, (2,), "cpu")) == 1
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("seed-*/*")} == before
+    for name, arguments in {
+        "profile": (TRAIN, VALIDATION, folder, profile | {"lr": 0.1}),
+        "train": (TRAIN[1:], VALIDATION, folder, profile),
+        "validation": (TRAIN, TRAIN, folder, profile),
+    }.items():
+        with pytest.raises(ValueError, match=f"holds a teacher with another {name}; use another"):
+            train_teacher(*arguments, (2,), "cpu")
+
+
+def test_batches_are_what_each_model_says_of_each_frame(teacher):
+    frames = labelled(3, seed=7)
+    frames[1] = frames[1] * (2, 1, 1)  # of different size
+    for atoms, result in zip(frames, teacher.evaluate(frames), strict=True):
+        each = [
+            {name: member.get_property(name, atoms) for name in ("energy", "forces", "stress")}
+            for member in teacher.members
+        ]
+        mean = teacher.mean(each, len(atoms))
+        assert mean["forces_spread"] > 1e-4  # the seeds differ
+        for name, value in mean.items():  # double precision, other order of the sums
+            np.testing.assert_allclose(result[name], value, rtol=1e-9, atol=1e-10)
+
+
+def test_forces_and_stress_are_derivatives(teacher):
+    atoms = labelled(1, seed=3)[0]
+    (result,) = teacher.evaluate([atoms])
+    step = 1e-4
+    energies = []
+    for sign in (1, -1):
+        moved = atoms.copy()
+        moved.positions[1, 2] += sign * step
+        strained = atoms.copy()
+        strain = np.eye(3)
+        strain[0, 1] += sign * step / 2
+        strain[1, 0] += sign * step / 2
+        strained.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+        energies.append([found["energy"] for found in teacher.evaluate([moved, strained])])
+    force, shear = (np.array(energies[0]) - energies[1]) / (2 * step)
+    # central differences of a step of 1e-4: errors of about 1e-8 of the third derivative
+    assert -force == pytest.approx(result["forces"][1, 2], abs=1e-5)
+    assert shear / atoms.get_volume() == pytest.approx(result["stress"][5], abs=1e-6)
+    assert abs(result["forces"][1, 2]) > 1e-3 and abs(result["stress"][5]) > 1e-5
+
+
+def test_divergence_stops_and_leaves_the_last_good_checkpoint(tmp_path):
+    """The second stage's learning rate is absurd: the first epochs are good, then nothing is."""
+    profile = PROFILE | {"max_num_epochs": 500, "swa": True, "start_swa": 2, "swa_lr": 1e300}
+    with pytest.raises(FloatingPointError, match="seed 1: the loss is not finite at epoch") as told:
+        train_teacher(TRAIN, VALIDATION, tmp_path, profile, (1,), "cpu")
+    last = Path(str(told.value).partition("last good checkpoint: ")[2].partition(";")[0])
+    import torch
+
+    weights = torch.load(last, weights_only=False)["model"]
+    assert all(
+        torch.isfinite(value).all() for value in weights.values() if value.is_floating_point()
+    )
+    epoch = int(str(told.value).partition("at epoch ")[2].partition(";")[0])
+    left = [
+        int(path.stem.partition("epoch-")[2].partition("_")[0]) for path in last.parent.glob("*.pt")
+    ]
+    assert left and max(left) < epoch < 100
+
+
+class Trap:
+    """What it is pickled to makes a file when it is opened."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_pickles_from_outside_are_not_opened(folder, tmp_path):
+    model = folder / "seed-1" / "teacher-1.model"
+    assert len(open_teacher([model], "cpu").members) == 1
+    shutil.copy(model, tmp_path / "stranger.model")
+    with pytest.raises(ValueError, match=r"stranger.model.*is a pickle that no teacher.json"):
+        open_teacher(tmp_path / "stranger.model")
+    assert len(open_teacher(tmp_path / "stranger.model", "cpu", trust=True).members) == 1
+    # one that was put in the place of ours
+    shutil.copytree(folder, tmp_path / "copy")
+    exploded = tmp_path / "exploded"
+    (tmp_path / "copy" / "seed-2" / "teacher-2.model").write_bytes(pickle.dumps(Trap(exploded)))
+    with pytest.raises(ValueError, match=r"teacher-2.model.*say trust=True if you know"):
+        open_teacher(tmp_path / "copy")
+    assert not exploded.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"seeds": ()}, "seeds = .*different whole numbers"),
+        ({"seeds": (1, 1)}, "seeds = .*different whole numbers"),
+        ({"processes": 0}, "processes = 0: must be a whole number"),
+        ({"profile": "large"}, "profile = 'large': must be 'small', 'paper', a file"),
+        ({"profile": {"r_max": -1}}, "profile: r_max = -1: must be a number above 0"),
+        ({"device": "tpu"}, "device = 'tpu': must be 'cpu', 'cuda' or None"),
+        ({"train": [bulk("Al")]}, r"train: frames: energy is missing \(frame 0\)"),
+        ({"prefix": "teacher_"}, "train: frames: teacher_energy is missing"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_bad_input(tmp_path, arguments, message):
+    good = {"train": TRAIN, "validation": VALIDATION, "profile": PROFILE, "device": "cpu"}
+    with pytest.raises(ValueError, match=message):
+        train_teacher(folder=tmp_path, **(good | arguments))
+
+
+def test_nothing_to_open(tmp_path):
+    with pytest.raises(ValueError, match="has no trained models"):
+        open_teacher(tmp_path)
+    with pytest.raises(ValueError, match="there is no such file"):
+        open_teacher(tmp_path / "none.model")
+
+
+def test_missing_extra_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "find_spec", lambda name: None)
+    message = r"the teacher needs mace-torch: pip install 'entsym\[distillation\]'"
+    with pytest.raises(ImportError, match=message):
+        train_teacher(TRAIN, VALIDATION, tmp_path)
+    with pytest.raises(ImportError, match=message):
+        open_teacher(tmp_path)
