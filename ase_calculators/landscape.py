@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Entropy-symmetry landscapes: many frames to a table, a table to a picture."""
 
-import contextlib
-import csv
-import json
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -29,20 +26,19 @@ from ase_calculators.frame_source import (
     stored_energy,
     with_step,
 )
+from ase_calculators.frame_table import FrameTable
+from ase_calculators.frame_table import write_rows as _write_rows
 
 if TYPE_CHECKING:
-    import pandas
     from matplotlib.axes import Axes
 
 # a piece of work for one process: so many frames or so many bytes, whichever comes first
 FRAMES_PER_PIECE = 256
 BYTES_PER_PIECE = 4_000_000
 
-UNITS = "sS k_B per atom, volume Å^3, energy eV per frame"
-
 
 @dataclass(eq=False)
-class LandscapeTable:
+class LandscapeTable(FrameTable):
     """Hold sS and Q_l of many frames with what they were calculated from.
 
     Attributes
@@ -76,6 +72,10 @@ class LandscapeTable:
     (1, array([0.574524]), 0.125)
     """
 
+    TITLE: ClassVar = "entsym"
+    UNITS: ClassVar = "sS k_B per atom, volume Å^3, energy eV per frame"
+    KIND: ClassVar = ("landscape", "map_landscape", "map the landscape again")
+
     frame: np.ndarray
     file: np.ndarray
     sS: np.ndarray
@@ -99,8 +99,16 @@ class LandscapeTable:
                 )
             setattr(self, name, column)
 
-    def __len__(self) -> int:
-        return len(self.frame)
+    @staticmethod
+    def _names(parameters: dict[str, Any]) -> list[str]:
+        return ["frame", "file", "sS", f"Q{parameters['degree']}", "n_atoms", "volume", "energy"]
+
+    @classmethod
+    def _of(
+        cls, columns: dict[str, Any], parameters: dict[str, Any], skipped: Any
+    ) -> "LandscapeTable":
+        fields: dict[str, Any] = dict(zip(_Row._fields, columns.values(), strict=True))
+        return cls(**fields, parameters=parameters, skipped=skipped)
 
     @property
     def Q6(self) -> np.ndarray:
@@ -123,7 +131,7 @@ class LandscapeTable:
         return self.Q
 
     @property
-    def columns(self) -> dict[str, np.ndarray]:
+    def columns(self) -> dict[str, np.ndarray]:  # type: ignore[override]
         """The columns by the names that they have in files.
 
         Returns
@@ -131,129 +139,10 @@ class LandscapeTable:
         dict of str to ndarray
             frame, file, sS, Q6 (or with the degree in place of 6), n_atoms, volume, energy.
         """
-        return {
-            "frame": self.frame,
-            "file": self.file,
-            "sS": self.sS,
-            f"Q{self.parameters['degree']}": self.Q,
-            "n_atoms": self.n_atoms,
-            "volume": self.volume,
-            "energy": self.energy,
-        }
-
-    def write(self, path: str | PathLike[str]) -> None:
-        """Write the table as CSV, parameters and skipped frames in comment lines.
-
-        Parameters
-        ----------
-        path : path-like
-            The file, overwritten.
-        """
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            _write_head(file, self.parameters)
-            self.write_rows(file)
-
-    def write_rows(self, file: TextIO) -> None:
-        """Add the rows and the skipped frames to a CSV that has its head already.
-
-        Parameters
-        ----------
-        file : text file
-            Open for writing; flushed at the end.
-        """
-        _write_rows(file, zip(*self.columns.values(), strict=True), self.skipped)
-
-    @classmethod
-    def read(cls, path: str | PathLike[str]) -> "LandscapeTable":
-        """Read a table that `write` or the `output` of `map_landscape` has written.
-
-        A last line without its end, as a killed job leaves it, is dropped.
-
-        Parameters
-        ----------
-        path : path-like
-            The file.
-
-        Returns
-        -------
-        LandscapeTable
-            The same numbers to the last bit.
-
-        Raises
-        ------
-        ValueError
-            When the file is no such table.
-        """
-        parameters, skipped, rows = None, [], []
-        with open(path, encoding="utf-8", newline="") as file:
-            for line in file:
-                if not line.endswith("\n"):
-                    break
-                if line.startswith("# entsym: "):
-                    with contextlib.suppress(json.JSONDecodeError):
-                        parameters = json.loads(line.removeprefix("# entsym: "))
-                elif line.startswith("# skipped: "):
-                    name, frame, reason = json.loads(line.removeprefix("# skipped: "))
-                    skipped.append((name, frame, reason))
-                elif not line.startswith("#"):
-                    rows.append(line)
-        table = list(csv.reader(rows))
-        if not isinstance(parameters, dict) or "degree" not in parameters or not table:
-            raise ValueError(
-                f"{fspath(path)}: is no landscape table, which starts with '# entsym: ' and its "
-                "parameters; write it by LandscapeTable.write or map_landscape(..., output=)"
-            )
-        names = ["frame", "file", "sS", f"Q{parameters['degree']}", "n_atoms", "volume", "energy"]
-        if table[0] != names or any(len(row) != len(names) for row in table):
-            raise ValueError(
-                f"{fspath(path)}: must have the columns {', '.join(names)} in each row"
-            )
-        columns: dict[str, Any] = dict(zip(_Row._fields, zip(*table[1:], strict=True)))
-        columns = columns or dict.fromkeys(_Row._fields, ())
-        try:
-            return cls(**columns, parameters=parameters, skipped=skipped)
-        except ValueError as error:
-            raise ValueError(
-                f"{fspath(path)}: {error}; repair that row or map the landscape again"
-            ) from error
-
-    def to_dataframe(self) -> "pandas.DataFrame":
-        """Return the columns as a pandas DataFrame, with `parameters` in its ``attrs``.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per frame.
-
-        Raises
-        ------
-        ImportError
-            When pandas is not installed.
-        """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("pandas is not installed: pip install 'entsym[tables]'") from error
-        frame = pandas.DataFrame(self.columns)
-        frame.attrs.update(self.parameters)
-        return frame
-
-
-def _write_head(file: TextIO, parameters: dict[str, Any]) -> None:
-    file.write(f"# entsym: {json.dumps(parameters)}\n# units: {UNITS}\n")
-    file.write(f"frame,file,sS,Q{parameters['degree']},n_atoms,volume,energy\n")
-
-
-def _write_rows(
-    file: TextIO, rows: Iterable[Iterable[Any]], skipped: Iterable[tuple[str, int, str]]
-) -> None:
-    for entry in skipped:
-        file.write(f"# skipped: {json.dumps(entry)}\n")
-    # float: the shortest digits that read back as the same number
-    csv.writer(file, lineterminator="\n").writerows(
-        [float(x) if isinstance(x, np.floating) else x for x in row] for row in rows
-    )
-    file.flush()
+        values = (
+            self.frame, self.file, self.sS, self.Q, self.n_atoms, self.volume, self.energy,
+        )  # fmt: skip
+        return dict(zip(self._names(self.parameters), values, strict=True))
 
 
 class _Row(NamedTuple):
@@ -449,7 +338,7 @@ def map_landscape(
         file = None
         if output is not None:
             file = stack.enter_context(open(output, "w", encoding="utf-8", newline=""))
-            _write_head(file, parameters)
+            LandscapeTable.write_head(file, parameters)
         bar = stack.enter_context(tqdm(total=total, unit=" frames", disable=not progress))
         for piece, (new_rows, new_skipped) in _in_order(function, pieces, processes):
             rows += new_rows

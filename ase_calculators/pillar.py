@@ -2,14 +2,13 @@
 """Compressed pillars: a trajectory to a table of its defects, the table and frames to pictures."""
 
 import contextlib
-import csv
 import json
 import multiprocessing
 import os
 import tempfile
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,16 +16,16 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.frame_source import Frame, open_frames
+from ase_calculators.frame_table import FrameTable
 
 if TYPE_CHECKING:
-    import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -48,11 +47,6 @@ COLUMNS = (
     "twin_layers", "sS", "Q6", "local_sS", "local_q6", "hcp_direct", "hcp_through_bcc",
     "transitions", "planes", "letters",
 )  # fmt: skip
-
-UNITS = (
-    "strain positive in compression; other, FCC, HCP, BCC: shares of the interior atoms; ISF to "
-    "indeterminate, hcp_direct, hcp_through_bcc: atoms; dislocations: Å; sS: k_B"
-)
 
 # of a frame: what goes on an error line when a dump lacks it
 _COORDINATES = ({"x", "y", "z"}, {"xu", "yu", "zu"}, {"xs", "ys", "zs"}, {"xsu", "ysu", "zsu"})
@@ -85,7 +79,7 @@ class Event(NamedTuple):
 
 
 @dataclass(eq=False)
-class PillarTable:
+class PillarTable(FrameTable):
     """Hold what `analyse_pillar` has found, one row per frame.
 
     ``table["strain"]`` is a column; numbers are arrays, the others lists.
@@ -123,6 +117,13 @@ class PillarTable:
     0.061
     """
 
+    TITLE: ClassVar = "entsym pillar"
+    UNITS: ClassVar = (
+        "strain positive in compression; other, FCC, HCP, BCC: shares of the interior atoms; ISF "
+        "to indeterminate, hcp_direct, hcp_through_bcc: atoms; dislocations: Å; sS: k_B"
+    )
+    KIND: ClassVar = ("pillar", "analyse_pillar", "analyse the dump again")
+
     columns: dict[str, Any]
     parameters: dict[str, Any]
     skipped: list[tuple[int, str]] = field(default_factory=list)
@@ -139,7 +140,7 @@ class PillarTable:
             elif name in _NUMBERS:
                 column = np.asarray(column, dtype=float)
             else:
-                column = list(column)
+                column = [json.loads(x) if isinstance(x, str) else x for x in column]
             if len(column) != len(self.columns["frame"]):
                 raise ValueError(
                     f"{name}: has {len(column)} rows; every column must be as long as frame, "
@@ -148,8 +149,15 @@ class PillarTable:
             settled[name] = column
         self.columns = settled
 
-    def __len__(self) -> int:
-        return len(self.columns["frame"])
+    @staticmethod
+    def _names(parameters: dict[str, Any]) -> tuple[str, ...]:
+        return COLUMNS
+
+    @classmethod
+    def _of(
+        cls, columns: dict[str, Any], parameters: dict[str, Any], skipped: Any
+    ) -> "PillarTable":
+        return cls(columns, parameters, skipped)
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.columns:
@@ -224,114 +232,6 @@ class PillarTable:
             if len(rows):
                 events.append(Event(name, float(self["strain"][rows[0]]), int(rows[0])))
         return sorted(events, key=lambda event: event.row)
-
-    def write(self, path: str | PathLike[str]) -> None:
-        """Write the table as CSV, parameters and skipped frames in comment lines.
-
-        Parameters
-        ----------
-        path : path-like
-            The file, overwritten.
-        """
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            _write_head(file, self.parameters)
-            rows = (dict(zip(COLUMNS, row, strict=True)) for row in zip(*self.columns.values()))
-            _write_rows(file, rows, self.skipped)
-
-    @classmethod
-    def read(cls, path: str | PathLike[str]) -> "PillarTable":
-        """Read a table that `write` or the `output` of `analyse_pillar` has written.
-
-        A last line without its end, as a killed job leaves it, is dropped.
-
-        Parameters
-        ----------
-        path : path-like
-            The file.
-
-        Returns
-        -------
-        PillarTable
-            The same numbers to the last bit.
-
-        Raises
-        ------
-        ValueError
-            When the file is no such table.
-        """
-        parameters, skipped, lines = None, [], []
-        with open(path, encoding="utf-8", newline="") as file:
-            for line in file:
-                if not line.endswith("\n"):
-                    break
-                if line.startswith("# entsym pillar: "):
-                    with contextlib.suppress(json.JSONDecodeError):
-                        parameters = json.loads(line.removeprefix("# entsym pillar: "))
-                elif line.startswith("# skipped: "):
-                    number, reason = json.loads(line.removeprefix("# skipped: "))
-                    skipped.append((number, reason))
-                elif not line.startswith("#"):
-                    lines.append(line)
-        rows = list(csv.reader(lines))
-        if not isinstance(parameters, dict) or not rows or tuple(rows[0]) != COLUMNS:
-            raise ValueError(
-                f"{fspath(path)}: is no pillar table, which starts with '# entsym pillar: ' and "
-                "its parameters; write it by PillarTable.write or analyse_pillar(..., output=)"
-            )
-        try:
-            columns: dict[str, Any] = dict(
-                zip(COLUMNS, zip(*rows[1:], strict=True) if rows[1:] else [()] * len(COLUMNS),
-                    strict=True)
-            )  # fmt: skip
-            for name in _JSON:
-                columns[name] = [json.loads(text) for text in columns[name]]
-            return cls(columns, parameters, skipped)
-        except ValueError as error:
-            raise ValueError(
-                f"{fspath(path)}: {error}; repair that row or analyse the dump again"
-            ) from error
-
-    def to_dataframe(self) -> "pandas.DataFrame":
-        """Return the columns as a pandas DataFrame, with `parameters` in its ``attrs``.
-
-        Returns
-        -------
-        pandas.DataFrame
-            One row per frame.
-
-        Raises
-        ------
-        ImportError
-            When pandas is not installed.
-        """
-        try:
-            import pandas
-        except ImportError as error:
-            raise ImportError("pandas is not installed: pip install 'entsym[tables]'") from error
-        frame = pandas.DataFrame(self.columns)
-        frame.attrs.update(self.parameters)
-        return frame
-
-
-def _write_head(file: TextIO, parameters: dict[str, Any]) -> None:
-    file.write(f"# entsym pillar: {json.dumps(parameters)}\n# units: {UNITS}\n")
-    file.write(",".join(COLUMNS) + "\n")
-
-
-def _write_rows(
-    file: TextIO, rows: Iterable[dict[str, Any]], skipped: Iterable[tuple[int, str]]
-) -> None:
-    for entry in skipped:
-        file.write(f"# skipped: {json.dumps(entry)}\n")
-    writer = csv.writer(file, lineterminator="\n")
-    for row in rows:
-        # float: the shortest digits that read back as the same number
-        writer.writerow([
-            json.dumps(row[name]) if name in _JSON
-            else int(row[name]) if name in _WHOLE else float(row[name])
-            for name in COLUMNS
-        ])  # fmt: skip
-    file.flush()
 
 
 # --- LAMMPS's files -------------------------------------------------------------------------------
@@ -667,8 +567,10 @@ def analyse_pillar(
     stride : int
         Take every so many frames.
     rmsd_cutoff : float
-        Of PTM. The BCC share depends on it. 0.13 loses a tenth of the faulted atoms at 800 K to
-        "other", 0.15 a hundredth.
+        Of PTM: atoms further from every template are "other". Up to 500 K nothing depends on it
+        above 0.12. At 800 K, 0.15 finds 1 to 7 % more of the atoms of faults, but takes more of a
+        strained crystal for HCP; see ``input_templates/micropillar/README.md``. Runs that are
+        compared need the same.
     max_layers : int
         Two twin boundaries further apart are CTBs.
     dislocations : bool
@@ -777,14 +679,16 @@ def analyse_pillar(
                     first_height, parent = row["_height"], found.parent
                     if found.message:
                         parameters["fault_analysis"] = found.message
-                    _write_head(file, parameters)
+                    PillarTable.write_head(file, parameters)
                 _add_curve(row, curve, row.pop("_height"), first_height)
                 rows.append(row)
             if rows:
-                _write_rows(file, rows[-1:] if not isinstance(found, Exception) else [], broken)
+                _table(
+                    [] if isinstance(found, Exception) else rows[-1:], parameters, broken
+                ).write_rows(file)
                 skipped += broken
                 broken.clear()
-        _write_rows(file, [], broken)
+        _table([], parameters, broken).write_rows(file)
         skipped += broken
     if not rows:
         reason = f" ({skipped[0][1]})" if skipped else ""
@@ -800,8 +704,13 @@ def analyse_pillar(
         )
     if parameters["fault_analysis"] != "applies":
         warnings.warn(f"{fspath(dump)}: {parameters['fault_analysis']}", stacklevel=2)
-    columns = {name: [row[name] for row in rows] for name in COLUMNS}
-    return PillarTable(columns, parameters, skipped)
+    return _table(rows, parameters, skipped)
+
+
+def _table(
+    rows: list[dict[str, Any]], parameters: dict[str, Any], skipped: list[tuple[int, str]]
+) -> PillarTable:
+    return PillarTable({name: [row[name] for row in rows] for name in COLUMNS}, parameters, skipped)
 
 
 def _version() -> str:
@@ -857,8 +766,8 @@ def plot_pillar(
     Parameters
     ----------
     tables : PillarTable or mapping of a temperature to PillarTable
-        One run, or several, such as ``{300: cold, 800: hot}``; numbers are taken for kelvin. Events
-        and the fault map are those of the first.
+        One run, or several, such as ``{300: cold, 800: hot}``; numbers are taken for kelvin.
+        Events, defects and the fault map are those of the first.
     stress_strain : path-like or mapping, optional
         The stress-strain file of the run, or one for each, to draw the whole curve beside the
         stress at the frames.
@@ -895,6 +804,8 @@ def plot_pillar(
     axes[1, 0].set(xlabel="strain (%)", ylabel="BCC (% of interior atoms)", ylim=(0, None))
     if len(runs) > 1:
         axes[1, 0].legend(frameon=False)
+        for ax in (axes[0, 1], axes[1, 1]):
+            ax.set_title(_label(next(iter(runs))), loc="right", fontsize="medium")
     plot_fault_map(first, axes[1, 1])
     for ax, letter in zip(axes.flat, "abcd", strict=True):
         ax.set_title(letter, loc="left", fontweight="bold")
@@ -933,7 +844,7 @@ def _plot_stress(
                 label=f"{event.name}, {100 * event.strain:.1f} %", zorder=3)  # fmt: skip
     ax.set(xlabel="strain (%)", ylabel="stress (GPa)")
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, fontsize=7)
+        ax.legend(edgecolor="none", framealpha=0.9, fontsize=7)
 
 
 def _plot_defects(ax: "Axes", table: PillarTable) -> None:
@@ -941,7 +852,7 @@ def _plot_defects(ax: "Axes", table: PillarTable) -> None:
     for name in FAULTS[:5]:
         if np.nansum(table[name]):
             ax.plot(strain, table[name], color=_FAULT_COLORS[name], label=name)
-    ax.set(xlabel="strain (%)", ylabel="atoms in faults")
+    ax.set(xlabel="strain (%)", ylabel="atoms in faults", ylim=(0, None))
     lengths = np.array([table[f"dislocations_{name}_A"] for name in BURGERS])
     if np.isfinite(lengths).any():
         right = ax.twinx()

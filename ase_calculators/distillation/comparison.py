@@ -173,8 +173,11 @@ def predict(calculator: Any, frames: Sequence[Atoms], name: str = "", progress: 
         for number, results in enumerate(found):
             if not np.isfinite(results[key]).all():
                 raise RuntimeError(f"{name}: frame {number}: the {key} is not finite")
-    join = {"energy": np.array, "forces": np.concatenate, "stress": np.array}
-    return {key: join[key]([results[key] for results in found]) for key in keys}
+    return {
+        key: np.concatenate(values) if key == "forces" else np.array(values)
+        for key in keys
+        if (values := [results[key] for results in found])
+    }
 
 
 def _calculate(calculator: Any, atoms: Atoms, where: str) -> dict[str, Any]:
@@ -695,9 +698,10 @@ def _draw_landscape(comparison: Comparison) -> None:
     for column, quantity in enumerate(shown):
         everything = np.concatenate([found[quantity] for found in per_frame.values()])
         high = max(float(np.percentile(everything, 99.5)), 1e-6)
-        norm = LogNorm(max(float(np.percentile(everything, 5)), 1e-3 * high), high, clip=True)
+        lowest = max(float(np.percentile(everything, 5)), 1e-3 * high)
+        norm = LogNorm(lowest, high, clip=True)
         for row, name in enumerate(names):
-            values = np.maximum(per_frame[name][quantity][table.frame], norm.vmin)
+            values = np.maximum(per_frame[name][quantity][table.frame], lowest)
             order = np.argsort(values)  # large errors on top
             ax = axes[row, column]
             drawn = ax.scatter(table.sS[order], table.Q[order], c=values[order], s=9, linewidths=0,
@@ -943,7 +947,7 @@ def speed_ladder(
     for name, model in models.items():
         identity, calculator = _identity(model, element), None
         for n in sorted(sizes):
-            key = digest([identity, vars(start), n, seconds])
+            key = digest([name, identity, vars(start), n, seconds])
             row = kept.get(key)
             if row is None:
                 try:
@@ -987,12 +991,12 @@ class _Clock:
 
 def _ase_steps(calculator: Any, crystal: Crystal, n: int, seconds: float) -> dict[str, Any]:
     from ase import units
-    from ase.md.velocitydistribution import MaxwellBoltzmannDistribution
+    from ase.md.velocitydistribution import thermalize_momenta
     from ase.md.verlet import VelocityVerlet
 
     atoms = _cube(crystal, n)
     atoms.calc = calculator
-    MaxwellBoltzmannDistribution(atoms, temperature_K=600, rng=np.random.default_rng(1))
+    thermalize_momenta(atoms, 600, rng=np.random.default_rng(1))
     dynamics = VelocityVerlet(atoms, 1.0 * units.fs)
     return _Clock(dynamics.run, len(atoms), seconds).row
 

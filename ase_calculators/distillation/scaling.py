@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
+from matplotlib.ticker import MaxNLocator
 from tqdm.auto import tqdm
 
 from ase_calculators.distillation.comparison import (
@@ -223,7 +224,7 @@ def inside(table: LandscapeTable, window: tuple[float, float, float, float]) -> 
     if not (low < high).all():
         raise ValueError(f"gap = {tuple(window)}: must be sS_min < sS_max, Q_min < Q_max")
     points = np.column_stack((table.sS, table.Q))
-    return ((points >= low) & (points <= high)).all(axis=1)
+    return np.all((points >= low) & (points <= high), axis=1)
 
 
 def gapped(
@@ -576,7 +577,7 @@ def plot_curves(
                     label=name)  # fmt: skip
     knee = None
     if fit is not None:
-        mine = [r for r in records if r["name"] == fit]
+        mine = [r for r in records if r["name"] == fit and quantity in r["errors"][group]]
         values = [r["errors"][group][quantity] for r in mine]
         if len({r["n"] for r in mine}) >= 4:
             knee = fit_knee([r["n"] for r in mine], values)
@@ -586,6 +587,13 @@ def plot_curves(
                 ax.axvline(knee.number, color="0.5", lw=0.8, ls=":")
     ax.set(xscale="log", yscale="log", xlabel="frames",
            ylabel=f"{quantity} RMSE ({QUANTITIES[quantity]})")  # fmt: skip
+    ax.xaxis.set_major_formatter("{x:.0f}")
+    ax.xaxis.set_minor_formatter("")
+    low, high = ax.get_ylim()
+    if high < 10 * low:  # less than a decade: a label at every line is not too much
+        ax.yaxis.set_major_locator(MaxNLocator(5))
+        ax.yaxis.set_minor_formatter("")
+        ax.yaxis.set_major_formatter("{x:g}")
     tidy(ax)
     return knee
 

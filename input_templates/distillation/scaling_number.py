@@ -76,7 +76,7 @@ def main() -> None:
         "--landscape", type=Path, help="their table (landscape.csv beside the library)"
     )
     parser.add_argument("--largest", type=int, default=800, help="frames (%(default)s)")
-    parser.add_argument("--least", type=int, default=25, help="frames (%(default)s)")
+    parser.add_argument("--least", type=int, default=3, help="frames (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="models at each (%(default)s)")
     parser.add_argument("--test", type=int, default=200, help="test frames (%(default)s)")
     parser.add_argument(

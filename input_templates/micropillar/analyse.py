@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Read the plasticity of compressed pillars: a table of each, the curves, three pictures.
+"""Read the plasticity of compressed pillars: tables, curves, a summary of all, three pictures.
 
 python analyse.py FOLDER [FOLDER ...]
 
@@ -11,6 +11,7 @@ pip install 'entsym[analysis]'.
 import argparse
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -75,39 +76,69 @@ def draw_curves(runs: dict[str, Path], path: Path) -> None:
     plt.close(figure)
 
 
-def summary(label: str, table: PillarTable, folder: Path) -> str:
-    """Say what happened in a run.
+def summary(tables: dict[str, PillarTable], runs: dict[str, Path]) -> str:
+    """Compare what happened in the runs.
 
     Parameters
     ----------
-    label : str
-        Of the run.
-    table : ase_calculators.pillar.PillarTable
-        Its table.
-    folder : pathlib.Path
-        Where it ran.
+    tables : dict of str to ase_calculators.pillar.PillarTable
+        Tables by label.
+    runs : dict of str to pathlib.Path
+        Folders by label.
 
     Returns
     -------
     str
-        A few lines.
+        A Markdown table, a column per run.
     """
-    curve = read_stress_strain(folder / "stress_strain.txt")
-    elastic = (curve["strain"] > 0.003) & (curve["strain"] < 0.05)
-    lines = [
-        f"{label}: {int(table['n_atoms'][0])} atoms, {len(table)} frames",
-        "  stress on the layers over that of the gauge volume, mean of strains 0.3 to 5 %: "
-        f"{curve['layer_stress_GPa'][elastic].mean() / curve['stress_GPa'][elastic].mean():.3f}",
-    ]
-    lines += [
-        f"  {name:16s} at strain {100 * strain:5.2f} %" for name, strain, *_ in table.events()
-    ]
+    columns = {}
+    for label, table in tables.items():
+        curve = read_stress_strain(runs[label] / "stress_strain.txt")
+        elastic = (curve["strain"] > 0.003) & (curve["strain"] < 0.05)
+        gauge, layers = (curve[f"{name}stress_GPa"][elastic].sum() for name in ("", "layer_"))
+        top, most = np.argmax(curve["stress_GPa"]), np.argmax(table["BCC"])
+        first = {event.name: f"{100 * event.strain:.1f}" for event in table.events()}
+        clusters = table["bcc_cluster_sizes"]
+        twins: Counter[int] = Counter()  # atoms of boundaries, in all frames
+        for frame in table["twin_layers"]:
+            twins.update({int(n): atoms for n, atoms in frame.items() if int(n) > 1})
+        thickness = "none"
+        if twins:
+            mean = sum(n * atoms for n, atoms in twins.items()) / twins.total()
+            thickness = f"{mean:.1f}, {twins.most_common(1)[0][0]}, {max(twins)}"
+        columns[label] = {
+            "atoms": f"{table['n_atoms'][0]:,}",
+            "frames, the last at strain, %": f"{len(table)}, {100 * table['strain'][-1]:.1f}",
+            "highest stress, GPa": f"{curve['stress_GPa'][top]:.2f}",
+            "at strain, %": f"{100 * curve['strain'][top]:.1f}",
+            **{f"first {name}, strain in %": first.get(name, "-")
+               for name in ("BCC embryo", "ISF", "ESF", "CTB")},
+            "most BCC, % of the interior": f"{100 * table['BCC'][most]:.2f}",
+            "at strain, %, of the most BCC": f"{100 * table['strain'][most]:.1f}",
+            "largest BCC cluster, atoms": str(max(max(sizes, default=0) for sizes in clusters)),
+            "turned HCP by way of BCC, %": f"{100 * table.share_through_bcc():.0f}",
+            **{f"most atoms in {name}": f"{np.nan_to_num(table[name]).max():.0f}"
+               for name in ("ISF", "ESF", "CTB", "twin")},
+            "layers of twins: mean, most frequent, most": thickness,
+            "1/6<112> dislocations at the end, Å": f"{table['dislocations_1/6<112>_A'][-1]:.0f}",
+            "stress on the layers / of the gauge volume, 0.3 to 5 %": f"{layers / gauge:.3f}",
+        }  # fmt: skip
+    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for name in columns[next(iter(columns))]:
+        lines.append(f"| {name} | {' | '.join(column[name] for column in columns.values())} |")
+    cutoff = next(iter(tables.values())).parameters["rmsd_cutoff"]
+    lines.append(
+        f"\nPTM with a cutoff of {cutoff:g}. First: the first frame with 10 atoms (CTB: of all "
+        "boundaries but those of ESFs). Layers of twins: between the two boundaries, over all "
+        "frames, weighted by the atoms of the boundaries."
+    )
     return "\n".join(lines)
 
 
 def analyse(
-    folders: list[Path], output: Path, frame: int | None, processes: int, render: bool = True
-) -> None:
+    folders: list[Path], output: Path, processes: int, render: bool = True,
+    frame: int | None = None, rmsd_cutoff: float = 0.13,
+) -> None:  # fmt: skip
     """Analyse pillars and write tables and pictures.
 
     Parameters
@@ -116,12 +147,14 @@ def analyse(
         Where in.micropillar has run.
     output : pathlib.Path
         Folder of what comes out; the table of a run goes to its own folder.
-    frame : int or None
-        Which frame of the first run is rendered; None: the one with most hcp atoms.
     processes : int
         Processes that analyse.
     render : bool
         Make the three pictures.
+    frame : int, optional
+        Which frame of the first run is rendered. Default: the one with most hcp atoms.
+    rmsd_cutoff : float
+        Of PTM, for all runs.
     """
     labels = [f"{float(settings(folder)['temperature']):g} K" for folder in folders]
     if len(set(labels)) < len(labels):
@@ -131,7 +164,7 @@ def analyse(
     for label, folder in runs.items():
         tables[label] = analyse_pillar(
             folder / "pillar.dump", folder / "stress_strain.txt",
-            processes=processes, output=folder / "pillar.csv",
+            processes=processes, rmsd_cutoff=rmsd_cutoff, output=folder / "pillar.csv",
         )  # fmt: skip
     output.mkdir(parents=True, exist_ok=True)
     draw_curves(runs, output / "curves.png")
@@ -141,16 +174,20 @@ def analyse(
         if len(runs) > 1 else folders[0] / "stress_strain.txt",
     )  # fmt: skip
     figure.savefig(output / "pillar.png", dpi=110)
-    for label, table in tables.items():
-        print(summary(label, table, runs[label]))
+    text = summary(tables, runs)
+    (output / "summary.md").write_text(text + "\n", encoding="utf-8")
+    print(text)
     first = tables[labels[0]]
     if frame is None:
-        frame = int(np.nanargmax(first["HCP"]))
-    print(f"pictures of frame {frame}, strain {100 * first['strain'][frame]:.1f} %")
+        frame = int(first["frame"][np.argmax(first["HCP"])])
     for color in ("structure", "fault", "entropy") if render else ():
-        render_pillar(folders[0] / "pillar.dump", output / f"{color}.png", frame, color)
+        render_pillar(
+            folders[0] / "pillar.dump", output / f"{color}.png", frame, color,
+            rmsd_cutoff=rmsd_cutoff,
+        )  # fmt: skip
     print(f"tables: {', '.join(str(folder / 'pillar.csv') for folder in folders)}")
-    print(f"curves.png, pillar.png, structure.png, fault.png, entropy.png: {output}")
+    pictures = "structure.png, fault.png, entropy.png of frame " + str(frame) if render else ""
+    print(f"summary.md, curves.png, pillar.png{', ' * render}{pictures}: {output}")
 
 
 def main() -> None:
@@ -159,6 +196,7 @@ def main() -> None:
     parser.add_argument("folders", type=Path, nargs="+", help="where in.micropillar has run")
     parser.add_argument("--output", type=Path, help="folder of the pictures (the first folder)")
     parser.add_argument("--frame", type=int, help="to render (the one with most hcp atoms)")
+    parser.add_argument("--rmsd", type=float, default=0.13, help="cutoff of PTM (%(default)s)")
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="(%(default)s)")
     parser.add_argument("--no-pictures", action="store_true", help="tables and curves only")
     args = parser.parse_args()
@@ -167,8 +205,8 @@ def main() -> None:
             if not (folder / name).is_file():
                 parser.error(f"folder = {folder}: has no {name}; run in.micropillar there")
     analyse(
-        args.folders, args.output or args.folders[0], args.frame, args.processes,
-        not args.no_pictures,
+        args.folders, args.output or args.folders[0], args.processes, not args.no_pictures,
+        args.frame, args.rmsd,
     )  # fmt: skip
 
 

@@ -105,7 +105,7 @@ def main() -> None:
         shutil.copy(HERE / name, folder)
     names = ("width", "temperature", "rate", "strain", "relax", "seed")
     run_lammps(folder, {name: getattr(args, name) for name in names}, args.ranks)
-    analyse([folder], folder, None, args.ranks, not args.no_pictures)
+    analyse([folder], folder, args.ranks, not args.no_pictures)
 
 
 if __name__ == "__main__":

@@ -189,17 +189,38 @@ def test_a_killed_run_goes_on_without_gap_or_overlap(lmp, folder, small):
 
 
 def test_a_run_killed_while_it_relaxed_goes_on(lmp, folder, small):
-    kill_after(folder, "log.micropillar", "\n       250 ", SMALL)
+    kill_after(folder, "log.micropillar", "\n       350 ", SMALL)
     assert not (folder / "stress_strain.txt").exists()
     lmp("in.micropillar", ("restart", "relax.*.restart"), cwd=folder)
     continued, whole = rows(folder), rows(small)
     np.testing.assert_array_equal(continued["step"], whole["step"])
     np.testing.assert_allclose(continued["stress_GPa"], whole["stress_GPa"], atol=0.05)
-    # another rate would break the curve
-    said = lmp(
-        "in.micropillar", ("restart", "pillar.*.restart"), ("rate", 1e10), cwd=folder, fails=True
-    )
-    assert "rate, dt, layer and curve_strain cannot change; pillar.settings has" in said
+    # another rate or other ends would break the curve
+    for name, value in (("rate", 1e10), ("ends", "open"), ("rmax", 7)):
+        said = lmp(
+            "in.micropillar", ("restart", "pillar.*.restart"), (name, value), cwd=folder, fails=True
+        )
+        assert "dump_strain and restart_strain can change; pillar.settings has" in said
+
+
+def test_a_run_goes_on_from_any_of_its_restarts(lmp, small, folder):
+    shutil.copytree(small, folder, dirs_exist_ok=True)
+    gauge = 15.8  # Å: 8 planes of a / 2, shortened by the tension of the sides
+    restarts = ("relax.400.restart", "relax.200.restart", "relax.*.restart", "pillar.0.restart")
+    for restart in restarts:
+        # the second and third start where averages end, and relax a fifth longer
+        lmp("in.micropillar", ("restart", restart), cwd=folder)
+        _, _, first = frames(folder)[0]
+        # from plane to plane: half a spacing longer at either end than the gauge length
+        assert np.diff(layer_heights(first)) == pytest.approx(gauge * 9 / 8, rel=0.05)
+        curve, whole = rows(folder), rows(small)
+        np.testing.assert_array_equal(curve["step"], whole["step"])
+        if restart == "relax.400.restart":
+            for name in curve:
+                np.testing.assert_allclose(curve[name], whole[name], atol=5e-3, err_msg=name)
+    # frames at other intervals, here every 255 steps: none that is there is lost
+    lmp("in.micropillar", ("restart", "pillar.240.restart"), ("dump_strain", 0.02), cwd=folder)
+    assert [step for step, _, _ in frames(folder)] == [0, 120, 240, 255]
 
 
 WRONG = {
@@ -207,6 +228,8 @@ WRONG = {
         {"rate": 1e13},
         "dt = 0.002 ps: 1 steps of compression, at least 100 wanted; lower -var rate",
     ),
+    "relax": ({"relax": 0}, "relax = 0 ps, strain = 0.03: must be above 0, strain below 1"),
+    "strain": ({"strain": 1.2}, "strain = 1.2: must be above 0, strain below 1"),
     "size": ({"width": 4}, "layer = 6 A: two layers leave less than a lattice constant"),
     "layers": ({"layer": 14}, "which is 28.3 A high; lower -var layer or raise -var width"),
     "thin": ({"layer": 3}, "layer = 3 A: mobile atoms meet through the two layers"),
@@ -300,8 +323,9 @@ def demo(copy_of, script):
         pytest.skip(f"OVITO cannot be loaded: {error}")
     folder = copy_of("micropillar")
     said = script(
-        "demo.py", "demo", "--width", 21, "--rate", 1e11, "--relax", 1, "--no-pictures", cwd=folder
-    )
+        "demo.py", "demo", "--width", 21, "--rate", 1e11, "--relax", 1, "--ranks", 1,
+        "--no-pictures", cwd=folder,
+    )  # fmt: skip
     return folder, said
 
 
@@ -325,8 +349,23 @@ def test_analyse_compares_runs(script, demo, is_picture):
     shutil.copytree(folder / "demo", folder / "other")
     script(
         "analyse.py", "demo", "other", "--output", "both", "--processes", 1, "--no-pictures",
-        cwd=folder,
+        "--rmsd", 0.15, cwd=folder,
     )  # fmt: skip
     assert is_picture(folder / "both" / "pillar.png")
+    from ase_calculators.pillar import PillarTable
+
+    table = PillarTable.read(folder / "other" / "pillar.csv")
+    assert table.parameters["rmsd_cutoff"] == 0.15
+    head, _, *lines = (folder / "both" / "summary.md").read_text().split("\n\n")[0].splitlines()
+    assert head == "| | demo | other |"
+    found = {name.strip(): cells for name, *cells in (line.strip("|").split("|") for line in lines)}
+    curve = rows(folder / "demo")
+    assert {len(set(cells)) for cells in found.values()} == {1}, "the two runs are the same"
+    assert float(found["highest stress, GPa"][0]) == pytest.approx(
+        curve["stress_GPa"].max(), abs=0.006
+    )
+    assert float(found["most BCC, % of the interior"][0]) == pytest.approx(
+        100 * table["BCC"].max(), abs=0.006
+    )
     said = script("analyse.py", "figures", cwd=folder, fails=True)
     assert "folder = figures: has no pillar.dump; run in.micropillar there" in said

@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Tables with a row per frame, and their CSV files, which a killed job leaves readable."""
+
+import contextlib
+import csv
+import json
+from collections.abc import Iterable, Sequence
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, ClassVar, TextIO
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    import pandas
+
+
+class FrameTable:
+    """Hold columns with a row per frame, what they were made with, and the frames left out.
+
+    A subclass is a dataclass; it says what its files start with (`TITLE`, `UNITS`), what kind of
+    table it is and the function that makes it (`KIND`), and its columns.
+
+    Attributes
+    ----------
+    columns : dict of str to sequence
+        The columns by the names that they have in files.
+    parameters : dict
+        What the numbers were made with.
+    skipped : list of tuple
+        Number and reason of each frame that has no row, and its file where there are several.
+    """
+
+    TITLE: ClassVar[str]
+    UNITS: ClassVar[str]
+    KIND: ClassVar[tuple[str, str, str]]
+
+    columns: Any
+    parameters: dict[str, Any]
+    skipped: Any
+
+    @staticmethod
+    def _names(parameters: dict[str, Any]) -> Sequence[str]:
+        """Return the names of the columns."""
+        raise NotImplementedError
+
+    @classmethod
+    def _of(cls, columns: Any, parameters: dict[str, Any], skipped: Any) -> "Self":
+        """Return the table of these columns, of text."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return len(self.columns["frame"])
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write the table as CSV, parameters and skipped frames in comment lines.
+
+        Parameters
+        ----------
+        path : path-like
+            The file, overwritten.
+        """
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            self.write_head(file, self.parameters)
+            self.write_rows(file)
+
+    @classmethod
+    def write_head(cls, file: TextIO, parameters: dict[str, Any]) -> None:
+        """Write what comes before the rows of a CSV.
+
+        Parameters
+        ----------
+        file : text file
+            Open for writing.
+        parameters : dict
+            Of the table.
+        """
+        file.write(f"# {cls.TITLE}: {json.dumps(parameters)}\n# units: {cls.UNITS}\n")
+        file.write(",".join(cls._names(parameters)) + "\n")
+
+    def write_rows(self, file: TextIO) -> None:
+        """Add the rows and the skipped frames to a CSV that has its head already.
+
+        Parameters
+        ----------
+        file : text file
+            Open for writing; flushed at the end.
+        """
+        write_rows(file, zip(*self.columns.values(), strict=True), self.skipped)
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> "Self":
+        """Read a table that `write`, or the `output` of the function that makes it, has written.
+
+        A last line without its end, as a killed job leaves it, is dropped.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        FrameTable
+            A table of this class, with the same numbers to the last bit.
+
+        Raises
+        ------
+        ValueError
+            When the file is no such table.
+        """
+        kind, function, again = cls.KIND
+        parameters, skipped, lines = None, [], []
+        with open(path, encoding="utf-8", newline="") as file:
+            for line in file:
+                if not line.endswith("\n"):
+                    break
+                if line.startswith(f"# {cls.TITLE}: "):
+                    with contextlib.suppress(json.JSONDecodeError):
+                        parameters = json.loads(line.removeprefix(f"# {cls.TITLE}: "))
+                elif line.startswith("# skipped: "):
+                    skipped.append(tuple(json.loads(line.removeprefix("# skipped: "))))
+                elif not line.startswith("#"):
+                    lines.append(line)
+        rows = list(csv.reader(lines))
+        names: list[str] = []
+        with contextlib.suppress(TypeError, KeyError):
+            names = list(cls._names(parameters))  # type: ignore[arg-type]
+        if not isinstance(parameters, dict) or not names or not rows:
+            raise ValueError(
+                f"{fspath(path)}: is no {kind} table, which starts with '# {cls.TITLE}: ' and its "
+                f"parameters; write it by {cls.__name__}.write or {function}(..., output=)"
+            )
+        if rows[0] != names or any(len(row) != len(names) for row in rows):
+            raise ValueError(
+                f"{fspath(path)}: must have the columns {', '.join(names)} in each row"
+            )
+        columns: Any = zip(*rows[1:], strict=True) if rows[1:] else [()] * len(names)
+        try:
+            return cls._of(dict(zip(names, columns, strict=True)), parameters, skipped)
+        except ValueError as error:
+            raise ValueError(f"{fspath(path)}: {error}; repair that row or {again}") from error
+
+    def to_dataframe(self) -> "pandas.DataFrame":
+        """Return the columns as a pandas DataFrame, with `parameters` in its ``attrs``.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row per frame.
+
+        Raises
+        ------
+        ImportError
+            When pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise ImportError("pandas is not installed: pip install 'entsym[tables]'") from error
+        frame = pandas.DataFrame(self.columns)
+        frame.attrs.update(self.parameters)
+        return frame
+
+
+def write_rows(
+    file: TextIO, rows: Iterable[Iterable[Any]], skipped: Iterable[tuple[Any, ...]]
+) -> None:
+    """Add rows and skipped frames to a CSV.
+
+    Parameters
+    ----------
+    file : text file
+        Open for writing; flushed at the end.
+    rows : iterable of iterable
+        Numbers, words, and lists and dicts, which become JSON.
+    skipped : iterable of tuple
+        Of a table.
+    """
+    for entry in skipped:
+        file.write(f"# skipped: {json.dumps(entry)}\n")
+    csv.writer(file, lineterminator="\n").writerows([_cell(x) for x in row] for row in rows)
+    file.flush()
+
+
+def _cell(x: Any) -> Any:
+    if isinstance(x, list | dict):
+        return json.dumps(x)
+    # float: the shortest digits that read back as the same number
+    return float(x) if isinstance(x, np.floating) else x

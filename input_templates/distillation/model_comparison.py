@@ -1,0 +1,182 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Kinds of models under one training set and one test set: MACE, DPA-1, se_e2_a, and yours.
+
+python library.py && python model_comparison.py
+python model_comparison.py --frames 800 --profile-mace paper --profile-student paper
+python model_comparison.py --model "NequIP=mymodels:nequip"
+
+Models whose package is missing are named and left out; so are NequIP, and DPA-2 and DPA-3, which
+need DeePMD-kit's PyTorch backend: train these in an environment of their own and give them by
+--model, as compare.py takes them. Stopped and started again it goes on.
+"""
+
+import argparse
+import json
+import resource
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import matplotlib
+import numpy as np
+
+from ase_calculators import EntropySymmetry, LandscapeTable
+from ase_calculators.distillation import compare_models, speed_ladder
+from ase_calculators.distillation.scaling import trainer, uniform
+from ase_calculators.distillation.sets import split_sets
+
+matplotlib.use("Agg")
+
+HERE = Path(__file__).resolve().parent
+TEST_CELL = (0.4, 0.02)  # cells of the landscape that are held out as a whole
+FINE = (0.01, 0.0005)  # nearly every frame of the library has such a cell of its own
+# DPA-1: neighbours attend to each other, twice
+ATTENTION = {
+    "type": "se_atten", "attn": 32, "attn_layer": 2, "attn_dotr": True, "attn_mask": False,
+}  # fmt: skip
+
+
+def dpa1(profile: dict[str, Any]) -> dict[str, Any]:
+    """Turn a se_e2_a profile into one of DPA-1 with networks of the same size.
+
+    Parameters
+    ----------
+    profile : dict
+        As `train_student` takes it.
+
+    Returns
+    -------
+    dict
+        The same with another descriptor.
+    """
+    found = json.loads(json.dumps(profile))
+    found["model"]["descriptor"] |= ATTENTION
+    return found
+
+
+def measured(train: Callable[[], Any], record: Path) -> dict[str, float]:
+    """Train, and keep what that took.
+
+    Parameters
+    ----------
+    train : callable
+        Trains in processes of its own.
+    record : pathlib.Path
+        Where the numbers are kept; of a training that goes on they are added up.
+
+    Returns
+    -------
+    dict of str to float
+        CPU seconds.
+    """
+    before = json.loads(record.read_text())["cpu_seconds"] if record.is_file() else 0.0
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    try:
+        train()
+    finally:
+        now = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+        record.parent.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps({"cpu_seconds": round(before + spent, 1)}) + "\n")
+    return json.loads(record.read_text())
+
+
+def main() -> None:
+    """Train, compare, time, say what came out."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--library", type=Path, default=Path("library/library.extxyz"),
+        help="labelled frames (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--landscape", type=Path, help="their table (landscape.csv beside the library)"
+    )
+    parser.add_argument("--element", default="Al", help="(%(default)s)")
+    parser.add_argument("--frames", type=int, default=200, help="to train on (%(default)s)")
+    parser.add_argument("--test", type=int, default=200, help="test frames (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    parser.add_argument("--profile-mace", default="small", help="of MACE (%(default)s)")
+    parser.add_argument(
+        "--profile-student", default=str(HERE / "student_scaling.json"),
+        help="of se_e2_a and DPA-1 (%(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--steps", type=int, help="of these (the profile's)")
+    parser.add_argument(
+        "--only", nargs="+", choices=("se_e2_a", "DPA-1", "MACE"), help="train these (all)"
+    )
+    parser.add_argument(
+        "--model", action="append", default=[], metavar="NAME=MODEL", help="trained elsewhere"
+    )
+    parser.add_argument("--output", type=Path, default=Path("models"), help="(%(default)s)")
+    args = parser.parse_args()
+    if not args.library.is_file():
+        parser.error(f"--library {args.library}: there is no such file; run library.py")
+    pairs = [text.partition("=") for text in args.model]
+    if any(not name or not model for name, _, model in pairs):
+        parser.error(f"--model {args.model}: each must be NAME=MODEL")
+    from ase_calculators.distillation.training import read_profile
+
+    table = LandscapeTable.read(args.landscape or args.library.with_name("landscape.csv"))
+    frames = ase.io.read(args.library, ":")
+    args.output.mkdir(parents=True, exist_ok=True)
+    left_out = [
+        "DPA-2, DPA-3: need DeePMD-kit's PyTorch backend; give trained ones by --model",
+    ]
+    if "NequIP" not in (name for name, _, _ in pairs):
+        left_out.append(
+            "NequIP: " + ("give a trained one by --model" if find_spec("nequip")
+                          else "nequip is not installed"))  # fmt: skip
+    models: dict[str, Any] = {}
+    cpu: dict[str, float] = {}
+    try:
+        sets = split_sets(table, supplementary=FINE, test=0.15, test_cell=TEST_CELL)
+        pool = np.array([*sets.standard, *sets.supplementary])
+        test = [frames[row] for row in uniform(table, args.test, rows=sets.test)]
+        training = [frames[row] for row in uniform(table, args.frames, args.seed, pool)]
+        student = read_profile(args.profile_student, "student")
+        for name, package, kind, profile in (
+            ("se_e2_a", "deepmd", "student", student),
+            ("DPA-1", "deepmd", "student", dpa1(student)),
+            ("MACE", "mace", "teacher", args.profile_mace),
+        ):
+            if args.only and name not in args.only:
+                continue
+            if find_spec(package) is None:
+                left_out.append(f"{name}: {package} is not installed")
+                continue
+            folder = args.output / name
+            train = trainer(kind, test[::4], folder, profile, args.steps)
+            cpu[name] = measured(
+                lambda t=train, f=folder: t(training, args.seed, f / "model"), folder / "cost.json"
+            )["cpu_seconds"]
+            models[name] = str(
+                folder / "model" if kind == "teacher" else folder / "model/student/frozen.pb"
+            )
+        models |= {name: model for name, _, model in pairs}
+        if not models:
+            parser.error(f"there is no model: {'; '.join(left_out)}")
+        calc = EntropySymmetry(**{
+            key: value for key, value in table.parameters.items() if key != "version"
+        })  # fmt: skip
+        compared = compare_models(test, models, args.output, calc, element=args.element)
+        speed = speed_ladder(models, (3,), args.output, args.element, clock="cpu").best()
+    except (ValueError, ImportError, OSError, RuntimeError) as error:
+        raise SystemExit(str(error)) from None
+    lines = [
+        compared.markdown(), f"Trained on {len(training)} frames.", "",
+        "| model | training (CPU s) | µs of CPU per atom and step, ASE |", "|---" * 3 + "|",
+    ]  # fmt: skip
+    for name in models:
+        took = f"{cpu[name]:.0f}" if name in cpu else ""
+        lines.append(f"| {name} | {took} | {speed.get(name, np.nan):.3g} |")
+    lines += ["", *(f"- left out: {reason}" for reason in left_out)]
+    text = "\n".join(lines)
+    (args.output / "models.md").write_text(text + "\n")
+    print("\n" + text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Comparison of models by a test set and by speed, with potentials that ship with LAMMPS."""
+
+import csv
+import json
+import time
+
+import ase.io
+import numpy as np
+import pytest
+from ase.build import bulk
+from ase.calculators.calculator import Calculator, all_changes
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+
+from ase_calculators import EntropySymmetry
+from ase_calculators.distillation import LabelTime, compare_models, label_time, speed_ladder
+from ase_calculators.validation import LammpsPotential
+
+MM = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
+JEA = "pair_style eam/alloy; pair_coeff * * NiAlH_jea.eam.alloy Al"
+# a test set read from a file has forces of eight decimals, 1e-5 meV/Å
+TIGHT = {"rel": 1e-6, "abs": 1e-5}
+
+
+class Counting(Calculator):
+    """EMT with a scale, that counts its calls and may fail or take its time."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, scale=1.0, fails=None, seconds=0.0):
+        super().__init__()
+        self.scale, self.fails, self.seconds, self.n = scale, fails, seconds, 0
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        """Calculate as ASE asks for it."""
+        super().calculate(atoms, properties, system_changes)
+        self.n += 1
+        time.sleep(self.seconds)
+        if self.fails == "raises":
+            raise RuntimeError("the network\nis lost")
+        emt = EMT()
+        emt.calculate(self.atoms, ["energy", "forces"])
+        self.results = {
+            "energy": self.scale * emt.results["energy"],
+            "forces": self.scale * emt.results["forces"],
+        }
+        if self.fails == "NaN":
+            self.results["forces"][0, 0] = np.nan
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Cells of 4 to 16 Al atoms, labelled by Al_mm."""
+    calculator, rng = LammpsPotential(MM, "Al"), np.random.default_rng(3)
+    found = []
+    for size in ((2, 2, 1), (1, 1, 1), (2, 1, 1)) * 4:
+        atoms = bulk("Al", cubic=True, a=4.05) * size
+        atoms.set_cell(atoms.cell.array @ (np.eye(3) + rng.uniform(-0.05, 0.05, (3, 3))), True)
+        atoms.positions += rng.normal(0, 0.15, atoms.positions.shape)
+        atoms.calc = calculator
+        results = {k: atoms.calc.get_property(k, atoms) for k in ("energy", "forces", "stress")}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        found.append(atoms)
+    return found
+
+
+@pytest.fixture(scope="module")
+def compared(frames, tmp_path_factory):
+    """Two potentials and one that fails, on the landscape and by an elastic property."""
+    folder = tmp_path_factory.mktemp("comparison")
+    models = {
+        "Al_mm": MM, "jea": LammpsPotential(JEA, "Al"), "EMT": Counting(),
+        "lost": Counting(fails="raises"), "NaN": Counting(fails="NaN"),
+    }  # fmt: skip
+    ase.io.write(folder / "test.extxyz", frames)
+    return compare_models(
+        folder / "test.extxyz", models, folder / "out", EntropySymmetry(5.5, 0.2, 3.5),
+        ["elastic_constants"], "Al", progress=False,
+    )  # fmt: skip
+
+
+def test_errors_are_those_calculated_by_hand(compared, frames):
+    calculator = LammpsPotential(JEA, "Al")
+    energy, forces, virial, rms = [], [], [], []
+    for atoms in frames:
+        copy = atoms.copy()
+        copy.calc = calculator
+        n = len(atoms)
+        energy.append((copy.get_potential_energy() - atoms.get_potential_energy()) / n)
+        difference = copy.get_forces() - atoms.get_forces()
+        forces += difference.ravel().tolist()
+        rms.append(np.sqrt(np.mean(difference**2)))
+        sigma = copy.get_stress(voigt=False) - atoms.get_stress(voigt=False)
+        virial += (-sigma * atoms.cell.volume / n).ravel().tolist()
+    summary = compared.errors["jea"].summary()
+    for name, by_hand in (("energy", energy), ("forces", forces), ("virial", virial)):
+        by_hand = 1e3 * np.array(by_hand)
+        assert np.abs(by_hand).max() > 10
+        expected = {
+            "RMSE": np.sqrt(np.mean(by_hand**2)), "MAE": np.abs(by_hand).mean(),
+            "mean": by_hand.mean(),
+        }  # fmt: skip
+        assert summary[name] == pytest.approx(expected, **TIGHT)
+    per_frame = compared.errors["jea"].of_frames()
+    assert per_frame["forces"] == pytest.approx(1e3 * np.array(rms), **TIGHT)
+    # the model that made the labels; the file of the test set keeps eight decimals
+    own = compared.errors["Al_mm"].summary()
+    assert max(kinds["RMSE"] for kinds in own.values()) < 1e-3
+    half = np.arange(12) < 6
+    part = compared.errors["jea"].take(half)
+    assert part.energy == pytest.approx(compared.errors["jea"].energy[:6])
+    assert len(part.forces) == sum(len(atoms) for atoms in frames[:6])
+
+
+def test_failures_are_told_and_the_others_go_on(compared):
+    assert list(compared.errors) == ["Al_mm", "jea", "EMT"]
+    assert compared.failed == {
+        "lost": "frame 0: the calculator failed: the network is lost",
+        "NaN": "frame 0: the forces is not finite",
+    }
+    assert compared.errors["EMT"].virial is None
+    assert "- lost: FAILED: frame 0" in compared.markdown()
+
+
+def test_files(compared):
+    folder = compared.folder
+    for name in ("histograms", "boxes", "parity", "landscape"):
+        assert (folder / f"{name}.png").stat().st_size > 10_000
+    with open(folder / "errors.csv", newline="") as file:
+        rows = list(csv.DictReader(line for line in file if not line.startswith("#")))
+    assert len(rows) == 12 and float(rows[3]["sS"]) == compared.table.sS[3]
+    assert float(rows[3]["jea energy"]) == pytest.approx(compared.errors["jea"].energy[3], 1e-5)
+    text = (folder / "comparison.md").read_text()
+    assert "| C11 | GPa | 114.3 | 110.3 |" in text
+    record = json.loads((folder / "comparison.json").read_text())
+    assert record["models"]["jea"]["forces"]["RMSE"] > 10 and record["versions"]["lammps"]
+    model = json.loads((folder / "Al_mm.json").read_text())
+    assert len(model["identity"]["files"]["Al_mm.eam.fs"]) == 64 and model["n_frames"] == 12
+
+
+def test_a_model_is_asked_once(frames, tmp_path):
+    model = Counting()
+    first = compare_models(frames, {"EMT": model}, tmp_path, progress=False)
+    assert model.n == 12
+    again = compare_models(frames, {"EMT": model}, tmp_path, progress=False)
+    assert model.n == 13  # one frame tells that it is the same model
+    assert (again.errors["EMT"].energy == first.errors["EMT"].energy).all()
+    other = Counting(scale=1.1)
+    changed = compare_models(frames, {"EMT": other}, tmp_path, progress=False)
+    assert other.n == 12 and (changed.errors["EMT"].energy != first.errors["EMT"].energy).all()
+    # a record that a kill left behind without its end
+    (tmp_path / "EMT.json").write_text("{")
+    compare_models(frames, {"EMT": other}, tmp_path, progress=False)
+    assert other.n == 24
+    compare_models(frames[:5], {"EMT": other}, tmp_path, progress=False)
+    assert other.n == 29
+    # a model of files is known by them and not asked at all
+    compare_models(frames[:2], {"jea": JEA}, tmp_path, element="Al", progress=False)
+    record = tmp_path / "jea.json"
+    before = record.stat().st_mtime_ns
+    compare_models(frames[:2], {"jea": JEA}, tmp_path, element="Al", progress=False)
+    assert record.stat().st_mtime_ns == before
+
+
+def test_align_takes_the_mean_away(frames, tmp_path):
+    models = {"EMT": Counting()}
+    plain = compare_models(frames, models, tmp_path, progress=False).errors["EMT"]
+    aligned = compare_models(frames, models, tmp_path, align=True, progress=False).errors["EMT"]
+    assert aligned.energy == pytest.approx(plain.energy - plain.energy.mean())
+    assert abs(plain.energy.mean()) > 1000 and (aligned.forces == plain.forces).all()
+
+
+def test_bad_input(frames, tmp_path):
+    bare = [frames[0], frames[1].copy(), frames[2]]
+    bad = [
+        ((bare, {"a": EMT()}), {}, "test_set: frame 1: energy is missing; label them"),
+        (([], {"a": EMT()}), {}, "test_set: there are no frames"),
+        ((frames, {}), {}, "models: there are none"),
+        ((frames, {"a b": EMT(), "a_b": EMT()}), {}, "models: a b, a_b give the same file names"),
+        ((frames, {"a": EMT()}), {"properties": ["vacancy"]}, "element = None: properties need"),
+    ]
+    for arguments, options, message in bad:
+        with pytest.raises(ValueError, match=message):
+            compare_models(*arguments, tmp_path, **options)
+    failed = compare_models(
+        frames[:1], {"a": JEA, "b": 3, "c": "nowhere.pb"}, tmp_path, progress=False
+    ).failed
+    assert failed["a"].startswith("element = None: LAMMPS commands need")
+    assert failed["b"].startswith("model = 3: is neither an ASE calculator nor a path")
+    assert failed["c"].startswith("model = 'nowhere.pb': there is no such file")
+
+
+# --- speed ----------------------------------------------------------------------------------------
+
+
+def test_speed_ladder(tmp_path):
+    models = {
+        "Al_mm": MM, "Al_mm in ASE": LammpsPotential(MM, "Al"), "slow": Counting(seconds=0.05),
+        "lost": Counting(fails="raises"),
+    }  # fmt: skip
+    dft = LabelTime(900.0, 3, "a number of ours")
+    ladder = speed_ladder(models, (2, 1), tmp_path, dft=dft, seconds=0.2, progress=False)
+    by = {(row["model"], row["n_atoms"]): row for row in ladder.rows}
+    assert by["DFT", 3]["wall"] == 3e8
+    # of each step 0.05 s are slept, which the clock on the wall counts and the processor's does not
+    slow = by["slow", 32]
+    assert slow["wall"] > 0.05e6 / 32 and slow["cpu"] < slow["wall"]
+    assert by["Al_mm", 32]["steps"] > 10 and by["Al_mm", 32]["host"] == "LAMMPS"
+    # the same potential with Python in between
+    assert by["Al_mm in ASE", 32]["cpu"] > by["Al_mm", 32]["cpu"]
+    assert ("lost", 4) not in by
+    assert any("lost, 1: FAILED: the network is lost" in note for note in ladder.notes)
+    text = ladder.markdown()
+    assert text.index("| DFT |") < text.index("| slow |") < text.index("| Al_mm in ASE |")
+    assert "- DFT: a number of ours, 900 s for 3 atoms" in text
+    assert (tmp_path / "speed.png").stat().st_size > 10_000
+    # measured once
+    n = models["slow"].n
+    again = speed_ladder(models, (2, 1), tmp_path, dft=dft, seconds=0.2, progress=False)
+    assert models["slow"].n == n and again.rows == ladder.rows
+
+
+def test_time_of_labels(frames):
+    timed = [atoms.copy() for atoms in frames[:3]]  # 16, 4 and 8 atoms
+    for atoms, seconds in zip(timed, (32.0, 4.0, 80.0), strict=True):
+        atoms.info["wall"] = seconds
+    found = label_time(timed, cores=8)
+    assert found.seconds / found.n_atoms == 16.0 and "median of 3 labels" in found.source
+    with pytest.raises(ValueError, match=r"none has info\['wall'\]"):
+        label_time(frames)
+
+
+def test_speed_of_nothing(tmp_path):
+    for arguments, options, message in (
+        (({}, (2,)), {}, "models, sizes: give at least one"),
+        (({"a": EMT()}, (2,)), {"clock": "sun"}, "clock = 'sun': must be wall or cpu"),
+        (({"a": EMT()}, (2,)), {"crystal": "hcp"}, "crystal = 'hcp': must be fcc or bcc"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            speed_ladder(*arguments, tmp_path, **options)
