@@ -4,6 +4,7 @@
 # make demo-dft  install GPAW too (minutes, once) and label rattled Si2 and Al2 cells in demo-dft/
 # make demo-distill  install MACE and DeePMD-kit too (3 GB) and distil a small student; to demo-distill/
 # make test    install with the tests' dependencies and run the tests (PYTEST_ARGS="-k name -x")
+# make test-deepmd-gnn  install deepmd-gnn (9 GB) and test MACE as a DeePMD model, the paper's teacher
 # make lint    every linter that .pre-commit-config.yaml runs
 # make format  let the formatters rewrite what make lint would complain about
 # make bench   side-by-side timings against peers
@@ -24,11 +25,13 @@ ANALYSIS := $(VENV)/.entsym-analysis
 GPAW := $(VENV)/.entsym-gpaw
 # an environment of its own: where deepmd-kit is, every start of lmp loads TensorFlow, 7 s
 DISTILLATION := $(VENV)/distillation/.entsym
+# another: deepmd-gnn goes with an older deepmd-kit and another PyTorch
+GNN := $(VENV)/deepmd-gnn/.entsym
 
 # cython-lint calls pycodestyle by name.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo demo-pillar demo-dft demo-distill test lint format bench clean
+.PHONY: demo demo-pillar demo-dft demo-distill test test-deepmd-gnn lint format bench clean
 
 demo: $(BASE)
 	$(BIN)/python input_templates/landscape/demo.py demo
@@ -46,6 +49,9 @@ demo-distill: $(DISTILLATION)
 test: $(TOOLS) $(DISTILLATION)
 	$(BIN)/pytest -m "not distillation" $(PYTEST_ARGS) || test $$? = 5
 	PATH=$(abspath $(VENV)/distillation/bin):$$PATH pytest -m distillation $(PYTEST_ARGS) || test $$? = 5
+
+test-deepmd-gnn: $(GNN)
+	PATH=$(abspath $(VENV)/deepmd-gnn/bin):$$PATH pytest tests/deepmd_gnn $(PYTEST_ARGS)
 
 bench: $(TOOLS)
 	$(BIN)/python benchmarks/run.py
@@ -78,6 +84,13 @@ $(DISTILLATION): $(COMPILED) | $(BIN)/python
 	$(@D)/bin/pip install -q --disable-pip-version-check -e ".[distillation,validation,test]"
 	touch $@
 
+$(GNN): $(COMPILED) | $(BIN)/python
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check "deepmd-kit[cpu,torch,lmp]==3.1.3" \
+	  "deepmd-gnn==0.2.0" ase dpdata matplotlib tqdm pytest
+	$(@D)/bin/pip install -q --disable-pip-version-check --no-deps -e .
+	touch $@
+
 PY := setup.py $(wildcard cython_core lammps_plugin ase_calculators input_templates tests benchmarks)
 CXX_FILES := $(wildcard cython_core/include/entsym/*.hpp cython_core/src/* lammps_plugin/*.h \
   lammps_plugin/*/*.h lammps_plugin/*.cpp)
@@ -100,5 +113,5 @@ format: $(TOOLS)
 clean:
 	rm -rf build dist demo demo-pillar demo-dft demo-distill *.egg-info .pytest_cache .ruff_cache .mypy_cache \
 	  cython_core/_kernel.cpp cython_core/*.so lammps_plugin/*.so \
-	  $(BASE) $(TOOLS) $(ANALYSIS) $(GPAW) $(DISTILLATION)
+	  $(BASE) $(TOOLS) $(ANALYSIS) $(GPAW) $(DISTILLATION) $(GNN)
 	find $(PY) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -213,11 +213,12 @@ class _Limits(NamedTuple):
 
 
 class _Labelled(NamedTuple):
-    """A frame as it is written: its text, and why it is rejected, if it is."""
+    """A frame as it is written: its text, why it is rejected, if it is, and its ``info``."""
 
     number: int
     text: str
     reason: str
+    info: dict[str, Any]
 
 
 def relabel(
@@ -483,7 +484,7 @@ def _written(
         copy.info[PREFIX + "rejected"] = reason
     text = StringIO()
     ase.io.write(text, copy, format="extxyz")
-    return _Labelled(number, text.getvalue(), reason)
+    return _Labelled(number, text.getvalue(), reason, copy.info)
 
 
 # --- frames in ------------------------------------------------------------------------------------
@@ -585,7 +586,8 @@ class _Output:
                 lines += [file.readline() for _ in range(int(start) + 1)]
                 if not lines[-1].endswith(b"\n"):
                     break
-                self._note(lines[1].decode(), name)
+                self._check(info := key_val_str_to_dict(lines[1].decode()), name)
+                self._note(info)
                 end += sum(map(len, lines))
                 last = lines
         if last:
@@ -597,9 +599,8 @@ class _Output:
     def _refuse(name: str) -> NoReturn:
         raise ValueError(f"path = {name!r}: is no file that relabel has written; use another")
 
-    def _note(self, comment: str, name: str) -> None:
-        """Remember a frame by its comment line."""
-        info = key_val_str_to_dict(comment)
+    def _check(self, info: dict[str, Any], name: str) -> None:
+        """Refuse frames that are not ours, or another teacher's."""
         if PREFIX + "frame" not in info:
             self._refuse(name)
         if str(info[PREFIX + "hash"]) != self._hash:
@@ -608,8 +609,11 @@ class _Output:
                 f"{str(info[PREFIX + 'hash'])[:12]}, and this one's is {self._hash[:12]}; use "
                 "another file or the same teacher"
             )
+
+    def _note(self, info: dict[str, Any]) -> None:
+        """Remember a frame: its number, and its place on the landscape."""
         self.numbers.add(int(info[PREFIX + "frame"]))
-        degree = next((key for key in info if key[0] == "Q" and key[1:].isdigit()), "")
+        degree = next((key for key in info if key[:1] == "Q" and key[1:].isdigit()), "")
         if degree and "sS" in info:
             self.degree = degree
             self.places.append((float(info["sS"]), float(info[degree])))
@@ -619,7 +623,7 @@ class _Output:
         self._file.write("".join(result.text for result in results).encode())
         self._file.flush()
         for result in results:
-            self._note(result.text.split("\n", 2)[1], self._file.name)
+            self._note(result.info)
 
 
 def _draw(outputs: Sequence[_Output], table: LandscapeTable | None, path: Path) -> Path | None:

@@ -149,7 +149,7 @@ def main() -> None:
         parser.error(str(error))
     draw(sets, table, args.output / "sets.png")
     counts = {name: len(rows) for name, rows in sets._asdict().items()}
-    content = {"library": args.library, "n_library": len(table), **counts, **options,
+    content = {"library": args.library, "frames": {"library": len(table), **counts}, **options,
                "landscape": table.parameters}  # fmt: skip
     (args.output / "sets.json").write_text(json.dumps(content, indent=1) + "\n")
     print(", ".join(f"{name} {n}" for name, n in counts.items()), f"frames: {args.output}")
