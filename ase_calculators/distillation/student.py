@@ -159,8 +159,6 @@ def train_student(
     target.mkdir(parents=True, exist_ok=True)
     path = target / RECORD
     used = {
-        "input": settings,
-        "seed": seed,
         "sets": [
             {"systems": [str(s) for s in g.systems], "weight": g.weight, "n_frames": g.n_frames,
              "sha256": _set_hash(g.systems)}
@@ -168,6 +166,8 @@ def train_student(
         ],
         "validation": {"systems": [str(s) for s in checked], "sha256": _set_hash(checked)},
         "start": None if begin is None else {"file": begin[1], "sha256": begin[2]},
+        "seed": seed,
+        "input": settings,
     }  # fmt: skip
     record: dict[str, Any] = {}
     if path.exists():
@@ -504,12 +504,13 @@ def _rows(lcurve: Path) -> list[dict[str, float]]:
 
 def _state(target: Path) -> State:
     """Read the last step from the learning curve, or that DeePMD-kit has seen NaN."""
-    log = target / "train.log"
-    if log.exists():
-        told = re.search(r"NaN detected at batch\s+(\d+)", log.read_text(errors="replace"))
-        if told:
-            return State(int(told[1]), "", int(told[1]))
     rows = _rows(target / "lcurve.out")
+    log = target / "train.log"
+    told = log.exists() and re.search(
+        r"NaN detected at batch\s+(\d+)", log.read_text(errors="replace")
+    )
+    if told:  # DeePMD-kit stops before it writes that row
+        rows.append({"step": float(told[1]), "rmse_trn": math.nan})
     if not rows:
         return State(0, "")
     row = rows[-1]
@@ -521,8 +522,9 @@ def _state(target: Path) -> State:
         )
         if key in row
     )
-    step = int(row["step"])
-    return State(step, note, None if math.isfinite(row["rmse_trn"]) else step)
+    # rows may follow each other faster than two looks
+    diverged = next((int(r["step"]) for r in rows if not math.isfinite(r["rmse_trn"])), None)
+    return State(int(row["step"]), note, diverged)
 
 
 def _keep(target: Path, diverged: int | None) -> Path | None:
