@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Split a library into standard, supplementary and test sets by its landscape.
 
-python sets.py                                    library.extxyz and its landscape.csv, to sets/
+python sets.py                                    what library.py has made, to sets/
 python sets.py mine.extxyz --standard 0.2 0.01    other frames (mapped first), coarser cells
 
 Whole cells of the landscape are held out for the test. Labels that frames have stay with them; what
@@ -119,7 +119,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     cell = {"type": float, "nargs": 2, "metavar": ("dsS", "dQ")}
-    parser.add_argument("library", nargs="?", default="library.extxyz", help="(%(default)s)")
+    parser.add_argument(
+        "library", nargs="?", default="library/library.extxyz", help="(%(default)s)"
+    )
     parser.add_argument("--landscape", help="its table (landscape.csv beside the library)")
     parser.add_argument("--output", type=Path, default=Path("sets"), help="folder (%(default)s)")
     parser.add_argument("--standard", default=(0.1, 0.005), help="cell (0.1 0.005)", **cell)
