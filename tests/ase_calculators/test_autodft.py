@@ -79,6 +79,7 @@ def test_ladder_changes_options_and_marks_altered_smearing():
         ({"code": "wasp"}, r"code = 'wasp': must be one of gpaw, vasp"),
         ({"code": "os:system; ls"}, r"code = 'os:system; ls': must be"),
         ({"cutoff": -1}, r"cutoff = -1: must be a number above 0"),
+        ({"spin": "no"}, r"spin = 'no': must be True or False"),
         ({"smearing": float("nan")}, r"smearing = nan: must be"),
         ({"k_spacing": "0.04"}, r"k_spacing = '0.04': must be"),
         ({"pseudopotentials": {"Al": "../../etc/passwd"}}, r"pseudopotentials = .* without a f"),
@@ -111,6 +112,26 @@ def test_key_is_by_content():
     other = atoms.copy()
     other.symbols[0] = "Cu"
     assert len({key, *(settings.key(a) for a in (moved, strained, other))}) == 4
+
+
+def test_key_survives_extended_xyz(tmp_path):
+    """Eight decimals: of 3,000 numbers some lie where they would fall to the other side."""
+    settings = DFTSettings.paper("gpaw")
+    frames = []
+    for seed in range(30):
+        atoms = bulk("Al", cubic=True) * (2, 2, 2)
+        atoms.set_cell(atoms.cell.array * 1.01234567, scale_atoms=True)
+        atoms.rattle(0.1, seed=seed)
+        frames.append(atoms)
+    ase.io.write(tmp_path / "a.xyz", frames, format="extxyz")
+    read = ase.io.read(tmp_path / "a.xyz", ":")
+    assert max(abs(a.positions - b.positions).max() for a, b in zip(frames, read)) > 4e-9
+    assert [settings.key(atoms) for atoms in read] == [settings.key(atoms) for atoms in frames]
+
+
+def test_whole_numbers_are_the_same_settings():
+    assert DFTSettings(cutoff=300, spin=0).hash == DFTSettings(cutoff=300.0, spin=False).hash
+    assert DFTSettings(cutoff=np.int64(300)).hash == DFTSettings(cutoff=np.float64(300.0)).hash
 
 
 # --- ledger -------------------------------------------------------------------------------------
