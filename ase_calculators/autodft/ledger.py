@@ -21,10 +21,15 @@ import ase.db
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from ase_calculators.autodft.worker import other_pseudopotentials
+
 STATES = ("waiting", "reserved", "submitted", "running", "done", "failed", "given up")
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS settings (hash TEXT PRIMARY KEY, content TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS pseudopotentials (
+    settings TEXT NOT NULL, element TEXT NOT NULL, hash TEXT NOT NULL,
+    PRIMARY KEY (settings, element))""",
     """CREATE TABLE IF NOT EXISTS tasks (
     id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, settings TEXT NOT NULL,
     cost DOUBLE PRECISION NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
@@ -52,6 +57,8 @@ class Job(NamedTuple):
     ----------
     name : str
         Name, in the queue and of its folder.
+    settings : str
+        Hash of the settings of its tasks.
     machine : str
         Where.
     host : str
@@ -69,6 +76,7 @@ class Job(NamedTuple):
     """
 
     name: str
+    settings: str
     machine: str
     host: str
     driver: str | None
@@ -197,6 +205,40 @@ class Ledger:
             cursor.execute(statement, tuple(values))
             return [tuple(row) for row in cursor.fetchall()]
 
+    def settings(self, settings: str) -> dict[str, Any]:
+        """Return settings.
+
+        Parameters
+        ----------
+        settings : str
+            Their hash.
+
+        Returns
+        -------
+        dict
+            Their content.
+        """
+        rows = self.query("SELECT content FROM settings WHERE hash = ?", (settings,))
+        return dict(json.loads(rows[0][0]))
+
+    def pseudopotentials(self, settings: str) -> dict[str, str]:
+        """Return the pseudopotentials that the labels so far were made with.
+
+        Parameters
+        ----------
+        settings : str
+            Hash of the settings.
+
+        Returns
+        -------
+        dict of str to str
+            SHA-256 of each element's.
+        """
+        rows = self.query(
+            "SELECT element, hash FROM pseudopotentials WHERE settings = ?", (settings,)
+        )
+        return {element: content for element, content in rows}
+
     def add(
         self,
         settings: tuple[str, str],
@@ -273,9 +315,15 @@ class Ledger:
             )
             if cursor.fetchall()[0][0] >= capacity:
                 return None
+            cursor.execute(
+                "SELECT id FROM tasks WHERE settings = ? AND machine = ? AND state = 'done' "
+                "LIMIT 1", (settings, machine),
+            )  # fmt: skip
+            proven = bool(cursor.fetchall())
             taken: list[tuple[int, str, int, float]] = []
-            # first attempts first; those with more time and memory are jobs of their own
-            for state in ("waiting", "failed"):
+            # first attempts first, but for a machine that has not labelled anything yet, which
+            # might otherwise fail them all; those with more time and memory are jobs of their own
+            for state in ("waiting", "failed") if proven else ("failed", "waiting"):
                 cursor.execute(
                     "SELECT id, key, attempts, cost FROM tasks WHERE settings = ? AND state = ? "
                     "ORDER BY cost DESC LIMIT ?", (settings, state, n_most),
@@ -350,13 +398,11 @@ class Ledger:
                 )  # fmt: skip
         return True
 
-    def jobs(self, settings: str, machine: str, host: str) -> list[Job]:
-        """Return the jobs of a machine that have not ended.
+    def jobs(self, machine: str, host: str) -> list[Job]:
+        """Return the jobs of a machine that have not ended, whatever their settings.
 
         Parameters
         ----------
-        settings : str
-            Hash of the settings.
         machine : str
             The machine.
         host : str
@@ -368,9 +414,9 @@ class Ledger:
             The jobs, oldest first.
         """
         rows = self.query(
-            f"SELECT {_JOB_COLUMNS} FROM jobs WHERE state <> 'ended' AND settings = ? "
-            "AND machine = ? AND host = ? ORDER BY created",
-            (settings, machine, host),
+            f"SELECT {_JOB_COLUMNS} FROM jobs WHERE state <> 'ended' AND machine = ? "
+            "AND host = ? ORDER BY created",
+            (machine, host),
         )
         return [Job(*row) for row in rows]
 
@@ -381,8 +427,11 @@ class Ledger:
         n_lines: int,
         provenance: dict[str, Any],
         attempts: int,
-    ) -> int:
+    ) -> tuple[int, str]:
         """Enter what a job has written; what was entered before changes nothing.
+
+        The first label with an element settles its pseudopotential for all with these settings; a
+        label made with another one is not taken.
 
         Parameters
         ----------
@@ -401,9 +450,15 @@ class Ledger:
         -------
         int
             How many tasks ended, well or not.
+        str
+            Why labels were not taken; empty when all were.
         """
-        n_ended = 0
+        n_ended, refused = 0, ""
         with self.transaction() as cursor:
+            cursor.execute(
+                "SELECT element, hash FROM pseudopotentials WHERE settings = ?", (job.settings,)
+            )
+            known = {element: content for element, content in cursor.fetchall()}
             cursor.execute(
                 "SELECT key, id, attempts FROM tasks WHERE job = ? AND state IN "
                 "('reserved', 'submitted', 'running')", (job.name,),
@@ -416,6 +471,17 @@ class Ledger:
                         "state <> 'running'", (time.time(), open_tasks[entry["start"]][0]),
                     )  # fmt: skip
                 elif entry.get("key") in open_tasks:
+                    used = entry["pseudopotentials"] if entry["ok"] else {}
+                    other = other_pseudopotentials(known, used)
+                    if other:
+                        refused = other
+                        continue
+                    for element in used.keys() - known.keys():
+                        known[element] = used[element]
+                        cursor.execute(
+                            "INSERT INTO pseudopotentials VALUES (?, ?, ?)",
+                            (job.settings, element, used[element]),
+                        )
                     number, failures = open_tasks.pop(entry["key"])
                     n_ended += 1
                     if entry["ok"]:
@@ -423,7 +489,7 @@ class Ledger:
                     else:
                         self._enter_failure(cursor, number, failures, entry, job, attempts)
             cursor.execute("UPDATE jobs SET lines = ? WHERE name = ?", (n_lines, job.name))
-        return n_ended
+        return n_ended, refused
 
     def _enter_label(
         self, cursor: Any, number: int, entry: dict[str, Any], job: Job, provenance: dict[str, Any]

@@ -82,7 +82,8 @@ class Machine:
     Attributes
     ----------
     name : str
-        Name.
+        Name. The ledger knows a machine by it: what moves to another host or root while jobs are
+        about is another machine, and wants another name.
     scheduler : {"shell", "slurm", "pbs", "lsf"}
         What starts jobs.
     root : str
@@ -275,6 +276,8 @@ def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, 
             raise ImportError("machines.yaml needs pyyaml: pip install 'entsym[dft]'") from None
         try:
             content = yaml.safe_load(Path(fspath(source)).read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"machines = {fspath(source)!r}: cannot be read: {error}") from None
         except yaml.YAMLError as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"machines = {fspath(source)!r}: is no plain YAML: {reason}") from None

@@ -48,6 +48,10 @@ class Missing(Exception):
     """What a code needs is not installed here."""
 
 
+class Different(Exception):
+    """What a code needs is not here what it was for the labels so far."""
+
+
 class Calculation(NamedTuple):
     """A code, ready for one frame.
 
@@ -76,7 +80,7 @@ class Calculation(NamedTuple):
 LADDERS: dict[str, list[dict[str, Any]]] = {
     "gpaw": [
         {"mixer": {"method": "separate", "beta": 0.02, "nmaxold": 5, "weight": 100.0}},
-        {"eigensolver": {"name": "dav", "niter": 5}, "maxiter": 1000},
+        {"eigensolver": {"name": "davidson", "niter": 5}, "maxiter": 1000},
         {"smearing_factor": 2.0, "maxiter": 1000},
     ],
     "vasp": [
@@ -95,6 +99,32 @@ LADDERS: dict[str, list[dict[str, Any]]] = {
         {"smearing_factor": 2.0, "diemix": 0.3, "nstep": 400},
     ],
 }
+
+
+def other_pseudopotentials(known: dict[str, str], used: dict[str, str]) -> str:
+    """Say which pseudopotentials are not those of the labels so far.
+
+    Parameters
+    ----------
+    known : dict of str to str
+        SHA-256 of each element's in the ledger.
+    used : dict of str to str
+        Of those here.
+
+    Returns
+    -------
+    str
+        The elements, with both hashes; empty when all agree.
+    """
+    other = [f"{element} ({used[element][:8]}..., not {known[element][:8]}...)"
+             for element in sorted(used.keys() & known.keys())
+             if used[element] != known[element]]  # fmt: skip
+    if not other:
+        return ""
+    return (
+        f"pseudopotentials: those here differ from the ledger's labels for {', '.join(other)}; "
+        "install the same ones, or begin another ledger"
+    )
 
 
 def _hashes(files: dict[str, Path], code: str) -> dict[str, str]:
@@ -355,12 +385,17 @@ def label(task: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     ------
     Missing
         When the code or its potentials are not there.
+    Different
+        When the potentials are not those of the ledger's labels.
     RuntimeError
         When the result may not be used.
     """
     settings, changed = rung_of(job["settings"], task["rung"])
     atoms = _read_atoms(task)
     made = CODES.get(job["code"], _any)(settings, atoms, task["mesh"], job)
+    other = other_pseudopotentials(job["pseudopotentials"], made.pseudopotentials)
+    if other:
+        raise Different(other)
     atoms.calc = made.calculator
     zero = float(atoms.get_potential_energy())
     try:
@@ -411,6 +446,8 @@ def _run_frame(number: int, job: dict[str, Any]) -> None:
         result = {"ok": True, **label(task, job)}
     except Missing as error:
         result = {"ok": False, "reason": str(error), "final": True}
+    except Different as error:
+        result = {"ok": False, "reason": str(error), "refused": str(error)}
     except BaseException as error:  # whatever a code raises is the frame's own affair
         traceback.print_exc()
         result = {"ok": False, "reason": f"{type(error).__name__}: {error}"[:500]}
@@ -553,9 +590,16 @@ def main() -> int:
     with contextlib.suppress(OSError):
         os.setsid()  # Ctrl-C in the driver's terminal is not meant for us
     lock = os.open("lock", os.O_RDWR | os.O_CREAT)  # held as long as we live
-    with contextlib.suppress(OSError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(lock, f"{os.getpid()}\n".encode())  # for whoever wants to end it
+    for _ in range(100):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)  # a driver that looks after us has it for a moment; or we come second
+        except OSError:
+            break  # no locks here
+        else:
+            os.write(lock, f"{os.getpid()}\n".encode())  # for whoever wants to end it
+            break
     try:
         os.mkdir("started")
     except FileExistsError:
@@ -581,7 +625,9 @@ def main() -> int:
             if refused:
                 break
             write_line(results, {"start": task["key"]})
-            write_line(results, _attempt(number, job))
+            result = _attempt(number, job)
+            refused = result.get("refused", "")
+            write_line(results, {"refused": refused} if refused else result)
     except OSError as error:
         if Path("reserve").exists():
             os.rename("reserve", "stopped")

@@ -436,6 +436,8 @@ def test_bad_files_of_machines(tmp_path):
         with pytest.raises(ValueError, match=message):
             read_machines(path)
     assert not (tmp_path / "owned").exists()
+    with pytest.raises(ValueError, match=r"machines = '.*/none.yaml': cannot be read: .*No such"):
+        read_machines(tmp_path / "none.yaml")
     with pytest.raises(ValueError, match="none of here lists 'vasp' among its codes"):
         AutoDFT(tmp_path / "l.db", DFTSettings.paper("vasp"), {"here": {"codes": ["gpaw"]}})
 

@@ -134,6 +134,40 @@ def test_missing_potcar_names_the_elements(vasp, tmp_path):
     assert len(dft.failures()) == 2  # not tried again
 
 
+def test_changed_pseudopotential_is_not_mixed_in(vasp, tmp_path):
+    """Nothing is paid for with another POTCAR than that of the labels so far."""
+    machines = {"m": vasp}
+    dft = AutoDFT(tmp_path / "l.db", DFTSettings.paper("vasp"), machines, poll=0.1)
+    dft.add([bulk("Al")])
+    dft.run()
+    potcar = tmp_path / "pot" / "potpaw_PBE" / "Al" / "POTCAR"
+    licensed = potcar.read_text()
+    potcar.write_text("  PAW_PBE Al of another year\n")
+    other = bulk("Al", a=4.1)
+    dft.add([other])
+    with pytest.raises(RuntimeError, match=r"differ from the ledger's labels for Al \("):
+        dft.run()
+    assert len((tmp_path / "seen").read_text().splitlines()) == 1
+    assert dft.status().states["waiting"] == 1
+    potcar.write_text(licensed)
+    assert dft.run().states["done"] == 2
+    assert len({label.info["pseudopotentials"] for label in dft.labelled()}) == 1
+
+
+def test_two_machines_with_other_pseudopotentials_at_once(vasp, tmp_path):
+    """Neither knows of the other when they begin; the first label decides."""
+    shutil.copytree(tmp_path / "pot", tmp_path / "pot2")
+    (tmp_path / "pot2" / "potpaw_PBE" / "Al" / "POTCAR").write_text("  PAW_PBE Al otherwise\n")
+    second = {**vasp, "potentials": str(tmp_path / "pot2"), "root": "jobs2"}
+    machines = {"a": {**vasp, "frames": 1}, "b": {**second, "frames": 1}}
+    dft = AutoDFT(tmp_path / "l.db", DFTSettings.paper("vasp"), machines, poll=0.1)
+    dft.add([bulk("Al", a=4.0 + 0.01 * number) for number in range(4)])
+    status = dft.run()
+    assert status.states["done"] == 4 and len(status.machines) == 1
+    assert len({label.info["pseudopotentials"] for label in dft.labelled()}) == 1
+    assert dft.failures() == []
+
+
 @pytest.mark.parametrize("code", ["vasp", "espresso", "abinit"])
 def test_code_that_is_not_installed(tmp_path, code):
     machine = {"python": sys.executable, "command": "/no/such/program"}
