@@ -430,14 +430,17 @@ class _Turn:
 
     def visit(self, name: str) -> None:
         """Look after the jobs of a machine and send new ones, unless it does not answer."""
-        if time.monotonic() < self._not_before[name]:
+        start = time.monotonic()
+        if start < self._not_before[name]:
             return
         try:
             self._watch(name)
             if name not in self.out_of_use:
                 self._fill(name)
         except Unreachable as error:
-            self._delay[name] = min(_LONGEST_DELAY, max(1.0, 2 * self._delay[name]))
+            # at least as long as it kept the others waiting
+            delay = max(1.0, 2 * self._delay[name], time.monotonic() - start)
+            self._delay[name] = min(_LONGEST_DELAY, delay)
             self._not_before[name] = time.monotonic() + self._delay[name]
             self.notes[name] = f"asked again in {self._delay[name]:.0f} s: {error}"[:100]
         else:

@@ -6,14 +6,17 @@ asked for one job at a time and never to remember anything; what is where is loo
 names.
 """
 
+import functools
 import getpass
 import json
 import logging
+import queue
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from os import PathLike, fspath
 from pathlib import Path
@@ -39,6 +42,8 @@ _FLAG = re.compile(r"--?[A-Za-z][\w-]*(?:[= ][\w./:,@+%=\[\]*-]+)?")
 _WORD = re.compile(r"[\w.:@/+~-]+")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])B?")
+# time in which a machine over SSH must answer, s: paramiko itself would wait for ever
+ANSWER = 60.0
 
 
 class Unreachable(Exception):
@@ -317,6 +322,38 @@ def _dpdispatcher() -> SimpleNamespace:
     return SimpleNamespace(Machine=DPMachine, Resources=Resources, Submission=Submission, Task=Task)
 
 
+def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a machine that hangs be one that does not answer.
+
+    What was asked is left to a thread of its own. Should it wake up and still submit a job, that
+    job finds itself withdrawn.
+    """
+
+    @functools.wraps(method)
+    def ask(self: "Connection", *arguments: Any) -> Any:
+        if not self.machine.ssh:
+            return method(self, *arguments)
+        answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+        def wait() -> None:
+            try:
+                answers.put((method(self, *arguments), None))
+            except BaseException as error:
+                answers.put((None, error))
+
+        threading.Thread(target=wait, daemon=True).start()
+        try:
+            answer, error = answers.get(timeout=ANSWER)
+        except queue.Empty:
+            self._machine = None
+            raise Unreachable(f"no answer in {ANSWER:.0f} s") from None
+        if error is not None:
+            raise error
+        return answer
+
+    return ask
+
+
 class Connection:
     """A machine as the driver reaches it.
 
@@ -364,6 +401,7 @@ class Connection:
         context.remote_root = self.root
         return context
 
+    @_answered
     def call(self, command: str) -> str:
         """Run a command there, in the root of all jobs.
 
@@ -443,6 +481,7 @@ class Connection:
             )
         return sights
 
+    @_answered
     def read(self, name: str, file: str) -> str:
         """Read a file of a job.
 
@@ -489,6 +528,7 @@ class Connection:
         )
         return said.strip() == "withdrawn"
 
+    @_answered
     def send(self, name: str, content: dict[str, Any], rung: int) -> str:
         """Upload a job and submit it.
 
@@ -541,7 +581,7 @@ class Connection:
                 source_list=machine.source,
                 envs={key: str(value) for key, value in machine.environment.items()},
             )
-            context = self._connect()
+            context, there = self._connect(), self._machine
             submission = dp.Submission(work_base=name, resources=resources, task_list=[task])
             submission.generate_jobs()
             submission.submission_hash = name  # the folder's name there is the job's
@@ -549,9 +589,9 @@ class Connection:
             context.bind_submission(submission)
             context.upload(submission)
             (job,) = submission.belonging_jobs
-            job.machine = self._machine
+            job.machine = there
             failure = Unreachable
-            return str(self._machine.do_submit(job))
+            return str(there.do_submit(job))
         except Unreachable:
             raise NotSent("does not answer") from None
         except Exception as error:

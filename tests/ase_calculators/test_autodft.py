@@ -4,9 +4,11 @@
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 
 from ase_calculators.autodft import AutoDFT, DFTSettings, read_machines, virial
+from ase_calculators.autodft import machines as autodft_machines
 from ase_calculators.autodft.autodft import unreasonable
 from ase_calculators.autodft.worker import LADDERS, read_lines, rung_of, write_line
 
@@ -505,8 +508,9 @@ def test_missing_dpdispatcher_names_the_extra(tmp_path):
     assert "pip install 'entsym[dft]'" in done.stderr.splitlines()[-1]
 
 
-def test_ssh(tmp_path):
-    """A machine over SSH, with a key, to a server of our own."""
+@pytest.fixture
+def ssh(tmp_path):
+    """A server of our own, and a machine that is reached through it with a key."""
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     if shutil.which("sshd") is None or os.geteuid():
         pytest.skip("no sshd here, or not root: apt-get install openssh-server")
@@ -522,22 +526,50 @@ def test_ssh(tmp_path):
          "-o", "ListenAddress=127.0.0.1", "-o", "StrictModes=no", "-o", "PermitRootLogin=yes",
          "-o", "Subsystem=sftp internal-sftp"], stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    try:
-        time.sleep(0.5)
-        ssh = {"host": "127.0.0.1", "port": 22022, "key": str(tmp_path / "user")}
-        machine = {
-            "python": sys.executable,
-            "ssh": ssh,
-            "root": str(tmp_path / "far" / "jobs"),
-            "frames": 3,
-        }
-        dft = AutoDFT(tmp_path / "l.db", EXTERNAL, {"far": machine}, poll=0.2)
-        frames = rattled(6)
-        dft.add(frames)
-        assert dft.run().machines == {"far": {"done": 6}}
-        for frame, label in zip(frames, dft.labelled(), strict=True):
-            frame.calc = EMT()
-            assert label.get_potential_energy() == frame.get_potential_energy()
-    finally:
-        server.terminate()
-        server.wait()
+    time.sleep(0.5)
+    keys = {"host": "127.0.0.1", "port": 22022, "key": str(tmp_path / "user")}
+    root = str(tmp_path / "far" / "jobs")
+    yield server, {"python": sys.executable, "ssh": keys, "root": root, "frames": 3}
+    server.terminate()
+    server.wait()
+
+
+def test_ssh(ssh, tmp_path):
+    """A machine over SSH."""
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL, {"far": ssh[1]}, poll=0.2)
+    frames = rattled(6)
+    dft.add(frames)
+    assert dft.run().machines == {"far": {"done": 6}}
+    for frame, label in zip(frames, dft.labelled(), strict=True):
+        frame.calc = EMT()
+        assert label.get_potential_energy() == frame.get_potential_energy()
+
+
+def test_host_that_hangs_keeps_nobody_waiting(ssh, tmp_path, monkeypatch):
+    """Its connections stay open and nothing comes; the others go on, and it does when it wakes."""
+    server, far = ssh
+    monkeypatch.setattr(autodft_machines, "ANSWER", 4.0)
+    here = {"python": sys.executable, "frames": 3}
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL, {"far": far, "here": here}, poll=0.2)
+    dft.add(rattled(12))
+    stopped = []
+
+    def stop_and_go():
+        while not list(Path(far["root"]).glob("*/started")):
+            time.sleep(0.05)
+        sessions = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        stopped.extend([*map(int, sessions), server.pid])
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        # 12 frames, 3 of which are where nothing answers
+        other = AutoDFT(tmp_path / "l.db", EXTERNAL)
+        while other.status().machines.get("here", {}).get("done", 0) < 9:
+            time.sleep(0.1)
+        for process in stopped:
+            os.kill(process, signal.SIGCONT)
+
+    thread = threading.Thread(target=stop_and_go)
+    thread.start()
+    assert dft.run().states["done"] == 12
+    thread.join()
+    assert len(stopped) > 1
