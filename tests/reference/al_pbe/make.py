@@ -158,7 +158,7 @@ def main() -> None:
             frames[i] for i in np.linspace(0, len(frames) - 1, args.labels).round().astype(int)
         ]
     ase.io.write(args.folder / "frames.extxyz", frames)
-    machine = {"python": sys.executable, "capacity": args.capacity, "minutes": 30,
+    machine = {"python": sys.executable, "capacity": args.capacity, "minutes": 600,
                "environment": {"OMP_NUM_THREADS": 1}}  # fmt: skip
     dft = AutoDFT(args.folder / "labels.db", settings, {"here": machine})
     added = dft.add(frames)
