@@ -6,10 +6,12 @@ same database, where they can be changed under a condition and counted in no tim
 one transaction; no lock outlives the process that holds it.
 """
 
+import atexit
 import fcntl
 import json
 import os
 import socket
+import sqlite3
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ase.db
+import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 
@@ -111,12 +114,16 @@ class Ledger:
         name = Path(url).name if not self.postgresql else url.rpartition("/")[2].partition("?")[0]
         parent = Path.cwd() if self.postgresql else Path(url).absolute().parent
         self.folder = parent / f"{name}.files"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"ledger = {url!r}: cannot be made there: {error}") from None
         self.host = socket.gethostname()
         self.driver = f"{self.host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         # held as long as this process lives, whatever it dies of
         self._alive = open(self.folder / f"driver-{self.driver}", "w")  # noqa: SIM115
         fcntl.flock(self._alive, fcntl.LOCK_EX)
+        atexit.register(self.close)
         try:
             self._db = ase.db.connect(
                 url, type="postgresql" if self.postgresql else "db", use_lock_file=False
@@ -128,17 +135,24 @@ class Ledger:
             ) from None
         with open(self.folder / "create", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._db.count()  # ASE makes its tables
-            with self._db:
-                cursor = self._db.connection.cursor()
-                for statement in _TABLES:
-                    cursor.execute(statement)
+            try:
+                self._db.count()  # ASE makes its tables
+                with self._db:
+                    cursor = self._db.connection.cursor()
+                    for statement in _TABLES:
+                        cursor.execute(statement)
+            except sqlite3.DatabaseError as error:
+                raise ValueError(
+                    f"ledger = {url!r}: {error}; give a file that can be written and is new or a "
+                    "ledger"
+                ) from None
 
     def close(self) -> None:
         """Tell the other drivers that this one is gone."""
         self._alive.close()
         with suppress(OSError):
             (self.folder / f"driver-{self.driver}").unlink()
+        atexit.unregister(self.close)
 
     def is_alive(self, driver: str | None) -> bool:
         """Say whether a driver still runs: whether it holds the lock of its file.
@@ -272,7 +286,10 @@ class Ledger:
                 if key in known:
                     continue
                 known.add(key)
-                info = {k: v for k, v in atoms.info.items() if isinstance(v, str | int | float)}
+                # extended XYZ gives NumPy's numbers
+                plain = {k: v.item() if isinstance(v, np.generic) else v
+                         for k, v in atoms.info.items()}  # fmt: skip
+                info = {k: v for k, v in plain.items() if isinstance(v, str | int | float)}
                 number = self._db.write(atoms, data={"info": info} if info else {})
                 cursor.execute(
                     "INSERT INTO tasks (id, key, settings, cost, state, attempts, added) "

@@ -24,6 +24,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ase_calculators.autodft import worker
+from ase_calculators.autodft.settings import is_code
 
 SCHEDULERS = {"shell": "Shell", "slurm": "Slurm", "pbs": "PBS", "lsf": "LSF"}
 
@@ -189,6 +190,11 @@ class Machine:
             _require(
                 isinstance(value, list) and all(isinstance(v, str) for v in value), f"{at}.{key}",
                 value, "must be a list of texts",
+            )  # fmt: skip
+        for code in self.codes:
+            _require(
+                is_code(code), f"{at}.codes", code,
+                f"must each be one of {', '.join(worker.CODES)}, or 'module:class'",
             )  # fmt: skip
         for flag in self.flags:
             _require(

@@ -25,6 +25,27 @@ RESOLUTION, LAST_DIGIT = 1e-6, 1e-8
 _EXTERNAL = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
+def is_code(name: str) -> bool:
+    """Say whether a name is that of a code or of an ASE calculator.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+
+    Examples
+    --------
+    >>> is_code("vasp"), is_code("ase.calculators.emt:EMT"), is_code("vaps")
+    (True, True, False)
+    """
+    return name in CODES or bool(_EXTERNAL.fullmatch(name))
+
+
 @dataclass(frozen=True)
 class DFTSettings:
     """Say what is calculated, the same for every frame.
@@ -83,7 +104,7 @@ class DFTSettings:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        if self.code not in CODES and not _EXTERNAL.fullmatch(str(self.code)):
+        if not is_code(str(self.code)):
             raise ValueError(
                 f"code = {self.code!r}: must be one of {', '.join(CODES)}, or 'module:class' of an "
                 "ASE calculator"

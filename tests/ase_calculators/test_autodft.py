@@ -155,7 +155,7 @@ def test_adding_twice_and_other_settings(tmp_path):
 def test_ledger_is_an_ase_database_with_a_row_per_task(tmp_path):
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     frames = rattled(3)
-    frames[1].info.update(generation=7, lineage="a b", nested={"a": 1})
+    frames[1].info.update(generation=np.int64(7), lineage="a b", nested={"a": 1})
     dft = AutoDFT(tmp_path / "l.db", EXTERNAL, HERE, poll=0.1)
     dft.add(frames)
     dft.run()
@@ -349,7 +349,7 @@ def test_export_to_deepmd(labelled, format, tmp_path):
             names = [data["atom_names"][kind] for kind in data["atom_types"]]
             order = np.argsort(atoms.get_chemical_symbols(), kind="stable")
             assert names == [atoms.get_chemical_symbols()[i] for i in order]
-            # dpdata writes single precision
+            # dpdata may write single precision
             for name, value in (
                 ("coords", atoms.positions[order]), ("cells", atoms.cell.array),
                 ("forces", atoms.get_forces()[order]), ("virials", virial(atoms)),
@@ -405,6 +405,7 @@ def test_export_of_nothing_and_unknown_format(tmp_path):
         ({"memory": "lots"}, r"m.memory = 'lots': must be like 4G"),
         ({"partition": "cpu\n#SBATCH --uid=0"}, r"m.partition = .*one line"),
         ({"partition": "cpu; id"}, r"m.partition = 'cpu; id': must be a word"),
+        ({"codes": ["vaps"]}, r"m.codes = 'vaps': must each be one of gpaw, vasp"),
         ({"flags": ["--a=b\ntouch x"]}, r"m.flags = .*one option"),
         ({"flags": ["--wrap=$(id)"]}, r"m.flags = .*one option"),
         ({"flags": "--a"}, r"m.flags = '--a': must be a list"),
@@ -485,6 +486,19 @@ def test_nothing_reaches_a_shell_unquoted(tmp_path):
 def test_bad_arguments(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         AutoDFT(tmp_path / "l.db", EXTERNAL, **arguments)
+
+
+def test_ledger_that_is_none(tmp_path):
+    (tmp_path / "text.db").write_text("some other file of the user " * 10)
+    (tmp_path / "folder").mkdir()
+    for name, message in (
+        ("text.db", "file is not a database; give a file that"),
+        ("folder", "unable to open database file; give a file that"),
+        ("text.db/l.db", "cannot be made there: .*Not a directory"),
+    ):
+        with pytest.raises(ValueError, match=f"ledger = '{tmp_path / name}': {message}"):
+            AutoDFT(tmp_path / name, EXTERNAL)
+    assert (tmp_path / "text.db").read_text().startswith("some other file of the user")
 
 
 def test_run_without_machines_and_one_frame_instead_of_many(tmp_path):
