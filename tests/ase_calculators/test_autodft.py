@@ -137,6 +137,25 @@ def test_whole_numbers_are_the_same_settings():
     assert DFTSettings(cutoff=np.int64(300)).hash == DFTSettings(cutoff=np.float64(300.0)).hash
 
 
+def test_converged_returns_the_cheapest_that_holds(tmp_path):
+    """EMT knows neither cutoff nor mesh: all hold, and the least are chosen; nothing runs again."""
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
+    arguments = {
+        "machines": HERE, "ledger": tmp_path / "l.db", "cutoffs": (200.0, 300.0),
+        "k_spacings": (0.1, 0.05), "figure": tmp_path / "scan.png", "smearing": 0.2,
+    }  # fmt: skip
+    settings = DFTSettings.converged(EXTERNAL.code, {"Al"}, rattled(2), **arguments)
+    assert settings == EXTERNAL.but(cutoff=200.0, k_spacing=0.1, smearing=0.2)
+    scan = json.loads((tmp_path / "scan.json").read_text())
+    assert scan["chosen"]["cutoff"] == 200.0 and np.all(np.array(scan["errors of the mesh"]) == 0)
+    assert (tmp_path / "scan.png").stat().st_size > 10_000
+    n_jobs = len(list((tmp_path / "l.db.files" / "jobs").iterdir()))
+    assert DFTSettings.converged(EXTERNAL.code, {"Al"}, rattled(2), **arguments) == settings
+    assert len(list((tmp_path / "l.db.files" / "jobs").iterdir())) == n_jobs
+    with pytest.raises(ValueError, match=r"elements = \['Cu'\]: in none of the frames"):
+        DFTSettings.converged(EXTERNAL.code, {"Al", "Cu"}, rattled(1), **arguments)
+
+
 # --- ledger -------------------------------------------------------------------------------------
 
 
