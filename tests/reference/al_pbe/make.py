@@ -162,7 +162,8 @@ def main() -> None:
                "environment": {"OMP_NUM_THREADS": 1}}  # fmt: skip
     dft = AutoDFT(args.folder / "labels.db", settings, {"here": machine})
     added = dft.add(frames)
-    print(f"{len(frames)} cells: {added.new} new, {added.known} known, {len(added.refused)} refused")
+    refused = len(added.refused)
+    print(f"{len(frames)} cells: {added.new} new, {added.known} known, {refused} refused")
     expected = sum(settings.cost(atoms) for atoms in frames)
     print(f"expected: {expected / 3600:.1f} core hours, uncalibrated")
     status = dft.status() if args.collect else dft.run()
