@@ -32,6 +32,8 @@ _BATCH = 4000
 _PATIENCE = 2
 # jobs in a row that come to nothing after which a machine is left alone
 _FRUITLESS = 5
+# frames given up after which a machine that has labelled nothing is left alone
+_HOPELESS = 5
 _LONGEST_DELAY = 600.0
 
 
@@ -342,7 +344,7 @@ class AutoDFT:
             (self._hash, machine),
         )
         for (name,) in rows:
-            job = Job(name, machine, "", None, "", None, 1, 0)
+            job = Job(name, self._hash, machine, "", None, "", None, 1, 0)
             self._ledger.end(job, "abandoned", (), self._attempts)
         return len(rows)
 
@@ -421,20 +423,24 @@ class _Turn:
         self._delay = dict.fromkeys(dft.machines, 0.0)
         self._not_before = dict.fromkeys(dft.machines, 0.0)
         self._fruitless = dict.fromkeys(dft.machines, 0)
+        self._given_up_before = {name: self._given_up(name)[0] for name in dft.machines}
         self._gone: dict[str, int] = {}
         self.notes: dict[str, str] = {}
         self.out_of_use: dict[str, str] = {}
 
     def visit(self, name: str) -> None:
         """Look after the jobs of a machine and send new ones, unless it does not answer."""
-        if time.monotonic() < self._not_before[name]:
+        start = time.monotonic()
+        if start < self._not_before[name]:
             return
         try:
             self._watch(name)
             if name not in self.out_of_use:
                 self._fill(name)
         except Unreachable as error:
-            self._delay[name] = min(_LONGEST_DELAY, max(1.0, 2 * self._delay[name]))
+            # at least as long as it kept the others waiting
+            delay = max(1.0, 2 * self._delay[name], time.monotonic() - start)
+            self._delay[name] = min(_LONGEST_DELAY, delay)
             self._not_before[name] = time.monotonic() + self._delay[name]
             self.notes[name] = f"asked again in {self._delay[name]:.0f} s: {error}"[:100]
         else:
@@ -448,7 +454,8 @@ class _Turn:
         return "" if shared else self._ledger.host
 
     def _jobs(self, name: str) -> list[Job]:
-        return self._ledger.jobs(self._dft._hash, name, self._host(name))
+        # of all settings: they share the machine, and their driver may be gone
+        return self._ledger.jobs(name, self._host(name))
 
     def _watch(self, name: str) -> None:
         mine = []
@@ -485,11 +492,15 @@ class _Turn:
         entries = read_lines(connection.read(job.name, RESULTS))
         first = next((entry for entry in entries if "host" in entry), {})
         provenance = {
-            "code": self._dft.settings.code,
+            "code": self._ledger.settings(job.settings)["code"],
             "folder": f"{connection.root}/{job.name}",
             "host": first.get("host", ""),
         }
-        n_ended = self._ledger.enter(job, entries, n_lines, provenance, self._dft._attempts)
+        n_ended, refused = self._ledger.enter(
+            job, entries, n_lines, provenance, self._dft._attempts
+        )
+        if refused and job.settings == self._dft._hash:
+            self.out_of_use[name] = refused
         if n_ended:
             self._fruitless[name] = 0
         return entries
@@ -507,7 +518,8 @@ class _Turn:
         stopped = connection.read(job.name, "stopped").strip()
         if refused:
             reason = refused
-            self.out_of_use[name] = refused
+            if job.settings == self._dft._hash:
+                self.out_of_use[name] = refused
         elif stopped:
             reason = stopped
         elif sight.finished:
@@ -524,6 +536,21 @@ class _Turn:
         self._gone.pop(job.name, None)
         if (stopped or not (ended or lost)) and name not in self.out_of_use:
             self._hold(name, reason)
+        n_given_up, n_done = self._given_up(name)
+        if not n_done and n_given_up - self._given_up_before[name] >= _HOPELESS:
+            self.out_of_use.setdefault(
+                name, f"gave up {n_given_up} frames and labelled none; see dft.failures()"
+            )
+
+    def _given_up(self, name: str) -> tuple[int, int]:
+        """Count the frames that a machine gave up after all attempts, and those it labelled."""
+        rows = self._ledger.query(
+            "SELECT state, COUNT(*) FROM tasks WHERE settings = ? AND machine = ? AND "
+            "(state = 'done' OR state = 'given up' AND attempts >= ?) GROUP BY state",
+            (self._dft._hash, name, self._dft._attempts),
+        )
+        states = dict(rows)
+        return states.get("given up", 0), states.get("done", 0)
 
     def _hold(self, name: str, reason: str) -> None:
         """Wait before the next job of a machine that does nothing, in the end for good."""
@@ -604,6 +631,7 @@ class _Turn:
             "settings": asdict(dft.settings),
             "command": machine.words,
             "potentials": machine.potentials,
+            "pseudopotentials": self._ledger.pseudopotentials(dft._hash),
             "tasks": frames,
         }
         # from here on it may have been sent

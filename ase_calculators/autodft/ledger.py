@@ -6,10 +6,12 @@ same database, where they can be changed under a condition and counted in no tim
 one transaction; no lock outlives the process that holds it.
 """
 
+import atexit
 import fcntl
 import json
 import os
 import socket
+import sqlite3
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,13 +20,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ase.db
+import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
+
+from ase_calculators.autodft.worker import other_pseudopotentials
 
 STATES = ("waiting", "reserved", "submitted", "running", "done", "failed", "given up")
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS settings (hash TEXT PRIMARY KEY, content TEXT NOT NULL)""",
+    """CREATE TABLE IF NOT EXISTS pseudopotentials (
+    settings TEXT NOT NULL, element TEXT NOT NULL, hash TEXT NOT NULL,
+    PRIMARY KEY (settings, element))""",
     """CREATE TABLE IF NOT EXISTS tasks (
     id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, settings TEXT NOT NULL,
     cost DOUBLE PRECISION NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL,
@@ -52,6 +60,8 @@ class Job(NamedTuple):
     ----------
     name : str
         Name, in the queue and of its folder.
+    settings : str
+        Hash of the settings of its tasks.
     machine : str
         Where.
     host : str
@@ -69,6 +79,7 @@ class Job(NamedTuple):
     """
 
     name: str
+    settings: str
     machine: str
     host: str
     driver: str | None
@@ -103,12 +114,16 @@ class Ledger:
         name = Path(url).name if not self.postgresql else url.rpartition("/")[2].partition("?")[0]
         parent = Path.cwd() if self.postgresql else Path(url).absolute().parent
         self.folder = parent / f"{name}.files"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ValueError(f"ledger = {url!r}: cannot be made there: {error}") from None
         self.host = socket.gethostname()
         self.driver = f"{self.host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         # held as long as this process lives, whatever it dies of
         self._alive = open(self.folder / f"driver-{self.driver}", "w")  # noqa: SIM115
         fcntl.flock(self._alive, fcntl.LOCK_EX)
+        atexit.register(self.close)
         try:
             self._db = ase.db.connect(
                 url, type="postgresql" if self.postgresql else "db", use_lock_file=False
@@ -120,17 +135,24 @@ class Ledger:
             ) from None
         with open(self.folder / "create", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            self._db.count()  # ASE makes its tables
-            with self._db:
-                cursor = self._db.connection.cursor()
-                for statement in _TABLES:
-                    cursor.execute(statement)
+            try:
+                self._db.count()  # ASE makes its tables
+                with self._db:
+                    cursor = self._db.connection.cursor()
+                    for statement in _TABLES:
+                        cursor.execute(statement)
+            except sqlite3.DatabaseError as error:
+                raise ValueError(
+                    f"ledger = {url!r}: {error}; give a file that can be written and is new or a "
+                    "ledger"
+                ) from None
 
     def close(self) -> None:
         """Tell the other drivers that this one is gone."""
         self._alive.close()
         with suppress(OSError):
             (self.folder / f"driver-{self.driver}").unlink()
+        atexit.unregister(self.close)
 
     def is_alive(self, driver: str | None) -> bool:
         """Say whether a driver still runs: whether it holds the lock of its file.
@@ -197,6 +219,40 @@ class Ledger:
             cursor.execute(statement, tuple(values))
             return [tuple(row) for row in cursor.fetchall()]
 
+    def settings(self, settings: str) -> dict[str, Any]:
+        """Return settings.
+
+        Parameters
+        ----------
+        settings : str
+            Their hash.
+
+        Returns
+        -------
+        dict
+            Their content.
+        """
+        rows = self.query("SELECT content FROM settings WHERE hash = ?", (settings,))
+        return dict(json.loads(rows[0][0]))
+
+    def pseudopotentials(self, settings: str) -> dict[str, str]:
+        """Return the pseudopotentials that the labels so far were made with.
+
+        Parameters
+        ----------
+        settings : str
+            Hash of the settings.
+
+        Returns
+        -------
+        dict of str to str
+            SHA-256 of each element's.
+        """
+        rows = self.query(
+            "SELECT element, hash FROM pseudopotentials WHERE settings = ?", (settings,)
+        )
+        return {element: content for element, content in rows}
+
     def add(
         self,
         settings: tuple[str, str],
@@ -230,7 +286,10 @@ class Ledger:
                 if key in known:
                     continue
                 known.add(key)
-                info = {k: v for k, v in atoms.info.items() if isinstance(v, str | int | float)}
+                # extended XYZ gives NumPy's numbers
+                plain = {k: v.item() if isinstance(v, np.generic) else v
+                         for k, v in atoms.info.items()}  # fmt: skip
+                info = {k: v for k, v in plain.items() if isinstance(v, str | int | float)}
                 number = self._db.write(atoms, data={"info": info} if info else {})
                 cursor.execute(
                     "INSERT INTO tasks (id, key, settings, cost, state, attempts, added) "
@@ -273,9 +332,15 @@ class Ledger:
             )
             if cursor.fetchall()[0][0] >= capacity:
                 return None
+            cursor.execute(
+                "SELECT id FROM tasks WHERE settings = ? AND machine = ? AND state = 'done' "
+                "LIMIT 1", (settings, machine),
+            )  # fmt: skip
+            proven = bool(cursor.fetchall())
             taken: list[tuple[int, str, int, float]] = []
-            # first attempts first; those with more time and memory are jobs of their own
-            for state in ("waiting", "failed"):
+            # first attempts first, but for a machine that has not labelled anything yet, which
+            # might otherwise fail them all; those with more time and memory are jobs of their own
+            for state in ("waiting", "failed") if proven else ("failed", "waiting"):
                 cursor.execute(
                     "SELECT id, key, attempts, cost FROM tasks WHERE settings = ? AND state = ? "
                     "ORDER BY cost DESC LIMIT ?", (settings, state, n_most),
@@ -350,13 +415,11 @@ class Ledger:
                 )  # fmt: skip
         return True
 
-    def jobs(self, settings: str, machine: str, host: str) -> list[Job]:
-        """Return the jobs of a machine that have not ended.
+    def jobs(self, machine: str, host: str) -> list[Job]:
+        """Return the jobs of a machine that have not ended, whatever their settings.
 
         Parameters
         ----------
-        settings : str
-            Hash of the settings.
         machine : str
             The machine.
         host : str
@@ -368,9 +431,9 @@ class Ledger:
             The jobs, oldest first.
         """
         rows = self.query(
-            f"SELECT {_JOB_COLUMNS} FROM jobs WHERE state <> 'ended' AND settings = ? "
-            "AND machine = ? AND host = ? ORDER BY created",
-            (settings, machine, host),
+            f"SELECT {_JOB_COLUMNS} FROM jobs WHERE state <> 'ended' AND machine = ? "
+            "AND host = ? ORDER BY created",
+            (machine, host),
         )
         return [Job(*row) for row in rows]
 
@@ -381,8 +444,11 @@ class Ledger:
         n_lines: int,
         provenance: dict[str, Any],
         attempts: int,
-    ) -> int:
+    ) -> tuple[int, str]:
         """Enter what a job has written; what was entered before changes nothing.
+
+        The first label with an element settles its pseudopotential for all with these settings; a
+        label made with another one is not taken.
 
         Parameters
         ----------
@@ -401,9 +467,15 @@ class Ledger:
         -------
         int
             How many tasks ended, well or not.
+        str
+            Why labels were not taken; empty when all were.
         """
-        n_ended = 0
+        n_ended, refused = 0, ""
         with self.transaction() as cursor:
+            cursor.execute(
+                "SELECT element, hash FROM pseudopotentials WHERE settings = ?", (job.settings,)
+            )
+            known = {element: content for element, content in cursor.fetchall()}
             cursor.execute(
                 "SELECT key, id, attempts FROM tasks WHERE job = ? AND state IN "
                 "('reserved', 'submitted', 'running')", (job.name,),
@@ -416,6 +488,17 @@ class Ledger:
                         "state <> 'running'", (time.time(), open_tasks[entry["start"]][0]),
                     )  # fmt: skip
                 elif entry.get("key") in open_tasks:
+                    used = entry["pseudopotentials"] if entry["ok"] else {}
+                    other = other_pseudopotentials(known, used)
+                    if other:
+                        refused = other
+                        continue
+                    for element in used.keys() - known.keys():
+                        known[element] = used[element]
+                        cursor.execute(
+                            "INSERT INTO pseudopotentials VALUES (?, ?, ?)",
+                            (job.settings, element, used[element]),
+                        )
                     number, failures = open_tasks.pop(entry["key"])
                     n_ended += 1
                     if entry["ok"]:
@@ -423,7 +506,7 @@ class Ledger:
                     else:
                         self._enter_failure(cursor, number, failures, entry, job, attempts)
             cursor.execute("UPDATE jobs SET lines = ? WHERE name = ?", (n_lines, job.name))
-        return n_ended
+        return n_ended, refused
 
     def _enter_label(
         self, cursor: Any, number: int, entry: dict[str, Any], job: Job, provenance: dict[str, Any]

@@ -6,14 +6,17 @@ asked for one job at a time and never to remember anything; what is where is loo
 names.
 """
 
+import functools
 import getpass
 import json
 import logging
+import queue
 import re
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from os import PathLike, fspath
 from pathlib import Path
@@ -21,6 +24,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ase_calculators.autodft import worker
+from ase_calculators.autodft.settings import is_code
 
 SCHEDULERS = {"shell": "Shell", "slurm": "Slurm", "pbs": "PBS", "lsf": "LSF"}
 
@@ -39,6 +43,8 @@ _FLAG = re.compile(r"--?[A-Za-z][\w-]*(?:[= ][\w./:,@+%=\[\]*-]+)?")
 _WORD = re.compile(r"[\w.:@/+~-]+")
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])B?")
+# time in which a machine over SSH must answer, s: paramiko itself would wait for ever
+ANSWER = 60.0
 
 
 class Unreachable(Exception):
@@ -82,7 +88,8 @@ class Machine:
     Attributes
     ----------
     name : str
-        Name.
+        Name. The ledger knows a machine by it: what moves to another host or root while jobs are
+        about is another machine, and wants another name.
     scheduler : {"shell", "slurm", "pbs", "lsf"}
         What starts jobs.
     root : str
@@ -184,6 +191,11 @@ class Machine:
                 isinstance(value, list) and all(isinstance(v, str) for v in value), f"{at}.{key}",
                 value, "must be a list of texts",
             )  # fmt: skip
+        for code in self.codes:
+            _require(
+                is_code(code), f"{at}.codes", code,
+                f"must each be one of {', '.join(worker.CODES)}, or 'module:class'",
+            )  # fmt: skip
         for flag in self.flags:
             _require(
                 bool(_FLAG.fullmatch(flag)), f"{at}.flags", flag,
@@ -275,6 +287,8 @@ def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, 
             raise ImportError("machines.yaml needs pyyaml: pip install 'entsym[dft]'") from None
         try:
             content = yaml.safe_load(Path(fspath(source)).read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"machines = {fspath(source)!r}: cannot be read: {error}") from None
         except yaml.YAMLError as error:
             reason = " ".join(str(error).split())
             raise ValueError(f"machines = {fspath(source)!r}: is no plain YAML: {reason}") from None
@@ -312,6 +326,38 @@ def _dpdispatcher() -> SimpleNamespace:
     dlog.handlers.clear()
     dlog.addHandler(logging.NullHandler())
     return SimpleNamespace(Machine=DPMachine, Resources=Resources, Submission=Submission, Task=Task)
+
+
+def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a machine that hangs be one that does not answer.
+
+    What was asked is left to a thread of its own. Should it wake up and still submit a job, that
+    job finds itself withdrawn.
+    """
+
+    @functools.wraps(method)
+    def ask(self: "Connection", *arguments: Any) -> Any:
+        if not self.machine.ssh:
+            return method(self, *arguments)
+        answers: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+        def wait() -> None:
+            try:
+                answers.put((method(self, *arguments), None))
+            except BaseException as error:
+                answers.put((None, error))
+
+        threading.Thread(target=wait, daemon=True).start()
+        try:
+            answer, error = answers.get(timeout=ANSWER)
+        except queue.Empty:
+            self._machine = None
+            raise Unreachable(f"no answer in {ANSWER:.0f} s") from None
+        if error is not None:
+            raise error
+        return answer
+
+    return ask
 
 
 class Connection:
@@ -361,6 +407,7 @@ class Connection:
         context.remote_root = self.root
         return context
 
+    @_answered
     def call(self, command: str) -> str:
         """Run a command there, in the root of all jobs.
 
@@ -440,6 +487,7 @@ class Connection:
             )
         return sights
 
+    @_answered
     def read(self, name: str, file: str) -> str:
         """Read a file of a job.
 
@@ -486,6 +534,7 @@ class Connection:
         )
         return said.strip() == "withdrawn"
 
+    @_answered
     def send(self, name: str, content: dict[str, Any], rung: int) -> str:
         """Upload a job and submit it.
 
@@ -538,7 +587,7 @@ class Connection:
                 source_list=machine.source,
                 envs={key: str(value) for key, value in machine.environment.items()},
             )
-            context = self._connect()
+            context, there = self._connect(), self._machine
             submission = dp.Submission(work_base=name, resources=resources, task_list=[task])
             submission.generate_jobs()
             submission.submission_hash = name  # the folder's name there is the job's
@@ -546,9 +595,9 @@ class Connection:
             context.bind_submission(submission)
             context.upload(submission)
             (job,) = submission.belonging_jobs
-            job.machine = self._machine
+            job.machine = there
             failure = Unreachable
-            return str(self._machine.do_submit(job))
+            return str(there.do_submit(job))
         except Unreachable:
             raise NotSent("does not answer") from None
         except Exception as error:

@@ -18,10 +18,32 @@ from ase.units import GPa
 
 from ase_calculators.autodft.worker import CODES
 
-# positions and cells that agree to this are the same frame, Å
-RESOLUTION = 1e-6
+# positions and cells are compared to this, Å; before that they are rounded to the last digit of
+# extended XYZ, so that a frame that went through a file is the same one
+RESOLUTION, LAST_DIGIT = 1e-6, 1e-8
 
 _EXTERNAL = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def is_code(name: str) -> bool:
+    """Say whether a name is that of a code or of an ASE calculator.
+
+    Parameters
+    ----------
+    name : str
+        The name.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+
+    Examples
+    --------
+    >>> is_code("vasp"), is_code("ase.calculators.emt:EMT"), is_code("vaps")
+    (True, True, False)
+    """
+    return name in CODES or bool(_EXTERNAL.fullmatch(name))
 
 
 @dataclass(frozen=True)
@@ -82,15 +104,19 @@ class DFTSettings:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        if self.code not in CODES and not _EXTERNAL.fullmatch(str(self.code)):
+        if not is_code(str(self.code)):
             raise ValueError(
                 f"code = {self.code!r}: must be one of {', '.join(CODES)}, or 'module:class' of an "
                 "ASE calculator"
             )
         for name in ("cutoff", "energy_tolerance", "k_spacing", "smearing"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float) and np.isfinite(value) and value > 0):
+            if not (isinstance(value, int | float | np.number) and 0 < value < np.inf):
                 raise ValueError(f"{name} = {value!r}: must be a number above 0")
+            object.__setattr__(self, name, float(value))  # 300 and 300.0 have one hash
+        if self.spin not in (True, False):
+            raise ValueError(f"spin = {self.spin!r}: must be True or False")
+        object.__setattr__(self, "spin", bool(self.spin))
         for element, name in self.pseudopotentials.items():
             if not re.fullmatch(r"[A-Z][a-z]?", element) or not re.fullmatch(r"[\w.+-]*", name):
                 raise ValueError(
@@ -186,8 +212,10 @@ class DFTSettings:
         sha = hashlib.sha256(self.hash.encode())
         sha.update(np.asarray(atoms.numbers, np.int64).tobytes())
         sha.update(np.asarray(atoms.pbc, np.int64).tobytes())
+        step = round(RESOLUTION / LAST_DIGIT)
         for lengths in (atoms.cell.array, atoms.positions):
-            sha.update(np.rint(lengths / RESOLUTION).astype(np.int64).tobytes())
+            digits = np.rint(lengths / LAST_DIGIT).astype(np.int64)
+            sha.update(((digits + step // 2) // step).tobytes())
         if self.spin:
             moments = atoms.get_initial_magnetic_moments()
             sha.update(np.rint(moments * 1e3).astype(np.int64).tobytes())

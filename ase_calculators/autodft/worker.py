@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
-from ase.units import Rydberg
+from ase.units import Hartree, Rydberg
 
 RESULTS = "results.jsonl"
 LOG_TAIL = 4000
@@ -48,6 +48,10 @@ class Missing(Exception):
     """What a code needs is not installed here."""
 
 
+class Different(Exception):
+    """What a code needs is not here what it was for the labels so far."""
+
+
 class Calculation(NamedTuple):
     """A code, ready for one frame.
 
@@ -62,12 +66,16 @@ class Calculation(NamedTuple):
     said : (str, str, bool)
         File of the code, what it says there, and whether it says so when the SCF has converged or
         has not; empty for a code that raises.
+    terms : (str, str, float)
+        How its file has the free energy and -TS, and their unit, eV; empty where ASE reads both the
+        free energy and its extrapolation.
     """
 
     calculator: Any
     version: str
     pseudopotentials: dict[str, str]
     said: tuple[str, str, bool] | None = None
+    terms: tuple[str, str, float] | None = None
 
 
 # What the attempts after the first change. Mixing and algorithm leave the label what it is; another
@@ -76,7 +84,7 @@ class Calculation(NamedTuple):
 LADDERS: dict[str, list[dict[str, Any]]] = {
     "gpaw": [
         {"mixer": {"method": "separate", "beta": 0.02, "nmaxold": 5, "weight": 100.0}},
-        {"eigensolver": {"name": "dav", "niter": 5}, "maxiter": 1000},
+        {"eigensolver": {"name": "davidson", "niter": 5}, "maxiter": 1000},
         {"smearing_factor": 2.0, "maxiter": 1000},
     ],
     "vasp": [
@@ -95,6 +103,32 @@ LADDERS: dict[str, list[dict[str, Any]]] = {
         {"smearing_factor": 2.0, "diemix": 0.3, "nstep": 400},
     ],
 }
+
+
+def other_pseudopotentials(known: dict[str, str], used: dict[str, str]) -> str:
+    """Say which pseudopotentials are not those of the labels so far.
+
+    Parameters
+    ----------
+    known : dict of str to str
+        SHA-256 of each element's in the ledger.
+    used : dict of str to str
+        Of those here.
+
+    Returns
+    -------
+    str
+        The elements, with both hashes; empty when all agree.
+    """
+    other = [f"{element} ({used[element][:8]}..., not {known[element][:8]}...)"
+             for element in sorted(used.keys() & known.keys())
+             if used[element] != known[element]]  # fmt: skip
+    if not other:
+        return ""
+    return (
+        f"pseudopotentials: those here differ from the ledger's labels for {', '.join(other)}; "
+        "install the same ones, or begin another ledger"
+    )
 
 
 def _hashes(files: dict[str, Path], code: str) -> dict[str, str]:
@@ -223,7 +257,8 @@ def _espresso(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict
         },
     )
     said = ("espresso.pwo", "convergence has been achieved", True)
-    return Calculation(calculator, "espresso", hashes, said)
+    terms = (r"^! +total energy +=(.*)Ry", r"smearing contrib. \(-TS\) +=(.*)Ry", Rydberg)
+    return Calculation(calculator, "espresso", hashes, said, terms)
 
 
 def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
@@ -265,7 +300,9 @@ def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[s
         **{"nstep": 100, **settings["options"]},
     )
     said = ("abinit.abo", "not enough SCF cycles to converge", False)
-    return Calculation(calculator, "abinit", hashes, said)
+    # not what ASE reads, which is the direct sum: that one is off by 1e-4 eV when this is converged
+    terms = (r"^ +etotal1? +(\S+)", r"'-kT\*entropy' +:(.*)", Hartree)
+    return Calculation(calculator, "abinit", hashes, said, terms)
 
 
 def _any(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
@@ -355,12 +392,17 @@ def label(task: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     ------
     Missing
         When the code or its potentials are not there.
+    Different
+        When the potentials are not those of the ledger's labels.
     RuntimeError
         When the result may not be used.
     """
     settings, changed = rung_of(job["settings"], task["rung"])
     atoms = _read_atoms(task)
     made = CODES.get(job["code"], _any)(settings, atoms, task["mesh"], job)
+    other = other_pseudopotentials(job["pseudopotentials"], made.pseudopotentials)
+    if other:
+        raise Different(other)
     atoms.calc = made.calculator
     zero = float(atoms.get_potential_energy())
     try:
@@ -371,8 +413,13 @@ def label(task: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     stress = np.asarray(atoms.get_stress(voigt=False), dtype=float)
     if made.said is not None:
         name, text, good = made.said
-        if (text in Path(name).read_text(errors="replace")) != good:
+        output = Path(name).read_text(errors="replace")
+        if (text in output) != good:
             raise RuntimeError("the SCF did not converge")
+        if made.terms is not None:
+            free, entropy = (float(re.findall(pattern, output, re.MULTILINE)[-1]) * made.terms[2]
+                             for pattern in made.terms[:2])  # fmt: skip
+            energy, zero = free, free - entropy / 2
     if not (np.isfinite([energy, zero]).all() and np.isfinite(stress).all()):
         raise RuntimeError("energy or stress is not finite")
     if forces.shape != (len(task["numbers"]), 3) or not np.isfinite(forces).all():
@@ -411,6 +458,8 @@ def _run_frame(number: int, job: dict[str, Any]) -> None:
         result = {"ok": True, **label(task, job)}
     except Missing as error:
         result = {"ok": False, "reason": str(error), "final": True}
+    except Different as error:
+        result = {"ok": False, "reason": str(error), "refused": str(error)}
     except BaseException as error:  # whatever a code raises is the frame's own affair
         traceback.print_exc()
         result = {"ok": False, "reason": f"{type(error).__name__}: {error}"[:500]}
@@ -553,9 +602,16 @@ def main() -> int:
     with contextlib.suppress(OSError):
         os.setsid()  # Ctrl-C in the driver's terminal is not meant for us
     lock = os.open("lock", os.O_RDWR | os.O_CREAT)  # held as long as we live
-    with contextlib.suppress(OSError):
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(lock, f"{os.getpid()}\n".encode())  # for whoever wants to end it
+    for _ in range(100):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.01)  # a driver that looks after us has it for a moment; or we come second
+        except OSError:
+            break  # no locks here
+        else:
+            os.write(lock, f"{os.getpid()}\n".encode())  # for whoever wants to end it
+            break
     try:
         os.mkdir("started")
     except FileExistsError:
@@ -581,7 +637,9 @@ def main() -> int:
             if refused:
                 break
             write_line(results, {"start": task["key"]})
-            write_line(results, _attempt(number, job))
+            result = _attempt(number, job)
+            refused = result.get("refused", "")
+            write_line(results, {"refused": refused} if refused else result)
     except OSError as error:
         if Path("reserve").exists():
             os.rename("reserve", "stopped")

@@ -39,16 +39,20 @@ def main() -> None:
         help="(%(default)s)",
     )  # fmt: skip
     args = parser.parse_args()
-    settings = DFTSettings.paper(
-        args.code, cutoff=args.cutoff, k_spacing=args.k_spacing, smearing=args.smearing,
-        spin=args.spin,
-    )  # fmt: skip
     try:
+        settings = DFTSettings.paper(
+            args.code, cutoff=args.cutoff, k_spacing=args.k_spacing, smearing=args.smearing,
+            spin=args.spin,
+        )  # fmt: skip
         dft = AutoDFT(args.ledger, settings, args.machines)
     except (ValueError, ImportError) as error:
         raise SystemExit(str(error)) from None
     for path in args.frames:
-        added = dft.add(ase.io.iread(path, ":"))
+        try:
+            frames = ase.io.read(path, ":")
+        except Exception as error:  # each format has errors of its own
+            raise SystemExit(f"{path}: cannot be read: {error}") from None
+        added = dft.add(frames)
         print(f"{path}: {added.new} new, {added.known} known, {len(added.refused)} refused")
         for number, reason in added.refused:
             print(f"  frame {number}: {reason}")

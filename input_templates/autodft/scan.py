@@ -60,6 +60,11 @@ def main() -> None:
         "--k-spacings", type=float, nargs="+", default=[0.10, 0.08, 0.06, 0.05, 0.04, 0.03],
         help="2 pi/Å, the last is the reference (%(default)s)",
     )  # fmt: skip
+    for name, allowed, unit in (("energy", 1e-3, "eV/atom"), ("forces", 1e-2, "eV/Å"),
+                                ("stress", 0.1, "GPa")):  # fmt: skip
+        parser.add_argument(
+            f"--{name}", type=float, default=allowed, help=f"allowed error, {unit} (%(default)s)"
+        )
     parser.add_argument("--smearing", type=float, default=0.05, help="eV (%(default)s)")
     parser.add_argument("--figure", type=Path, default=Path("convergence.png"))
     args = parser.parse_args()
@@ -76,6 +81,9 @@ def main() -> None:
             ledger=args.ledger,
             cutoffs=args.cutoffs,
             k_spacings=args.k_spacings,
+            energy=args.energy,
+            forces=args.forces,
+            stress=args.stress,
             smearing=args.smearing,
             figure=args.figure,
         )

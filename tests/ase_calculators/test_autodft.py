@@ -4,9 +4,11 @@
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 
 from ase_calculators.autodft import AutoDFT, DFTSettings, read_machines, virial
+from ase_calculators.autodft import machines as autodft_machines
 from ase_calculators.autodft.autodft import unreasonable
 from ase_calculators.autodft.worker import LADDERS, read_lines, rung_of, write_line
 
@@ -79,6 +82,7 @@ def test_ladder_changes_options_and_marks_altered_smearing():
         ({"code": "wasp"}, r"code = 'wasp': must be one of gpaw, vasp"),
         ({"code": "os:system; ls"}, r"code = 'os:system; ls': must be"),
         ({"cutoff": -1}, r"cutoff = -1: must be a number above 0"),
+        ({"spin": "no"}, r"spin = 'no': must be True or False"),
         ({"smearing": float("nan")}, r"smearing = nan: must be"),
         ({"k_spacing": "0.04"}, r"k_spacing = '0.04': must be"),
         ({"pseudopotentials": {"Al": "../../etc/passwd"}}, r"pseudopotentials = .* without a f"),
@@ -113,6 +117,45 @@ def test_key_is_by_content():
     assert len({key, *(settings.key(a) for a in (moved, strained, other))}) == 4
 
 
+def test_key_survives_extended_xyz(tmp_path):
+    """Eight decimals: of 3,000 numbers some lie where they would fall to the other side."""
+    settings = DFTSettings.paper("gpaw")
+    frames = []
+    for seed in range(30):
+        atoms = bulk("Al", cubic=True) * (2, 2, 2)
+        atoms.set_cell(atoms.cell.array * 1.01234567, scale_atoms=True)
+        atoms.rattle(0.1, seed=seed)
+        frames.append(atoms)
+    ase.io.write(tmp_path / "a.xyz", frames, format="extxyz")
+    read = ase.io.read(tmp_path / "a.xyz", ":")
+    assert max(abs(a.positions - b.positions).max() for a, b in zip(frames, read)) > 4e-9
+    assert [settings.key(atoms) for atoms in read] == [settings.key(atoms) for atoms in frames]
+
+
+def test_whole_numbers_are_the_same_settings():
+    assert DFTSettings(cutoff=300, spin=0).hash == DFTSettings(cutoff=300.0, spin=False).hash
+    assert DFTSettings(cutoff=np.int64(300)).hash == DFTSettings(cutoff=np.float64(300.0)).hash
+
+
+def test_converged_returns_the_cheapest_that_holds(tmp_path):
+    """EMT knows neither cutoff nor mesh: all hold, and the least are chosen; nothing runs again."""
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
+    arguments = {
+        "machines": HERE, "ledger": tmp_path / "l.db", "cutoffs": (200.0, 300.0),
+        "k_spacings": (0.1, 0.05), "figure": tmp_path / "scan.png", "smearing": 0.2,
+    }  # fmt: skip
+    settings = DFTSettings.converged(EXTERNAL.code, {"Al"}, rattled(2), **arguments)
+    assert settings == EXTERNAL.but(cutoff=200.0, k_spacing=0.1, smearing=0.2)
+    scan = json.loads((tmp_path / "scan.json").read_text())
+    assert scan["chosen"]["cutoff"] == 200.0 and np.all(np.array(scan["errors of the mesh"]) == 0)
+    assert (tmp_path / "scan.png").stat().st_size > 10_000
+    n_jobs = len(list((tmp_path / "l.db.files" / "jobs").iterdir()))
+    assert DFTSettings.converged(EXTERNAL.code, {"Al"}, rattled(2), **arguments) == settings
+    assert len(list((tmp_path / "l.db.files" / "jobs").iterdir())) == n_jobs
+    with pytest.raises(ValueError, match=r"elements = \['Cu'\]: in none of the frames"):
+        DFTSettings.converged(EXTERNAL.code, {"Al", "Cu"}, rattled(1), **arguments)
+
+
 # --- ledger -------------------------------------------------------------------------------------
 
 
@@ -131,7 +174,7 @@ def test_adding_twice_and_other_settings(tmp_path):
 def test_ledger_is_an_ase_database_with_a_row_per_task(tmp_path):
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     frames = rattled(3)
-    frames[1].info.update(generation=7, lineage="a b", nested={"a": 1})
+    frames[1].info.update(generation=np.int64(7), lineage="a b", nested={"a": 1})
     dft = AutoDFT(tmp_path / "l.db", EXTERNAL, HERE, poll=0.1)
     dft.add(frames)
     dft.run()
@@ -325,7 +368,7 @@ def test_export_to_deepmd(labelled, format, tmp_path):
             names = [data["atom_names"][kind] for kind in data["atom_types"]]
             order = np.argsort(atoms.get_chemical_symbols(), kind="stable")
             assert names == [atoms.get_chemical_symbols()[i] for i in order]
-            # dpdata writes single precision
+            # dpdata may write single precision
             for name, value in (
                 ("coords", atoms.positions[order]), ("cells", atoms.cell.array),
                 ("forces", atoms.get_forces()[order]), ("virials", virial(atoms)),
@@ -381,6 +424,7 @@ def test_export_of_nothing_and_unknown_format(tmp_path):
         ({"memory": "lots"}, r"m.memory = 'lots': must be like 4G"),
         ({"partition": "cpu\n#SBATCH --uid=0"}, r"m.partition = .*one line"),
         ({"partition": "cpu; id"}, r"m.partition = 'cpu; id': must be a word"),
+        ({"codes": ["vaps"]}, r"m.codes = 'vaps': must each be one of gpaw, vasp"),
         ({"flags": ["--a=b\ntouch x"]}, r"m.flags = .*one option"),
         ({"flags": ["--wrap=$(id)"]}, r"m.flags = .*one option"),
         ({"flags": "--a"}, r"m.flags = '--a': must be a list"),
@@ -415,6 +459,8 @@ def test_bad_files_of_machines(tmp_path):
         with pytest.raises(ValueError, match=message):
             read_machines(path)
     assert not (tmp_path / "owned").exists()
+    with pytest.raises(ValueError, match=r"machines = '.*/none.yaml': cannot be read: .*No such"):
+        read_machines(tmp_path / "none.yaml")
     with pytest.raises(ValueError, match="none of here lists 'vasp' among its codes"):
         AutoDFT(tmp_path / "l.db", DFTSettings.paper("vasp"), {"here": {"codes": ["gpaw"]}})
 
@@ -461,6 +507,19 @@ def test_bad_arguments(tmp_path, arguments, message):
         AutoDFT(tmp_path / "l.db", EXTERNAL, **arguments)
 
 
+def test_ledger_that_is_none(tmp_path):
+    (tmp_path / "text.db").write_text("some other file of the user " * 10)
+    (tmp_path / "folder").mkdir()
+    for name, message in (
+        ("text.db", "file is not a database; give a file that"),
+        ("folder", "unable to open database file; give a file that"),
+        ("text.db/l.db", "cannot be made there: .*Not a directory"),
+    ):
+        with pytest.raises(ValueError, match=f"ledger = '{tmp_path / name}': {message}"):
+            AutoDFT(tmp_path / name, EXTERNAL)
+    assert (tmp_path / "text.db").read_text().startswith("some other file of the user")
+
+
 def test_run_without_machines_and_one_frame_instead_of_many(tmp_path):
     dft = AutoDFT(tmp_path / "l.db", EXTERNAL)
     with pytest.raises(TypeError, match=r"frames: must be an iterable of Atoms, .* pass \[atoms\]"):
@@ -482,8 +541,9 @@ def test_missing_dpdispatcher_names_the_extra(tmp_path):
     assert "pip install 'entsym[dft]'" in done.stderr.splitlines()[-1]
 
 
-def test_ssh(tmp_path):
-    """A machine over SSH, with a key, to a server of our own."""
+@pytest.fixture
+def ssh(tmp_path):
+    """A server of our own, and a machine that is reached through it with a key."""
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     if shutil.which("sshd") is None or os.geteuid():
         pytest.skip("no sshd here, or not root: apt-get install openssh-server")
@@ -499,22 +559,50 @@ def test_ssh(tmp_path):
          "-o", "ListenAddress=127.0.0.1", "-o", "StrictModes=no", "-o", "PermitRootLogin=yes",
          "-o", "Subsystem=sftp internal-sftp"], stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    try:
-        time.sleep(0.5)
-        ssh = {"host": "127.0.0.1", "port": 22022, "key": str(tmp_path / "user")}
-        machine = {
-            "python": sys.executable,
-            "ssh": ssh,
-            "root": str(tmp_path / "far" / "jobs"),
-            "frames": 3,
-        }
-        dft = AutoDFT(tmp_path / "l.db", EXTERNAL, {"far": machine}, poll=0.2)
-        frames = rattled(6)
-        dft.add(frames)
-        assert dft.run().machines == {"far": {"done": 6}}
-        for frame, label in zip(frames, dft.labelled(), strict=True):
-            frame.calc = EMT()
-            assert label.get_potential_energy() == frame.get_potential_energy()
-    finally:
-        server.terminate()
-        server.wait()
+    time.sleep(0.5)
+    keys = {"host": "127.0.0.1", "port": 22022, "key": str(tmp_path / "user")}
+    root = str(tmp_path / "far" / "jobs")
+    yield server, {"python": sys.executable, "ssh": keys, "root": root, "frames": 3}
+    server.terminate()
+    server.wait()
+
+
+def test_ssh(ssh, tmp_path):
+    """A machine over SSH."""
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL, {"far": ssh[1]}, poll=0.2)
+    frames = rattled(6)
+    dft.add(frames)
+    assert dft.run().machines == {"far": {"done": 6}}
+    for frame, label in zip(frames, dft.labelled(), strict=True):
+        frame.calc = EMT()
+        assert label.get_potential_energy() == frame.get_potential_energy()
+
+
+def test_host_that_hangs_keeps_nobody_waiting(ssh, tmp_path, monkeypatch):
+    """Its connections stay open and nothing comes; the others go on, and it does when it wakes."""
+    server, far = ssh
+    monkeypatch.setattr(autodft_machines, "ANSWER", 4.0)
+    here = {"python": sys.executable, "frames": 3}
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL, {"far": far, "here": here}, poll=0.2)
+    dft.add(rattled(12))
+    stopped = []
+
+    def stop_and_go():
+        while not list(Path(far["root"]).glob("*/started")):
+            time.sleep(0.05)
+        sessions = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+        stopped.extend([*map(int, sessions), server.pid])
+        for process in stopped:
+            os.kill(process, signal.SIGSTOP)
+        # 12 frames, 3 of which are where nothing answers
+        other = AutoDFT(tmp_path / "l.db", EXTERNAL)
+        while other.status().machines.get("here", {}).get("done", 0) < 9:
+            time.sleep(0.1)
+        for process in stopped:
+            os.kill(process, signal.SIGCONT)
+
+    thread = threading.Thread(target=stop_and_go)
+    thread.start()
+    assert dft.run().states["done"] == 12
+    thread.join()
+    assert len(stopped) > 1

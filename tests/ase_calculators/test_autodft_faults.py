@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Auto-DFT under faults: whatever is killed, every task is done once and right."""
 
+import fcntl
 import json
 import os
 import random
 import shutil
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 from ase import Atoms
 
-from ase_calculators.autodft import AutoDFT, DFTSettings
+from ase_calculators.autodft import AutoDFT, DFTSettings, worker
 
 CODE = "counting:Counting"
 SETTINGS = DFTSettings(code=CODE)
@@ -255,6 +258,73 @@ def test_no_machine_left_says_why(laboratory):
     with pytest.raises(RuntimeError, match=r"lacking: code = 'counting:Counting': cannot be"):
         dft.run()
     assert dft.status().states["waiting"] == 40
+
+
+def test_jobs_of_other_settings_do_not_block_a_machine(laboratory):
+    """The jobs of a driver that is gone take room; any driver of the ledger looks after them."""
+    machines = {"here": laboratory.machine(capacity=1, frames=20)}
+    process = driver(laboratory, machines, moment="while collecting")
+    assert process.wait(timeout=60) == -signal.SIGKILL
+    process.stdout.close()
+    other = finish(laboratory, machines, SETTINGS.but(cutoff=300.0))
+    laboratory.assert_right(other)
+    first = AutoDFT(laboratory.folder / "labels.db", SETTINGS, machines, poll=0.1)
+    assert 0 < first.status().states["done"] < 40
+    first.run()
+    laboratory.assert_right(first)
+    assert laboratory.n_starts() == {2: 40}
+
+
+def test_machine_that_fails_everything_is_left_alone(laboratory):
+    """It is fast and would have all frames; what it gave up is done once it is gone."""
+    broken = laboratory.machine(frames=5)
+    broken["environment"] |= {"STARTS": "/no/such/folder"}  # the calculator raises
+    machines = {"broken": broken, "here": laboratory.machine(0.05, frames=5)}
+    dft = finish(laboratory, machines)
+    states = dft.status().states
+    # jobs of five frames: one job four times, or what the other machine has left of it
+    assert states["done"] + states["given up"] == 40 and 5 <= states["given up"] < 15
+    assert {f["machine"] for f in dft.failures()} == {"broken"}
+    assert dft.retry() == states["given up"]
+    del machines["broken"]
+    laboratory.assert_right(finish(laboratory, machines))
+    assert laboratory.n_starts() == {1: 40}
+
+
+def test_only_machine_fails_everything(laboratory):
+    broken = laboratory.machine(frames=5)
+    broken["environment"] |= {"STARTS": "/no/such/folder"}
+    dft = AutoDFT(laboratory.folder / "labels.db", SETTINGS, {"broken": broken}, poll=0.1)
+    dft.add(laboratory.frames)
+    with pytest.raises(RuntimeError, match="broken: gave up 5 frames and labelled none"):
+        dft.run()
+    # 35 frames are as they were
+    assert dft.status().states["waiting"] == 35
+
+
+def test_worker_takes_its_lock_though_somebody_looks(laboratory, tmp_path):
+    """A driver tests the lock of a job that is about to take it; it must not be thought dead."""
+    job = {"code": CODE, "command": [], "potentials": "", "pseudopotentials": {},
+           "settings": asdict(SETTINGS), "tasks": [
+               {"key": "a", "rung": 0, "mesh": [1, 1, 1], "timeout": 30.0, "magmoms": None,
+                "numbers": [13], "positions": [[0.0, 0.0, 0.0]],
+                "cell": [[4.0, 0, 0], [0, 4.0, 0], [0, 0, 4.0]], "pbc": [True] * 3}]}  # fmt: skip
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    environment = laboratory.machine(1.0)["environment"]
+    with open(tmp_path / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            [sys.executable, worker.__file__], cwd=tmp_path, stdout=subprocess.DEVNULL,
+            env={**os.environ, **{name: str(value) for name, value in environment.items()}},
+        )  # fmt: skip
+        while not (tmp_path / "started").exists() and lock.tell() < 50:
+            time.sleep(0.01)
+            lock.seek(lock.tell() + 1)
+    while not (tmp_path / "frames").exists():
+        time.sleep(0.01)
+    with open(tmp_path / "lock") as lock, pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert process.wait(timeout=60) == 0
 
 
 def test_ledger_survives_without_its_folder(laboratory):

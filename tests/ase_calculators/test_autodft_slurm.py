@@ -36,13 +36,13 @@ def start(lab, machines):
     thread.start()
 
     def finish():
-        thread.join(timeout=40)
+        thread.join(timeout=200)
         assert not thread.is_alive() and not raised, raised
 
     return dft, finish
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=200):
     """Wait for a condition."""
     for _ in range(int(seconds / 0.1)):
         if condition():

@@ -76,6 +76,16 @@ def test_label_says_what_is_wrong_in_a_line(script, folder):
     said = script("label.py", "a.traj", "--machines", "bad.yaml", cwd=folder, fails=True)
     assert "here.interpreter = 'python3': is unknown; known are scheduler" in said
     assert "Traceback" not in said
+    (folder / "garbage.xyz").write_text("garbage\n")
+    emt = ("--code", "ase.calculators.emt:EMT")
+    for arguments, message in (
+        (("no.xyz", *emt), "no.xyz: cannot be read: "),
+        (("garbage.xyz", *emt), "garbage.xyz: cannot be read: "),
+        (("a.traj", "--cutoff", -3), "cutoff = -3.0: must be a number above 0"),
+        (("a.traj", "--ledger", "garbage.xyz"), "ledger = 'garbage.xyz': file is not a database"),
+    ):
+        said = script("label.py", *arguments, cwd=folder, fails=True)
+        assert message in said and "Traceback" not in said
 
 
 def test_scan(script, folder, is_picture):
