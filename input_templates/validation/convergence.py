@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 # Twice the mesh, number of points, thickness, length of the run; half the strain, displacement,
 # force; 3.4 times the atoms for phonons and vacancy, which the quasi-harmonic phonons go with.
 FINER = {
-    "equation_of_state": {"window": 0.01, "n_fit": 25},
+    "equation_of_state": {"window": 0.005, "n_fit": 25},
     "elastic_constants": {"strain": 0.0005, "fmax": 5e-5},
     "vacancy": {
         "length": 24.0, "smaller": 16.0, "images": 11, "fmax": 5e-4, "neb_fmax": 0.005,
