@@ -21,6 +21,8 @@ from tqdm.auto import tqdm
 PROFILES = Path(__file__).parent / "profiles"
 # seconds between looks at what the programs have written
 _POLL = 0.5
+# seconds that a program whose parent was killed may take to end
+_PATIENCE = 5.0
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _LIBC = ctypes.CDLL(None)
 
@@ -305,7 +307,7 @@ def _environment() -> dict[str, str]:
 
 
 def _die_with_parent() -> None:
-    _LIBC.prctl(_DEATH_SIGNAL, signal.SIGTERM)
+    _LIBC.prctl(_DEATH_SIGNAL, signal.SIGKILL)
 
 
 def _start(training: Training) -> "subprocess.Popen[bytes]":
@@ -313,13 +315,18 @@ def _start(training: Training) -> "subprocess.Popen[bytes]":
     training.folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(training.folder / "lock", os.O_RDWR | os.O_CREAT)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RuntimeError(
-                f"folder = {training.folder}: another training is running there; wait for it or "
-                "use another folder"
-            ) from None
+        patience = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > patience:
+                    raise RuntimeError(
+                        f"folder = {training.folder}: another training is running there; wait for "
+                        "it or use another folder"
+                    ) from None
+            time.sleep(0.1)
         with open(training.folder / "train.log", "ab") as log:
             return subprocess.Popen(
                 training.command, cwd=training.folder, env=_environment(), stdout=log,
