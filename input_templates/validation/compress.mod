@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # No need to change. Sets the relaxed cell to x of its volume; of hcp with the c/a of least energy, where
-# the pressures along a and c are equal (Newton's steps in the ratio, from where the last volume was).
+# the pressures along a and c are equal (Newton's steps in the ratio, of 5 % at most, from where the last volume was).
 
 variable ratio index 1.0
 variable steps equal 1
@@ -18,6 +18,7 @@ run      0 post no
 if       "${at} == 1.0001" then "variable above equal $(pzz-pxx)"
 next     at
 jump     compress.mod near
-if       "${steps} > 1" then "variable ratio delete" "variable ratio index $(v_here*(1-1e-4*(pzz-pxx)/(v_above-pzz+pxx)))"
+variable change equal 1e-4*(pzz-pxx)/(v_above-pzz+pxx)
+if       "${steps} > 1" then "variable ratio delete" "variable ratio index $(v_here*(1-v_change*ternary(abs(v_change)>0.05,0.05/abs(v_change),1)))"
 next     newton
 jump     compress.mod newton

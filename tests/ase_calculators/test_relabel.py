@@ -232,13 +232,17 @@ def test_nothing_is_calculated_twice(tmp_path, folder):
 # --- processes ------------------------------------------------------------------------------------
 
 
-def test_processes_write_the_same_file(tmp_path, folder, expected):
-    """EAMs in processes of their own, each opened there."""
-    teacher = partial(open_committee, MENDELEV, MISHIN)
-    done = relabel(folder / "a.extxyz", teacher, tmp_path / "b.extxyz", processes=2, batch_size=3,
-                   max_force=4.0, progress=False)  # fmt: skip
-    assert done.path.read_bytes() == expected[0]
-    assert done.rejected_path.read_bytes() == expected[1]
+def test_processes_write_the_same_file(tmp_path, folder):
+    """An EAM in processes of their own, opened there by a function that they can import."""
+    (tmp_path / "al.mod").write_text(MENDELEV.replace("; ", "\n"))
+    teacher = partial(open_model, str(tmp_path / "al.mod"), "Al")
+    files = []
+    for processes in (1, 2):
+        path = tmp_path / f"{processes}.extxyz"
+        done = relabel(folder / "a.extxyz", teacher, path, processes=processes, batch_size=3,
+                       max_force=4.0, progress=False)  # fmt: skip
+        files.append((done.path.read_bytes(), done.rejected_path.read_bytes()))
+    assert files[0] == files[1]
 
 
 def test_a_teacher_that_cannot_be_sent(tmp_path, folder, committee):

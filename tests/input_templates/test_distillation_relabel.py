@@ -249,7 +249,7 @@ def library(folder):
 
 def test_sets(script, is_picture, folder, library, direct):
     cells = ("--standard", 0.8, 0.04, "--supplementary", 0.2, 0.01, "--test-cell", 1.6, 0.08)
-    said = script("sets.py", *cells, "--output", "parts", cwd=folder)
+    said = script("sets.py", "library.extxyz", *cells, "--output", "parts", cwd=folder)
     content = json.loads((folder / "parts" / "sets.json").read_text())
     table = LandscapeTable.read(folder / "landscape.csv")
     assert len(table) == 400 and table.parameters["rmax"] == 6.0
@@ -278,10 +278,10 @@ def test_sets(script, is_picture, folder, library, direct):
 
 def test_sets_wrong_usage(script, folder, library):
     for arguments, message in (
-        (("nowhere.extxyz",), "library = 'nowhere.extxyz': there is no such file"),
-        (("--test", 1), "test = 1.0: must be a share"),
-        (("--standard", 0.01, 0.01), "rounds must go from coarse to fine"),
-        (("--sigma", -1, "--landscape", "new.csv"), "sigma = -1"),
+        ((), "library = 'library/library.extxyz': there is no such file"),
+        (("library.extxyz", "--test", 1), "test = 1.0: must be a share"),
+        (("library.extxyz", "--standard", 0.01, 0.01), "rounds must go from coarse to fine"),
+        (("library.extxyz", "--sigma", -1, "--landscape", "new.csv"), "sigma = -1"),
     ):
         said = script("sets.py", *arguments, cwd=folder, fails=True)
         assert message in said and "Traceback" not in said
