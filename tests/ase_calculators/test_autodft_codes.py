@@ -226,7 +226,9 @@ def test_gpaw_names_the_element_without_a_paw_set(gpaw_label):
 @pytest.fixture
 def paw_data(tmp_path):
     """GPAW's PAW sets, unpacked: files for ABINIT."""
-    gpaw = pytest.importorskip("gpaw", reason="install GPAW as input_templates/autodft/README.md says")
+    gpaw = pytest.importorskip(
+        "gpaw", reason="install GPAW as input_templates/autodft/README.md says"
+    )
 
     for folder in gpaw.setup_paths:
         for element in ("Al", "Si"):
