@@ -8,7 +8,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -28,6 +27,7 @@ from ase_calculators.frame_source import (
 )
 from ase_calculators.frame_table import FrameTable
 from ase_calculators.frame_table import write_rows as _write_rows
+from ase_calculators.provenance import versions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -388,11 +388,7 @@ def table_parameters(calc: EntropySymmetry) -> dict[str, Any]:
     dict
         Its parameters, as its ``todict`` gives them, and the version of the package.
     """
-    try:
-        release = version("entsym")
-    except PackageNotFoundError:
-        release = "unknown"
-    return {**calc.todict(), "version": release}
+    return {**calc.todict(), "version": versions("entsym").get("entsym", "unknown")}
 
 
 # --- picture --------------------------------------------------------------------------------------

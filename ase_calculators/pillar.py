@@ -13,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -24,6 +23,7 @@ from tqdm.auto import tqdm
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.frame_source import Frame, open_frames
 from ase_calculators.frame_table import FrameTable
+from ase_calculators.provenance import versions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -619,7 +619,8 @@ def analyse_pillar(
         "dump": fspath(dump), "stride": stride, "rmsd_cutoff": rmsd_cutoff,
         "max_layers": max_layers, "dislocations": dislocations, "calc": settings,
         "strain": "of the cell" if curve is None else fspath(stress_strain or ""),
-        "fault_analysis": "applies", "version": _version(), "ovito": _ovito().version_string,
+        "fault_analysis": "applies", "version": versions("entsym").get("entsym", "unknown"),
+        "ovito": _ovito().version_string,
     }  # fmt: skip
     frames, _ = open_frames(dump, "lammps-dump-text", stride, {})
     rows: list[dict[str, Any]] = []
@@ -711,13 +712,6 @@ def _table(
     rows: list[dict[str, Any]], parameters: dict[str, Any], skipped: list[tuple[int, str]]
 ) -> PillarTable:
     return PillarTable({name: [row[name] for row in rows] for name in COLUMNS}, parameters, skipped)
-
-
-def _version() -> str:
-    try:
-        return version("entsym")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _add_curve(

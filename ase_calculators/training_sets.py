@@ -18,8 +18,10 @@ from ase import Atoms
 from ase.calculators.calculator import PropertyNotImplementedError
 from ase.data import atomic_numbers
 from ase.neighborlist import neighbor_list
+from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
 
 from ase_calculators.frame_source import read_frames
+from ase_calculators.provenance import versions
 
 FORMATS = ("deepmd/npy", "deepmd/npy/mixed")
 
@@ -154,7 +156,7 @@ def labels(atoms: Atoms, prefix: str = "") -> Labels:
     if stress is not None:
         stress = np.asarray(stress, dtype=float)
         if stress.shape == (3, 3):
-            stress = stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+            stress = full_3x3_to_voigt_6_stress(stress)
     return Labels(float(found["energy"]), np.array(found["forces"], dtype=float), stress)
 
 
@@ -475,7 +477,7 @@ def write_deepmd(
         "virial": bool(check.virial),
         key: sorted(name for name in check.groups if name),
         "hash": digest.hexdigest(),
-        **_versions("entsym", "dpdata", "numpy"),
+        **versions("entsym", "dpdata", "numpy"),
     }
     (part / "set.json").write_text(json.dumps(content, indent=1) + "\n")
     if target.exists():
@@ -523,7 +525,7 @@ def _write_chunk(
         if same[0][1].stress is not None:
             data["virials"] = np.array(
                 [
-                    -label.stress[[[0, 5, 4], [5, 1, 3], [4, 3, 2]]] * atoms.cell.volume
+                    -voigt_6_to_full_3x3_stress(label.stress) * atoms.cell.volume
                     for atoms, label in same
                     if label.stress is not None
                 ]
@@ -539,15 +541,3 @@ def _write_chunk(
         (scratch / "type.raw").replace(folder / "type.raw")
         shutil.rmtree(scratch)
         counts[name] = counts.get(name, 0) + len(same)
-
-
-def _versions(*packages: str) -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for name in packages:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "unknown"
-    return found

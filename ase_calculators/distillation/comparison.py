@@ -13,23 +13,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
 from ase.data import atomic_masses, atomic_numbers
+from ase.stress import voigt_6_to_full_3x3_stress
 from tqdm.auto import tqdm
 
-from ase_calculators.distillation.relabel import open_model
+from ase_calculators.distillation.relabel import open_model, results_of
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.frame_source import read_frames
 from ase_calculators.landscape import LandscapeTable, map_landscape
+from ase_calculators.provenance import file_hash, versions, write_json
 from ase_calculators.training_sets import labels
 from ase_calculators.validation.crystal import Crystal, guess
 from ase_calculators.validation.lammps_potential import LammpsPotential, potential_commands
 from ase_calculators.validation.property import COLORS, digest, plain, tidy
-from ase_calculators.validation.report import Report, compare, write_json
-from ase_calculators.validation.suite import validate, versions
+from ase_calculators.validation.report import Report, compare
+from ase_calculators.validation.suite import PACKAGES, validate
 
 QUANTITIES = {"energy": "meV/atom", "forces": "meV/Å", "virial": "meV/atom"}
-_VOIGT = np.array([[0, 5, 4], [5, 1, 3], [4, 3, 2]])
+_NETWORKS = ("deepmd-kit", "mace-torch", "torch", "tensorflow-cpu", "tensorflow")
 # frames between two movements of the progress bar, and in a batch of a model that has batches
 _BATCH = 32
 
@@ -182,18 +183,11 @@ def predict(calculator: Any, frames: Sequence[Atoms], name: str = "", progress: 
 
 def _calculate(calculator: Any, atoms: Atoms, where: str) -> dict[str, Any]:
     bare = Atoms(numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-    results = {}
     try:
-        for key in ("energy", "forces", "stress"):
-            try:
-                results[key] = calculator.get_property(key, bare)
-            except (PropertyNotImplementedError, NotImplementedError):
-                if key != "stress":
-                    raise
+        return results_of(calculator, bare)
     except Exception as error:  # whatever a model or a library raises
         reason = " ".join(str(error).split()) or type(error).__name__
         raise RuntimeError(f"{where}: the calculator failed: {reason}") from error
-    return results
 
 
 def errors(
@@ -226,10 +220,8 @@ def errors(
     forces = 1e3 * (predicted["forces"] - np.concatenate([label.forces for label in known]))
     virial = None
     if "stress" in predicted and all(label.stress is not None for label in known):
-        volumes = np.array([atoms.get_volume() for atoms in frames])
         stress = predicted["stress"] - np.array([label.stress for label in known])
-        scale = -1e3 * volumes / n_atoms
-        virial = scale[:, None] * stress[:, _VOIGT.ravel()]
+        virial = 1e3 * _virials(stress, frames)
     return Errors(energy, forces, virial, n_atoms)
 
 
@@ -313,7 +305,7 @@ class Comparison:
             "models": {name: e.summary() for name, e in self.errors.items()},
             "units": QUANTITIES, "failed": self.failed, "notes": self.notes,
             "landscape": None if self.table is None else self.table.parameters,
-            "versions": versions(),
+            "versions": versions(*PACKAGES),
         }  # fmt: skip
         write_json(self.folder / "comparison.json", plain(record))
         self._write_csv()
@@ -512,10 +504,7 @@ def structure_hash(frames: Iterable[Atoms]) -> str:
 def _identity(model: Any, element: str | None) -> dict[str, Any]:
     """Say which model it is: kind, hashes of its files, commands."""
     identity: dict[str, Any] = {
-        "files": {
-            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in _files(model, element)
-        }
+        "files": {path.name: file_hash(path) for path in _files(model, element)}
     }
     if _is_lammps(model):
         identity["commands"] = potential_commands(model)
@@ -564,23 +553,11 @@ def _kept_or_new(
     draft.replace(arrays)
     write_json(record, {
         "model": name, "asked": asked, "identity": identity, "test_set": frames_hash,
-        "n_frames": len(frames), "versions": versions() | _more_versions(),
+        "n_frames": len(frames), "versions": versions(*PACKAGES, *_NETWORKS),
         "seconds": round(time.perf_counter() - started, 2),
         "cpu_seconds": round(time.process_time() - cpu, 2),
     })  # fmt: skip
     return predicted, False
-
-
-def _more_versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {}
-    for package in ("deepmd-kit", "mace-torch", "torch", "tensorflow-cpu", "tensorflow"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _flat_labels(frames: Sequence[Atoms], prefix: str) -> dict[str, np.ndarray]:
@@ -592,9 +569,14 @@ def _flat_labels(frames: Sequence[Atoms], prefix: str) -> dict[str, np.ndarray]:
     }
     stresses = [label.stress for label in known if label.stress is not None]
     if len(stresses) == len(known):
-        scale = -np.array([atoms.get_volume() for atoms in frames]) / n_atoms
-        found["virial"] = (scale[:, None] * np.array(stresses)[:, _VOIGT.ravel()]).ravel()
+        found["virial"] = _virials(np.array(stresses), frames).ravel()
     return found
+
+
+def _virials(stresses: np.ndarray, frames: Sequence[Atoms]) -> np.ndarray:
+    """Turn (n, 6) stresses into (n, 9) virials per atom, -V stress / n_atoms."""
+    scale = -np.array([atoms.get_volume() / len(atoms) for atoms in frames])
+    return scale[:, None] * voigt_6_to_full_3x3_stress(stresses).reshape(-1, 9)
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -964,7 +946,7 @@ def speed_ladder(
                 row = kept[key] = {"host": "LAMMPS" if _is_lammps(model) else "ASE", **measured}
                 write_json(path, plain({
                     "unit": "microseconds per atom and step", "measured": kept,
-                    "versions": versions() | _more_versions(),
+                    "versions": versions(*PACKAGES, *_NETWORKS),
                 }))  # fmt: skip
             ladder.rows.append({"model": name, **row})
             bar.update()

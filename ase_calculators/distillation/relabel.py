@@ -29,6 +29,7 @@ from tqdm.auto import tqdm
 
 from ase_calculators.frame_source import frame_files, open_frames, read_text
 from ase_calculators.landscape import LandscapeTable
+from ase_calculators.provenance import file_hash
 
 PREFIX = "teacher_"
 
@@ -97,7 +98,7 @@ class Committee(Calculator):
         self.checkpoints = [Path(path) for path in checkpoints]
         digest = hashlib.sha256()
         for path in self.checkpoints:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(bytes.fromhex(file_hash(path)))
         if not self.checkpoints:
             for member in self.members:
                 described = [type(member).__qualname__, getattr(member, "parameters", {})]
@@ -120,7 +121,7 @@ class Committee(Calculator):
             more).
         """
         return [
-            self.mean([_results(member, atoms) for member in self.members], len(atoms))
+            self.mean([results_of(member, atoms) for member in self.members], len(atoms))
             for atoms in frames
         ]
 
@@ -170,8 +171,21 @@ class Committee(Calculator):
         self.results["free_energy"] = self.results["energy"]
 
 
-def _results(calc: Any, atoms: Atoms) -> dict[str, Any]:
-    """Ask a calculator for energy, forces and, where it has one, stress."""
+def results_of(calc: Any, atoms: Atoms) -> dict[str, Any]:
+    """Ask a calculator for energy, forces and, where it has one, stress.
+
+    Parameters
+    ----------
+    calc : ase.calculators.calculator.Calculator
+        The model.
+    atoms : ase.Atoms
+        The structure.
+
+    Returns
+    -------
+    dict
+        Energy (eV), forces ((n, 3), eV/Å) and stress ((6,), eV/Å^3; None where it has none).
+    """
     found = {name: calc.get_property(name, atoms) for name in ("energy", "forces")}
     try:
         found["stress"] = calc.get_property("stress", atoms)
@@ -299,9 +313,10 @@ def relabel(
     for file in files or ():
         if os.path.realpath(file) in map(os.path.realpath, (target, rejected_path)):
             raise ValueError(f"path = {str(target)!r}: is a file of the frames; use another")
-    if table is not None and (n := _count(frames)) is not None and n != len(table):
+    total = _count(frames)
+    if table is not None and total not in (None, len(table)):
         raise ValueError(
-            f"table: has {len(table)} rows for {n} frames; give the landscape of these frames"
+            f"table: has {len(table)} rows for {total} frames; give the landscape of these frames"
         )
     limits = _Limits(max_spread, max_force, stress)
     committee = _open(teacher)
@@ -316,7 +331,6 @@ def relabel(
         outputs = [_Output(file, committee.hash) for file in (rejected, kept)]
         done = set().union(*(output.numbers for output in outputs))
         batches = _batches(_to_do(frames, outputs, done), batch_size)
-        total = _count(frames)
         with tqdm(total=total, initial=len(done), unit=" frames", disable=not progress) as bar:
             for results in _evaluated(batches, committee, sent, processes, limits):
                 # the rejected first: the frames of each file then stay in order after any kill

@@ -26,10 +26,11 @@ from ase_calculators.distillation.comparison import (
     structure_hash,
 )
 from ase_calculators.landscape import LandscapeTable
+from ase_calculators.provenance import add_json_line, json_lines, versions
 from ase_calculators.selection import select
 from ase_calculators.training_sets import write_deepmd
 from ase_calculators.validation.property import COLORS, digest, plain, tidy
-from ase_calculators.validation.suite import versions
+from ase_calculators.validation.suite import PACKAGES
 
 SELECTIONS = ("uniform", "random", "farthest point")
 
@@ -362,7 +363,7 @@ def learning_curve(
     test_hash = structure_hash(test)
     tested = {structure_hash([atoms]) for atoms in test}
     of_frame = [structure_hash([atoms]) for atoms in frames]
-    known = _lines(path)
+    known = {record["key"]: record for record in json_lines(path)}
     found, todo = [], list(trials)
     for trial in todo:
         if len(trial.rows) == 0:
@@ -391,25 +392,12 @@ def learning_curve(
             }
             line = plain({
                 **used, "key": key, "errors": rmse, "units": QUANTITIES,
-                "judged": dict(judge(model, place)) if judge else {}, "versions": versions(),
+                "judged": dict(judge(model, place)) if judge else {},
+                "versions": versions(*PACKAGES),
             })  # fmt: skip
-            with open(path, "a", encoding="utf-8") as file:
-                # begun on a line of its own, whatever was left unfinished
-                file.write("\n" + json.dumps(line) + "\n")
+            add_json_line(path, line)
             found.append(line)
     return found
-
-
-def _lines(path: Path) -> dict[str, Any]:
-    known = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").split("\n"):
-            try:
-                record = json.loads(line)
-                known[record["key"]] = record
-            except (ValueError, KeyError, TypeError):  # empty, or unfinished
-                continue
-    return known
 
 
 class Knee(NamedTuple):
@@ -596,6 +584,30 @@ def plot_curves(
         ax.yaxis.set_major_formatter("{x:g}")
     tidy(ax)
     return knee
+
+
+def model_settings(
+    model: str, profile: str | PathLike[str], steps: int | None = None
+) -> dict[str, Any]:
+    """Return what a model of `trainer` is made with, for `learning_curve` to tell models apart.
+
+    Parameters
+    ----------
+    model : {"student", "teacher"}
+        As `trainer` takes it.
+    profile : {"small", "paper"} or path-like
+        As there; of a file its content counts.
+    steps : int, optional
+        As there.
+
+    Returns
+    -------
+    dict
+        Model, profile and steps.
+    """
+    path = Path(profile)
+    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else path.name
+    return {"model": model, "profile": content, "steps": steps}
 
 
 def trainer(

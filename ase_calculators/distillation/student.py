@@ -18,14 +18,12 @@ from ase import Atoms
 from ase_calculators.distillation.training import (
     State,
     Training,
-    file_hash,
     read_profile,
     require,
     run_program,
     run_programs,
-    versions,
-    write_record,
 )
+from ase_calculators.provenance import file_hash, versions, write_json
 
 RECORD = "student.json"
 # largest deviations of a compressed model: eV/atom of energy and virial, eV/Å of forces
@@ -171,7 +169,7 @@ def train_student(
     }  # fmt: skip
     record: dict[str, Any] = {}
     if path.exists():
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text(encoding="utf-8"))
         for name, value in used.items():
             if record.get(name) != value:
                 raise ValueError(
@@ -179,11 +177,11 @@ def train_student(
                     "folder"
                 )
     record |= used | versions("entsym", "deepmd-kit", "tensorflow_cpu", "tensorflow", "numpy")
-    write_record(path, record)
+    write_json(path, record)
     student = Student(target / "frozen.pb", target / "student.pb", target)
     if "neighbours" not in record:
         record |= _check_sel(settings, groups, target)
-        write_record(path, record)
+        write_json(path, record)
     if not student.model.exists():
         _train(target, settings, total, begin)
         last = _keep(target, None)
@@ -191,21 +189,21 @@ def train_student(
     if not compress:
         record |= {
             "last_errors": _rows(target / "lcurve.out")[-1],
-            "model": file_hash([student.model]),
+            "model": file_hash(student.model),
         }
-        write_record(path, record)
+        write_json(path, record)
         return student._replace(compressed=student.model)
     if not student.compressed.exists():
         _program("compress", "-i", str(student.model), target=target, output=student.compressed)
-    if "deviations" not in record or record.get("compressed") != file_hash([student.compressed]):
+    if "deviations" not in record or record.get("compressed") != file_hash(student.compressed):
         deviations = check_compression(*student[:2], _frames(checked, _CHECKED))
         record |= {
             "deviations": deviations._asdict(),
             "last_errors": _rows(target / "lcurve.out")[-1],
-            "model": file_hash([student.model]),
-            "compressed": file_hash([student.compressed]),
+            "model": file_hash(student.model),
+            "compressed": file_hash(student.compressed),
         }
-        write_record(path, record)
+        write_json(path, record)
     return student
 
 
@@ -401,7 +399,7 @@ def _fill_in(
 
 def _set_hash(systems: Iterable[Path]) -> str:
     return file_hash(
-        path for system in systems for path in sorted(system.rglob("*")) if path.is_file()
+        *(path for system in systems for path in sorted(system.rglob("*")) if path.is_file())
     )
 
 
@@ -410,10 +408,10 @@ def _start_of(start: Any) -> tuple[str, str, str]:
     path = start.model if isinstance(start, Student) else Path(fspath(start))
     path = (path / "frozen.pb" if path.is_dir() else path).resolve()
     if path.suffix == ".pb" and path.is_file():
-        return "--init-frz-model", str(path), file_hash([path])
+        return "--init-frz-model", str(path), file_hash(path)
     pieces = sorted(path.parent.glob(path.name + ".*"))
     if Path(f"{path}.index") in pieces:
-        return "--init-model", str(path), file_hash(pieces)
+        return "--init-model", str(path), file_hash(*pieces)
     raise ValueError(
         f"start = {str(path)!r}: must be a student, its folder, a frozen model (.pb) or a "
         "checkpoint (model.ckpt-1000)"

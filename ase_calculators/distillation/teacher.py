@@ -18,24 +18,21 @@ from typing import Any
 import ase.io
 from ase import Atoms
 from ase.data import atomic_numbers
+from ase.stress import full_3x3_to_voigt_6_stress
 
 from ase_calculators.distillation.relabel import Committee
 from ase_calculators.distillation.training import (
     State,
     Training,
-    file_hash,
     read_profile,
     require,
     run_programs,
-    versions,
-    write_record,
 )
 from ase_calculators.frame_source import read_frames
+from ase_calculators.provenance import file_hash, versions, write_json
 from ase_calculators.training_sets import check_labels, labels
 
 RECORD = "teacher.json"
-# frames that are evaluated at a time
-BATCH = 32
 _LINE = re.compile(
     r"Epoch (\d+): .*?loss=\s*([^,\s]+), RMSE_E_per_atom=\s*(\S+) meV, RMSE_F=\s*(\S+) meV"
 )
@@ -128,7 +125,7 @@ def train_teacher(
         "models": {},
     }
     if path.exists():
-        before = json.loads(path.read_text())
+        before = json.loads(path.read_text(encoding="utf-8"))
         for name, value in used.items():
             if before.get(name) != value:
                 raise ValueError(
@@ -136,7 +133,7 @@ def train_teacher(
                     "folder"
                 )
         record["models"] = before["models"]
-    write_record(path, record)
+    write_json(path, record)
 
     trainings = []
     for seed in seeds:
@@ -168,7 +165,7 @@ def _write_frames(frames: Any, path: Path, prefix: str) -> dict[str, Any]:
             ase.io.write(file, bare, format="extxyz")
     draft.replace(path)
     elements = sorted({symbol for atoms in found for symbol in atoms.symbols})
-    return {"n_frames": len(found), "elements": elements, "sha256": file_hash([path])}
+    return {"n_frames": len(found), "elements": elements, "sha256": file_hash(path)}
 
 
 def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
@@ -204,11 +201,11 @@ def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
         state = _state(run / "train.log")
         record["models"][str(seed)] = {
             "file": str(model.relative_to(target)),
-            "sha256": file_hash([model]),
+            "sha256": file_hash(model),
             "epochs": state.done,
             "validation": state.note,
         }
-        write_record(target / RECORD, record)
+        write_json(target / RECORD, record)
 
     return Training(
         f"seed {seed}",
@@ -258,7 +255,7 @@ def _is_readable(path: Path) -> bool:
 
 
 def _is_whole(path: Path, sha256: str) -> bool:
-    return path.is_file() and file_hash([path]) == sha256
+    return path.is_file() and file_hash(path) == sha256
 
 
 def _device(device: str | None) -> str:
@@ -306,7 +303,7 @@ class MaceCommittee(Committee):
         super().__init__(members, checkpoints)
 
     def evaluate(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
-        """Calculate frames in batches of 32 at most.
+        """Calculate frames, all of them in one batch.
 
         Parameters
         ----------
@@ -321,42 +318,40 @@ class MaceCommittee(Committee):
         from mace.data import AtomicData, config_from_atoms
         from mace.tools import torch_geometric, torch_tools
 
-        found: list[dict[str, Any]] = []
-        for start in range(0, len(frames), BATCH):
-            some = frames[start : start + BATCH]
-            by_member = []
-            for member in self.members:
-                torch_tools.set_default_dtype(member.default_dtype)
-                data = [
-                    AtomicData.from_config(
-                        config_from_atoms(Atoms(a.numbers, a.positions, cell=a.cell, pbc=a.pbc)),
-                        z_table=member.z_table, cutoff=member.r_max, heads=member.available_heads,
-                    )
-                    for a in some
-                ]  # fmt: skip
-                loader = torch_geometric.dataloader.DataLoader(data, len(data), shuffle=False)
-                batch = next(iter(loader)).to(member.device)
-                output = member.models[0](batch.to_dict(), compute_stress=True)
-                ends = batch.ptr.cpu().numpy()
-                energy, forces, stress = (
-                    output[name].detach().cpu().numpy().astype(float)
-                    for name in ("energy", "forces", "stress")
+        if not frames:
+            return []
+        by_member = []
+        for member in self.members:
+            torch_tools.set_default_dtype(member.default_dtype)
+            data = [
+                AtomicData.from_config(
+                    config_from_atoms(Atoms(a.numbers, a.positions, cell=a.cell, pbc=a.pbc)),
+                    z_table=member.z_table, cutoff=member.r_max, heads=member.available_heads,
                 )
-                by_member.append(
-                    [
-                        {
-                            "energy": energy[k],
-                            "forces": forces[ends[k] : ends[k + 1]],
-                            "stress": stress[k][[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]],
-                        }
-                        for k in range(len(some))
-                    ]
-                )
-            found += [
-                self.mean([results[k] for results in by_member], len(atoms))
-                for k, atoms in enumerate(some)
-            ]
-        return found
+                for a in frames
+            ]  # fmt: skip
+            loader = torch_geometric.dataloader.DataLoader(data, len(data), shuffle=False)
+            batch = next(iter(loader)).to(member.device)
+            output = member.models[0](batch.to_dict(), compute_stress=True)
+            ends = batch.ptr.cpu().numpy()
+            energy, forces, stress = (
+                output[name].detach().cpu().numpy().astype(float)
+                for name in ("energy", "forces", "stress")
+            )
+            by_member.append(
+                [
+                    {
+                        "energy": energy[k],
+                        "forces": forces[ends[k] : ends[k + 1]],
+                        "stress": full_3x3_to_voigt_6_stress(stress[k]),
+                    }
+                    for k in range(len(frames))
+                ]
+            )
+        return [
+            self.mean([results[k] for results in by_member], len(atoms))
+            for k, atoms in enumerate(frames)
+        ]
 
 
 def open_teacher(
@@ -427,7 +422,7 @@ def open_teacher(
 
 def _known(folder: Path) -> dict[str, Any]:
     record = folder / RECORD
-    return json.loads(record.read_text())["models"] if record.is_file() else {}
+    return json.loads(record.read_text(encoding="utf-8"))["models"] if record.is_file() else {}
 
 
 def _check_known(path: Path, content: bytes) -> None:

@@ -3,14 +3,12 @@
 
 import ctypes
 import fcntl
-import hashlib
 import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
@@ -110,10 +108,10 @@ def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) ->
             "dict of settings"
         )
     if path.suffix == ".json":
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding="utf-8"))
     import yaml
 
-    return yaml.safe_load(path.read_text())
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
 def require(module: str, package: str, what: str) -> None:
@@ -135,64 +133,6 @@ def require(module: str, package: str, what: str) -> None:
     """
     if find_spec(module) is None:
         raise ImportError(f"{what} needs {package}: pip install 'entsym[distillation]'")
-
-
-def versions(*packages: str) -> dict[str, str]:
-    """Return the versions of packages.
-
-    Parameters
-    ----------
-    *packages : str
-        Their names.
-
-    Returns
-    -------
-    dict of str to str
-        The version of each, "not installed" where it is not.
-    """
-    found = {}
-    for name in packages:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
-    return found
-
-
-def file_hash(paths: Iterable[Path]) -> str:
-    """Hash files, one after the other.
-
-    Parameters
-    ----------
-    paths : iterable of pathlib.Path
-        The files.
-
-    Returns
-    -------
-    str
-        SHA-256 over their contents, hexadecimal.
-    """
-    digest = hashlib.sha256()
-    for path in paths:
-        with open(path, "rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def write_record(path: Path, record: Mapping[str, Any]) -> None:
-    """Write a JSON file so that it is whole whenever it is there.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    record : dict
-        Its content.
-    """
-    draft = path.with_suffix(".writing")
-    draft.write_text(json.dumps(record, indent=1) + "\n")
-    draft.replace(path)
 
 
 def run_programs(

@@ -17,6 +17,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.optimize import LBFGS
 from tqdm.auto import tqdm
 
+from ase_calculators.provenance import add_json_line, json_lines
 from ase_calculators.validation.crystal import Crystal
 
 COLORS = (
@@ -329,22 +330,12 @@ class Property(ABC):
         path = self.sample.folder / f"{self.name}.parts.jsonl"
         key = f"{key} {digest([self.settings, vars(self.sample.crystal), self.sample.identity])}"
         if self._parts is None:
-            self._parts = {}
-            if path.is_file():
-                for line in path.read_text(encoding="utf-8").split("\n"):
-                    try:
-                        name, *part = json.loads(line)
-                        value, flags = part
-                    except ValueError:  # one may be unfinished
-                        continue
-                    self._parts[name] = value, flags
+            self._parts = {name: (value, flags) for name, value, flags in json_lines(path)}
         if key not in self._parts:
             before = len(self.flags)
             value = plain(calculate(*arguments))
             self._parts[key] = value, self.flags[before:]
-            with open(path, "a", encoding="utf-8") as file:
-                # begun on a line of its own, whatever was left unfinished
-                file.write("\n" + json.dumps([key, *self._parts[key]]) + "\n")
+            add_json_line(path, [key, *self._parts[key]])
             return value
         value, flags = self._parts[key]
         self.flags += flags

@@ -11,6 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from ase_calculators.provenance import write_json
 from ase_calculators.validation.property import Property
 
 
@@ -190,21 +191,6 @@ class Report:
 
 def _number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1e4 else f"{value:.4g}"
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file at once or not at all.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    content : object
-        What JSON can hold.
-    """
-    draft = path.with_suffix(".writing")
-    draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
 
 
 def draw(

@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Run properties of a model one after the other, each once, and report."""
 
-import hashlib
 import json
 import time
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from typing import Any
 import ase.io
 import numpy as np
 
+from ase_calculators.provenance import file_hash, versions, write_json
 from ase_calculators.validation.bain import BainPath
 from ase_calculators.validation.crystal import IDEAL, STRUCTURES, Crystal, guess, relax
 from ase_calculators.validation.elastic import ElasticConstants
@@ -25,7 +24,7 @@ from ase_calculators.validation.liquid import Liquid
 from ase_calculators.validation.phonons import Phonons
 from ase_calculators.validation.property import Guard, Property, Sample, digest, plain
 from ase_calculators.validation.reference import read_reference
-from ase_calculators.validation.report import Report, draw, write_json
+from ase_calculators.validation.report import Report, draw
 from ase_calculators.validation.stacking_faults import StackingFaults
 from ase_calculators.validation.surfaces import Surfaces
 from ase_calculators.validation.thermodynamics import Thermodynamics
@@ -39,7 +38,7 @@ PROPERTIES: dict[str, type[Property]] = {
     )
 }  # fmt: skip
 
-_PACKAGES = (
+PACKAGES = (
     "entsym", "numpy", "scipy", "ase", "lammps", "matscipy", "phonopy", "atomman", "seekpath",
     "freud-analysis",
 )  # fmt: skip
@@ -195,7 +194,7 @@ def _record(
     settings = plain({**kind.defaults, **changes})
     test_set = settings.get("test_set")
     if test_set and Path(test_set).is_file():
-        identity = {**identity, "test_set": _hash(Path(test_set))}
+        identity = {**identity, "test_set": file_hash(Path(test_set))}
     crystal = sample.crystal
     used = [sample.reference_value(quantity) for quantity in kind.uses]
     asked = digest([settings, identity, vars(crystal), used])
@@ -236,7 +235,7 @@ def _record(
     record |= {
         "flags": list(dict.fromkeys(prop.flags)), "settings": prop.settings,
         "lattice": {"a": crystal.a, "c": crystal.c, "energy": crystal.energy},
-        "versions": versions(), "seconds": round(time.perf_counter() - started, 2),
+        "versions": versions(*PACKAGES), "seconds": round(time.perf_counter() - started, 2),
     }  # fmt: skip
     record = plain(record)
     if record["status"] == "done":
@@ -327,10 +326,6 @@ def _notes(
     return notes
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
     """Say which model it is: class, parameters, hashes of its files."""
     kind = type(model)
@@ -356,7 +351,7 @@ def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
             Path(value) for value in identity["parameters"].values()
             if isinstance(value, str) and len(value) < 500 and Path(value).is_file()
         ]  # fmt: skip
-    identity["files"] = {path.name: _hash(path) for path in paths}
+    identity["files"] = {path.name: file_hash(path) for path in paths}
     return dict(plain(identity))
 
 
@@ -368,20 +363,3 @@ def _name(model: Any) -> str:
         if model.files():
             return model.files()[0].name
     return type(model).__name__
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of the packages that numbers depend on.
-
-    Returns
-    -------
-    dict of str to str
-        Those that are installed.
-    """
-    found = {}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 
 import matplotlib
+from library import ALUMINIUM
 
 from ase_calculators import EntropySymmetry
 from ase_calculators.distillation import LabelTime, compare_models, label_time, speed_ladder
@@ -22,8 +23,6 @@ from ase_calculators.validation import PROPERTIES
 
 matplotlib.use("Agg")
 
-# Å; those of library.py
-ALUMINIUM = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.75, "smooth": 0.3}
 DEFAULT = {"DNN": "alone/student.pb", "DNN-KD": "student/student.pb", "MPNN": "teacher"}
 
 

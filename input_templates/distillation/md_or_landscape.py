@@ -12,7 +12,6 @@ again it goes on.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import ase.io
@@ -28,6 +27,7 @@ from ase_calculators.distillation.scaling import (
     Trial,
     learning_curve,
     mean_and_spread,
+    model_settings,
     random,
     trainer,
     uniform,
@@ -239,9 +239,7 @@ def main() -> None:
     groups = {"compressed": volumes < 15.0, "not compressed": volumes >= 15.0}
     groups = {name: mask for name, mask in groups.items() if mask.any()}
 
-    settings = {"model": args.model, "profile": Path(args.profile).name, "steps": args.steps}
-    if Path(args.profile).is_file():
-        settings["profile"] = json.loads(Path(args.profile).read_text())
+    settings = model_settings(args.model, args.profile, args.steps)
     try:
         known = validate(
             POTENTIAL, "Al", "fcc", PROPERTIES, workdir=args.output / "reference",

@@ -12,7 +12,6 @@ started again it goes on.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import ase.io
@@ -27,6 +26,7 @@ from ase_calculators.distillation.scaling import (
     inside,
     learning_curve,
     mean_and_spread,
+    model_settings,
     trainer,
     uniform,
 )
@@ -158,9 +158,7 @@ def main() -> None:
         hidden = inside(table, tuple(args.gap))[tested]
         groups = {"inside": hidden, "outside": ~hidden}
         train = trainer(args.model, test[::4], args.output, args.profile, args.steps)
-        settings = {"model": args.model, "profile": Path(args.profile).name, "steps": args.steps}
-        if Path(args.profile).is_file():
-            settings["profile"] = json.loads(Path(args.profile).read_text())
+        settings = model_settings(args.model, args.profile, args.steps)
         records: list[dict] = []
         for seed in range(1, args.seeds + 1):
             trials = []

@@ -11,7 +11,6 @@ frames of landscape cells that none of them has seen. Stopped and started again 
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import ase.io
@@ -25,6 +24,7 @@ from ase_calculators.distillation.scaling import (
     halvings,
     learning_curve,
     mean_and_spread,
+    model_settings,
     plot_curves,
     trainer,
     uniform,
@@ -101,9 +101,7 @@ def main() -> None:
         pool = [*sets.standard, *sets.supplementary]
         test = [frames[row] for row in uniform(table, args.test, rows=sets.test)]
         train = trainer(args.model, test[::4], args.output, args.profile, args.steps)
-        settings = {"model": args.model, "profile": Path(args.profile).name, "steps": args.steps}
-        if Path(args.profile).is_file():
-            settings["profile"] = json.loads(Path(args.profile).read_text())
+        settings = model_settings(args.model, args.profile, args.steps)
         numbers = halvings(args.largest, args.least)
         records: list[dict] = []
         for seed in range(1, args.seeds + 1):

@@ -17,14 +17,12 @@ from pathlib import Path
 
 import ase.io
 import matplotlib.pyplot as plt
+from library import ALUMINIUM
 from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
 from ase_calculators.distillation import Sets, split_sets
 from ase_calculators.frame_source import read_frames
-
-# Å, those of library.py
-ALUMINIUM = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.75, "smooth": 0.3}
 
 
 def landscape(library: str, path: Path, calc: EntropySymmetry) -> LandscapeTable:

@@ -6,13 +6,11 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ase.build import bulk
-from ase.calculators.emt import EMT
-from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_calculators.distillation import (
     check_compression,
@@ -22,10 +20,14 @@ from ase_calculators.distillation import (
 )
 from ase_calculators.training_sets import write_deepmd
 
+sys.path.insert(0, str(Path(__file__).parent))
+import emt_cells
+
 pytestmark = pytest.mark.distillation
 pytest.importorskip("deepmd", reason="pip install 'entsym[distillation]'")
 
 STEPS = 300
+labelled = partial(emt_cells.labelled, strain=0.02)
 
 
 def profile(**learning_rate):
@@ -42,25 +44,6 @@ def profile(**learning_rate):
         "training": {"training_data": {"batch_size": 1}, "validation_data": {"batch_size": 4},
                      "disp_freq": 20, "save_freq": 20},
     }  # fmt: skip
-
-
-def labelled(n, seed):
-    """Return strained and rattled cells of aluminium with labels of EMT."""
-    rng, frames = np.random.default_rng(seed), []
-    for number in range(n):
-        atoms = bulk("Al", cubic=True)
-        strain = np.eye(3) + rng.normal(0, 0.02, (3, 3))
-        atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
-        atoms.rattle(0.1, seed=seed + number)
-        bare, atoms.calc = atoms.copy(), EMT()
-        results = {
-            "energy": atoms.get_potential_energy(),
-            "forces": atoms.get_forces(),
-            "stress": atoms.get_stress(),
-        }
-        bare.calc = SinglePointCalculator(bare, **results)
-        frames.append(bare)
-    return frames
 
 
 @pytest.fixture(scope="module")

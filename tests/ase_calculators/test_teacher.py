@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ase.build import bulk
-from ase.calculators.emt import EMT
-from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_calculators.distillation import open_teacher, train_teacher, training
+
+sys.path.insert(0, str(Path(__file__).parent))
+from emt_cells import labelled
 
 pytestmark = pytest.mark.distillation
 pytest.importorskip("mace", reason="pip install 'entsym[distillation]'")
@@ -28,25 +29,6 @@ PROFILE = {
     "default_dtype": "float64", "E0s": {"Al": -0.5}, "loss": "stress", "batch_size": 2,
     "valid_batch_size": 4, "lr": 0.01, "max_num_epochs": 3,
 }  # fmt: skip
-
-
-def labelled(n, seed=0):
-    """Return strained and rattled cells of aluminium with labels of EMT."""
-    rng, frames = np.random.default_rng(seed), []
-    for number in range(n):
-        atoms = bulk("Al", cubic=True)
-        strain = np.eye(3) + rng.normal(0, 0.03, (3, 3))
-        atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
-        atoms.rattle(0.1, seed=seed + number)
-        bare, atoms.calc = atoms.copy(), EMT()
-        results = {
-            "energy": atoms.get_potential_energy(),
-            "forces": atoms.get_forces(),
-            "stress": atoms.get_stress(),
-        }
-        bare.calc = SinglePointCalculator(bare, **results)
-        frames.append(bare)
-    return frames
 
 
 TRAIN, VALIDATION = labelled(8), labelled(4, seed=100)
