@@ -9,6 +9,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
@@ -312,6 +313,7 @@ def learning_curve(
     settings: Any = None,
     prefix: str = "",
     judge: Callable[[Any, Path], Mapping[str, float]] | None = None,
+    processes: int = 1,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Train a model on each choice of frames and measure its errors on one test set.
@@ -339,6 +341,8 @@ def learning_curve(
         Of the labels, as `labels` takes it.
     judge : callable, optional
         Called with the calculator and its folder; returns further numbers, by name.
+    processes : int
+        Models that are trained at once.
     progress : bool
         Show a bar.
 
@@ -364,40 +368,53 @@ def learning_curve(
     tested = {structure_hash([atoms]) for atoms in test}
     of_frame = [structure_hash([atoms]) for atoms in frames]
     known = {record["key"]: record for record in json_lines(path)}
-    found, todo = [], list(trials)
+    todo = list(trials)
     for trial in todo:
         if len(trial.rows) == 0:
             raise ValueError(f"trial {trial.name!r}: has no frames")
         if any(of_frame[row] in tested for row in trial.rows):
             raise ValueError(f"trial {trial.name!r}: holds frames of the test set; leave them out")
-    with tqdm(todo, unit=" models", disable=not progress) as bar:
-        for trial in bar:
-            of_set = hashlib.sha256("".join(of_frame[row] for row in trial.rows).encode())
-            used = {
-                "name": trial.name, "n": len(trial.rows), "seed": int(trial.seed),
-                "frames": of_set.hexdigest(), "test_set": test_hash, "settings": settings,
-                "groups": {name: int(np.sum(mask)) for name, mask in masks.items()},
-            }  # fmt: skip
-            key = digest([used, [np.flatnonzero(mask) for mask in masks.values()], bool(judge)])
-            bar.set_postfix_str(f"{trial.name}, {len(trial.rows)} frames, seed {trial.seed}")
-            if key in known:
-                found.append(known[key])
-                continue
-            place = target / key
-            model = train([frames[row] for row in trial.rows], int(trial.seed), place)
-            of_model = errors(predict(model, test, progress=False), test, prefix)
-            rmse = {
-                name: {q: kinds["RMSE"] for q, kinds in of_model.take(mask).summary().items()}
-                for name, mask in masks.items()
-            }
-            line = plain({
-                **used, "key": key, "errors": rmse, "units": QUANTITIES,
-                "judged": dict(judge(model, place)) if judge else {},
-                "versions": versions(*PACKAGES),
-            })  # fmt: skip
-            add_json_line(path, line)
-            found.append(line)
-    return found
+
+    def measure(trial: Trial) -> dict[str, Any]:
+        of_set = hashlib.sha256("".join(of_frame[row] for row in trial.rows).encode())
+        used = {
+            "name": trial.name, "n": len(trial.rows), "seed": int(trial.seed),
+            "frames": of_set.hexdigest(), "test_set": test_hash, "settings": settings,
+            "groups": {name: int(np.sum(mask)) for name, mask in masks.items()},
+        }  # fmt: skip
+        key = digest([used, [np.flatnonzero(mask) for mask in masks.values()], bool(judge)])
+        if key in known:
+            return known[key]
+        place = target / key
+        model = train([frames[row] for row in trial.rows], int(trial.seed), place)
+        of_model = errors(predict(model, test, progress=False), test, prefix)
+        rmse = {
+            name: {q: kinds["RMSE"] for q, kinds in of_model.take(mask).summary().items()}
+            for name, mask in masks.items()
+        }
+        return plain({
+            **used, "key": key, "errors": rmse, "units": QUANTITIES,
+            "judged": dict(judge(model, place)) if judge else {},
+            "versions": versions(*PACKAGES),
+        })  # fmt: skip
+
+    with (
+        tqdm(total=len(todo), unit=" models", disable=not progress) as bar,
+        ThreadPoolExecutor(processes) as pool,
+    ):
+        waiting = [pool.submit(measure, trial) for trial in todo]
+        try:
+            for future in as_completed(waiting):
+                line = future.result()
+                if line["key"] not in known:
+                    known[line["key"]] = line
+                    add_json_line(path, line)
+                bar.update()
+                bar.set_postfix_str(f"{line['name']}, {line['n']} frames, seed {line['seed']}")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return [future.result() for future in waiting]
 
 
 class Knee(NamedTuple):

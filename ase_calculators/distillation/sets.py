@@ -34,6 +34,7 @@ def split_sets(
     test: float = 0.1,
     test_cell: tuple[float, float] = (0.2, 0.01),
     seed: int = 0,
+    labelled: np.ndarray | None = None,
 ) -> Sets:
     """Split a landscape into standard, supplementary and test sets.
 
@@ -57,6 +58,9 @@ def split_sets(
         Size of these cells, not finer than `standard`.
     seed : int
         Seed of the draw.
+    labelled : (n,) array of bool, optional
+        Frames that first principles have labelled already: the standard set and the test are taken
+        from them, the supplementary set from the others. Default: labels come afterwards.
 
     Returns
     -------
@@ -91,23 +95,39 @@ def split_sets(
             f"test_cell = {test_cell}: must be a cell (dsS, dQ) not finer than standard = "
             f"{standard}; use e.g. twice that"
         )
-    rounds = multi_resolution(table, [standard, supplementary])  # checks table and sizes
+    multi_resolution(table, [standard, supplementary])  # checks table and sizes
+    known = np.ones(len(table), dtype=bool) if labelled is None else np.asarray(labelled)
+    if known.shape != (len(table),) or known.dtype != bool or not known.any():
+        raise ValueError(f"labelled: must mark some of the {len(table)} frames with True")
     finite = np.isfinite(table.sS) & np.isfinite(table.Q)
     held_out = np.zeros(len(table), dtype=bool)
     if test > 0:
-        points = np.column_stack((table.sS[finite], table.Q[finite]))
-        cells, of_frame = np.unique(np.floor(points / test_cell), axis=0, return_inverse=True)
-        n = min(max(1, round(test * len(cells))), len(cells) - 1)
-        chosen = np.random.default_rng(seed).permutation(len(cells))[:n]
-        held_out[finite] = np.isin(of_frame.ravel(), chosen)
-        if held_out.any():
-            kept = np.flatnonzero(~held_out)
-            rounds[held_out] = -1
-            rounds[kept] = multi_resolution(_rows(table, kept), [standard, supplementary])
-    tested = np.flatnonzero(held_out)
-    if len(tested):
-        tested = tested[multi_resolution(_rows(table, tested), [supplementary]) == 0]
-    return Sets(np.flatnonzero(rounds == 0), np.flatnonzero(rounds == 1), tested)
+        points = np.floor(np.column_stack((table.sS[finite], table.Q[finite])) / test_cell)
+        of_frame = np.unique(points, axis=0, return_inverse=True)[1].ravel()
+        drawn = np.random.default_rng(seed).permutation(np.unique(of_frame[known[finite]]))
+        n = min(max(1, round(test * len(drawn))), len(drawn) - 1)
+        held_out[finite] = np.isin(of_frame, drawn[:n])
+    coarse = _thinned(table, known & ~held_out, standard)
+    first = np.isin(np.arange(len(table)), coarse)
+    others = first | ~known if labelled is not None else known
+    fine = _thinned(table, others & ~held_out, supplementary, first)
+    return Sets(
+        coarse, np.setdiff1d(fine, coarse), _thinned(table, known & held_out, supplementary)
+    )
+
+
+def _thinned(
+    table: LandscapeTable,
+    offered: np.ndarray,
+    size: tuple[float, float],
+    first: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return one of the rows offered for each cell, of `first` where there is one."""
+    rows = np.flatnonzero(offered)
+    if len(rows) == 0:
+        return rows
+    score = None if first is None else 1.0 - first[rows]
+    return rows[multi_resolution(_rows(table, rows), [size], score) == 0]
 
 
 def _rows(table: LandscapeTable, rows: np.ndarray) -> LandscapeTable:

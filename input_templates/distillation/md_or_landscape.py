@@ -208,6 +208,7 @@ def main() -> None:
         help="settings of the model (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--steps", type=int, help="of a student (the profile's)")
+    parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
     parser.add_argument(
         "--output", type=Path, default=Path("md_or_landscape"), help="(%(default)s)"
     )

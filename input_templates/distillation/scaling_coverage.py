@@ -142,6 +142,7 @@ def main() -> None:
         help="settings of the model (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--steps", type=int, help="of a student (the profile's)")
+    parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("coverage"), help="(%(default)s)")
     args = parser.parse_args()
     if not args.library.is_file():
@@ -173,7 +174,10 @@ def main() -> None:
                 trials.append(Trial(way, choose(way, table, args.frames, seed, pool), seed))
             for trial in trials:
                 coverage.setdefault(trial.name, []).append(covered(table, trial.rows))
-            records += learning_curve(trials, frames, test, train, args.output, groups, settings)
+            records += learning_curve(
+                trials, frames, test, train, args.output, groups, settings,
+                processes=args.processes,
+            )  # fmt: skip
             means = {name: float(np.mean(values)) for name, values in coverage.items()}
             draw(records, means, args.output / "coverage.png")
     except (ValueError, ImportError, OSError) as error:

@@ -89,6 +89,7 @@ def main() -> None:
         help="settings of the model (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--steps", type=int, help="of a student (the profile's)")
+    parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("number"), help="(%(default)s)")
     args = parser.parse_args()
     if not args.library.is_file():
@@ -112,7 +113,10 @@ def main() -> None:
                 Trial("farthest point", choose("farthest point", table, n, seed, pool), seed)
                 for n in (numbers[:: -args.farthest] if args.farthest else ())
             ]  # fmt: skip
-            records += learning_curve(trials, frames, test, train, args.output, settings=settings)
+            records += learning_curve(
+                trials, frames, test, train, args.output, settings=settings,
+                processes=args.processes,
+            )  # fmt: skip
             knees = draw(records, args.output / "number.png")
     except (ValueError, ImportError, OSError) as error:
         raise SystemExit(str(error)) from None

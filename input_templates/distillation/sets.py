@@ -4,6 +4,7 @@
 
 python sets.py                                    what library.py has made, to sets/
 python sets.py mine.extxyz --standard 0.2 0.01    other frames (mapped first), coarser cells
+python sets.py mine.extxyz --labelled             learn from and test with those that have labels
 
 Whole cells of the landscape are held out for the test. Labels that frames have stay with them; what
 has none yet goes to label.py of the autodft template (standard, test) and to relabel.py
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import ase.io
 import matplotlib.pyplot as plt
+import numpy as np
 from library import ALUMINIUM
 from tqdm import tqdm
 
@@ -127,6 +129,10 @@ def main() -> None:
     parser.add_argument("--test", type=float, default=0.1, help="share of cells (%(default)s)")
     parser.add_argument("--test-cell", default=(0.2, 0.01), help="(0.2 0.01)", **cell)
     parser.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    parser.add_argument(
+        "--labelled", action="store_true",
+        help="standard and test frames are those that have an energy, supplementary the others",
+    )  # fmt: skip
     for name, value in ALUMINIUM.items():
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=float, default=value, help="Å (%(default)s)"
@@ -142,7 +148,8 @@ def main() -> None:
             name: getattr(args, name)
             for name in ("standard", "supplementary", "test", "test_cell", "seed")
         }
-        sets = split_sets(table, **options)
+        labelled = np.isfinite(table.energy) if args.labelled else None
+        sets = split_sets(table, **options, labelled=labelled)
         args.output.mkdir(parents=True, exist_ok=True)
         write(sets, table, args.library, args.output)
     except (OSError, ValueError) as error:
@@ -150,6 +157,7 @@ def main() -> None:
     draw(sets, table, args.output / "sets.png")
     counts = {name: len(rows) for name, rows in sets._asdict().items()}
     content = {"library": args.library, "frames": {"library": len(table), **counts}, **options,
+               "labelled": args.labelled,
                "landscape": table.parameters}  # fmt: skip
     (args.output / "sets.json").write_text(json.dumps(content, indent=1) + "\n")
     print(", ".join(f"{name} {n}" for name, n in counts.items()), f"frames: {args.output}")

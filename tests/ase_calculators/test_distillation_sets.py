@@ -100,7 +100,26 @@ def test_seed_and_order(table, sets):
         assert set(one.tolist()) == set(order[two].tolist())
 
 
+def test_frames_that_have_labels_already(table):
+    """Standard and test frames are labelled ones, supplementary frames are not."""
+    labelled = np.random.default_rng(3).random(len(table)) < 0.02
+    sets = split_sets(table, **SIZES, labelled=labelled)
+    assert labelled[sets.standard].all() and labelled[sets.test].all()
+    assert not labelled[sets.supplementary].any()
+    held_out = occupied(table, sets.test, TEST_CELL)
+    assert not held_out & occupied(table, np.concatenate(sets[:2]), TEST_CELL)
+    finite = np.isfinite(table.sS)
+    of_labels = occupied(table, np.flatnonzero(labelled & finite), TEST_CELL)
+    assert len(held_out) == round(0.1 * len(of_labels))
+    learned = np.concatenate(sets[:2])
+    fine = [tuple(cell) for cell in cells(table, learned, SUPPLEMENTARY).tolist()]
+    of_standard = occupied(table, sets.standard, SUPPLEMENTARY)
+    assert all(fine.count(cell) == 1 for cell in set(fine) - of_standard)
+    assert not of_standard & occupied(table, sets.supplementary, SUPPLEMENTARY)
+
+
 WRONG = {
+    "labelled": ({"labelled": np.zeros(100, bool)}, r"labelled: must mark some of the 100"),
     "test": ({"test": 1.0}, r"test = 1.0: must be a share, at least 0 and below 1"),
     "not a number": ({"test": float("nan")}, r"test = nan: must be a share"),
     "standard": ({"standard": (0.1, 0)}, r"standard = \(0.1, 0\): must be a cell"),

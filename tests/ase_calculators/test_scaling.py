@@ -197,6 +197,8 @@ def test_errors_fall_and_a_killed_curve_goes_on(library, tmp_path):
     # other settings are other models
     curve(library, tmp_path, train, numbers=(8,), settings={"steps": 5})
     assert train.n == 21
+    at_once = curve(library, tmp_path / "at_once", Counting(), processes=2)
+    assert [r["errors"] for r in at_once] == [r["errors"] for r in records]
 
 
 def test_groups_judge_and_picture(library, tmp_path):
