@@ -303,9 +303,11 @@ class EntropySymmetry(Calculator):
         properties : iterable of str
             Names of the class's table.
         system_changes : iterable of str
-            Unused; ASE forgets old results by itself.
+            What differs from the last calculation; where nothing does, its results are kept.
         """
         super().calculate(atoms, properties, system_changes)
+        if system_changes:
+            self.results = {}
         atoms = self.get_atoms() if atoms is None else atoms
         selected = self._selected(atoms)
         structure = {

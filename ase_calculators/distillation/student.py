@@ -441,8 +441,11 @@ def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -
         most = np.maximum(most, [int(word) for word in sizes[1].split(",")])
         nearest = min(nearest, float(distance[1]))
     sel = descriptor.get("sel", "auto")
-    if not isinstance(sel, str) and (len(sel) != len(most) or (np.array(sel) < most).any()):
-        enough = [math.ceil(_MARGIN * number) for number in most.tolist()]
+    # one number is that of all neighbours together (se_atten)
+    needed = most.sum(keepdims=True) if isinstance(sel, int) else most
+    given = np.atleast_1d(sel)
+    if not isinstance(sel, str) and (len(given) != len(needed) or (given < needed).any()):
+        enough = [math.ceil(_MARGIN * number) for number in needed.tolist()]
         raise ValueError(
             f"sel = {sel}: atoms of the sets have up to {most.tolist()} neighbours "
             f"({' '.join(names)}) within rcut = {descriptor['rcut']} Å, says dp neighbor-stat; set "

@@ -35,7 +35,7 @@ from ase_calculators.distillation.training import read_profile, require
 
 HERE = Path(__file__).resolve().parent
 # cells of the landscape (dsS, dQ6): one standard frame each, one supplementary frame each, held out
-STANDARD, SUPPLEMENTARY, TEST = (0.5, 0.025), (0.05, 0.0025), (1.0, 0.05)
+STANDARD, SUPPLEMENTARY, TEST = (2.0, 0.1), (0.05, 0.0025), (2.0, 0.1)
 
 
 def step(name: str, folder: Path, command: list[str], result: str) -> None:
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where everything is written")
     parser.add_argument("--per-edge", type=int, default=40, help="of library.py (%(default)s)")
     parser.add_argument("--heat", type=int, default=20000, help="of library.py (%(default)s)")
-    parser.add_argument("--standard", type=float, nargs=2, default=STANDARD, help="(0.5 0.025)")
+    parser.add_argument("--standard", type=float, nargs=2, default=STANDARD, help="(2.0 0.1)")
     parser.add_argument("--epochs", type=int, help="of the teacher (the small profile's)")
     parser.add_argument("--steps", type=int, help="of the students (the small profile's)")
     parser.add_argument("--md-steps", type=int, default=2000, help="2 fs each (%(default)s)")
@@ -120,7 +120,7 @@ def run(folder: Path, args: argparse.Namespace) -> None:
 
     profile = read_profile("small", "mace")
     if args.epochs:
-        profile |= {"max_num_epochs": args.epochs, "start_swa": max(1, 2 * args.epochs // 3)}
+        profile["max_num_epochs"] = args.epochs
     standard = sets / "standard.extxyz"
     train_teacher(
         *split_validation(standard), folder / "teacher", profile, (args.seed, args.seed + 1),

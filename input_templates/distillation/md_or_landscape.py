@@ -38,7 +38,6 @@ from ase_calculators.validation.property import COLORS, tidy
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-HERE = Path(__file__).resolve().parent
 MAX_ENERGY = 1.0  # eV per atom above the lowest test frame; what is beyond is no test of a metal
 CELL = (0.1, 0.005)  # a test frame's cell of this size holds no frame of either source
 CONSTANTS = ("C11", "C12", "C44")
@@ -203,11 +202,8 @@ def main() -> None:
         "--test", type=int, default=400, help="crystals made to test with (%(default)s)"
     )
     parser.add_argument("--model", default="student", choices=("student", "teacher"))
-    parser.add_argument(
-        "--profile", default=str(HERE / "student_scaling.json"),
-        help="settings of the model (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--steps", type=int, help="of a student (the profile's)")
+    parser.add_argument("--profile", default="small", help="of the model (%(default)s)")
+    parser.add_argument("--steps", type=int, default=4000, help="of a student (%(default)s)")
     parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
     parser.add_argument(
         "--output", type=Path, default=Path("md_or_landscape"), help="(%(default)s)"

@@ -30,7 +30,6 @@ from ase_calculators.distillation.sets import split_sets
 
 matplotlib.use("Agg")
 
-HERE = Path(__file__).resolve().parent
 TEST_CELL = (0.4, 0.02)  # cells of the landscape that are held out as a whole
 FINE = (0.01, 0.0005)  # nearly every frame of the library has such a cell of its own
 # DPA-1: neighbours attend to each other, twice
@@ -100,10 +99,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
     parser.add_argument("--profile-mace", default="small", help="of MACE (%(default)s)")
     parser.add_argument(
-        "--profile-student", default=str(HERE / "student_scaling.json"),
-        help="of se_e2_a and DPA-1 (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--steps", type=int, help="of these (the profile's)")
+        "--profile-student", default="small", help="of se_e2_a and DPA-1 (%(default)s)"
+    )
+    parser.add_argument("--steps", type=int, default=4000, help="of these (%(default)s)")
     parser.add_argument(
         "--only", nargs="+", choices=("se_e2_a", "DPA-1", "MACE"), help="train these (all)"
     )

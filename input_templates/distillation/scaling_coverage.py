@@ -36,7 +36,6 @@ from ase_calculators.validation.property import COLORS, tidy
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-HERE = Path(__file__).resolve().parent
 TEST_CELL = (0.4, 0.02)  # cells of the landscape that are held out as a whole
 FINE = (0.01, 0.0005)  # nearly every frame of the library has such a cell of its own
 COVERED = (1.0, 0.05)  # cells by which coverage is told; fewer than frames
@@ -137,11 +136,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="models of each (%(default)s)")
     parser.add_argument("--test", type=int, default=200, help="test frames (%(default)s)")
     parser.add_argument("--model", default="student", choices=("student", "teacher"))
-    parser.add_argument(
-        "--profile", default=str(HERE / "student_scaling.json"),
-        help="settings of the model (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--steps", type=int, help="of a student (the profile's)")
+    parser.add_argument("--profile", default="small", help="of the model (%(default)s)")
+    parser.add_argument("--steps", type=int, default=4000, help="of a student (%(default)s)")
     parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("coverage"), help="(%(default)s)")
     args = parser.parse_args()

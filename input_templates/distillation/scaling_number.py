@@ -34,7 +34,6 @@ from ase_calculators.distillation.sets import split_sets
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-HERE = Path(__file__).resolve().parent
 TEST_CELL = (0.4, 0.02)  # cells of the landscape that are held out as a whole
 FINE = (0.01, 0.0005)  # nearly every frame of the library has such a cell of its own
 QUANTITIES = ("energy", "forces", "virial")
@@ -84,11 +83,8 @@ def main() -> None:
         help="farthest-point sets: every so many of the numbers, 0 none (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--model", default="student", choices=("student", "teacher"))
-    parser.add_argument(
-        "--profile", default=str(HERE / "student_scaling.json"),
-        help="settings of the model (%(default)s)",
-    )  # fmt: skip
-    parser.add_argument("--steps", type=int, help="of a student (the profile's)")
+    parser.add_argument("--profile", default="small", help="of the model (%(default)s)")
+    parser.add_argument("--steps", type=int, default=4000, help="of a student (%(default)s)")
     parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("number"), help="(%(default)s)")
     args = parser.parse_args()

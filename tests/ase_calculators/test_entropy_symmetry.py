@@ -120,6 +120,14 @@ def test_caching(calc, monkeypatch):
     assert calc.get_property("sS", atoms, allow_calculation=False) is None
 
 
+def test_calculate_itself_forgets_the_structure_before(calc, structures):
+    """As ASE's calculators do; `get_property` is what remembers."""
+    one, other = structures[:2]
+    calc.calculate(one)
+    calc.calculate(other)
+    assert calc.results["sS"] == EntropySymmetry(**calc.parameters).get_property("sS", other)
+
+
 def test_atoms_are_not_modified(calc, alloy):
     before = alloy.copy()
     for name in calc.implemented_properties:

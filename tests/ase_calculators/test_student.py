@@ -155,10 +155,12 @@ def test_fine_tuning_goes_on_where_the_student_is(student, sets, tmp_path):
     assert not np.array_equal(one, other)
 
 
-def test_small_sel_is_refused_with_the_numbers(sets, tmp_path):
+@pytest.mark.parametrize("sel, said", [([10], r"\[10\]"), (10, "10")])
+def test_small_sel_is_refused_with_the_numbers(sets, tmp_path, sel, said):
+    """A list of each element's, or one number for all together, as se_atten takes it."""
     small = profile()
-    small["model"]["descriptor"]["sel"] = [10]
-    with pytest.raises(ValueError, match=r"sel = \[10\]: atoms of the sets have up to \[\d\d\]"):
+    small["model"]["descriptor"]["sel"] = sel
+    with pytest.raises(ValueError, match=rf"sel = {said}: atoms of the sets have up to \[\d\d\]"):
         train_student(folder=tmp_path, **arguments(sets, profile=small, sets=sets / "validation"))
 
 
