@@ -265,8 +265,9 @@ def main() -> None:
             }
             trials = [Trial(name, rows, seed) for name, rows in chosen.items()]
             records += learning_curve(
-                trials, frames, test, train, args.output, groups, settings, judge=judge
-            )
+                trials, frames, test, train, args.output, groups, settings, judge=judge,
+                processes=args.processes,
+            )  # fmt: skip
             shown = dict(tables)
             shown["test"] = map_landscape(test, calc, progress=False)
             draw(records, reference, shown, args.output / "md_or_landscape.png")
