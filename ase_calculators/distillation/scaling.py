@@ -6,7 +6,7 @@ models of your own are measured alike.
 """
 
 import hashlib
-import json
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -26,14 +26,51 @@ from ase_calculators.distillation.comparison import (
     predict,
     structure_hash,
 )
+from ase_calculators.distillation.training import read_profile, stop_programs
+from ase_calculators.frame_source import read_frames
 from ase_calculators.landscape import LandscapeTable
 from ase_calculators.provenance import add_json_line, json_lines, versions
 from ase_calculators.selection import select
-from ase_calculators.training_sets import write_deepmd
+from ase_calculators.training_sets import labels, write_deepmd
 from ase_calculators.validation.property import COLORS, digest, plain, tidy
 from ase_calculators.validation.suite import PACKAGES
 
+_SHARE = 10  # one frame of so many is for validation
 SELECTIONS = ("uniform", "random", "farthest point")
+
+
+def read_library(
+    library: str | PathLike[str], landscape: str | PathLike[str] | None = None
+) -> tuple[LandscapeTable, list[Atoms]]:
+    """Read labelled frames and their landscape.
+
+    Parameters
+    ----------
+    library : path-like
+        The frames.
+    landscape : path-like, optional
+        Their table. Default: ``landscape.csv`` beside the library.
+
+    Returns
+    -------
+    (LandscapeTable, list of ase.Atoms)
+        The table, and the frame of each of its rows.
+
+    Raises
+    ------
+    ValueError
+        When the table is of other frames.
+    """
+    path = Path(landscape or Path(library).with_name("landscape.csv"))
+    table, found = LandscapeTable.read(path), list(read_frames(library))
+    frames = [found[number] for number in table.frame if number < len(found)]
+    volumes = [atoms.get_volume() for atoms in frames]
+    if len(frames) < len(table) or not np.allclose(volumes, table.volume, rtol=1e-6):
+        raise ValueError(
+            f"landscape = {str(path)!r}: is not that of {str(library)!r}; map it again with "
+            "map_landscape"
+        )
+    return table, frames
 
 
 def uniform(
@@ -319,7 +356,7 @@ def learning_curve(
     """Train a model on each choice of frames and measure its errors on one test set.
 
     Each model is a line of ``curve.jsonl``, written when it is done; what is there already of the
-    same frames, test set, seed and settings is not trained again.
+    same frames, labels, test set, seed and settings is not trained again. Equal trials are one.
 
     Parameters
     ----------
@@ -355,7 +392,8 @@ def learning_curve(
     Raises
     ------
     ValueError
-        When a trial has no frames, or frames of the test set are in it.
+        When a trial has no frames, frames of the test set are in it, or an argument is out of its
+        range.
     """
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
@@ -364,18 +402,18 @@ def learning_curve(
     for name, mask in masks.items():
         if np.shape(mask) != (len(test),) or not np.any(mask):
             raise ValueError(f"groups[{name!r}]: must mark some of the {len(test)} test frames")
-    test_hash = structure_hash(test)
+    if not isinstance(processes, int) or processes < 1:
+        raise ValueError(f"processes = {processes!r}: must be a whole number, 1 or more")
     tested = {structure_hash([atoms]) for atoms in test}
-    of_frame = [structure_hash([atoms]) for atoms in frames]
+    test_hash = _label_hash(test, prefix)
+    of_frame = [_label_hash([atoms], prefix) for atoms in frames]
     known = {record["key"]: record for record in json_lines(path)}
-    todo = list(trials)
-    for trial in todo:
+    todo: dict[str, tuple[Trial, dict[str, Any]]] = {}
+    for trial in trials:
         if len(trial.rows) == 0:
             raise ValueError(f"trial {trial.name!r}: has no frames")
-        if any(of_frame[row] in tested for row in trial.rows):
+        if any(structure_hash([frames[row]]) in tested for row in trial.rows):
             raise ValueError(f"trial {trial.name!r}: holds frames of the test set; leave them out")
-
-    def measure(trial: Trial) -> dict[str, Any]:
         of_set = hashlib.sha256("".join(of_frame[row] for row in trial.rows).encode())
         used = {
             "name": trial.name, "n": len(trial.rows), "seed": int(trial.seed),
@@ -383,38 +421,53 @@ def learning_curve(
             "groups": {name: int(np.sum(mask)) for name, mask in masks.items()},
         }  # fmt: skip
         key = digest([used, [np.flatnonzero(mask) for mask in masks.values()], bool(judge)])
-        if key in known:
-            return known[key]
-        place = target / key
-        model = train([frames[row] for row in trial.rows], int(trial.seed), place)
+        todo[key] = trial, used
+    lock = threading.Lock()
+
+    def measure(key: str) -> dict[str, Any]:
+        trial, used = todo[key]
+        model = train([frames[row] for row in trial.rows], int(trial.seed), target / key)
         of_model = errors(predict(model, test, progress=False), test, prefix)
         rmse = {
             name: {q: kinds["RMSE"] for q, kinds in of_model.take(mask).summary().items()}
             for name, mask in masks.items()
         }
-        return plain({
+        line = plain({
             **used, "key": key, "errors": rmse, "units": QUANTITIES,
-            "judged": dict(judge(model, place)) if judge else {},
+            "judged": dict(judge(model, target / key)) if judge else {},
             "versions": versions(*PACKAGES),
         })  # fmt: skip
+        with lock:
+            add_json_line(path, line)
+            known[key] = line
+        return line
 
+    n_known = len(todo.keys() & known.keys())
     with (
-        tqdm(total=len(todo), unit=" models", disable=not progress) as bar,
+        tqdm(total=len(todo), initial=n_known, unit=" models", disable=not progress) as bar,
         ThreadPoolExecutor(processes) as pool,
     ):
-        waiting = [pool.submit(measure, trial) for trial in todo]
+        waiting = [pool.submit(measure, key) for key in todo if key not in known]
         try:
             for future in as_completed(waiting):
                 line = future.result()
-                if line["key"] not in known:
-                    known[line["key"]] = line
-                    add_json_line(path, line)
                 bar.update()
                 bar.set_postfix_str(f"{line['name']}, {line['n']} frames, seed {line['seed']}")
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_programs()
             raise
-    return [future.result() for future in waiting]
+    return [known[key] for key in todo]
+
+
+def _label_hash(frames: Iterable[Atoms], prefix: str) -> str:
+    """Return a fingerprint of structures and what is learned from them."""
+    found = hashlib.sha256()
+    for atoms in frames:
+        found.update(structure_hash([atoms]).encode())
+        for part in labels(atoms, prefix):
+            found.update(b"" if part is None else np.asarray(part, dtype=float).tobytes())
+    return found.hexdigest()
 
 
 class Knee(NamedTuple):
@@ -604,7 +657,7 @@ def plot_curves(
 
 
 def model_settings(
-    model: str, profile: str | PathLike[str], steps: int | None = None
+    model: str, profile: str | PathLike[str] | Mapping[str, Any], steps: int | None = None
 ) -> dict[str, Any]:
     """Return what a model of `trainer` is made with, for `learning_curve` to tell models apart.
 
@@ -612,39 +665,33 @@ def model_settings(
     ----------
     model : {"student", "teacher"}
         As `trainer` takes it.
-    profile : {"small", "paper"} or path-like
-        As there; of a file its content counts.
+    profile : {"small", "paper"}, path-like or dict
+        As there; its content counts.
     steps : int, optional
         As there.
 
     Returns
     -------
     dict
-        Model, profile and steps.
+        Model, profile and, of a student, steps.
     """
-    path = Path(profile)
-    content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else path.name
-    return {"model": model, "profile": content, "steps": steps}
+    if model == "teacher":
+        return {"model": model, "profile": read_profile(profile, "mace")}
+    return {"model": model, "profile": read_profile(profile, "student"), "steps": steps}
 
 
 def trainer(
-    model: str,
-    validation: Sequence[Atoms],
-    workdir: str | PathLike[str],
-    profile: Any = "small",
-    steps: int | None = None,
-    prefix: str = "",
+    model: str, profile: Any = "small", steps: int | None = None, prefix: str = ""
 ) -> Callable[[list[Atoms], int, Path], Any]:
     """Return what `learning_curve` trains by: students, or teachers of one seed.
+
+    One frame in ten is for validation. A teacher does not learn from it, but takes its best epoch
+    by it; a student learns from all.
 
     Parameters
     ----------
     model : {"student", "teacher"}
         What to train: by `train_student`, not compressed, or by `train_teacher`.
-    validation : sequence of ase.Atoms
-        Labelled frames of which errors are shown meanwhile; students learn nothing from it.
-    workdir : path-like
-        Where the validation set goes.
     profile : {"small", "paper"}, path-like or dict
         As there.
     steps : int, optional
@@ -662,28 +709,26 @@ def trainer(
     ValueError
         When the model is neither.
     """
-    if model == "teacher":
-
-        def train_one(frames: list[Atoms], seed: int, folder: Path) -> Any:
-            from ase_calculators.distillation.teacher import open_teacher, train_teacher
-
-            train_teacher(frames, validation, folder, profile, (seed,), prefix=prefix)
-            return open_teacher(folder)
-
-        return train_one
-    if model != "student":
+    if model not in ("student", "teacher"):
         raise ValueError(f"model = {model!r}: must be student or teacher")
-    shown = Path(workdir) / "validation"
-    write_deepmd(validation, shown, prefix)
 
-    def train(frames: list[Atoms], seed: int, folder: Path) -> Any:
+    def teacher(frames: list[Atoms], seed: int, folder: Path) -> Any:
+        from ase_calculators.distillation.teacher import open_teacher, train_teacher
+
+        held = frames[::_SHARE]
+        kept = [atoms for number, atoms in enumerate(frames) if number % _SHARE]
+        train_teacher(kept, held, folder, profile, (seed,), prefix=prefix)
+        return open_teacher(folder)
+
+    def student(frames: list[Atoms], seed: int, folder: Path) -> Any:
         from ase_calculators.distillation.student import open_student, train_student
 
         write_deepmd(frames, folder / "set", prefix)
-        student = train_student(
-            {folder / "set": 1.0}, shown, folder / "student", profile, seed, steps=steps,
-            compress=False,
+        write_deepmd(frames[::_SHARE], folder / "validation", prefix)
+        trained = train_student(
+            {folder / "set": 1.0}, folder / "validation", folder / "student", profile, seed,
+            steps=steps, compress=False,
         )  # fmt: skip
-        return open_student(student.model)
+        return open_student(trained.model)
 
-    return train
+    return teacher if model == "teacher" else student

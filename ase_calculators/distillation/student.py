@@ -72,11 +72,11 @@ class Deviations(NamedTuple):
 
 
 class _Set(NamedTuple):
-    """Systems of a training set, how often their frames are drawn, and how many they are."""
+    """Systems of a training set, what their frames count, and how many each has."""
 
     systems: list[Path]
     weight: float
-    n_frames: int
+    n_frames: list[int]
 
 
 def train_student(
@@ -99,8 +99,8 @@ def train_student(
     ----------
     sets : path-like, or mapping or sequence of pairs of path-like and float
         DeePMD sets, as `write_deepmd` writes them, and their weights: a frame of a set with weight
-        2 is drawn twice as often as one of a set with weight 1. A set may also be a sequence of
-        systems.
+        2 counts in the loss twice as much as one of a set with weight 1, whatever their numbers of
+        atoms. A set may also be a sequence of systems.
     validation : path-like or sequence of path-like
         DeePMD set of which errors are shown; nothing is learned from it.
     folder : path-like
@@ -158,8 +158,8 @@ def train_student(
     path = target / RECORD
     used = {
         "sets": [
-            {"systems": [str(s) for s in g.systems], "weight": g.weight, "n_frames": g.n_frames,
-             "sha256": _set_hash(g.systems)}
+            {"systems": [str(s) for s in g.systems], "weight": g.weight,
+             "n_frames": sum(g.n_frames), "sha256": _set_hash(g.systems)}
             for g in groups
         ],
         "validation": {"systems": [str(s) for s in checked], "sha256": _set_hash(checked)},
@@ -318,11 +318,10 @@ def _groups(sets: Any) -> list[_Set]:
         if not isinstance(weight, int | float) or not (math.isfinite(weight) and weight > 0):
             raise ValueError(f"sets: weight = {weight!r} of {given}: must be a number above 0")
         systems = _systems(given, "sets")
-        n_frames = sum(
-            np.load(file, mmap_mode="r").shape[0]
+        n_frames = [
+            sum(np.load(file, mmap_mode="r").shape[0] for file in system.glob("set.*/box.npy"))
             for system in systems
-            for file in system.glob("set.*/box.npy")
-        )
+        ]
         found.append(_Set(systems, float(weight), n_frames))
     return found
 
@@ -364,6 +363,7 @@ def _fill_in(
     try:
         model, training = settings["model"], settings["training"]
         descriptor, fitting = model["descriptor"], model["fitting_net"]
+        descriptor["rcut"], settings["learning_rate"]
         if steps is None:
             steps = training["numb_steps"]
     except KeyError as error:
@@ -385,14 +385,11 @@ def _fill_in(
     shown = training["disp_freq"] = min(training.get("disp_freq", 1000), steps)
     training["save_freq"] = shown * max(1, training.get("save_freq", 10 * shown) // shown)
     settings["learning_rate"].setdefault("decay_steps", max(1, steps // 200))
-    shares = np.array([group.weight * group.n_frames for group in groups])
-    first, blocks = 0, []
-    for group, share in zip(groups, shares / shares.sum(), strict=True):
-        blocks.append(f"{first}:{first + len(group.systems)}:{share:.8f}")
-        first += len(group.systems)
+    # a batch is of one system and its loss a mean: so each frame counts the same
+    shares = np.array([group.weight * n for group in groups for n in group.n_frames])
     training.setdefault("training_data", {}).update(
         systems=[str(system) for group in groups for system in group.systems],
-        auto_prob="; ".join(["prob_sys_size", *blocks]),
+        sys_probs=(shares / shares.sum()).tolist(),
     )
     training.setdefault("validation_data", {})["systems"] = [str(system) for system in checked]
 
@@ -421,7 +418,9 @@ def _start_of(start: Any) -> tuple[str, str, str]:
 def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -> dict[str, Any]:
     """Compare sel with the neighbours that there are."""
     descriptor, names = settings["model"]["descriptor"], settings["model"]["type_map"]
-    most = np.zeros(len(names), dtype=int)
+    sel = descriptor.get("sel", "auto")
+    together = isinstance(sel, int)  # se_atten takes the neighbours of all elements together
+    most = np.zeros(1 if together else len(names), dtype=int)
     nearest = math.inf
     # systems of one set have a folder in common, for which one call is enough
     folders = dict.fromkeys(
@@ -431,7 +430,8 @@ def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -
     )
     for folder in folders:
         said = run_program(
-            [*_DP, "neighbor-stat", "-s", str(folder), "-r", str(descriptor["rcut"]), "-t", *names],
+            [*_DP, "neighbor-stat", "-s", str(folder), "-r", str(descriptor["rcut"]), "-t", *names,
+             *(["--mixed-type"] if together else [])],
             target, "neighbor_stat.log",
         )  # fmt: skip
         sizes = re.search(r"max_nbor_size: \[([\d, ]+)\]", said)
@@ -440,16 +440,13 @@ def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -
             raise RuntimeError(f"dp neighbor-stat says nothing: {target / 'neighbor_stat.log'}")
         most = np.maximum(most, [int(word) for word in sizes[1].split(",")])
         nearest = min(nearest, float(distance[1]))
-    sel = descriptor.get("sel", "auto")
-    # one number is that of all neighbours together (se_atten)
-    needed = most.sum(keepdims=True) if isinstance(sel, int) else most
     given = np.atleast_1d(sel)
-    if not isinstance(sel, str) and (len(given) != len(needed) or (given < needed).any()):
-        enough = [math.ceil(_MARGIN * number) for number in needed.tolist()]
+    if not isinstance(sel, str) and (len(given) != len(most) or (given < most).any()):
+        enough = [math.ceil(_MARGIN * number) for number in most.tolist()]
         raise ValueError(
             f"sel = {sel}: atoms of the sets have up to {most.tolist()} neighbours "
             f"({' '.join(names)}) within rcut = {descriptor['rcut']} Å, says dp neighbor-stat; set "
-            f"sel to {enough} or more"
+            f"sel to {enough[0] if together else enough} or more"
         )
     return {"neighbours": most.tolist(), "nearest": nearest}
 

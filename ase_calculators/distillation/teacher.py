@@ -198,12 +198,16 @@ def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
             for path in (run / f"{name}_stagetwo.model", run / f"{name}.model")
             if path.exists()
         )
-        state = _state(run / "train.log")
+        # the model is the best checkpoint; of that epoch are the errors
+        kept = _keep(checkpoints, None)
+        assert kept is not None
+        lines = {epoch: note for epoch, _, note in _epochs(run / "logs" / f"{name}_run-{seed}.log")}
         record["models"][str(seed)] = {
             "file": str(model.relative_to(target)),
             "sha256": file_hash(model),
-            "epochs": state.done,
-            "validation": state.note,
+            "epochs": max(lines) + 1,
+            "kept_epoch": _epoch(kept),
+            "validation": lines[_epoch(kept)],
         }
         write_json(target / RECORD, record)
 
@@ -217,26 +221,38 @@ def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
     )
 
 
-def _state(log: Path) -> State:
-    """Read the last epoch from the output of mace_run_train."""
+def _epochs(log: Path) -> list[tuple[int, float, str]]:
+    """Read epochs, their losses and errors from the output of mace_run_train."""
     found = _LINE.findall(log.read_text(errors="replace")) if log.exists() else []
+    return [
+        (int(epoch), float(loss), f"{energy} meV/atom, {forces} meV/Å")
+        for epoch, loss, energy, forces in found
+    ]
+
+
+def _state(log: Path) -> State:
+    """Return the last epoch of a training that runs."""
+    found = _epochs(log)
     if not found:
         return State(0, "")
-    epoch, _, energy, forces = found[-1]
     # epochs may be shorter than the time between two looks
-    diverged = next((int(line[0]) for line in found if not math.isfinite(float(line[1]))), None)
-    return State(int(epoch) + 1, f"{energy} meV/atom, {forces} meV/Å", diverged)
+    diverged = next((epoch for epoch, loss, _ in found if not math.isfinite(loss)), None)
+    return State(found[-1][0] + 1, found[-1][2], diverged)
+
+
+def _epoch(checkpoint: Path) -> int:
+    return int(checkpoint.stem.partition("_epoch-")[2].partition("_")[0])
 
 
 def _keep(checkpoints: Path, diverged: int | None, torn: bool = False) -> Path | None:
     """Keep the last two checkpoints of each stage that are good; return the last one."""
     good: dict[bool, list[tuple[int, Path]]] = {False: [], True: []}
     for path in checkpoints.glob("*_epoch-*.pt"):
-        epoch, _, stage = path.stem.partition("_epoch-")[2].partition("_")
-        if (diverged is not None and int(epoch) >= diverged) or (torn and not _is_readable(path)):
+        epoch, second_stage = _epoch(path), path.stem.endswith("_swa")
+        if (diverged is not None and epoch >= diverged) or (torn and not _is_readable(path)):
             path.unlink()
         else:
-            good[bool(stage)].append((int(epoch), path))
+            good[second_stage].append((epoch, path))
     for found in good.values():
         found.sort()
         for _, path in found[:-2]:

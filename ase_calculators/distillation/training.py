@@ -23,6 +23,8 @@ _POLL = 0.5
 _PATIENCE = 5.0
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _LIBC = ctypes.CDLL(None)
+# of all threads
+_PROGRAMS: "set[subprocess.Popen[bytes]]" = set()
 
 
 class State(NamedTuple):
@@ -173,6 +175,7 @@ def run_programs(
                 while waiting and len(running) < processes:
                     training = waiting.pop(0)
                     running.append((training, _start(training)))
+                    _PROGRAMS.add(running[-1][1])
                 time.sleep(_POLL)
                 for training, process in list(running):
                     code = process.poll()  # first, so that all it wrote is read
@@ -189,6 +192,7 @@ def run_programs(
                     training.keep(None)
                     if code is not None:
                         running.remove((training, process))
+                        _PROGRAMS.discard(process)
                         if code:
                             raise RuntimeError(_failure(training, code))
                         training.finish()
@@ -199,6 +203,13 @@ def run_programs(
         finally:
             for _, process in running:
                 _stop(process)
+                _PROGRAMS.discard(process)
+
+
+def stop_programs() -> None:
+    """Stop the programs of `run_programs` in all threads, which fail by that."""
+    for process in list(_PROGRAMS):
+        _stop(process)
 
 
 def run_program(command: Sequence[str], folder: Path, log: str) -> str:

@@ -254,7 +254,7 @@ def main() -> None:
                 print(f"\n{folder}: {error}")
                 return {}
 
-        train = trainer(args.model, test[::4], args.output, args.profile, args.steps)
+        train = trainer(args.model, args.profile, args.steps)
         shift = len(sources["MD"])
         frames = sources["MD"] + sources["landscape"]
         records: list[dict] = []
@@ -271,7 +271,7 @@ def main() -> None:
             shown = dict(tables)
             shown["test"] = map_landscape(test, calc, progress=False)
             draw(records, reference, shown, args.output / "md_or_landscape.png")
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError, ArithmeticError, RuntimeError) as error:
         raise SystemExit(str(error)) from None
     lines = [
         f"{len(test)} of {np.sum(low)} test frames lie outside both sources, "

@@ -19,13 +19,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import matplotlib
 import numpy as np
 
-from ase_calculators import EntropySymmetry, LandscapeTable
+from ase_calculators import EntropySymmetry
 from ase_calculators.distillation import compare_models, speed_ladder
-from ase_calculators.distillation.scaling import trainer, uniform
+from ase_calculators.distillation.scaling import read_library, trainer, uniform
 from ase_calculators.distillation.sets import split_sets
 
 matplotlib.use("Agg")
@@ -117,8 +116,6 @@ def main() -> None:
         parser.error(f"--model {args.model}: each must be NAME=MODEL")
     from ase_calculators.distillation.training import read_profile
 
-    table = LandscapeTable.read(args.landscape or args.library.with_name("landscape.csv"))
-    frames = ase.io.read(args.library, ":")
     args.output.mkdir(parents=True, exist_ok=True)
     left_out = [
         "DPA-2, DPA-3: need DeePMD-kit's PyTorch backend; give trained ones by --model",
@@ -130,6 +127,7 @@ def main() -> None:
     models: dict[str, Any] = {}
     cpu: dict[str, float] = {}
     try:
+        table, frames = read_library(args.library, args.landscape)
         sets = split_sets(table, supplementary=FINE, test=0.15, test_cell=TEST_CELL)
         pool = np.array([*sets.standard, *sets.supplementary])
         test = [frames[row] for row in uniform(table, args.test, rows=sets.test)]
@@ -146,7 +144,7 @@ def main() -> None:
                 left_out.append(f"{name}: {package} is not installed")
                 continue
             folder = args.output / name
-            train = trainer(kind, test[::4], folder, profile, args.steps)
+            train = trainer(kind, profile, args.steps)
             cpu[name] = measured(
                 lambda t=train, f=folder: t(training, args.seed, f / "model"), folder / "cost.json"
             )["cpu_seconds"]
@@ -161,7 +159,7 @@ def main() -> None:
         })  # fmt: skip
         compared = compare_models(test, models, args.output, calc, element=args.element)
         speed = speed_ladder(models, (3,), args.output, args.element, clock="cpu").best()
-    except (ValueError, ImportError, OSError, RuntimeError) as error:
+    except (ValueError, ImportError, OSError, ArithmeticError, RuntimeError) as error:
         raise SystemExit(str(error)) from None
     lines = [
         compared.markdown(), f"Trained on {len(training)} frames.", "",

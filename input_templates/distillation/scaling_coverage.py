@@ -14,7 +14,6 @@ started again it goes on.
 import argparse
 from pathlib import Path
 
-import ase.io
 import matplotlib
 import numpy as np
 
@@ -27,6 +26,7 @@ from ase_calculators.distillation.scaling import (
     learning_curve,
     mean_and_spread,
     model_settings,
+    read_library,
     trainer,
     uniform,
 )
@@ -143,18 +143,17 @@ def main() -> None:
     args = parser.parse_args()
     if not args.library.is_file():
         parser.error(f"--library {args.library}: there is no such file; run library.py")
-    table = LandscapeTable.read(args.landscape or args.library.with_name("landscape.csv"))
-    frames = ase.io.read(args.library, ":")
     args.output.mkdir(parents=True, exist_ok=True)
     coverage: dict[str, list[float]] = {}
     try:
+        table, frames = read_library(args.library, args.landscape)
         sets = split_sets(table, supplementary=FINE, test=0.15, test_cell=TEST_CELL)
         pool = np.array([*sets.standard, *sets.supplementary])
         tested = uniform(table, args.test, rows=sets.test)
         test = [frames[row] for row in tested]
         hidden = inside(table, tuple(args.gap))[tested]
         groups = {"inside": hidden, "outside": ~hidden}
-        train = trainer(args.model, test[::4], args.output, args.profile, args.steps)
+        train = trainer(args.model, args.profile, args.steps)
         settings = model_settings(args.model, args.profile, args.steps)
         records: list[dict] = []
         for seed in range(1, args.seeds + 1):
@@ -176,7 +175,7 @@ def main() -> None:
             )  # fmt: skip
             means = {name: float(np.mean(values)) for name, values in coverage.items()}
             draw(records, means, args.output / "coverage.png")
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError, ArithmeticError, RuntimeError) as error:
         raise SystemExit(str(error)) from None
     lines = [
         f"{args.frames} frames in each set; {hidden.sum()} test frames inside the window, "

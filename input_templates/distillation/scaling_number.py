@@ -13,10 +13,8 @@ frames of landscape cells that none of them has seen. Stopped and started again 
 import argparse
 from pathlib import Path
 
-import ase.io
 import matplotlib
 
-from ase_calculators import LandscapeTable
 from ase_calculators.distillation.scaling import (
     Trial,
     choose,
@@ -26,6 +24,7 @@ from ase_calculators.distillation.scaling import (
     mean_and_spread,
     model_settings,
     plot_curves,
+    read_library,
     trainer,
     uniform,
 )
@@ -90,14 +89,13 @@ def main() -> None:
     args = parser.parse_args()
     if not args.library.is_file():
         parser.error(f"--library {args.library}: there is no such file; run library.py")
-    table = LandscapeTable.read(args.landscape or args.library.with_name("landscape.csv"))
-    frames = ase.io.read(args.library, ":")
     args.output.mkdir(parents=True, exist_ok=True)
     try:
+        table, frames = read_library(args.library, args.landscape)
         sets = split_sets(table, supplementary=FINE, test=0.15, test_cell=TEST_CELL)
         pool = [*sets.standard, *sets.supplementary]
         test = [frames[row] for row in uniform(table, args.test, rows=sets.test)]
-        train = trainer(args.model, test[::4], args.output, args.profile, args.steps)
+        train = trainer(args.model, args.profile, args.steps)
         settings = model_settings(args.model, args.profile, args.steps)
         numbers = halvings(args.largest, args.least)
         records: list[dict] = []
@@ -114,7 +112,7 @@ def main() -> None:
                 processes=args.processes,
             )  # fmt: skip
             knees = draw(records, args.output / "number.png")
-    except (ValueError, ImportError, OSError) as error:
+    except (ValueError, ImportError, OSError, ArithmeticError, RuntimeError) as error:
         raise SystemExit(str(error)) from None
     lines = [f"{len(frames)} frames, {len(pool)} to choose from, {len(test)} test frames", ""]
     for quantity in QUANTITIES:
@@ -125,7 +123,7 @@ def main() -> None:
                 for n, m, s, k in rows
             ]
         lines += ["", f"uniform: {knees[quantity]}" if knees[quantity] else ""]
-        others = [r for r in records if r["name"] == "random"]
+        others = [r for r in records if r["name"] == "random" and quantity in r["errors"]["all"]]
         if len({r["n"] for r in others}) >= 4:
             values = [r["errors"]["all"][quantity] for r in others]
             lines += [f"random: {fit_knee([r['n'] for r in others], values)}", ""]

@@ -25,7 +25,7 @@ from ase_calculators.training_sets import write_deepmd
 def write_sets(
     standard: str | Path, relabelled: Iterable[Atoms] | str | Path | None, folder: Path
 ) -> dict[str, Path]:
-    """Write the sets as DeePMD-kit reads them; those that are there are kept.
+    """Write the sets as DeePMD-kit reads them.
 
     Parameters
     ----------
@@ -48,10 +48,8 @@ def write_sets(
         ("standard", train), ("validation", validation), ("relabelled", relabelled)
     ):  # fmt: skip
         prefix = "teacher_" if name == "relabelled" else ""
-        if frames is None:
-            continue
-        found[name] = folder / name
-        if not (folder / name / "set.json").exists():
+        if frames is not None:
+            found[name] = folder / name
             write_deepmd(frames, folder / name, prefix)
     return found
 
@@ -68,7 +66,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="learn from the standard set only")
     parser.add_argument(
         "--weight", type=float, default=1.0,
-        help="how often a frame of the standard set is drawn, one of the teacher's being 1 "
+        help="what a frame of the standard set counts in the loss, one of the teacher's being 1 "
         "(%(default)s)",
     )  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("student"), help="(%(default)s)")

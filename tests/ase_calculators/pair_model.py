@@ -55,6 +55,6 @@ class PairModel(Calculator):
         }
 
 
-def trainer(model, validation, workdir, profile="small", steps=None, prefix=""):
+def trainer(model, profile="small", steps=None, prefix=""):
     """Stand where `scaling.trainer` does, for the scripts."""
     return lambda frames, seed, folder: PairModel(frames, prefix)

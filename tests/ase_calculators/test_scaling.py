@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Choices of frames, learning curves of a model that learns in milliseconds, their knee."""
 
+import json
 import sys
+import threading
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -25,6 +28,7 @@ from ase_calculators.distillation.scaling import (
     mean_and_spread,
     plot_curves,
     random,
+    read_library,
     trainer,
     uniform,
 )
@@ -201,6 +205,50 @@ def test_errors_fall_and_a_killed_curve_goes_on(library, tmp_path):
     assert [r["errors"] for r in at_once] == [r["errors"] for r in records]
 
 
+def test_other_labels_are_another_model_and_equal_trials_one(library, tmp_path):
+    frames, test, table = library
+    train = Counting()
+    trial = Trial("random", choose("random", table, 8, 1), 1)
+    (first,) = learning_curve([trial, trial], frames, test, train, tmp_path, progress=False)
+    assert train.n == 1
+    relabelled = [atoms.copy() for atoms in frames]
+    for new, old in zip(relabelled, frames, strict=True):
+        new.calc = SinglePointCalculator(
+            new, energy=2 * old.get_potential_energy(), forces=2 * old.get_forces()
+        )
+    (other,) = learning_curve([trial], relabelled, test, train, tmp_path, progress=False)
+    assert train.n == 2 and other["key"] != first["key"]
+
+
+def test_what_is_done_is_kept_when_another_model_fails(library, tmp_path):
+    frames, test, table = library
+    failed = threading.Event()
+
+    def train(frames, seed, folder):
+        if seed == 2:
+            failed.set()
+            raise FloatingPointError("the loss is not finite")
+        assert failed.wait(60)
+        return PairModel(frames)
+
+    trials = [Trial("random", choose("random", table, 8, seed), seed) for seed in (1, 2, 3)]
+    with pytest.raises(FloatingPointError, match="the loss is not finite"):
+        learning_curve(trials, frames, test, train, tmp_path, processes=2, progress=False)
+    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert {1} <= {line["seed"] for line in lines} <= {1, 3}
+
+
+def test_library_and_its_table(library, tmp_path):
+    frames, _, table = library
+    ase.io.write(tmp_path / "library.extxyz", frames)
+    table.write(tmp_path / "landscape.csv")
+    read, found = read_library(tmp_path / "library.extxyz")
+    assert len(read) == len(found) == len(frames)
+    ase.io.write(tmp_path / "library.extxyz", frames[1:])
+    with pytest.raises(ValueError, match=r"landscape.csv': is not that of .*map it again"):
+        read_library(tmp_path / "library.extxyz")
+
+
 def test_groups_judge_and_picture(library, tmp_path):
     _, test, _ = library
     quiet = np.array([np.abs(a.get_forces()).max() < 1.2 for a in test])
@@ -229,7 +277,9 @@ def test_bad_input(library, tmp_path):
         learning_curve([Trial("none", np.array([], int), 1)], frames, test, Counting(), tmp_path)
     with pytest.raises(ValueError, match=r"groups\['no'\]: must mark some of the 15"):
         learning_curve(bad, frames, test, Counting(), tmp_path, {"no": np.zeros(15, bool)})
+    with pytest.raises(ValueError, match="processes = 0: must be a whole number, 1 or more"):
+        learning_curve([], frames, test, Counting(), tmp_path, processes=0, progress=False)
     with pytest.raises(ValueError, match="selection = 'best': choose from uniform, random"):
         choose("best", table, 3)
     with pytest.raises(ValueError, match="model = 'DFT': must be student or teacher"):
-        trainer("DFT", test, tmp_path)
+        trainer("DFT")

@@ -102,8 +102,7 @@ def test_record(student):
     assert record["neighbours"][0] <= 60 and record["nearest"] > 2
     assert [part["n_frames"] for part in record["sets"]] == [10, 30]
     # 10 frames of weight 3 against 30 of weight 1
-    blocks = record["input"]["training"]["training_data"]["auto_prob"]
-    assert blocks == "prob_sys_size; 0:1:0.50000000; 1:2:0.50000000"
+    assert record["input"]["training"]["training_data"]["sys_probs"] == [0.5, 0.5]
     assert record["deepmd-kit"] and record["seed"] == 1
     assert max(record["deviations"].values()) < 1e-4
 

@@ -4,6 +4,7 @@
 import json
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -107,6 +108,13 @@ def test_record(folder):
     assert record["train"]["n_frames"] == 8 and record["train"]["elements"] == ["Al"]
     assert record["receptive_field"] == 4.0 and record["mace-torch"] and record["torch"]
     assert list(record["models"]) == ["1", "2"]
+    # the errors are those of the epoch that the model is of: the one with the lowest loss
+    log = (folder / "seed-2" / "logs" / "teacher-2_run-2.log").read_text()
+    losses = re.findall(r"Epoch (\d+): .*loss=\s*([\d.e-]+), RMSE_E_per_atom=\s*(\S+) meV", log)
+    epoch, _, energy = min(losses, key=lambda line: float(line[1]))
+    entry = record["models"]["2"]
+    assert entry["kept_epoch"] == int(epoch) and entry["epochs"] == len(losses)
+    assert entry["validation"].startswith(f"{energy} meV/atom, ")
 
 
 def test_models_that_are_there_are_kept(folder):

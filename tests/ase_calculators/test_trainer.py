@@ -41,7 +41,7 @@ def small(kind):
 
 @pytest.mark.parametrize("kind", ["student", "teacher"])
 def test_a_point_of_a_curve(frames, tmp_path, kind):
-    train = trainer(kind, frames[:4], tmp_path, small(kind), STEPS)
+    train = trainer(kind, small(kind), STEPS)
     trials = [Trial("all", np.arange(4, 14), 1)]
     arguments = (trials, frames, frames[:4], train, tmp_path)
     (record,) = learning_curve(*arguments, progress=False)
