@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Choices of frames, learning curves of a model that learns in milliseconds, their knee."""
 
-import json
 import sys
 import threading
 from pathlib import Path
@@ -32,6 +31,7 @@ from ase_calculators.distillation.scaling import (
     trainer,
     uniform,
 )
+from ase_calculators.provenance import json_lines
 
 sys.path.insert(0, str(Path(__file__).parent))
 from pair_model import PairModel
@@ -234,8 +234,7 @@ def test_what_is_done_is_kept_when_another_model_fails(library, tmp_path):
     trials = [Trial("random", choose("random", table, 8, seed), seed) for seed in (1, 2, 3)]
     with pytest.raises(FloatingPointError, match="the loss is not finite"):
         learning_curve(trials, frames, test, train, tmp_path, processes=2, progress=False)
-    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
-    assert {1} <= {line["seed"] for line in lines} <= {1, 3}
+    assert {1} <= {line["seed"] for line in json_lines(tmp_path / "curve.jsonl")} <= {1, 3}
 
 
 def test_library_and_its_table(library, tmp_path):
