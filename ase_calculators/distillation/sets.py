@@ -52,8 +52,8 @@ def split_sets(
     supplementary : (float, float)
         Of the supplementary set, finer.
     test : float
-        Share of the occupied cells that is held out, from 0 to below 1; at least one cell where it
-        is above 0.
+        Share of the cells holding frames, or labelled ones, that is held out, from 0 to below 1; at
+        least one cell where it is above 0.
     test_cell : (float, float)
         Size of these cells, not finer than `standard`.
     seed : int
@@ -105,6 +105,11 @@ def split_sets(
         points = np.floor(np.column_stack((table.sS[finite], table.Q[finite])) / test_cell)
         of_frame = np.unique(points, axis=0, return_inverse=True)[1].ravel()
         drawn = np.random.default_rng(seed).permutation(np.unique(of_frame[known[finite]]))
+        if len(drawn) < 2:
+            raise ValueError(
+                f"test_cell = {test_cell}: the frames lie in {len(drawn)} of such cells, of which "
+                "none can be held out; use a smaller one, or test = 0"
+            )
         n = min(max(1, round(test * len(drawn))), len(drawn) - 1)
         held_out[finite] = np.isin(of_frame, drawn[:n])
     coarse = _thinned(table, known & ~held_out, standard)

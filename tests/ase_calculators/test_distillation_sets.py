@@ -119,6 +119,7 @@ def test_frames_that_have_labels_already(table):
 
 
 WRONG = {
+    "one cell": ({"test_cell": (50, 5)}, r"test_cell = \(50, 5\): the frames lie in 1 of such"),
     "labelled": ({"labelled": np.zeros(100, bool)}, r"labelled: must mark some of the 100"),
     "test": ({"test": 1.0}, r"test = 1.0: must be a share, at least 0 and below 1"),
     "not a number": ({"test": float("nan")}, r"test = nan: must be a share"),
@@ -138,9 +139,3 @@ def test_wrong_arguments(options, message):
 def test_an_empty_landscape():
     with pytest.raises(ValueError, match="table: has no frames"):
         split_sets(landscape(0))
-
-
-def test_one_cell_is_never_held_out_alone():
-    """The last cell is left to learn from."""
-    sets = split_sets(landscape(50), test_cell=(100.0, 100.0), test=0.9)
-    assert len(sets.test) == 0 and len(sets.standard) > 0
