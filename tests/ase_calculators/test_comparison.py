@@ -184,7 +184,9 @@ def test_a_file_of_commands_is_known_by_the_files_that_it_names(frames, tmp_path
     seen = []
     for comment in ("", "", "trained again "):
         (tmp_path / "mine.eam.alloy").write_text(comment + parameters)
-        compared = compare_models(frames[:2], {"EAM": "al.mod"}, "out", element="Al", progress=False)
+        compared = compare_models(
+            frames[:2], {"EAM": "al.mod"}, "out", element="Al", progress=False
+        )
         assert not compared.failed
         ladder = speed_ladder({"EAM": "al.mod"}, (1,), "out", seconds=0.01, progress=False)
         assert not ladder.notes
