@@ -24,7 +24,8 @@ from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
 from ase_calculators.distillation import Sets, split_sets
-from ase_calculators.frame_source import read_frames
+from ase_calculators.frame_source import open_frames, read_frames
+from ase_calculators.landscape import table_parameters
 
 
 def landscape(library: str, path: Path, calc: EntropySymmetry) -> LandscapeTable:
@@ -35,7 +36,8 @@ def landscape(library: str, path: Path, calc: EntropySymmetry) -> LandscapeTable
     library : str
         The frames.
     path : pathlib.Path
-        The table, read where it is there and as new as the library, else written.
+        The table, read where it is as new as the library and of its frames and these parameters,
+        else written.
     calc : EntropySymmetry
         The parameters.
 
@@ -45,7 +47,15 @@ def landscape(library: str, path: Path, calc: EntropySymmetry) -> LandscapeTable
         The landscape.
     """
     if path.is_file() and path.stat().st_mtime >= Path(library).stat().st_mtime:
-        return LandscapeTable.read(path)
+        table = LandscapeTable.read(path)
+        if (
+            table.parameters == table_parameters(calc)
+            and {Path(file).name for file in table.file} == {Path(library).name}
+            and len(table) + len(table.skipped)
+            == sum(1 for _ in open_frames(library, None, 1, {})[0])
+        ):
+            return table
+        print(f"{path}: is of other frames or parameters and is made again")
     table = map_landscape(library, calc)
     table.write(path)
     return table
