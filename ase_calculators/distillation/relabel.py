@@ -225,6 +225,9 @@ class _Limits(NamedTuple):
     force: float | None
     stress: bool
 
+    def __str__(self) -> str:
+        return f"max_spread={self.spread} max_force={self.force} stress={self.stress}"
+
 
 class _Labelled(NamedTuple):
     """A frame as it is written: its text, why it is rejected, if it is, and its ``info``."""
@@ -252,9 +255,10 @@ def relabel(
 
     Each frame is written as extended XYZ with what it had and ``info`` teacher_energy (eV),
     teacher_stress (eV/Å^3, Voigt), teacher_energy_spread (eV/atom) and teacher_forces_spread (eV/Å;
-    both of committees), teacher_hash, teacher_frame (its number in the source), and the array
-    teacher_forces (eV/Å). Run again after a kill, it cuts off a frame left unfinished and goes on:
-    what was being calculated is lost, at most `batch_size` frames per process.
+    both of committees), teacher_hash, teacher_limits (max_spread, max_force, stress), teacher_frame
+    (its number in the source), and the array teacher_forces (eV/Å). Run again after a kill, it cuts
+    off a frame left unfinished and goes on: what was being calculated is lost, at most `batch_size`
+    frames per process.
 
     Parameters
     ----------
@@ -293,7 +297,8 @@ def relabel(
     ------
     ValueError
         When an argument is out of its range, the teacher has no stress, the file was labelled by
-        another teacher or from other frames, or a frame cannot be read or calculated.
+        another teacher, within other limits or from other frames, or a frame cannot be read or
+        calculated.
 
     Examples
     --------
@@ -318,7 +323,8 @@ def relabel(
         raise ValueError(
             f"table: has {len(table)} rows for {total} frames; give the landscape of these frames"
         )
-    limits = _Limits(max_spread, max_force, stress)
+    spread, force = (None if x is None else float(x) for x in (max_spread, max_force))
+    limits = _Limits(spread, force, stress)
     committee = _open(teacher)
     if max_spread is not None and len(committee.members) < 2:
         raise ValueError(
@@ -328,7 +334,7 @@ def relabel(
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with open(target, "ab") as kept, open(rejected_path, "ab") as rejected:
-        outputs = [_Output(file, committee.hash) for file in (rejected, kept)]
+        outputs = [_Output(file, committee.hash, str(limits)) for file in (rejected, kept)]
         done = set().union(*(output.numbers for output in outputs))
         batches = _batches(_to_do(frames, outputs, done), batch_size)
         with tqdm(total=total, initial=len(done), unit=" frames", disable=not progress) as bar:
@@ -486,6 +492,7 @@ def _written(
     copy.calc = atoms.calc
     copy.info[PREFIX + "frame"] = number
     copy.info[PREFIX + "hash"] = hash
+    copy.info[PREFIX + "limits"] = str(limits)
     if finite:
         copy.info[PREFIX + "energy"] = float(result["energy"])
         if limits.stress:
@@ -535,8 +542,9 @@ def _to_do(
             atoms = read_text(content, format, {}) if format else content
             old = last[number]
             # ASE writes positions to 1e-8 Å
-            if not np.array_equal(atoms.numbers, old.numbers) or not np.allclose(
-                atoms.positions, old.positions, rtol=0, atol=1e-6
+            if not np.array_equal(atoms.numbers, old.numbers) or not all(
+                np.allclose(one, other, rtol=0, atol=1e-6)
+                for one, other in ((atoms.positions, old.positions), (atoms.cell, old.cell))
             ):
                 raise ValueError(
                     f"path: holds labels of other frames, number {number} differs; use another "
@@ -570,8 +578,8 @@ def _batches(
 class _Output:
     """A file of labelled frames: what it holds already, and what is added."""
 
-    def __init__(self, file: BufferedWriter, hash: str) -> None:
-        self._file, self._hash = file, hash
+    def __init__(self, file: BufferedWriter, hash: str, limits: str) -> None:
+        self._file, self._hash, self._limits = file, hash, limits
         self.numbers: set[int] = set()
         self.places: list[tuple[float, float]] = []
         self.degree = "Q6"
@@ -614,7 +622,7 @@ class _Output:
         raise ValueError(f"path = {name!r}: is no file that relabel has written; use another")
 
     def _check(self, info: dict[str, Any], name: str) -> None:
-        """Refuse frames that are not ours, or another teacher's."""
+        """Refuse frames that are not ours, another teacher's, or judged by other limits."""
         if PREFIX + "frame" not in info:
             self._refuse(name)
         if str(info[PREFIX + "hash"]) != self._hash:
@@ -622,6 +630,11 @@ class _Output:
                 f"path = {name!r}: was labelled by another teacher, {PREFIX}hash "
                 f"{str(info[PREFIX + 'hash'])[:12]}, and this one's is {self._hash[:12]}; use "
                 "another file or the same teacher"
+            )
+        if (limits := info.get(PREFIX + "limits", self._limits)) != self._limits:
+            raise ValueError(
+                f"path = {name!r}: was labelled with {limits}, asked is {self._limits}; use "
+                "another file or the same limits"
             )
 
     def _note(self, info: dict[str, Any]) -> None:

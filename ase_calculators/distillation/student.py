@@ -270,7 +270,7 @@ def open_student(student: Student | str | PathLike[str]) -> Any:
     Returns
     -------
     deepmd.calculator.DP
-        The calculator: energy, forces, stress.
+        The calculator: energy, forces, stress; its ``files()`` are the model's.
 
     Raises
     ------
@@ -297,7 +297,9 @@ def open_student(student: Student | str | PathLike[str]) -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from deepmd.calculator import DP
 
-    return DP(path)
+    calculator = DP(path)
+    calculator.files = lambda: [path]  # as of LammpsPotential: by it a committee is known
+    return calculator
 
 
 # --- what goes in ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ Where you have DFT or other labels, give the other scripts your own file and lea
 """
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
@@ -74,18 +75,28 @@ def label(frames: Iterable[Atoms], path: Path, total: int | None = None) -> int:
     path : pathlib.Path
         Extended XYZ, complete or not there.
     total : int, optional
-        How many they are, for the progress bar.
+        How many they are.
 
     Returns
     -------
     int
         How many frames the file holds.
+
+    Raises
+    ------
+    SystemExit
+        When it holds another number than `total`.
     """
-    if path.is_file():
-        return sum(1 for _ in ase.io.iread(path))
-    calculator = LammpsPotential(POTENTIAL, "Al")
     draft = path.with_suffix(".writing")
-    n_done = cut(draft)
+    complete = path.is_file()
+    n_done = sum(1 for _ in ase.io.iread(path)) if complete else cut(draft)
+    if total is not None and (n_done > total or (complete and n_done < total)):
+        raise SystemExit(
+            f"{path}: holds {n_done} frames and {total} are asked for; use another folder"
+        )
+    if complete:
+        return n_done
+    calculator = LammpsPotential(POTENTIAL, "Al")
     with open(draft, "a", encoding="utf-8") as file:
         for atoms in tqdm(islice(frames, n_done, None), path.name, total, initial=n_done):
             bare = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True)
@@ -138,6 +149,13 @@ def main() -> None:
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
     folder = args.output.resolve()
+    asked = {key: value for key, value in vars(args).items() if key != "output"}
+    record = folder / "library.json"
+    if record.exists() and json.loads(record.read_text()) != asked:
+        parser.error(
+            f"--output {args.output}: holds a library of other options; use another folder"
+        )
+    record.write_text(json.dumps(asked, indent=1) + "\n")
 
     if not (folder / "trajectory.extxyz").is_file():
         for file in ("in.trajectory", "potential.mod"):

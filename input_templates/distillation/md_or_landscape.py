@@ -256,14 +256,18 @@ def main() -> None:
 
         train = trainer(args.model, args.profile, args.steps)
         shift = len(sources["MD"])
+        first = {"MD": 0, "landscape": len(sources["MD"])}
         frames = sources["MD"] + sources["landscape"]
         records: list[dict] = []
         for seed in range(1, args.seeds + 1):
             chosen = {
                 "MD": random(tables["MD"], args.frames, seed),
-                "landscape": shift + uniform(tables["landscape"], args.frames, seed),
+                "landscape": uniform(tables["landscape"], args.frames, seed),
             }
-            trials = [Trial(name, rows, seed) for name, rows in chosen.items()]
+            trials = [
+                Trial(name, first[name] + tables[name].frame[rows], seed)
+                for name, rows in chosen.items()
+            ]
             records += learning_curve(
                 trials, frames, test, train, args.output, groups, settings, judge=judge,
                 processes=args.processes,

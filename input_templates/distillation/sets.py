@@ -25,6 +25,7 @@ from tqdm import tqdm
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
 from ase_calculators.distillation import Sets, split_sets
 from ase_calculators.frame_source import read_frames
+from ase_calculators.landscape import table_parameters
 
 
 def landscape(library: str, path: Path, calc: EntropySymmetry) -> LandscapeTable:
@@ -35,7 +36,8 @@ def landscape(library: str, path: Path, calc: EntropySymmetry) -> LandscapeTable
     library : str
         The frames.
     path : pathlib.Path
-        The table, read where it is there and as new as the library, else written.
+        The table, read where it is as new as the library and of its frames and these parameters,
+        else written.
     calc : EntropySymmetry
         The parameters.
 
@@ -45,7 +47,14 @@ def landscape(library: str, path: Path, calc: EntropySymmetry) -> LandscapeTable
         The landscape.
     """
     if path.is_file() and path.stat().st_mtime >= Path(library).stat().st_mtime:
-        return LandscapeTable.read(path)
+        table = LandscapeTable.read(path)
+        if (
+            table.parameters == table_parameters(calc)
+            and {Path(file).name for file in table.file} == {Path(library).name}
+            and len(table) + len(table.skipped) == sum(1 for _ in read_frames(library))
+        ):
+            return table
+        print(f"{path}: is of other frames or parameters and is made again")
     table = map_landscape(library, calc)
     table.write(path)
     return table
@@ -122,7 +131,9 @@ def main() -> None:
     parser.add_argument(
         "library", nargs="?", default="library/library.extxyz", help="(%(default)s)"
     )
-    parser.add_argument("--landscape", help="its table (landscape.csv beside the library)")
+    parser.add_argument(
+        "--landscape", help="its table, as it is (landscape.csv beside the library)"
+    )
     parser.add_argument("--output", type=Path, default=Path("sets"), help="folder (%(default)s)")
     parser.add_argument("--standard", default=(0.1, 0.005), help="cell (0.1 0.005)", **cell)
     parser.add_argument("--supplementary", default=(0.05, 0.0025), help="(0.05 0.0025)", **cell)
@@ -141,9 +152,11 @@ def main() -> None:
     try:
         if not Path(args.library).is_file():
             raise FileNotFoundError(f"library = {args.library!r}: there is no such file")
-        path = Path(args.landscape or Path(args.library).with_name("landscape.csv"))
         calc = EntropySymmetry(args.rmax, args.sigma, args.q6_cutoff, smooth=args.smooth)
-        table = landscape(args.library, path, calc)
+        if args.landscape:
+            table = LandscapeTable.read(args.landscape)
+        else:
+            table = landscape(args.library, Path(args.library).with_name("landscape.csv"), calc)
         options = {
             name: getattr(args, name)
             for name in ("standard", "supplementary", "test", "test_cell", "seed")

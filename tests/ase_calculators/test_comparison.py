@@ -3,7 +3,9 @@
 
 import csv
 import json
+import os
 import time
+from pathlib import Path
 
 import ase.io
 import numpy as np
@@ -28,9 +30,10 @@ class Counting(Calculator):
 
     implemented_properties = ("energy", "forces")
 
-    def __init__(self, scale=1.0, fails=None, seconds=0.0):
+    def __init__(self, scale=1.0, fails=None, seconds=0.0, shift=0.0):
         super().__init__()
         self.scale, self.fails, self.seconds, self.n = scale, fails, seconds, 0
+        self.shift = shift
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
         """Calculate as ASE asks for it."""
@@ -42,7 +45,7 @@ class Counting(Calculator):
         emt = EMT()
         emt.calculate(self.atoms, ["energy", "forces"])
         self.results = {
-            "energy": self.scale * emt.results["energy"],
+            "energy": self.scale * emt.results["energy"] + self.shift,
             "forces": self.scale * emt.results["forces"],
         }
         if self.fails == "NaN":
@@ -161,6 +164,36 @@ def test_a_model_is_asked_once(frames, tmp_path):
     before = record.stat().st_mtime_ns
     compare_models(frames[:2], {"jea": JEA}, tmp_path, element="Al", progress=False)
     assert record.stat().st_mtime_ns == before
+
+
+def test_a_perfect_crystal_tells_models_apart_by_its_energy(frames, tmp_path):
+    crystal = bulk("Al", cubic=True)
+    crystal.calc = SinglePointCalculator(crystal, energy=0.0, forces=np.zeros((4, 3)))
+    for model in (Counting(), Counting(shift=0.01)):  # no forces, of either
+        compare_models([crystal, *frames[:2]], {"EMT": model}, tmp_path, progress=False)
+        assert model.n >= 3
+
+
+def test_a_file_of_commands_is_known_by_the_files_that_it_names(frames, tmp_path, monkeypatch):
+    import lammps_plugin
+
+    lammps_plugin.plugin_folder()  # names the folder of potentials
+    parameters = Path(os.environ["LAMMPS_POTENTIALS"], "NiAlH_jea.eam.alloy").read_text()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "al.mod").write_text("pair_style eam/alloy\npair_coeff * * mine.eam.alloy Al\n")
+    seen = []
+    for comment in ("", "", "trained again "):
+        (tmp_path / "mine.eam.alloy").write_text(comment + parameters)
+        compared = compare_models(
+            frames[:2], {"EAM": "al.mod"}, "out", element="Al", progress=False
+        )
+        assert not compared.failed
+        ladder = speed_ladder({"EAM": "al.mod"}, (1,), "out", seconds=0.01, progress=False)
+        assert not ladder.notes
+        record = json.loads((tmp_path / "out" / "EAM.json").read_text())
+        seen.append((record["asked"], ladder.rows[0]["wall"]))
+    assert set(record["identity"]["files"]) == {"al.mod", "mine.eam.alloy"}
+    assert seen[0] == seen[1] != seen[2] and seen[1][1] != seen[2][1]
 
 
 def test_align_takes_the_mean_away(frames, tmp_path):

@@ -347,6 +347,10 @@ def test_another_teacher_or_other_frames_are_refused(tmp_path, folder):
         relabel(source[1:12], EMT(), target, progress=False)
     with pytest.raises(ValueError, match="holds labels of 10 frames and there are 4"):
         relabel(source[:4], EMT(), target, progress=False)
+    strained = [atoms.copy() for atoms in source[:10]]
+    strained[9].set_cell(strained[9].cell * 1.01)  # the atoms stay where they are
+    with pytest.raises(ValueError, match="holds labels of other frames, number 9 differs"):
+        relabel(strained, EMT(), target, progress=False)
     assert relabel(source[:12], EMT(), target, progress=False).n == 12
     with pytest.raises(ValueError, match="is no file that relabel has written"):
         relabel(source, EMT(), folder / "a.extxyz", progress=False)
@@ -355,6 +359,34 @@ def test_another_teacher_or_other_frames_are_refused(tmp_path, folder):
     with pytest.raises(ValueError, match="is no file that relabel has written"):
         relabel(source, EMT(), tmp_path / "notes.extxyz", progress=False)
     assert (tmp_path / "notes.extxyz").read_text() == "not even extended XYZ"
+
+
+def test_frames_without_a_cell_go_on(tmp_path):
+    atoms = Atoms("Al4", 2.8 * np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1.0]]))
+    for n in (1, 2):
+        done = relabel([atoms] * n, EMT(), tmp_path / "b.extxyz", stress=False, progress=False)
+        assert done.n == n
+
+
+LIMITS = {
+    "max_force": ({"max_force": 4.0}, {"max_force": 2}, "max_force=4.0 stress=True"),
+    "none before": ({}, {"max_force": 4.0}, "max_force=None stress=True"),
+    "max_spread": ({"max_spread": 0.1}, {}, "max_spread=0.1 max_force=None stress=True"),
+    "stress": ({"stress": False}, {}, "max_force=None stress=False"),
+}
+
+
+@pytest.mark.parametrize("first, then, said", LIMITS.values(), ids=LIMITS)
+def test_other_limits_are_refused(tmp_path, committee, first, then, said):
+    """Frames on disk were judged by those of their run, and are not judged again."""
+    frames, target = some_frames(5), tmp_path / "b.extxyz"
+    relabel(frames[:4], committee, target, **first, progress=False)
+    before = target.read_bytes()
+    with pytest.raises(ValueError, match=rf"labelled with .*{said}, asked is .*; use another file"):
+        relabel(frames, committee, target, **then, progress=False)
+    assert target.read_bytes() == before
+    done = relabel(frames, committee, target, **first, progress=False)
+    assert done.n + done.n_rejected == 5
 
 
 WRONG = {

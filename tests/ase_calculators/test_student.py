@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ase_calculators.distillation import (
+    Committee,
     check_compression,
     open_student,
     train_student,
@@ -113,6 +114,13 @@ def test_it_has_learned(student):
     errors = [calc.get_property("forces", atoms) - atoms.get_forces() for atoms in frames]
     scale = np.sqrt(np.mean([atoms.get_forces() ** 2 for atoms in frames]))
     assert np.sqrt(np.mean(np.square(errors))) < 0.5 * scale
+
+
+def test_a_teacher_is_known_by_its_file(student):
+    models = [student.model, student.compressed]
+    teachers = [Committee([open_student(path)]) for path in models]
+    assert [teacher.checkpoints for teacher in teachers] == [[path] for path in models]
+    assert teachers[0].hash != teachers[1].hash
 
 
 def test_compressed_model_is_another_one_that_agrees(student):

@@ -47,9 +47,9 @@ def folder(copy_of, script):
 def learning(script, folder):
     """Run a script with the pair model: ``learning("scaling_number", "--seeds", 2)``."""
 
-    def run(name, *arguments):
+    def run(name, *arguments, fails=False):
         (folder / f"run_{name}.py").write_text(DRIVER.format(name=name))
-        return script(f"run_{name}.py", *arguments, cwd=folder)
+        return script(f"run_{name}.py", *arguments, cwd=folder, fails=fails)
 
     return run
 
@@ -104,12 +104,47 @@ def test_error_against_coverage(learning, folder, is_picture):
     assert is_picture(folder / "coverage" / "coverage.png")
 
 
-def test_md_or_landscape(learning, folder, is_picture):
-    said = learning("md_or_landscape", "--frames", 30, "--seeds", 1, "--test", 24)
+@pytest.fixture(scope="module")
+def md_or_landscape(learning):
+    """What the script says."""
+    return learning("md_or_landscape", "--frames", 30, "--seeds", 1, "--test", 24)
+
+
+def test_md_or_landscape(md_or_landscape, folder, is_picture):
+    said = md_or_landscape
     assert "| C11 (GPa) | 110.3 |" in said
     records = curve(folder / "md_or_landscape" / "curve.jsonl")
     assert [r["name"] for r in records] == ["MD", "landscape"]
     assert is_picture(folder / "md_or_landscape" / "md_or_landscape.png")
+
+
+@pytest.mark.usefixtures("md_or_landscape")
+def test_md_or_landscape_learns_from_the_frames_that_were_chosen(learning, folder, tmp_path):
+    """A frame that cannot be mapped has no row; those after it keep their numbers."""
+    for name in ("trajectory", "library"):
+        frames = ase.io.read(folder / "library" / f"{name}.extxyz", ":")
+        broken = frames[0].copy()
+        broken.positions[0, 0] = np.nan
+        ase.io.write(tmp_path / f"{name}.extxyz", [broken, *frames])
+    learning("md_or_landscape", "--library", tmp_path, "--frames", 30, "--seeds", 1, "--test", 24,
+             "--output", tmp_path / "out")  # fmt: skip
+    direct, shifted = (
+        {record["name"]: record["frames"] for record in curve(path / "curve.jsonl")}
+        for path in (folder / "md_or_landscape", tmp_path / "out")
+    )
+    assert shifted == direct
+
+
+@pytest.mark.usefixtures("md_or_landscape")
+def test_kept_files_of_other_options_are_refused(script, learning, folder):
+    said = script(
+        "library.py", "--per-edge", 14, "--heat", 1000, "--seed", 2, cwd=folder, fails=True
+    )
+    assert "--output library: holds a library of other options; use another folder" in said
+    for test in (23, 25):
+        said = learning("md_or_landscape", "--frames", 30, "--seeds", 1, "--test", test, fails=True)
+        assert f"test.extxyz: holds 24 frames and {test} are asked for; use another folder" in said
+        assert "Traceback" not in said
 
 
 def test_compare(script, folder, is_picture):
