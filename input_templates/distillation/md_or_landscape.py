@@ -255,7 +255,6 @@ def main() -> None:
                 return {}
 
         train = trainer(args.model, args.profile, args.steps)
-        shift = len(sources["MD"])
         first = {"MD": 0, "landscape": len(sources["MD"])}
         frames = sources["MD"] + sources["landscape"]
         records: list[dict] = []

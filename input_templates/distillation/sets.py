@@ -28,7 +28,7 @@ from ase_calculators.frame_source import read_frames
 from ase_calculators.landscape import table_parameters
 
 
-def landscape(library: str, path: Path, calc: EntropySymmetry) -> LandscapeTable:
+def landscape(library: str, path: Path, calc: EntropySymmetry, named: bool) -> LandscapeTable:
     """Read the landscape of a library, or map it.
 
     Parameters
@@ -40,11 +40,18 @@ def landscape(library: str, path: Path, calc: EntropySymmetry) -> LandscapeTable
         else written.
     calc : EntropySymmetry
         The parameters.
+    named : bool
+        Whether the user chose that file: it is not replaced.
 
     Returns
     -------
     LandscapeTable
         The landscape.
+
+    Raises
+    ------
+    ValueError
+        When the file that the user named is of something else.
     """
     if path.is_file() and path.stat().st_mtime >= Path(library).stat().st_mtime:
         table = LandscapeTable.read(path)
@@ -54,6 +61,11 @@ def landscape(library: str, path: Path, calc: EntropySymmetry) -> LandscapeTable
             and len(table) + len(table.skipped) == sum(1 for _ in read_frames(library))
         ):
             return table
+        if named:
+            raise ValueError(
+                f"landscape = {str(path)!r}: is of other frames or parameters; name another file, "
+                "or none"
+            )
         print(f"{path}: is of other frames or parameters and is made again")
     table = map_landscape(library, calc)
     table.write(path)
@@ -131,9 +143,7 @@ def main() -> None:
     parser.add_argument(
         "library", nargs="?", default="library/library.extxyz", help="(%(default)s)"
     )
-    parser.add_argument(
-        "--landscape", help="its table, as it is (landscape.csv beside the library)"
-    )
+    parser.add_argument("--landscape", help="its table (landscape.csv beside the library)")
     parser.add_argument("--output", type=Path, default=Path("sets"), help="folder (%(default)s)")
     parser.add_argument("--standard", default=(0.1, 0.005), help="cell (0.1 0.005)", **cell)
     parser.add_argument("--supplementary", default=(0.05, 0.0025), help="(0.05 0.0025)", **cell)
@@ -153,10 +163,8 @@ def main() -> None:
         if not Path(args.library).is_file():
             raise FileNotFoundError(f"library = {args.library!r}: there is no such file")
         calc = EntropySymmetry(args.rmax, args.sigma, args.q6_cutoff, smooth=args.smooth)
-        if args.landscape:
-            table = LandscapeTable.read(args.landscape)
-        else:
-            table = landscape(args.library, Path(args.library).with_name("landscape.csv"), calc)
+        path = Path(args.landscape or Path(args.library).with_name("landscape.csv"))
+        table = landscape(args.library, path, calc, named=bool(args.landscape))
         options = {
             name: getattr(args, name)
             for name in ("standard", "supplementary", "test", "test_cell", "seed")
