@@ -406,7 +406,10 @@ def learning_curve(
         raise ValueError(f"processes = {processes!r}: must be a whole number, 1 or more")
     tested = {structure_hash([atoms]) for atoms in test}
     test_hash = _label_hash(test, prefix)
-    of_frame = [_label_hash([atoms], prefix) for atoms in frames]
+    trials = list(trials)
+    of_frame = {
+        row: _label_hash([frames[row]], prefix) for row in {r for t in trials for r in t.rows}
+    }
     known = {record["key"]: record for record in json_lines(path)}
     todo: dict[str, tuple[Trial, dict[str, Any]]] = {}
     for trial in trials:
