@@ -7,6 +7,7 @@ models of your own are measured alike.
 
 import hashlib
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -410,12 +411,13 @@ def learning_curve(
     of_frame = {
         row: _label_hash([frames[row]], prefix) for row in {r for t in trials for r in t.rows}
     }
+    leaked = {row for row in of_frame if structure_hash([frames[row]]) in tested}
     known = {record["key"]: record for record in json_lines(path)}
     todo: dict[str, tuple[Trial, dict[str, Any]]] = {}
     for trial in trials:
         if len(trial.rows) == 0:
             raise ValueError(f"trial {trial.name!r}: has no frames")
-        if any(structure_hash([frames[row]]) in tested for row in trial.rows):
+        if leaked.intersection(trial.rows):
             raise ValueError(f"trial {trial.name!r}: holds frames of the test set; leave them out")
         of_set = hashlib.sha256("".join(of_frame[row] for row in trial.rows).encode())
         used = {
@@ -458,7 +460,9 @@ def learning_curve(
                 bar.set_postfix_str(f"{line['name']}, {line['n']} frames, seed {line['seed']}")
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            stop_programs()
+            while not all(future.done() for future in waiting):
+                stop_programs()  # again, as one may just have been about to start another
+                time.sleep(0.5)
             raise
     return [known[key] for key in todo]
 

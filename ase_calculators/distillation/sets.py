@@ -95,7 +95,8 @@ def split_sets(
             f"test_cell = {test_cell}: must be a cell (dsS, dQ) not finer than standard = "
             f"{standard}; use e.g. twice that"
         )
-    multi_resolution(table, [standard, supplementary])  # checks table and sizes
+    # checks sizes, and that there are frames, at the cost of one
+    multi_resolution(_rows(table, np.arange(len(table))[:1]), [standard, supplementary])
     known = np.ones(len(table), dtype=bool) if labelled is None else np.asarray(labelled)
     if known.shape != (len(table),) or known.dtype != bool or not known.any():
         raise ValueError(f"labelled: must mark some of the {len(table)} frames with True")

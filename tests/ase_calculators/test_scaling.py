@@ -3,6 +3,7 @@
 
 import sys
 import threading
+import time
 from pathlib import Path
 
 import ase.io
@@ -31,6 +32,7 @@ from ase_calculators.distillation.scaling import (
     trainer,
     uniform,
 )
+from ase_calculators.distillation.training import State, Training, run_programs
 from ase_calculators.provenance import json_lines
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -235,6 +237,30 @@ def test_what_is_done_is_kept_when_another_model_fails(library, tmp_path):
     with pytest.raises(FloatingPointError, match="the loss is not finite"):
         learning_curve(trials, frames, test, train, tmp_path, processes=2, progress=False)
     assert {1} <= {line["seed"] for line in json_lines(tmp_path / "curve.jsonl")} <= {1, 3}
+
+
+def test_programs_of_other_models_stop_when_one_fails(library, tmp_path):
+    frames, test, table = library
+    began = threading.Event()
+
+    def look():
+        began.set()
+        return State(0, "")
+
+    def train(frames, seed, folder):
+        if seed == 1:
+            program = [sys.executable, "-c", "import time; time.sleep(600)"]
+            run_programs(
+                [Training("long", program, folder, look, lambda at: None, lambda: None)], 1, "steps"
+            )
+        assert began.wait(60)
+        raise FloatingPointError("the loss is not finite")
+
+    trials = [Trial("random", choose("random", table, 8, seed), seed) for seed in (1, 2)]
+    start = time.monotonic()
+    with pytest.raises(FloatingPointError, match="the loss is not finite"):
+        learning_curve(trials, frames, test, train, tmp_path, processes=2, progress=False)
+    assert time.monotonic() - start < 120  # and not the 600 s of the other
 
 
 def test_library_and_its_table(library, tmp_path):
