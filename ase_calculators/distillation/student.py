@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The student: a DeePMD-kit network (TensorFlow backend), trained, frozen, compressed, checked."""
+"""The student: a network of DeePMD-kit, trained, frozen, compressed, checked."""
 
 import json
 import math
@@ -11,6 +11,7 @@ from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import is_zipfile
 
 import numpy as np
 from ase import Atoms
@@ -33,6 +34,8 @@ _CHECKED = 20
 # neighbours beyond the most that any frame has, which simulations may need
 _MARGIN = 1.1
 _DP = [sys.executable, "-m", "deepmd"]
+# models and descriptors that only the PyTorch backend has; the others are TensorFlow's
+_PYTORCH = ("dpa2", "dpa3", "mace", "nequip")
 
 
 class Student(NamedTuple):
@@ -43,7 +46,7 @@ class Student(NamedTuple):
     model : pathlib.Path
         As frozen.
     compressed : pathlib.Path
-        The same, tabulated: for LAMMPS.
+        The same, tabulated: for LAMMPS. Where that cannot be, the same file.
     folder : pathlib.Path
         Where they were trained; ``student.json`` tells how.
     """
@@ -108,7 +111,8 @@ def train_student(
     profile : {"small", "paper"}, path-like or dict
         Settings as in DeePMD-kit's input file, without elements, systems and seeds, which come from
         here. One number in ``sel`` stands for that number of each element. Where
-        ``decay_steps`` is not given it is 1/200 of the steps.
+        ``decay_steps`` is not given it is 1/200 of the steps. Models and descriptors of the types
+        dpa2, dpa3, mace and nequip are trained by the PyTorch backend, all others by TensorFlow.
     seed : int
         Of the network and of the order of the frames.
     start : Student or path-like, optional
@@ -119,7 +123,8 @@ def train_student(
         Number of steps. Default: the profile's.
     compress : bool
         Without it the student's compressed model is the frozen one, not tabulated: for descriptors
-        that cannot be compressed, and where dozens of students are trained only to be tested.
+        that cannot be compressed, and where dozens of students are trained only to be tested. What
+        PyTorch trains is not compressed.
 
     Returns
     -------
@@ -149,6 +154,8 @@ def train_student(
     groups = _groups(sets)
     checked = _systems(validation, "validation")
     settings = read_profile(profile, "student")
+    pytorch = _type(settings) in _PYTORCH
+    compress = compress and not pytorch
     elements = _elements([system for group in groups for system in group.systems] + checked)
     _fill_in(settings, groups, checked, elements, seed, steps)
     total = settings["training"]["numb_steps"]
@@ -176,16 +183,19 @@ def train_student(
                     f"folder = {str(target)!r}: holds a student with another {name}; use another "
                     "folder"
                 )
-    record |= used | versions("entsym", "deepmd-kit", "tensorflow_cpu", "tensorflow", "numpy")
+    record |= used | versions(
+        "entsym", "deepmd-kit", "tensorflow_cpu", "tensorflow", "torch", "deepmd-gnn", "numpy"
+    )
     write_json(path, record)
-    student = Student(target / "frozen.pb", target / "student.pb", target)
+    frozen = target / ("frozen.pth" if pytorch else "frozen.pb")
+    student = Student(frozen, target / "student.pb", target)
     if "neighbours" not in record:
         record |= _check_sel(settings, groups, target)
         write_json(path, record)
     if not student.model.exists():
         _train(target, settings, total, begin)
         last = _keep(target, None)
-        _program("freeze", "-c", str(last), target=target, output=student.model)
+        _program(settings, "freeze", "-c", str(last), target=target, output=student.model)
     if not compress:
         record |= {
             "last_errors": _rows(target / "lcurve.out")[-1],
@@ -194,7 +204,10 @@ def train_student(
         write_json(path, record)
         return student._replace(compressed=student.model)
     if not student.compressed.exists():
-        _program("compress", "-i", str(student.model), target=target, output=student.compressed)
+        _program(
+            settings, "compress", "-i", str(student.model), target=target,
+            output=student.compressed,
+        )  # fmt: skip
     if "deviations" not in record or record.get("compressed") != file_hash(student.compressed):
         deviations = check_compression(*student[:2], _frames(checked, _CHECKED))
         record |= {
@@ -261,7 +274,7 @@ def check_compression(
 def open_student(student: Student | str | PathLike[str]) -> Any:
     """Open a network as an ASE calculator.
 
-    A frozen model is a TensorFlow graph and no pickle.
+    A frozen model is a TensorFlow graph or TorchScript: opening one runs no Python of its own.
 
     Parameters
     ----------
@@ -365,8 +378,7 @@ def _fill_in(
     """Complete a profile to DeePMD-kit's input: elements, systems, weights, seeds, steps."""
     try:
         model, training = settings["model"], settings["training"]
-        descriptor, fitting = model["descriptor"], model["fitting_net"]
-        descriptor["rcut"], settings["learning_rate"]
+        _reach(model), settings["learning_rate"]
         if steps is None:
             steps = training["numb_steps"]
     except KeyError as error:
@@ -380,9 +392,13 @@ def _fill_in(
             f"profile: type_map = {model['type_map']}: {', '.join(sorted(unknown))} of the sets is "
             "not in it; add it or leave type_map out"
         )
+    descriptor = model.get("descriptor", {})
     if isinstance(descriptor.get("sel"), list) and len(descriptor["sel"]) == 1:
         descriptor["sel"] *= len(model["type_map"])
-    descriptor["seed"] = fitting["seed"] = training["seed"] = seed
+    training["seed"] = seed
+    for part in ("descriptor", "fitting_net"):
+        if part in model:
+            model[part]["seed"] = seed
     training["numb_steps"] = steps
     # checkpoints are saved where errors are shown, so that each is known to be finite
     shown = training["disp_freq"] = min(training.get("disp_freq", 1000), steps)
@@ -397,6 +413,30 @@ def _fill_in(
     training.setdefault("validation_data", {})["systems"] = [str(system) for system in checked]
 
 
+def _type(settings: Mapping[str, Any]) -> str:
+    """Return the type of a model that has one of its own, else that of its descriptor."""
+    model = settings.get("model", {})
+    return model.get("type") or model.get("descriptor", {}).get("type", "")
+
+
+def _reach(model: Mapping[str, Any]) -> tuple[float, Any]:
+    """Return the cutoff of a model and the neighbours that it has room for."""
+    if "type" in model and "r_max" in model:  # mace, nequip
+        return model["r_max"], model["sel"]
+    descriptor = model["descriptor"]
+    model["fitting_net"]
+    flow = descriptor.get("repflow", descriptor.get("repinit"))  # dpa3, dpa2
+    if flow is None:
+        return descriptor["rcut"], descriptor.get("sel", "auto")
+    names = ("e_rcut", "e_sel") if "repflow" in descriptor else ("rcut", "nsel")
+    return flow[names[0]], flow[names[1]]
+
+
+def _dp(settings: Mapping[str, Any]) -> list[str]:
+    """Return DeePMD-kit's command with the backend of a model."""
+    return [*_DP, "--pt"] if _type(settings) in _PYTORCH else _DP
+
+
 def _set_hash(systems: Iterable[Path]) -> str:
     return file_hash(
         *(path for system in systems for path in sorted(system.rglob("*")) if path.is_file())
@@ -406,23 +446,25 @@ def _set_hash(systems: Iterable[Path]) -> str:
 def _start_of(start: Any) -> tuple[str, str, str]:
     """Return option, file and hash of a model to go on from."""
     path = start.model if isinstance(start, Student) else Path(fspath(start))
-    path = (path / "frozen.pb" if path.is_dir() else path).resolve()
-    if path.suffix == ".pb" and path.is_file():
+    path = (next(path.glob("frozen.*"), path) if path.is_dir() else path).resolve()
+    if path.suffix in (".pb", ".pth") and path.is_file():
         return "--init-frz-model", str(path), file_hash(path)
+    if path.suffix == ".pt" and path.is_file():
+        return "--init-model", str(path), file_hash(path)
     pieces = sorted(path.parent.glob(path.name + ".*"))
     if Path(f"{path}.index") in pieces:
         return "--init-model", str(path), file_hash(*pieces)
     raise ValueError(
-        f"start = {str(path)!r}: must be a student, its folder, a frozen model (.pb) or a "
-        "checkpoint (model.ckpt-1000)"
+        f"start = {str(path)!r}: must be a student, its folder, a frozen model (.pb, .pth) or a "
+        "checkpoint (model.ckpt-1000, model.ckpt-1000.pt)"
     )
 
 
 def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -> dict[str, Any]:
     """Compare sel with the neighbours that there are."""
-    descriptor, names = settings["model"]["descriptor"], settings["model"]["type_map"]
-    sel = descriptor.get("sel", "auto")
-    together = isinstance(sel, int)  # se_atten takes the neighbours of all elements together
+    names = settings["model"]["type_map"]
+    rcut, sel = _reach(settings["model"])
+    together = isinstance(sel, int)  # the neighbours of all elements, as se_atten takes them
     most = np.zeros(1 if together else len(names), dtype=int)
     nearest = math.inf
     # systems of one set have a folder in common, for which one call is enough
@@ -433,7 +475,7 @@ def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -
     )
     for folder in folders:
         said = run_program(
-            [*_DP, "neighbor-stat", "-s", str(folder), "-r", str(descriptor["rcut"]), "-t", *names,
+            [*_dp(settings), "neighbor-stat", "-s", str(folder), "-r", str(rcut), "-t", *names,
              *(["--mixed-type"] if together else [])],
             target, "neighbor_stat.log",
         )  # fmt: skip
@@ -448,7 +490,7 @@ def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -
         enough = [math.ceil(_MARGIN * number) for number in most.tolist()]
         raise ValueError(
             f"sel = {sel}: atoms of the sets have up to {most.tolist()} neighbours "
-            f"({' '.join(names)}) within rcut = {descriptor['rcut']} Å, says dp neighbor-stat; set "
+            f"({' '.join(names)}) within rcut = {rcut} Å, says dp neighbor-stat; set "
             f"sel to {enough[0] if together else enough} or more"
         )
     return {"neighbours": most.tolist(), "nearest": nearest}
@@ -462,11 +504,11 @@ def _train(
 ) -> None:
     """Train, from the last checkpoint where there is one."""
     last = _keep(target, None)
-    if last is not None and int(last.name.rpartition("-")[2]) >= total:
+    if last is not None and _step(last) >= total:
         return
     (target / "input.json").write_text(json.dumps(settings, indent=1) + "\n")
     (target / "train.log").unlink(missing_ok=True)
-    command = [*_DP, "train", "input.json"]
+    command = [*_dp(settings), "train", "input.json"]
     if last is not None:
         command += ["--restart", str(last)]
     else:
@@ -479,13 +521,15 @@ def _train(
     run_programs([training], total, "steps", title=target.name)
 
 
-def _program(name: str, *words: str, target: Path, output: Path) -> None:
+def _program(
+    settings: Mapping[str, Any], name: str, *words: str, target: Path, output: Path
+) -> None:
     """Run a step of DeePMD-kit whose output is there only when it is whole."""
     scratch = target / name
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
-    run_program([*_DP, name, *words, "-o", "model.pb"], scratch, f"../{name}.log")
-    (scratch / "model.pb").replace(output)
+    run_program([*_dp(settings), name, *words, "-o", output.name], scratch, f"../{name}.log")
+    (scratch / output.name).replace(output)
     shutil.rmtree(scratch)
 
 
@@ -531,14 +575,19 @@ def _state(target: Path) -> State:
 def _keep(target: Path, diverged: int | None) -> Path | None:
     """Return the last checkpoint that is whole; remove those at or after a divergence."""
     found = []
-    for index in target.glob("model.ckpt-*.index"):
-        step = int(index.stem.rpartition("-")[2])
-        if diverged is not None and step >= diverged:
-            for path in target.glob(f"{index.stem}.*"):
-                path.unlink()
-        elif index.with_suffix(".meta").exists():
-            found.append((step, index.with_suffix("")))
-    return max(found)[1] if found else None
+    for path in [*target.glob("model.ckpt-*.index"), *target.glob("model.ckpt-*.pt")]:
+        checkpoint = path if path.suffix == ".pt" else path.with_suffix("")
+        if diverged is not None and _step(checkpoint) >= diverged:
+            for piece in target.glob(f"{path.stem}.*"):
+                piece.unlink()
+        elif is_zipfile(path) or path.with_suffix(".meta").exists():  # PyTorch's, TensorFlow's
+            found.append(checkpoint)
+    return max(found, key=_step, default=None)
+
+
+def _step(checkpoint: Path) -> int:
+    """Return the step of a checkpoint: model.ckpt-1000 (TensorFlow), model.ckpt-1000.pt."""
+    return int(checkpoint.name.removesuffix(".pt").rpartition("-")[2])
 
 
 def _frames(systems: Iterable[Path], n: int) -> list[Atoms]:

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kinds of models under one training set and one test set: MACE, DPA-1, se_e2_a, and yours.
+"""Kinds of models under one training set and one test set: se_e2_a, DPA, NequIP, MACE, and yours.
 
 python library.py && python model_comparison.py
 python model_comparison.py --frames 800 --profile-mace paper --profile-student paper
-python model_comparison.py --model "NequIP=mymodels:nequip"
+python model_comparison.py --model "mine=mymodels:potential"
 
-Models whose package is missing are named and left out; so are NequIP, and DPA-2 and DPA-3, which
-need DeePMD-kit's PyTorch backend: train these in an environment of their own and give them by
---model, as compare.py takes them. Stopped and started again it goes on.
+Models whose package is missing are named and left out: all are trained in the environment of
+deepmd_gnn/README.md, all but DPA-3 and NequIP in that of this folder. Stopped and started again it
+goes on, in the other environment too.
 """
 
 import argparse
@@ -29,12 +29,14 @@ from ase_calculators.distillation.sets import split_sets
 
 matplotlib.use("Agg")
 
+HERE = Path(__file__).resolve().parent
 TEST_CELL = (0.4, 0.02)  # cells of the landscape that are held out as a whole
 FINE = (0.01, 0.0005)  # nearly every frame of the library has such a cell of its own
 # DPA-1: neighbours attend to each other, twice
 ATTENTION = {
     "type": "se_atten", "attn": 32, "attn_layer": 2, "attn_dotr": True, "attn_mask": False,
 }  # fmt: skip
+NAMES = ("se_e2_a", "DPA-1", "DPA-3", "NequIP", "MACE")
 
 
 def dpa1(profile: dict[str, Any]) -> dict[str, Any]:
@@ -52,6 +54,24 @@ def dpa1(profile: dict[str, Any]) -> dict[str, Any]:
     """
     found = json.loads(json.dumps(profile))
     found["model"]["descriptor"] |= ATTENTION
+    return found
+
+
+def pytorch(name: str) -> dict[str, Any]:
+    """Read the input of a model that DeePMD-kit trains by PyTorch.
+
+    Parameters
+    ----------
+    name : str
+        A file of the folder deepmd_gnn.
+
+    Returns
+    -------
+    dict
+        As `train_student` takes it; the learning rate falls over the steps asked for.
+    """
+    found = json.loads((HERE / "deepmd_gnn" / name).read_text())
+    del found["learning_rate"]["decay_steps"]
     return found
 
 
@@ -100,10 +120,8 @@ def main() -> None:
     parser.add_argument(
         "--profile-student", default="small", help="of se_e2_a and DPA-1 (%(default)s)"
     )
-    parser.add_argument("--steps", type=int, default=4000, help="of these (%(default)s)")
-    parser.add_argument(
-        "--only", nargs="+", choices=("se_e2_a", "DPA-1", "MACE"), help="train these (all)"
-    )
+    parser.add_argument("--steps", type=int, default=4000, help="of all but MACE (%(default)s)")
+    parser.add_argument("--only", nargs="+", choices=NAMES, help="train these (all)")
     parser.add_argument(
         "--model", action="append", default=[], metavar="NAME=MODEL", help="trained elsewhere"
     )
@@ -117,13 +135,7 @@ def main() -> None:
     from ase_calculators.distillation.training import read_profile
 
     args.output.mkdir(parents=True, exist_ok=True)
-    left_out = [
-        "DPA-2, DPA-3: need DeePMD-kit's PyTorch backend; give trained ones by --model",
-    ]
-    if "NequIP" not in (name for name, _, _ in pairs):
-        left_out.append(
-            "NequIP: " + ("give a trained one by --model" if find_spec("nequip")
-                          else "nequip is not installed"))  # fmt: skip
+    left_out = []
     models: dict[str, Any] = {}
     cpu: dict[str, float] = {}
     try:
@@ -136,12 +148,15 @@ def main() -> None:
         for name, package, kind, profile in (
             ("se_e2_a", "deepmd", "student", student),
             ("DPA-1", "deepmd", "student", dpa1(student)),
+            ("DPA-3", "deepmd_gnn", "student", pytorch("input_dpa3.json")),
+            ("NequIP", "deepmd_gnn", "student", pytorch("input_nequip.json")),
             ("MACE", "mace", "teacher", args.profile_mace),
         ):
             if args.only and name not in args.only:
                 continue
             if find_spec(package) is None:
-                left_out.append(f"{name}: {package} is not installed")
+                how = "; see deepmd_gnn/README.md" if package == "deepmd_gnn" else ""
+                left_out.append(f"{name}: {package} is not installed{how}")
                 continue
             folder = args.output / name
             train = trainer(kind, profile, args.steps)
@@ -149,8 +164,9 @@ def main() -> None:
                 lambda t=train, f=folder: t(training, args.seed, f / "model"), folder / "cost.json"
             )["cpu_seconds"]
             models[name] = str(
-                folder / "model" if kind == "teacher" else folder / "model/student/frozen.pb"
-            )
+                folder / "model" if kind == "teacher"
+                else next((folder / "model/student").glob("frozen.*"))
+            )  # fmt: skip
         models |= {name: model for name, _, model in pairs}
         if not models:
             parser.error(f"there is no model: {'; '.join(left_out)}")
