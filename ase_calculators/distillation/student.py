@@ -236,8 +236,8 @@ def check_compression(
         Structures.
     tolerance : float
         Largest deviation: eV/atom in energy and virial, eV/Å in forces. Of networks in double
-        precision tables of the default step deviate by 1e-8 or less, in single precision by some
-        1e-4.
+        precision tables of the default step deviate by 1e-11 or less, in single precision by
+        some 1e-4.
 
     Returns
     -------
