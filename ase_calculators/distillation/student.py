@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,8 +35,9 @@ _CHECKED = 20
 # neighbours beyond the most that any frame has, which simulations may need
 _MARGIN = 1.1
 _DP = [sys.executable, "-m", "deepmd"]
-# models and descriptors that only the PyTorch backend has; the others are TensorFlow's
-_PYTORCH = ("dpa2", "dpa3", "mace", "nequip")
+# models that deepmd-gnn adds; with descriptors that only PyTorch has; all else is TensorFlow's
+_GNN = ("mace", "nequip")
+_PYTORCH = (*_GNN, "dpa2", "dpa3")
 
 
 class Student(NamedTuple):
@@ -141,7 +143,7 @@ def train_student(
     RuntimeError
         When a step of DeePMD-kit fails.
     ImportError
-        When DeePMD-kit is missing.
+        When DeePMD-kit is missing, or deepmd-gnn for mace and nequip.
 
     Examples
     --------
@@ -155,6 +157,11 @@ def train_student(
     checked = _systems(validation, "validation")
     settings = read_profile(profile, "student")
     pytorch = _type(settings) in _PYTORCH
+    if _type(settings) in _GNN and find_spec("deepmd_gnn") is None:
+        raise ImportError(
+            f"profile: a model of type {_type(settings)} needs deepmd-gnn, in an environment of "
+            "its own; see input_templates/distillation/deepmd_gnn"
+        )
     compress = compress and not pytorch
     elements = _elements([system for group in groups for system in group.systems] + checked)
     _fill_in(settings, groups, checked, elements, seed, steps)
@@ -279,7 +286,7 @@ def open_student(student: Student | str | PathLike[str]) -> Any:
     Parameters
     ----------
     student : Student or path-like
-        A student, its folder (both mean the compressed model), or a model file.
+        A student, its folder (both mean the compressed model, where there is one), or a model file.
 
     Returns
     -------
@@ -300,7 +307,7 @@ def open_student(student: Student | str | PathLike[str]) -> Any:
     require("deepmd", "deepmd-kit", "the student")
     path = student.compressed if isinstance(student, Student) else Path(fspath(student))
     if path.is_dir():
-        path = path / "student.pb"
+        path = path / ("frozen.pth" if (path / "frozen.pth").is_file() else "student.pb")
     if not path.is_file():
         raise ValueError(
             f"student = {str(path)!r}: there is no such file; name a frozen model or the folder of "
@@ -414,9 +421,10 @@ def _fill_in(
 
 
 def _type(settings: Mapping[str, Any]) -> str:
-    """Return the type of a model that has one of its own, else that of its descriptor."""
+    """Return the type of a standard model's descriptor, else of the model."""
     model = settings.get("model", {})
-    return model.get("type") or model.get("descriptor", {}).get("type", "")
+    kind = model.get("type", "standard")
+    return model.get("descriptor", {}).get("type", "") if kind == "standard" else kind
 
 
 def _reach(model: Mapping[str, Any]) -> tuple[float, Any]:

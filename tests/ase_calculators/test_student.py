@@ -6,7 +6,9 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from ase_calculators.distillation import (
     train_student,
     training,
 )
+from ase_calculators.distillation import student as student_module
 from ase_calculators.training_sets import write_deepmd
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -225,3 +228,22 @@ def test_missing_extra_is_named(monkeypatch, sets, tmp_path):
         train_student(folder=tmp_path, **arguments(sets))
     with pytest.raises(ImportError, match=message):
         open_student(tmp_path)
+
+
+def test_a_model_of_deepmd_gnn_is_refused_without_it(sets, tmp_path):
+    if find_spec("deepmd_gnn"):
+        pytest.skip("deepmd-gnn is installed")
+    mace = profile() | {"model": {"type": "mace", "r_max": 4.0, "sel": 60}}
+    with pytest.raises(ImportError, match="a model of type mace needs deepmd-gnn"):
+        train_student(folder=tmp_path, **arguments(sets, profile=mace))
+
+
+def test_pytorch_s_checkpoints_are_kept_and_known(tmp_path):
+    for step in (20, 40, 60):
+        with zipfile.ZipFile(tmp_path / f"model.ckpt-{step}.pt", "w") as file:
+            file.writestr("data", "weights")
+    whole = (tmp_path / "model.ckpt-60.pt").read_bytes()
+    (tmp_path / "model.ckpt-60.pt").write_bytes(whole[:-10])  # killed while it was written
+    assert student_module._keep(tmp_path, None) == tmp_path / "model.ckpt-40.pt"
+    assert student_module._keep(tmp_path, 40) == tmp_path / "model.ckpt-20.pt"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.ckpt-20.pt"]

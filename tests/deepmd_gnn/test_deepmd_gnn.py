@@ -121,7 +121,7 @@ def test_others_that_pytorch_trains(folder, name):
     profile = json.loads((TEMPLATE / "deepmd_gnn" / name).read_text())
     trained = train(folder, name, profile=profile, steps=3)
     atoms = rattled(1, 7)[0]
-    atoms.calc = open_student(trained)
+    atoms.calc = open_student(trained.folder)
     assert np.isfinite(atoms.get_potential_energy()) and np.abs(atoms.get_forces()).max() > 1e-4
 
 
