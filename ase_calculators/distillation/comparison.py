@@ -841,8 +841,6 @@ class SpeedLadder:
                     label=label)  # fmt: skip
         ax.set(xscale="log", yscale="log", xlabel="atoms",
                ylabel=f"µs per atom and step ({self.clock} time)")  # fmt: skip
-        ax.xaxis.set_major_formatter("{x:.0f}")
-        ax.xaxis.set_minor_formatter("")
         sizes = sorted({row["n_atoms"] for row in self.rows if row["host"] != "label"})
         ax.set_xticks(sizes)
         tidy(ax)

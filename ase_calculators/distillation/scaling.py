@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
-from matplotlib.ticker import MaxNLocator
 from tqdm.auto import tqdm
 
 from ase_calculators.distillation.comparison import (
@@ -652,13 +651,7 @@ def plot_curves(
                 ax.axvline(knee.number, color="0.5", lw=0.8, ls=":")
     ax.set(xscale="log", yscale="log", xlabel="frames",
            ylabel=f"{quantity} RMSE ({QUANTITIES[quantity]})")  # fmt: skip
-    ax.xaxis.set_major_formatter("{x:.0f}")
-    ax.xaxis.set_minor_formatter("")
-    low, high = ax.get_ylim()
-    if high < 10 * low:  # less than a decade: a label at every line is not too much
-        ax.yaxis.set_major_locator(MaxNLocator(5))
-        ax.yaxis.set_minor_formatter("")
-        ax.yaxis.set_major_formatter("{x:g}")
+    ax.set_xticks(sorted({record["n"] for record in records}))
     tidy(ax)
     return knee
 

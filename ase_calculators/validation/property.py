@@ -404,13 +404,20 @@ def colored(records: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]
 
 
 def tidy(ax: Any) -> None:
-    """Give axes the look of all figures.
+    """Give axes the look of all figures: a light grid, plain numbers on logarithmic axes.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        The axes.
+        The axes, with their scales.
     """
+    from matplotlib.ticker import FixedLocator, LogFormatter
+
+    for axis in (ax.xaxis, ax.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_formatter("{x:g}")
+            fixed = isinstance(axis.get_major_locator(), FixedLocator)  # the caller's own numbers
+            axis.set_minor_formatter("" if fixed else LogFormatter(minor_thresholds=(1.5, 0.7)))
     ax.grid(color="0.92", lw=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
