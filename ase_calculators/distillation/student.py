@@ -392,6 +392,8 @@ def _fill_in(
         raise ValueError(f"profile: {error} is missing; see profiles/student_small.json") from None
     if not isinstance(steps, int) or steps < 1:
         raise ValueError(f"steps = {steps!r}: must be a whole number, 1 or more")
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise ValueError(f"seed = {seed!r}: must be a whole number from 0 to 2^32 - 1")
     model.setdefault("type_map", list(elements))
     unknown = set(elements) - set(model["type_map"])
     if unknown:

@@ -97,8 +97,14 @@ def train_teacher(
     >>> train_teacher("standard.extxyz", "validation.extxyz", "teacher")  # doctest: +SKIP
     [PosixPath('teacher/seed-1/teacher-1.model'), ...]
     """
-    if not seeds or len(set(seeds)) < len(seeds) or not all(isinstance(s, int) for s in seeds):
-        raise ValueError(f"seeds = {seeds}: must be different whole numbers, at least one")
+    if (
+        not seeds
+        or len(set(seeds)) < len(seeds)
+        or not all(isinstance(seed, int) and 0 <= seed < 2**32 for seed in seeds)
+    ):
+        raise ValueError(
+            f"seeds = {seeds}: must be different whole numbers from 0 to 2^32 - 1, at least one"
+        )
     if not isinstance(processes, int) or processes < 1:
         raise ValueError(f"processes = {processes!r}: must be a whole number, 1 or more")
     settings = read_profile(profile, "mace")
@@ -209,6 +215,8 @@ def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
             "kept_epoch": _epoch(kept),
             "validation": lines[_epoch(kept)],
         }
+        # in the order of the seeds, whichever ends first
+        record["models"] = {key: record["models"][key] for key in sorted(record["models"], key=int)}
         write_json(target / RECORD, record)
 
     return Training(

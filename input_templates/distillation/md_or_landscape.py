@@ -209,6 +209,8 @@ def main() -> None:
         "--output", type=Path, default=Path("md_or_landscape"), help="(%(default)s)"
     )
     args = parser.parse_args()
+    if args.seeds < 1:
+        parser.error(f"--seeds {args.seeds}: must be 1 or more")
     for name in ("library", "trajectory"):
         if not (args.library / f"{name}.extxyz").is_file():
             parser.error(f"--library {args.library}: has no {name}.extxyz; run library.py")

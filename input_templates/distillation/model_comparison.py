@@ -141,6 +141,8 @@ def main() -> None:
     try:
         table, frames = read_library(args.library, args.landscape)
         sets = split_sets(table, supplementary=FINE, test=0.15, test_cell=TEST_CELL)
+        if not 1 <= args.test <= len(sets.test):
+            parser.error(f"--test {args.test}: must be 1 to {len(sets.test)}, the frames held out")
         pool = np.array([*sets.standard, *sets.supplementary])
         test = [frames[row] for row in uniform(table, args.test, rows=sets.test)]
         training = [frames[row] for row in uniform(table, args.frames, args.seed, pool)]

@@ -55,7 +55,14 @@ def shrunk(gap: tuple[float, ...], share: float) -> tuple[float, ...]:
     -------
     (float, float, float, float)
         The window.
+
+    Raises
+    ------
+    ValueError
+        For a share that is none.
     """
+    if not 0 <= share <= 1:
+        raise ValueError(f"share = {share}: must be from 0 to 1")
     low, high = np.array(gap).reshape(2, 2).T
     half = 0.5 * (high - low) * np.sqrt(share)
     centre = 0.5 * (low + high)
@@ -141,6 +148,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("coverage"), help="(%(default)s)")
     args = parser.parse_args()
+    if args.seeds < 1:
+        parser.error(f"--seeds {args.seeds}: must be 1 or more")
     if not args.library.is_file():
         parser.error(f"--library {args.library}: there is no such file; run library.py")
     args.output.mkdir(parents=True, exist_ok=True)
@@ -148,6 +157,8 @@ def main() -> None:
     try:
         table, frames = read_library(args.library, args.landscape)
         sets = split_sets(table, supplementary=FINE, test=0.15, test_cell=TEST_CELL)
+        if not 1 <= args.test <= len(sets.test):
+            parser.error(f"--test {args.test}: must be 1 to {len(sets.test)}, the frames held out")
         pool = np.array([*sets.standard, *sets.supplementary])
         tested = uniform(table, args.test, rows=sets.test)
         test = [frames[row] for row in tested]

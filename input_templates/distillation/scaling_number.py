@@ -87,12 +87,16 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("number"), help="(%(default)s)")
     args = parser.parse_args()
+    if args.seeds < 1:
+        parser.error(f"--seeds {args.seeds}: must be 1 or more")
     if not args.library.is_file():
         parser.error(f"--library {args.library}: there is no such file; run library.py")
     args.output.mkdir(parents=True, exist_ok=True)
     try:
         table, frames = read_library(args.library, args.landscape)
         sets = split_sets(table, supplementary=FINE, test=0.15, test_cell=TEST_CELL)
+        if not 1 <= args.test <= len(sets.test):
+            parser.error(f"--test {args.test}: must be 1 to {len(sets.test)}, the frames held out")
         pool = [*sets.standard, *sets.supplementary]
         test = [frames[row] for row in uniform(table, args.test, rows=sets.test)]
         train = trainer(args.model, args.profile, args.steps)

@@ -147,6 +147,19 @@ def test_kept_files_of_other_options_are_refused(script, learning, folder):
         assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("scaling_number", ("--seeds", 0), "--seeds 0: must be 1 or more"),
+        ("scaling_number", ("--test", 999), "--test 999: must be 1 to "),
+        ("scaling_coverage", ("--test", 10, "--frames", 9, "--shares", 2), "share = 2.0: must be"),
+    ],
+)
+def test_numbers_that_are_none(learning, name, arguments, message):
+    said = learning(name, *arguments, "--output", "refused", fails=True)
+    assert message in said and "Traceback" not in said
+
+
 def test_compare(script, folder, is_picture):
     said = script(
         "compare.py", "--test", "library/trajectory.extxyz", "--model",
