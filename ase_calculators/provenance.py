@@ -3,10 +3,12 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 def versions(*packages: str) -> dict[str, str]:
@@ -52,6 +54,48 @@ def file_hash(*paths: Path) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def atomic_write(path: str | os.PathLike[str], mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+    """Open a file that replaces `path` when it is closed, whole or not at all.
+
+    Everything is written to a hidden draft in the same folder. An error or an interrupt inside the
+    ``with`` block removes the draft, a killed process leaves it behind; `path` keeps its old content
+    in both cases.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to replace; a symbolic link is followed.
+    mode : str
+        "w" or "wb".
+    **options
+        Passed to `open`; text is UTF-8 unless `encoding` says otherwise.
+
+    Yields
+    ------
+    file object
+        The draft.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written to, or the disk is full.
+    """
+    target = Path(os.path.realpath(path))
+    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
+    if "b" not in mode:
+        options.setdefault("encoding", "utf-8")
+    try:
+        with open(draft, mode, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(target)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file at once or not at all.
 
@@ -62,9 +106,8 @@ def write_json(path: Path, content: Any) -> None:
     content : object
         What JSON can hold.
     """
-    draft = path.with_suffix(".writing")
-    draft.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    draft.replace(path)
+    with atomic_write(path) as file:
+        file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def add_json_line(path: Path, content: Any) -> None:
