@@ -9,7 +9,11 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.data import atomic_numbers, chemical_symbols
+from ase.geometry import minkowski_reduce
+from ase.parallel import world
+from ase.utils import IOContext
 
+from ase_calculators.first_shell import first_shell
 from cython_core import Kernel
 
 # handed to the kernel at once: enough to forget the call, little enough to stay in memory
@@ -150,6 +154,141 @@ class EntropySymmetry(Calculator):
             smooth=smooth,
             threads=threads,
         )
+
+    @classmethod
+    def suggest(
+        cls,
+        frames: Atoms | Iterable[Atoms],
+        logfile: Any = "-",
+        **parameters: Any,
+    ) -> "EntropySymmetry":
+        r"""Return a calculator whose rmax, sigma and q6_cutoff suit the structures.
+
+        They follow from the first shell of neighbours, at the mean distance d, of all structures
+        taken together:
+
+        - `q6_cutoff` is the end of that shell, the first minimum of g(r) after it. Shells closer
+          together than 9 % of the distance count as one, such as the 8 + 6 neighbours of bcc.
+        - `sigma` is d / 20.
+        - `rmax` is 4 d, but no atom of the smallest cell shall see its own image, which is a sharp
+          peak in g(r): ``rmax + 5 sigma`` is at most the shortest lattice vector. It is at least
+          2 d, below which sS no longer tells structures apart.
+
+        Parameters
+        ----------
+        frames : ase.Atoms or iterable of ase.Atoms
+            Structures to be compared with each other; some dozen of a large set are enough. Name
+            different states, such as crystal and melt, and the smallest cell.
+        logfile : str, path-like, file object or None
+            Where the choice and its reasons are written, with the line for a LAMMPS deck; "-" is
+            standard output, None is nowhere.
+        **parameters
+            Parameters of the constructor. What is given is kept, so that
+            ``suggest(frames, sigma=0.2)`` only chooses the other two.
+
+        Returns
+        -------
+        EntropySymmetry
+            The calculator.
+
+        Raises
+        ------
+        TypeError
+            If a frame is not an ase.Atoms.
+        ValueError
+            If there is no frame, a frame has no pair of atoms or lacks one of the `elements`, or
+            g(r) has no minimum after a first shell, as in a gas.
+
+        Examples
+        --------
+        >>> from ase.build import bulk
+        >>> calc = EntropySymmetry.suggest(bulk("Al", cubic=True) * 4)
+        Parameters from 1 frame (Al):
+          q6_cutoff = 3.48  end of the first shell: 12.0 neighbours at 2.86 Å on average
+          sigma     = 0.14  a twentieth of that distance
+          rmax      = 11    four times that distance
+        compute es all entsym rmax 11 sigma 0.14 q6cut 3.48
+        """
+        frames = [frames] if isinstance(frames, Atoms) else list(frames)
+        selection = cls(1.0, 0.1, 1.0, elements=parameters.get("elements"))
+        structures, vectors = [], []
+        for number, atoms in enumerate(frames):
+            if not isinstance(atoms, Atoms):
+                raise TypeError(f"frame {number}: must be ase.Atoms, is {type(atoms).__name__}")
+            try:
+                selected = selection._selected(atoms)
+                positions = atoms.positions if selected is None else atoms.positions[selected]
+                cell, pbc = atoms.cell.array, atoms.pbc
+                selection.kernel.evaluate(positions, cell, pbc, number_density=1.0)
+            except ValueError as error:
+                raise ValueError(f"frame {number}: {error}") from error
+            structures.append((positions, cell, pbc))
+            if pbc.any():
+                reduced, _ = minkowski_reduce(atoms.cell.complete(), pbc)
+                vectors.append(np.linalg.norm(reduced[pbc], axis=1).min())
+        if not frames:
+            raise ValueError("frames: there is none; give at least one structure")
+        shell = first_shell(structures)
+
+        sigma = parameters.setdefault("sigma", _rounded(shell.distance / 20, 2))
+        longest = min(vectors, default=np.inf) - 5 * sigma
+        wide, narrow = 4 * shell.distance, 2 * shell.distance
+        parameters.setdefault("rmax", _rounded(np.clip(longest, narrow, wide), 2))
+        parameters.setdefault("q6_cutoff", _rounded(shell.end, 3))
+        calc = cls(**parameters)
+        reasons = {
+            "q6_cutoff": f"end of the first shell: {shell.coordination:.1f} neighbours at "
+            f"{shell.distance:.3g} Å on average",
+            "sigma": "a twentieth of that distance",
+            "rmax": "four times that distance"
+            if longest >= wide
+            else "as far as the smallest cell allows without images of the same atom"
+            if longest >= narrow
+            else "twice that distance; the smallest cell is smaller, so that images of the same "
+            "atom count: compare cells of one size",
+        }
+        symbols = sorted({symbol for atoms in frames for symbol in set(atoms.symbols)})
+        counted = calc.parameters["elements"] or symbols
+        lines = [
+            f"Parameters from {len(frames)} frame{'s' * (len(frames) > 1)} ({', '.join(counted)}):"
+        ]
+        lines += [f"  {name:9} = {calc.parameters[name]:<5g} {reasons[name]}" for name in reasons]
+        if len(counted) > 1:
+            lines.append("  All elements share one g(r); elements= takes one sublattice.")
+        with IOContext() as files:
+            log = files.openfile(logfile, comm=world, mode="a")
+            log.write("\n".join([*lines, calc.lammps_command()]) + "\n")
+        return calc
+
+    def lammps_command(self, compute_id: str = "es", group: str = "all") -> str:
+        """Return the LAMMPS command that computes the same sS and Q_l.
+
+        Parameters
+        ----------
+        compute_id : str
+            ID of the compute.
+        group : str
+            LAMMPS group of the atoms that count; with `elements`, define it by their atom types.
+
+        Returns
+        -------
+        str
+            ``compute ID group entsym rmax ... sigma ... q6cut ...``, in the length unit of this
+            calculator, and with dr, degree, density and smooth where they are not the defaults.
+
+        Examples
+        --------
+        >>> EntropySymmetry(rmax=8.0, sigma=0.125, q6_cutoff=3.6, degree=4).lammps_command()
+        'compute es all entsym rmax 8 sigma 0.125 q6cut 3.6 degree 4'
+        """
+        keywords = {"rmax": "rmax", "sigma": "sigma", "q6_cutoff": "q6cut"}
+        defaults = {"dr": None, "degree": 6, "number_density": None, "smooth": 0.0}
+        names = {"number_density": "density"}
+        for name, default in defaults.items():
+            if self.parameters[name] != default:
+                keywords[name] = names.get(name, name)
+        words = [f"{word} {self.parameters[name]:.15g}" for name, word in keywords.items()]
+        return f"compute {compute_id} {group} entsym {' '.join(words)}"
 
     def set(self, **kwargs: Any) -> dict[str, Any]:
         """Change parameters; results are forgotten if any of them did change.
@@ -435,6 +574,11 @@ class EntropySymmetry(Calculator):
                 f"positions: atom {broken.argmax()} is not finite; remove or repair it"
             )
         return selected
+
+
+def _rounded(value: float, digits: int) -> float:
+    """Return the value rounded to so many significant digits."""
+    return float(f"{value:.{digits}g}")
 
 
 def _settled_number(name: str, value: Any) -> float:
