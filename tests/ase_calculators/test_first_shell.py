@@ -142,7 +142,7 @@ def test_melts_end_at_the_first_minimum_of_a_plain_histogram(symbol):
     n_atoms = len(frames) * len(atoms)
     g = 2 * np.histogram(distances, edges)[0] / (n_atoms * density * 4 * np.pi * r**2 * edges[1])
     g = np.convolve(g, np.ones(5) / 5, "same")  # over an eighth of the distance
-    window = (r > 1.1 * shell.distance) & (r < 1.5 * shell.distance)
+    window = (r > 1.1 * shell.distance) & (r < 1.4 * shell.distance)
     minimum = r[window][g[window].argmin()]
     # the minimum of a liquid is flat: g differs little over a tenth of its radius
     assert shell.end == pytest.approx(minimum, rel=0.1)
