@@ -16,7 +16,8 @@ from pathlib import Path
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
-FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden"]
+FLAGS = ["-std=c++17", "-O3", "-fno-math-errno", "-fno-trapping-math", "-fvisibility=hidden",
+         "-fPIC", "-pthread"]  # fmt: skip
 KERNEL = sorted(glob("cython_core/src/*.cpp"))
 KERNEL_DEPENDS = glob("cython_core/include/entsym/*.hpp") + glob("cython_core/src/*")
 
@@ -47,7 +48,11 @@ def lammps_headers():
 
 
 class BuildExt(build_ext):
-    """Name the plugin as LAMMPS looks for it: without the tag of a Python version."""
+    """Build the kernel first, and name the plugin as LAMMPS looks for it: without Python's tag."""
+
+    def run(self):
+        self.run_command("build_clib")
+        super().run()
 
     def get_ext_filename(self, fullname):
         if fullname.endswith("entsymplugin"):
@@ -61,28 +66,35 @@ class BuildExt(build_ext):
 folders, macros = lammps_headers()
 setup(
     cmdclass={"build_ext": BuildExt},
+    # compiled once, linked into both hosts
+    libraries=[
+        ("entsymkernel", {
+            "sources": KERNEL, "include_dirs": ["cython_core/include"], "cflags": FLAGS,
+            "obj_deps": {"": KERNEL_DEPENDS},
+        }),
+    ],
     ext_modules=[
         Extension(
             "cython_core._kernel",
-            ["cython_core/_kernel.pyx", *KERNEL],
+            ["cython_core/_kernel.pyx"],
             language="c++",
             include_dirs=["cython_core/include"],
             depends=[*KERNEL_DEPENDS, "cython_core/kernel.pxd"],
-            extra_compile_args=FLAGS + ["-pthread"],
+            extra_compile_args=FLAGS,
             extra_link_args=["-pthread"],
         ),
         # Neither LAMMPS nor MPI is linked: the process that loads the plugin has both.
         Extension(
             "lammps_plugin.entsymplugin",
-            [*sorted(glob("lammps_plugin/*.cpp")), *KERNEL],
+            sorted(glob("lammps_plugin/*.cpp")),
             language="c++",
             include_dirs=["cython_core/include", *folders],
             define_macros=macros,
             depends=KERNEL_DEPENDS
             + glob("lammps_plugin/**/*.h", recursive=True)
             + ["lammps_plugin/exports.map"],
-            extra_compile_args=FLAGS + ["-pthread"],
+            extra_compile_args=FLAGS,
             extra_link_args=["-pthread", "-Wl,--version-script=lammps_plugin/exports.map"],
         ),
     ],
-)
+)  # fmt: skip
