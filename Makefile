@@ -45,10 +45,13 @@ demo-dft: $(GPAW)
 demo-distill: $(DISTILLATION)
 	$(<D)/bin/python input_templates/distillation/demo.py demo-distill
 
+# Files go to as many processes as there are cores, those with slow tests first. One thread each.
+PYTEST := OMP_NUM_THREADS=1 pytest -n auto --dist loadfile --no-loadscope-reorder
+
 # 5: PYTEST_ARGS chose no test of this half
 test: $(TOOLS) $(DISTILLATION)
-	$(BIN)/pytest -m "not distillation" $(PYTEST_ARGS) || test $$? = 5
-	PATH=$(abspath $(VENV)/distillation/bin):$$PATH pytest -m distillation $(PYTEST_ARGS) || test $$? = 5
+	$(PYTEST) -m "not distillation" $(PYTEST_ARGS) || test $$? = 5
+	PATH=$(abspath $(VENV)/distillation/bin):$$PATH $(PYTEST) -m distillation $(PYTEST_ARGS) || test $$? = 5
 
 test-deepmd-gnn: $(GNN)
 	PATH=$(abspath $(VENV)/deepmd-gnn/bin):$$PATH pytest tests/deepmd_gnn $(PYTEST_ARGS)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Structures and checks that the tests of every folder share."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,12 @@ from ase import Atoms
 from ase.build import bulk, molecule
 
 SEED = 20240
+
+
+def pytest_collection_modifyitems(items):
+    """Put the files with the most slow tests first, so that no process is left with one at the end."""
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
 
 
 class Structure(NamedTuple):

@@ -37,6 +37,7 @@ def results(script, folder):
     return folder / "results", said
 
 
+@pytest.mark.slow
 def test_validate_prints_the_table_and_a_line_per_property(results, is_picture):
     folder, said = results
     assert "| C11 | 110.3 | GPa | 114.3 | -3.5 % | experiment |" in said
@@ -71,6 +72,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("crystal", OTHERS)
 def test_decks_of_other_crystals_give_the_same_numbers(script, folder, crystal):
     element, potential, n_rows = OTHERS[crystal]
@@ -138,6 +140,7 @@ def test_landscape_errors_of_the_test_set(script, folder, is_picture):
     assert is_picture(folder / "errors" / "landscape_errors.png")
 
 
+@pytest.mark.slow
 def test_quick_run_of_another_crystal_and_comparison(script, results, folder, is_picture):
     script(
         "validate.py", "bain_path", "stacking_faults", "--quick", "--output", "jea", "--name",
