@@ -13,7 +13,7 @@ SEED = 20240
 
 
 def pytest_collection_modifyitems(items):
-    """Put the files with the most slow tests first, so that no process is left with one at the end."""
+    """Put the files with the most slow tests first: none is left for one process at the end."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
 
