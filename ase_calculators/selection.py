@@ -6,10 +6,10 @@ A resolution (dsS, dQ) cuts the plane into cells: frame (sS, Q) lies in the cell
 different tables, runs and hosts are the same; LAMMPS's ``fix entsym/select`` uses them too.
 """
 
+import hashlib
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from os import PathLike, fspath
 from os.path import realpath
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from ase_calculators.frame_source import Frame, open_frames, read_text
 from ase_calculators.landscape import LandscapeTable
+from ase_calculators.provenance import atomic_writes
 
 # so many cells may a window have, or the occupied part of the plane along both axes
 MAX_CELLS_IN_WINDOW = 10**8
@@ -406,7 +407,12 @@ def write_sets(
     names, one after the other, and come out sorted by file and number. Written are species,
     positions, cell and pbc; energies and forces of the source are left out, since they would pass
     for labels. ``info`` of each frame holds sS, Q6 (or of another degree), round, the `parameters`
-    of the table, the source as `file` and `frame`, and its energy as `source_energy`, eV.
+    of the table, the source as `file` and `frame`, its energy as `source_energy`, eV, and
+    `selection`, a hash that all frames of the two files share.
+
+    Both files are replaced when both are whole (`atomic_writes`): an error or a kill leaves the old
+    ones. A kill in the moment between the two replacements leaves a new standard and an old
+    supplementary set, whose `selection` differ; call again.
 
     Parameters
     ----------
@@ -415,9 +421,9 @@ def write_sets(
     rounds : (n,) array of int
         What `multi_resolution` returned for it.
     standard : path-like
-        File of the first rounds, overwritten.
+        File of the first rounds, replaced; the suffixes .gz, .bz2 and .xz compress.
     supplementary : path-like
-        File of the later rounds, overwritten.
+        File of the later rounds, likewise.
     standard_rounds : int
         Number of rounds, from the first, that make the standard set.
     frames : iterable of ase.Atoms, optional
@@ -469,12 +475,13 @@ def write_sets(
         for name, value in table.parameters.items()
         if value is not None and name != "version"
     }
-    with ExitStack() as stack:
-        files = [
-            stack.enter_context(open(path, "w", encoding="utf-8"))
-            for path in (standard, supplementary)
-        ]
-        bar = stack.enter_context(tqdm(total=len(rows), unit=" frames", disable=not progress))
+    kept = sorted(zip(table.file[rows].tolist(), table.frame[rows].tolist(), rounds[rows].tolist()))
+    selection = hashlib.sha256(repr((kept, table.parameters, standard_rounds)).encode())
+    label = f"sets-{selection.hexdigest()[:16]}"  # not all digits: extended XYZ reads a number then
+    with (
+        atomic_writes(standard, supplementary) as files,
+        tqdm(total=len(rows), unit=" frames", disable=not progress) as bar,
+    ):
         for row, atoms in _frames_of_rows(table, rows, frames, format, read_options):
             found = Atoms(
                 numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc
@@ -483,6 +490,7 @@ def write_sets(
                 "sS": float(table.sS[row]),
                 f"Q{table.parameters['degree']}": float(table.Q[row]),
                 "round": int(rounds[row]),
+                "selection": label,
                 **parameters,
                 "frame": int(table.frame[row]),
             }

@@ -11,12 +11,12 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from ase import Atoms
 from ase.units import GPa
 
 from ase_calculators.autodft.worker import CODES
+from ase_calculators.provenance import atomic_writes
 
 # positions and cells are compared to this, Å; before that they are rounded to the last digit of
 # extended XYZ, so that a frame that went through a file is the same one
@@ -221,7 +221,7 @@ class DFTSettings:
             sha.update(np.rint(moments * 1e3).astype(np.int64).tobytes())
         return sha.hexdigest()
 
-    def cost(self, atoms: Atoms) -> float:
+    def cost(self, atoms: Atoms, mesh: tuple[int, int, int] | None = None) -> float:
         """Guess the seconds that a frame takes on one core.
 
         mesh points x atoms x (1 + atoms / 100) x volume x cutoff^1.5, with a factor that fits GPAW
@@ -232,13 +232,15 @@ class DFTSettings:
         ----------
         atoms : ase.Atoms
             The frame.
+        mesh : (int, int, int), optional
+            Its mesh, where it is known already.
 
         Returns
         -------
         float
             Time, s.
         """
-        n_points = (np.prod(self.mesh(atoms)) + 1) // 2
+        n_points = (np.prod(mesh or self.mesh(atoms)) + 1) // 2
         volume = atoms.cell.volume
         spin = 2.0 if self.spin else 1.0
         n = len(atoms)
@@ -359,9 +361,13 @@ class DFTSettings:
                     candidates.append((cost, i, j, settings))
         best = min(candidates, key=lambda c: c[:3]) if candidates else None
         path = Path(fspath(figure))
-        _draw(path, cutoffs, k_spacings, of_cutoff, of_mesh, allowed, best)
-        path.with_suffix(".json").write_text(
-            json.dumps(
+        picture = _draw(cutoffs, k_spacings, of_cutoff, of_mesh, allowed, best)
+        with (
+            atomic_writes(path, mode="wb") as (drawing,),
+            atomic_writes(path.with_suffix(".json")) as (file,),
+        ):
+            picture.savefig(drawing, format=path.suffix[1:] or "png", dpi=130)
+            json.dump(
                 {
                     "code": code,
                     "n_frames": len(frames),
@@ -372,9 +378,9 @@ class DFTSettings:
                     "errors of the mesh": of_mesh.tolist(),
                     "chosen": asdict(best[3]) if best else None,
                 },
+                file,
                 indent=1,
             )
-        )
         if best is None:
             raise RuntimeError(
                 f"cutoffs up to {cutoffs[-1]}, k_spacings down to {k_spacings[-1]}: none but these "
@@ -399,17 +405,18 @@ class DFTSettings:
 
 
 def _draw(
-    path: Path,
     cutoffs: list[float],
     k_spacings: list[float],
     of_cutoff: np.ndarray,
     of_mesh: np.ndarray,
     allowed: np.ndarray,
     best: Any,
-) -> None:
+) -> Any:
     """Draw the errors against cutoff and mesh, with what is allowed and what was chosen."""
-    figure, axes = plt.subplots(3, 2, sharey="row", sharex="col", figsize=(6.4, 6.6))
-    figure.set_layout_engine("constrained")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 6.6), layout="constrained")
+    axes = figure.subplots(3, 2, sharey="row", sharex="col")
     quantities = ("energy\n(meV/atom)", "forces\n(meV/Å)", "stress\n(GPa)")
     for row, (label, factor) in enumerate(zip(quantities, (1e3, 1e3, 1.0), strict=True)):
         scans = ((cutoffs, of_cutoff, "#0072b2"), (k_spacings, of_mesh, "#d55e00"))
@@ -429,5 +436,4 @@ def _draw(
             ax.axvline(k_spacings[best[2]], color="0.7", lw=4, zorder=0)
     axes[-1, 0].set_xlabel(f"cutoff (eV); reference {cutoffs[-1]:g}")
     axes[-1, 1].set_xlabel(f"k-spacing (2π/Å); reference {k_spacings[-1]:g}")
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure
