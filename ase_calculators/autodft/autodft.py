@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from ase_calculators.autodft.export import export
 from ase_calculators.autodft.ledger import DAMAGED, STATES, Job, Ledger, info_text
 from ase_calculators.autodft.machines import Connection, NotSent, Sight, Unreachable, read_machines
-from ase_calculators.autodft.settings import DFTSettings
+from ase_calculators.autodft.settings import DFTSettings, is_number
 from ase_calculators.autodft.worker import RESULTS, read_lines
 
 # frames per transaction
@@ -148,9 +148,9 @@ class AutoDFT:
             raise TypeError(f"ledger = {ledger!r}: must be a file, or postgresql://...")
         if type(attempts) is not int or attempts < 1:
             raise ValueError(f"attempts = {attempts!r}: must be a whole number of 1 or more")
-        if not (_is_number(closest) and 0 <= closest < 1):
+        if not (is_number(closest) and 0 <= closest < 1):
             raise ValueError(f"closest = {closest!r}: must be at least 0 and below 1")
-        if not (_is_number(poll) and poll > 0):
+        if not (is_number(poll) and poll > 0):
             raise ValueError(f"poll = {poll!r}: must be a number above 0")
         self._attempts, self._closest, self._poll = attempts, closest, poll
         every = read_machines(machines) if machines is not None else {}
@@ -682,10 +682,6 @@ class _Turn:
         self._ledger.change_job(
             job_name, "state = 'reserved'", state="submitted", queue_id=queue_id, driver=None
         )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def unreasonable(atoms: Atoms, closest: float) -> str:

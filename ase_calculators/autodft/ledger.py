@@ -15,6 +15,7 @@ import socket
 import sqlite3
 import time
 import uuid
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -827,24 +828,41 @@ class Ledger:
                 return
             last = rows[-1][0]
             with self._connected():
-                found = [(self._db.get(number), *rest) for number, *rest in rows]
-            for row, key, machine, job in found:
-                atoms = row.toatoms()
-                data = _data(row)
-                info = data.get("info", {})
-                given = json.loads(info) if isinstance(info, str) else info
-                atoms.info = {
-                    "key": key,
-                    "machine": machine,
-                    "job": job,
-                    "settings": settings,
-                    **{k: v if isinstance(v, str | int | float | bool) else json.dumps(v)
-                       for k, v in data["label"].items()},
-                }  # fmt: skip
-                taken = _TAKEN | given.keys()
-                for name, value in given.items():
-                    if name in _TAKEN:
-                        while name in taken:
-                            name = f"source_{name}"
-                    atoms.info[name] = value
-                yield atoms
+                found = [self._labelled(number, settings, *rest) for number, *rest in rows]
+            yield from filter(None, found)
+
+    def _labelled(
+        self, number: int, settings: str, key: str, machine: str, job: str
+    ) -> Atoms | None:
+        """Return a frame with its label; none, and a warning, where its row is damaged."""
+        try:
+            row = self._db.get(number)
+            atoms = row.toatoms()
+            atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+            data = row.data
+            info = data.get("info", {})
+            given = json.loads(info) if isinstance(info, str) else info
+            atoms.info = {
+                "key": key,
+                "machine": machine,
+                "job": job,
+                "settings": settings,
+                **{k: v if isinstance(v, str | int | float | bool) else json.dumps(v)
+                   for k, v in data["label"].items()},
+            }  # fmt: skip
+        except Exception as error:  # whatever ASE's reader of rows stumbles over
+            if _is_of_a_database(error):
+                raise
+            warnings.warn(
+                f"ledger = {self.url!r}: the label of the frame with the key {key} is damaged, and "
+                "left out",
+                stacklevel=2,
+            )
+            return None
+        taken = _TAKEN | given.keys()
+        for name, value in given.items():
+            if name in _TAKEN:
+                while name in taken:
+                    name = f"source_{name}"
+            atoms.info[name] = value
+        return atoms

@@ -229,13 +229,13 @@ def _espresso(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict
     names = settings["pseudopotentials"]
     folder = Path(job["potentials"] or ".")
     elements = sorted(set(atoms.get_chemical_symbols()))
-    hashes = _hashes({e: folder / names.get(e, f"{e}.UPF") for e in elements}, "espresso")
+    hashes = _hashes({e: folder / (names.get(e) or f"{e}.UPF") for e in elements}, "espresso")
     electrons = ("mixing_beta", "mixing_ndim", "mixing_mode", "diagonalization", "electron_maxstep")
     extra = dict(settings["options"])
     ratio = extra.pop("density_cutoff_ratio", 8.0)
     calculator = Espresso(
         profile=EspressoProfile(command, folder),
-        pseudopotentials={e: names.get(e, f"{e}.UPF") for e in elements},
+        pseudopotentials={e: names.get(e) or f"{e}.UPF" for e in elements},
         kpts=mesh,
         koffset=(0, 0, 0),
         input_data={
@@ -269,7 +269,7 @@ def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[s
     folder = Path(job["potentials"] or ".")
     numbers = sorted(set(atoms.numbers))
     elements = [str(Atoms([number]).symbols) for number in numbers]
-    files = {e: folder / names.get(e, f"{e}.xml") for e in elements}
+    files = {e: folder / (names.get(e) or f"{e}.xml") for e in elements}
     hashes = _hashes(files, "abinit")
     # ASE finds potentials by their names only
     Path("potentials").mkdir(exist_ok=True)
