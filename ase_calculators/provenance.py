@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What numbers were made of: versions, hashes of files, records that no kill leaves in halves."""
 
+import bz2
 import errno
 import fcntl
+import gzip
 import hashlib
-import importlib
+import io
 import itertools
 import json
+import lzma
 import os
 import stat
 import uuid
@@ -161,9 +164,12 @@ def atomic_writes(
                 yield files
             for descriptor in descriptors:
                 os.fsync(descriptor)
+            for _, target in drafts:
+                # a replacement takes 30 us, not 4 ms, when the old content need not be freed in it
+                with suppress(OSError):
+                    held.callback(os.close, os.open(target, os.O_RDONLY | os.O_CLOEXEC))
             while drafts:
-                draft, target = drafts[0]
-                draft.replace(target)
+                os.replace(*drafts[0])
                 del drafts[0]
         except BaseException as error:
             for draft, _ in drafts:
@@ -181,12 +187,16 @@ def _opened(
     def opener(*_: Any) -> int:
         return os.dup(descriptor)
 
-    module = {".gz": "gzip", ".bz2": "bz2", ".xz": "lzma"}.get(suffix)
-    if module is None:
+    if suffix not in (".gz", ".bz2", ".xz"):
         return stack.enter_context(open(draft, mode, opener=opener, **options))
     raw = stack.enter_context(open(draft, "wb", opener=opener))
-    compressed = importlib.import_module(module).open
-    return stack.enter_context(compressed(raw, "wb" if "b" in mode else "wt", **options))
+    packed: Any
+    if suffix == ".gz":
+        packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0)  # same content, same file
+    else:
+        packed = bz2.BZ2File(raw, "wb") if suffix == ".bz2" else lzma.LZMAFile(raw, "wb")
+    stack.enter_context(packed)
+    return packed if "b" in mode else stack.enter_context(io.TextIOWrapper(packed, **options))
 
 
 @contextmanager

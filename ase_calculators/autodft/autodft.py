@@ -12,6 +12,7 @@ import contextlib
 import time
 from collections.abc import Iterable, Sized
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from os import PathLike, fspath
 from typing import Any
 
@@ -20,6 +21,7 @@ from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from tqdm.auto import tqdm
 
+from ase_calculators.autodft.equivalence import Equivalents
 from ase_calculators.autodft.export import export
 from ase_calculators.autodft.ledger import DAMAGED, STATES, Job, Ledger, info_text
 from ase_calculators.autodft.machines import Connection, NotSent, Sight, Unreachable, read_machines
@@ -51,11 +53,15 @@ class Added:
         Frames that were there already, with the same settings.
     refused : list of (int, str)
         Numbers of the frames that were not taken, and why.
+    equivalent : list of (int, str)
+        Numbers of the frames that are others written otherwise, where that was asked for, and the
+        keys of those.
     """
 
     new: int = 0
     known: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)
+    equivalent: list[tuple[int, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -162,7 +168,7 @@ class AutoDFT:
         self._ledger = Ledger(fspath(ledger))
         self._hash = self.settings.hash
 
-    def add(self, frames: Iterable[Atoms]) -> Added:
+    def add(self, frames: Iterable[Atoms], equivalent: bool = False) -> Added:
         """Add frames to the ledger; one that is there with the same settings is not added twice.
 
         Parameters
@@ -171,6 +177,14 @@ class AutoDFT:
             The frames, read as they are needed. Of their ``info`` numbers and text are kept, up to
             100,000 characters; a calculation needs none of it. Nothing else of a frame is kept but
             species, positions, cell, pbc and, with spin, initial magnetic moments.
+        equivalent : bool
+            Do not add periodic cells that are in the ledger written otherwise: atoms in another
+            order or other images, another origin, other vectors of the same lattice, a rotation, a
+            mirror image. They are told in `Added.equivalent` and have no label of their own: energy
+            is that of the other, forces and stress are turned with the cell. The mesh of a label is
+            that of the cell as it is written, so that two may differ by the error of the mesh. At
+            the first use all frames of the ledger are read, some 10 ms each. Not with spin. Cells
+            that another process adds at the same time are not seen.
 
         Returns
         -------
@@ -182,11 +196,15 @@ class AutoDFT:
         ------
         TypeError
             When `frames` is one Atoms or holds something else.
+        ValueError
+            With `equivalent` and spin.
         RuntimeError
             When the ledger cannot be written.
         """
         if isinstance(frames, Atoms):
             raise TypeError("frames: must be an iterable of Atoms, not one Atoms; pass [atoms]")
+        if equivalent and self.settings.spin:
+            raise ValueError("equivalent = True: moments are not compared; use it without spin")
         added = Added()
         settings = (self._hash, self.settings.to_json())
         batch: list[tuple[str, Atoms, float, dict[str, Any]]] = []
@@ -209,12 +227,40 @@ class AutoDFT:
             if task is None:
                 added.refused.append((number, reason))
                 continue
+            if equivalent:
+                key, bare = task[:2]
+                others = self._equivalents.candidates(bare)
+                if others and batch:
+                    write()
+                other = self._equal_one(bare, key, others)
+                if other:
+                    added.equivalent.append((number, other))
+                    continue
+                if key not in others:
+                    self._equivalents.add(bare, key)
             batch.append(task)
             if len(batch) == _BATCH:
                 write()
         if batch:
             write()
         return added
+
+    @cached_property
+    def _equivalents(self) -> Equivalents:
+        """The frames of the ledger, to be found where they are written otherwise."""
+        equivalents = Equivalents()
+        for key, atoms in self._ledger.all_frames(self._hash):
+            equivalents.add(atoms, key)
+        return equivalents
+
+    def _equal_one(self, atoms: Atoms, key: str, others: list[str]) -> str:
+        """Return which of the candidates a frame equals; none where it is there itself."""
+        if key not in others:
+            for other in others:
+                for _, found in self._ledger.all_frames(self._hash, other):
+                    if self._equivalents.equal(atoms, found):
+                        return other
+        return ""
 
     def _task(self, atoms: Atoms) -> tuple[str, Atoms, float, dict[str, Any]]:
         """Return what the ledger keeps of a frame: nothing that a calculation does not need."""

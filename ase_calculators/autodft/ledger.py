@@ -524,6 +524,31 @@ class Ledger:
                     found.append(None)
         return found
 
+    def all_frames(self, settings: str, key: str = "") -> Iterator[tuple[str, Atoms]]:
+        """Return the frames of settings, whatever their state; damaged ones are left out.
+
+        Parameters
+        ----------
+        settings : str
+            Hash of the settings.
+        key : str
+            Of the one that is wanted. Default: all.
+
+        Yields
+        ------
+        (str, ase.Atoms)
+            Keys and frames, in the order in which they were added.
+        """
+        last = -1
+        while rows := self.query(
+            "SELECT id, key FROM tasks WHERE settings = ? AND id > ? AND (key = ? OR ? = '') "
+            "ORDER BY id LIMIT 1000", (settings, last, key, key),
+        ):  # fmt: skip
+            last = rows[-1][0]
+            for (_, found), frame in zip(rows, self.frames(n for n, _ in rows), strict=True):
+                if frame is not None:
+                    yield found, frame[0]
+
     def give_up(self, ids: Iterable[int], reason: str) -> None:
         """Give up tasks that cannot be calculated.
 
