@@ -200,7 +200,9 @@ def _opened(
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+def atomic_write(
+    path: str | os.PathLike[str], mode: str = "w", **options: Any
+) -> Iterator[IO[Any]]:
     """Open a file that replaces `path` when it is closed, whole or not at all.
 
     Parameters

@@ -185,19 +185,19 @@ class Ledger:
     url : str
         File of SQLite, or ``postgresql://user@host/database`` (needs ase-db-backends).
 
-    Raises
-    ------
-    ValueError
-        When there is no ledger and none can be made.
-    RuntimeError
-        From the methods, when the database cannot be read or written any more.
-
     Attributes
     ----------
     driver : str
         This process.
     folder : pathlib.Path
         For what belongs to the ledger: beside the file, or here.
+
+    Raises
+    ------
+    ValueError
+        When there is no ledger and none can be made.
+    RuntimeError
+        From the methods, when the database cannot be read or written any more.
     """
 
     def __init__(self, url: str) -> None:
@@ -247,7 +247,9 @@ class Ledger:
                     cursor.execute("SELECT id, key, state, attempts, wall FROM tasks LIMIT 0")
             except ValueError:
                 raise
-            except Exception as error:  # SQLite's, psycopg's, ASE's for a version that it cannot read
+            except (
+                Exception
+            ) as error:  # SQLite's, psycopg's, ASE's for a version that it cannot read
                 raise ValueError(
                     f"ledger = {self.url!r}: {_line(error)}; give a file that can be written and "
                     "is new or a ledger"
@@ -699,7 +701,7 @@ class Ledger:
     ) -> None:
         row = self._db.get(number)
         atoms = row.toatoms()
-        if row.get("data") is None or not _data(row):
+        if not _data(row):  # then ASE could not add the label to it
             empty = self._db.encode({}, binary=self._db.version >= 9)
             cursor.execute("UPDATE systems SET data = ? WHERE id = ?", (empty, number))
         calculator = SinglePointCalculator(

@@ -283,7 +283,9 @@ def _read_yaml(path: str, at: str) -> Any:
             twice = [name for number, name in enumerate(names) if name in names[:number]]
             if twice:
                 line = node.start_mark.line + 1
-                raise yaml.YAMLError(f"{twice[0]!r} is there twice in what begins at line {line}; keep one")
+                raise yaml.YAMLError(
+                    f"{twice[0]!r} is there twice in what begins at line {line}; keep one"
+                )
             return super().construct_mapping(node, deep)
 
     try:

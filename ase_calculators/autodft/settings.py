@@ -159,7 +159,9 @@ class DFTSettings:
                 "_ + -"
             )
         if self.code == "abinit" and self.xc != "PBE":
-            raise ValueError(f"xc = {self.xc!r}: must be 'PBE' with abinit, the only one it is given")
+            raise ValueError(
+                f"xc = {self.xc!r}: must be 'PBE' with abinit, the only one it is given"
+            )
         for name in ("cutoff", "energy_tolerance", "k_spacing", "smearing"):
             value = getattr(self, name)
             if not (is_number(value) and 0 < value < np.inf):
@@ -198,7 +200,9 @@ class DFTSettings:
     def _require_options(self, where: str, options: Any) -> None:
         """Refuse options that would say something else than the attributes, or break an input."""
         if not isinstance(options, Mapping):
-            raise ValueError(f"{where} = {options!r}: must be a dictionary of the code's parameters")
+            raise ValueError(
+                f"{where} = {options!r}: must be a dictionary of the code's parameters"
+            )
         factor = options.get("smearing_factor", 1.0)
         if where == "options" and "smearing_factor" in options:
             raise ValueError(f"options['smearing_factor'] = {factor!r}: belongs in a ladder")

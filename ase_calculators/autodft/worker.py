@@ -264,9 +264,7 @@ def _espresso(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict
     )
     said = ("espresso.pwo", "convergence has been achieved", True)
     terms = (r"^! +total energy +=(.*)Ry", r"smearing contrib. \(-TS\) +=(.*)Ry", Rydberg)
-    return Calculation(
-        calculator, "espresso", hashes, said, {"espresso.pwo": "JOB DONE."}, terms
-    )
+    return Calculation(calculator, "espresso", hashes, said, {"espresso.pwo": "JOB DONE."}, terms)
 
 
 def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
