@@ -188,14 +188,15 @@ def _opened(
         return os.dup(descriptor)
 
     if suffix not in (".gz", ".bz2", ".xz"):
-        return stack.enter_context(open(draft, mode, opener=opener, **options))
+        file = open(draft, mode, opener=opener, **options)  # noqa: SIM115
+        return stack.enter_context(file)
     raw = stack.enter_context(open(draft, "wb", opener=opener))
     packed: Any
-    if suffix == ".gz":
-        packed = gzip.GzipFile("", "wb", fileobj=raw, mtime=0)  # same content, same file
+    if suffix == ".gz":  # no time in it: same content, same file
+        packed = stack.enter_context(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
     else:
-        packed = bz2.BZ2File(raw, "wb") if suffix == ".bz2" else lzma.LZMAFile(raw, "wb")
-    stack.enter_context(packed)
+        packer = bz2.BZ2File if suffix == ".bz2" else lzma.LZMAFile
+        packed = stack.enter_context(packer(raw, "wb"))
     return packed if "b" in mode else stack.enter_context(io.TextIOWrapper(packed, **options))
 
 

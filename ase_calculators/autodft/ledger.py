@@ -368,7 +368,7 @@ class Ledger:
             return dict(json.loads(rows[0][0]))
         except (IndexError, TypeError, ValueError):
             raise RuntimeError(
-                f"ledger = {self.url!r}: the settings {settings} in it are damaged; use a copy of it"
+                f"ledger = {self.url!r}: the settings {settings} in it are damaged; use a copy"
             ) from None
 
     def pseudopotentials(self, settings: str) -> dict[str, str]:

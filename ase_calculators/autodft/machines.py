@@ -158,8 +158,8 @@ class Machine:
             "names are letters, digits and . _ -",
         )  # fmt: skip
         _require(
-            isinstance(self.scheduler, str) and self.scheduler in SCHEDULERS, f"{at}.scheduler", self.scheduler,
-            f"must be one of {', '.join(SCHEDULERS)}",
+            isinstance(self.scheduler, str) and self.scheduler in SCHEDULERS,
+            f"{at}.scheduler", self.scheduler, f"must be one of {', '.join(SCHEDULERS)}",
         )  # fmt: skip
         lowest = {"capacity": 1, "frames": 1, "nodes": 1, "cores": 1, "gpus": 0}
         for key, least in lowest.items():

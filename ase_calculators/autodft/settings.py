@@ -33,8 +33,8 @@ _OPTIONS_SET = {
     "directory restart txt atoms nsw magmom",
     "espresso": "ecutwfc ecutrho input_dft occupations smearing degauss nspin conv_thr ibrav nat "
     "ntyp pseudo_dir outdir prefix calculation",
-    "abinit": "profile pps pp_paths xc ixc ecut pawecutdg toldfe occopt tsmear kptopt ngkpt nshiftk "
-    "shiftk kptrlatt optforces optstress nsppol label directory command atoms pp_dirpath pseudos "
+    "abinit": "profile pps pp_paths xc ixc ecut pawecutdg toldfe occopt tsmear kptopt ngkpt "
+    "nshiftk shiftk kptrlatt optforces optstress nsppol label directory command atoms pp_dirpath pseudos "
     "natom ntypat typat znucl xred xcart acell rprim",
 }
 
@@ -155,8 +155,8 @@ class DFTSettings:
             )
         if not (isinstance(self.xc, str) and _XC.fullmatch(self.xc)):
             raise ValueError(
-                f"xc = {self.xc!r}: must be the code's name of a functional, of letters, digits and "
-                "_ + -"
+                f"xc = {self.xc!r}: must be the code's name of a functional, of letters, digits "
+                "and _ + -"
             )
         if self.code == "abinit" and self.xc != "PBE":
             raise ValueError(
