@@ -190,7 +190,8 @@ def _opened(
     if suffix not in (".gz", ".bz2", ".xz"):
         file = open(draft, mode, opener=opener, **options)  # noqa: SIM115
         return stack.enter_context(file)
-    raw = stack.enter_context(open(draft, "wb", opener=opener))
+    raw = open(draft, "wb", opener=opener)  # noqa: SIM115
+    stack.enter_context(raw)
     packed: Any
     if suffix == ".gz":  # no time in it: same content, same file
         packed = stack.enter_context(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))

@@ -171,7 +171,7 @@ def select(
     """
     points = np.column_stack((table.sS, table.Q))
     points = points[np.isfinite(points).all(axis=1)]
-    if not isinstance(n, int | np.integer) or not 1 <= n <= len(points):
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or not 1 <= n <= len(points):
         raise ValueError(
             f"n = {n}: must be a whole number from 1 to {len(points)}, the frames of the table "
             "with finite sS and Q; ask for fewer or map more"
@@ -179,7 +179,7 @@ def select(
     extent = np.ptp(points, axis=0)
     if ratio is None:
         ratio = float(extent[0] / extent[1]) if extent.all() else 20.0
-    if not (np.isfinite(ratio) and ratio > 0):
+    if not (_is_number(ratio) and np.isfinite(ratio) and ratio > 0):
         raise ValueError(f"ratio = {ratio}: must be dsS / dQ, a positive number; use e.g. 20")
 
     shape = np.array([1.0, 1.0 / ratio])
@@ -287,11 +287,11 @@ def coverage(
         low, high = points.min(axis=0), points.max(axis=0)
         first, last = np.floor(low / size), np.floor(high / size)
     else:
-        low, high = np.array(window, dtype=float).reshape(2, 2).T
-        if not (np.isfinite(window).all() and (low < high).all()):
-            raise ValueError(
-                f"window = {tuple(window)}: must be sS_min < sS_max, Q_min < Q_max, all finite"
-            )
+        rule = "must be sS_min < sS_max, Q_min < Q_max, all finite"
+        ends = _floats(window, "window", rule)
+        if ends.shape != (4,) or not np.isfinite(ends).all() or not (ends[::2] < ends[1::2]).all():
+            raise ValueError(f"window = {' '.join(str(window).split())}: {rule}")
+        low, high = ends.reshape(2, 2).T
         # rounding must not add a cell to a window that ends where one does
         first, last = np.floor(low / size + 1e-9), np.ceil(high / size - 1e-9) - 1
     shape = last - first + 1
@@ -318,9 +318,22 @@ def coverage(
     )
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _floats(value: Any, what: str, rule: str) -> np.ndarray:
+    """Return a copy as an array of numbers."""
+    try:
+        return np.array(value, dtype=float)
+    except (TypeError, ValueError):
+        text = value if isinstance(value, np.ndarray) else repr(value)
+        raise ValueError(f"{what} = {' '.join(str(text).split())[:80]}: {rule}") from None
+
+
 def _checked_resolutions(resolutions: Sequence[tuple[float, float]]) -> np.ndarray:
     """Return the cell sizes as (rounds, 2), each positive and none coarser than the one before."""
-    sizes = np.array(resolutions, dtype=float)
+    sizes = _floats(resolutions, "resolutions", "must be pairs (dsS, dQ); use e.g. [(0.1, 0.005)]")
     if sizes.ndim != 2 or sizes.shape[1] != 2 or len(sizes) == 0:
         raise ValueError(
             f"resolutions = {resolutions}: must be pairs (dsS, dQ); use e.g. [(0.1, 0.005)]"
@@ -352,7 +365,7 @@ def _scores(table: LandscapeTable, score: Any) -> np.ndarray | None:
                 "score = 'energy': no frame of the table has one; map the landscape with energies="
             )
     else:
-        ranks = np.array(score, dtype=float)
+        ranks = _floats(score, "score", "must be 'energy', an array, or None")
         if ranks.shape != (len(table),):
             raise ValueError(
                 f"score: has shape {ranks.shape}; one number per row is needed, ({len(table)},)"
@@ -452,7 +465,14 @@ def write_sets(
     >>> write_sets(table, rounds)  # doctest: +SKIP
     (77, 1323)
     """
-    rounds = np.asarray(rounds)
+    rounds = _floats(rounds, "rounds", "must be whole numbers, one per row").astype(np.int64)
+    if type(standard_rounds) is not int or standard_rounds < 0:
+        raise ValueError(
+            f"standard_rounds = {standard_rounds!r}: must be a whole number, 0 or more"
+        )
+    for name, path in (("standard", standard), ("supplementary", supplementary)):
+        if not isinstance(path, str | PathLike):
+            raise TypeError(f"{name} = {path!r}: must be the name of a file")
     if rounds.shape != (len(table),):
         raise ValueError(
             f"rounds: has shape {rounds.shape}; one number per row is needed, ({len(table)},)"
@@ -602,10 +622,14 @@ def substitute(
     """
     if isinstance(frames, Atoms):
         raise TypeError("frames: must be an iterable of Atoms, not one Atoms; pass [atoms]")
+    if not isinstance(elements, Mapping):
+        raise ValueError(f"elements = {elements!r}: must be a dictionary, such as {{'Ir': 'Al'}}")
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed = {seed!r}: must be a whole number, 0 or more")
     shares = {_number(old): _fractions(old, new) for old, new in elements.items()}
     given: Any = scale.values() if isinstance(scale, Mapping) else [scale]
     for value in given if scale is not None else ():
-        if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value > 0):
+        if not (_is_number(value) and np.isfinite(value) and value > 0):
             raise ValueError(
                 f"scale = {scale!r}: must be a positive factor of the volume, positive volumes per "
                 "atom in Å^3 by element, or None for the reference volumes"
@@ -622,6 +646,8 @@ def substitute(
 
     results, missing = [], set(shares)
     for index, atoms in enumerate(frames):
+        if not isinstance(atoms, Atoms):
+            raise TypeError(f"frames: must be ase.Atoms, number {index} is {type(atoms)}")
         rng = np.random.default_rng((seed, index))
         numbers = atoms.numbers.copy()
         old_volume = new_volume = 0.0
@@ -654,8 +680,8 @@ def substitute(
     return results
 
 
-def _number(name: str) -> int:
-    number = atomic_numbers.get(name, 0)
+def _number(name: Any) -> int:
+    number = atomic_numbers.get(name, 0) if isinstance(name, str) else 0
     if number == 0:
         raise ValueError(f"elements: {name!r} is no chemical element; use a symbol like 'Al'")
     return number
@@ -665,6 +691,11 @@ def _fractions(old: str, new: str | Mapping[str, float]) -> dict[int, float]:
     """Return atomic numbers and fractions of what takes the place of an element."""
     if isinstance(new, str):
         return {_number(new): 1.0}
+    if not isinstance(new, Mapping) or not all(map(_is_number, new.values())):
+        raise ValueError(
+            f"elements[{old!r}] = {' '.join(repr(new).split())}: must be an element or fractions "
+            "by element, such as {'Ir': 0.95, 'Re': 0.05}"
+        )
     shares = {_number(name): float(share) for name, share in new.items()}
     total = sum(shares.values())
     if not all(share >= 0 for share in shares.values()) or abs(total - 1.0) > 1e-9:

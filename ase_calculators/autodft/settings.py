@@ -34,7 +34,8 @@ _OPTIONS_SET = {
     "espresso": "ecutwfc ecutrho input_dft occupations smearing degauss nspin conv_thr ibrav nat "
     "ntyp pseudo_dir outdir prefix calculation",
     "abinit": "profile pps pp_paths xc ixc ecut pawecutdg toldfe occopt tsmear kptopt ngkpt "
-    "nshiftk shiftk kptrlatt optforces optstress nsppol label directory command atoms pp_dirpath pseudos "
+    "nshiftk shiftk kptrlatt optforces optstress nsppol label directory command atoms pp_dirpath "
+    "pseudos "
     "natom ntypat typat znucl xred xcart acell rprim",
 }
 
