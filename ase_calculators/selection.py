@@ -6,10 +6,10 @@ A resolution (dsS, dQ) cuts the plane into cells: frame (sS, Q) lies in the cell
 different tables, runs and hosts are the same; LAMMPS's ``fix entsym/select`` uses them too.
 """
 
+import hashlib
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from os import PathLike, fspath
 from os.path import realpath
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from tqdm.auto import tqdm
 
 from ase_calculators.frame_source import Frame, open_frames, read_text
 from ase_calculators.landscape import LandscapeTable
+from ase_calculators.provenance import atomic_writes
 
 # so many cells may a window have, or the occupied part of the plane along both axes
 MAX_CELLS_IN_WINDOW = 10**8
@@ -170,7 +171,7 @@ def select(
     """
     points = np.column_stack((table.sS, table.Q))
     points = points[np.isfinite(points).all(axis=1)]
-    if not isinstance(n, int | np.integer) or not 1 <= n <= len(points):
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or not 1 <= n <= len(points):
         raise ValueError(
             f"n = {n}: must be a whole number from 1 to {len(points)}, the frames of the table "
             "with finite sS and Q; ask for fewer or map more"
@@ -178,7 +179,7 @@ def select(
     extent = np.ptp(points, axis=0)
     if ratio is None:
         ratio = float(extent[0] / extent[1]) if extent.all() else 20.0
-    if not (np.isfinite(ratio) and ratio > 0):
+    if not (_is_number(ratio) and np.isfinite(ratio) and ratio > 0):
         raise ValueError(f"ratio = {ratio}: must be dsS / dQ, a positive number; use e.g. 20")
 
     shape = np.array([1.0, 1.0 / ratio])
@@ -286,11 +287,11 @@ def coverage(
         low, high = points.min(axis=0), points.max(axis=0)
         first, last = np.floor(low / size), np.floor(high / size)
     else:
-        low, high = np.array(window, dtype=float).reshape(2, 2).T
-        if not (np.isfinite(window).all() and (low < high).all()):
-            raise ValueError(
-                f"window = {tuple(window)}: must be sS_min < sS_max, Q_min < Q_max, all finite"
-            )
+        rule = "must be sS_min < sS_max, Q_min < Q_max, all finite"
+        ends = _floats(window, "window", rule)
+        if ends.shape != (4,) or not np.isfinite(ends).all() or not (ends[::2] < ends[1::2]).all():
+            raise ValueError(f"window = {' '.join(str(window).split())}: {rule}")
+        low, high = ends.reshape(2, 2).T
         # rounding must not add a cell to a window that ends where one does
         first, last = np.floor(low / size + 1e-9), np.ceil(high / size - 1e-9) - 1
     shape = last - first + 1
@@ -317,9 +318,22 @@ def coverage(
     )
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _floats(value: Any, what: str, rule: str) -> np.ndarray:
+    """Return a copy as an array of numbers."""
+    try:
+        return np.array(value, dtype=float)
+    except (TypeError, ValueError):
+        text = value if isinstance(value, np.ndarray) else repr(value)
+        raise ValueError(f"{what} = {' '.join(str(text).split())[:80]}: {rule}") from None
+
+
 def _checked_resolutions(resolutions: Sequence[tuple[float, float]]) -> np.ndarray:
     """Return the cell sizes as (rounds, 2), each positive and none coarser than the one before."""
-    sizes = np.array(resolutions, dtype=float)
+    sizes = _floats(resolutions, "resolutions", "must be pairs (dsS, dQ); use e.g. [(0.1, 0.005)]")
     if sizes.ndim != 2 or sizes.shape[1] != 2 or len(sizes) == 0:
         raise ValueError(
             f"resolutions = {resolutions}: must be pairs (dsS, dQ); use e.g. [(0.1, 0.005)]"
@@ -351,7 +365,7 @@ def _scores(table: LandscapeTable, score: Any) -> np.ndarray | None:
                 "score = 'energy': no frame of the table has one; map the landscape with energies="
             )
     else:
-        ranks = np.array(score, dtype=float)
+        ranks = _floats(score, "score", "must be 'energy', an array, or None")
         if ranks.shape != (len(table),):
             raise ValueError(
                 f"score: has shape {ranks.shape}; one number per row is needed, ({len(table)},)"
@@ -406,7 +420,12 @@ def write_sets(
     names, one after the other, and come out sorted by file and number. Written are species,
     positions, cell and pbc; energies and forces of the source are left out, since they would pass
     for labels. ``info`` of each frame holds sS, Q6 (or of another degree), round, the `parameters`
-    of the table, the source as `file` and `frame`, and its energy as `source_energy`, eV.
+    of the table, the source as `file` and `frame`, its energy as `source_energy`, eV, and
+    `selection`, a hash that all frames of the two files share.
+
+    Both files are replaced when both are whole (`atomic_writes`): an error or a kill leaves the old
+    ones. A kill in the moment between the two replacements leaves a new standard and an old
+    supplementary set, whose `selection` differ; call again.
 
     Parameters
     ----------
@@ -415,9 +434,9 @@ def write_sets(
     rounds : (n,) array of int
         What `multi_resolution` returned for it.
     standard : path-like
-        File of the first rounds, overwritten.
+        File of the first rounds, replaced; the suffixes .gz, .bz2 and .xz compress.
     supplementary : path-like
-        File of the later rounds, overwritten.
+        File of the later rounds, likewise.
     standard_rounds : int
         Number of rounds, from the first, that make the standard set.
     frames : iterable of ase.Atoms, optional
@@ -446,7 +465,14 @@ def write_sets(
     >>> write_sets(table, rounds)  # doctest: +SKIP
     (77, 1323)
     """
-    rounds = np.asarray(rounds)
+    rounds = _floats(rounds, "rounds", "must be whole numbers, one per row").astype(np.int64)
+    if type(standard_rounds) is not int or standard_rounds < 0:
+        raise ValueError(
+            f"standard_rounds = {standard_rounds!r}: must be a whole number, 0 or more"
+        )
+    for name, path in (("standard", standard), ("supplementary", supplementary)):
+        if not isinstance(path, str | PathLike):
+            raise TypeError(f"{name} = {path!r}: must be the name of a file")
     if rounds.shape != (len(table),):
         raise ValueError(
             f"rounds: has shape {rounds.shape}; one number per row is needed, ({len(table)},)"
@@ -469,12 +495,13 @@ def write_sets(
         for name, value in table.parameters.items()
         if value is not None and name != "version"
     }
-    with ExitStack() as stack:
-        files = [
-            stack.enter_context(open(path, "w", encoding="utf-8"))
-            for path in (standard, supplementary)
-        ]
-        bar = stack.enter_context(tqdm(total=len(rows), unit=" frames", disable=not progress))
+    kept = sorted(zip(table.file[rows].tolist(), table.frame[rows].tolist(), rounds[rows].tolist()))
+    selection = hashlib.sha256(repr((kept, table.parameters, standard_rounds)).encode())
+    label = f"sets-{selection.hexdigest()[:16]}"  # not all digits: extended XYZ reads a number then
+    with (
+        atomic_writes(standard, supplementary) as files,
+        tqdm(total=len(rows), unit=" frames", disable=not progress) as bar,
+    ):
         for row, atoms in _frames_of_rows(table, rows, frames, format, read_options):
             found = Atoms(
                 numbers=atoms.numbers, positions=atoms.positions, cell=atoms.cell, pbc=atoms.pbc
@@ -483,6 +510,7 @@ def write_sets(
                 "sS": float(table.sS[row]),
                 f"Q{table.parameters['degree']}": float(table.Q[row]),
                 "round": int(rounds[row]),
+                "selection": label,
                 **parameters,
                 "frame": int(table.frame[row]),
             }
@@ -594,10 +622,14 @@ def substitute(
     """
     if isinstance(frames, Atoms):
         raise TypeError("frames: must be an iterable of Atoms, not one Atoms; pass [atoms]")
+    if not isinstance(elements, Mapping):
+        raise ValueError(f"elements = {elements!r}: must be a dictionary, such as {{'Ir': 'Al'}}")
+    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
+        raise ValueError(f"seed = {seed!r}: must be a whole number, 0 or more")
     shares = {_number(old): _fractions(old, new) for old, new in elements.items()}
     given: Any = scale.values() if isinstance(scale, Mapping) else [scale]
     for value in given if scale is not None else ():
-        if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value > 0):
+        if not (_is_number(value) and np.isfinite(value) and value > 0):
             raise ValueError(
                 f"scale = {scale!r}: must be a positive factor of the volume, positive volumes per "
                 "atom in Å^3 by element, or None for the reference volumes"
@@ -614,6 +646,8 @@ def substitute(
 
     results, missing = [], set(shares)
     for index, atoms in enumerate(frames):
+        if not isinstance(atoms, Atoms):
+            raise TypeError(f"frames: must be ase.Atoms, number {index} is {type(atoms)}")
         rng = np.random.default_rng((seed, index))
         numbers = atoms.numbers.copy()
         old_volume = new_volume = 0.0
@@ -646,8 +680,8 @@ def substitute(
     return results
 
 
-def _number(name: str) -> int:
-    number = atomic_numbers.get(name, 0)
+def _number(name: Any) -> int:
+    number = atomic_numbers.get(name, 0) if isinstance(name, str) else 0
     if number == 0:
         raise ValueError(f"elements: {name!r} is no chemical element; use a symbol like 'Al'")
     return number
@@ -657,6 +691,11 @@ def _fractions(old: str, new: str | Mapping[str, float]) -> dict[int, float]:
     """Return atomic numbers and fractions of what takes the place of an element."""
     if isinstance(new, str):
         return {_number(new): 1.0}
+    if not isinstance(new, Mapping) or not all(map(_is_number, new.values())):
+        raise ValueError(
+            f"elements[{old!r}] = {' '.join(repr(new).split())}: must be an element or fractions "
+            "by element, such as {'Ir': 0.95, 'Re': 0.05}"
+        )
     shares = {_number(name): float(share) for name, share in new.items()}
     total = sum(shares.values())
     if not all(share >= 0 for share in shares.values()) or abs(total - 1.0) > 1e-9:

@@ -10,8 +10,9 @@ whether it was sent is withdrawn by making that folder first.
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Sized
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from os import PathLike, fspath
 from typing import Any
 
@@ -20,10 +21,11 @@ from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from tqdm.auto import tqdm
 
+from ase_calculators.autodft.equivalence import Equivalents
 from ase_calculators.autodft.export import export
-from ase_calculators.autodft.ledger import STATES, Job, Ledger
+from ase_calculators.autodft.ledger import DAMAGED, STATES, Job, Ledger, info_text
 from ase_calculators.autodft.machines import Connection, NotSent, Sight, Unreachable, read_machines
-from ase_calculators.autodft.settings import DFTSettings
+from ase_calculators.autodft.settings import DFTSettings, is_number
 from ase_calculators.autodft.worker import RESULTS, read_lines
 
 # frames per transaction
@@ -35,6 +37,8 @@ _FRUITLESS = 5
 # frames given up after which a machine that has labelled nothing is left alone
 _HOPELESS = 5
 _LONGEST_DELAY = 600.0
+# Å; a key counts positions in 1e-8 Å, as 64-bit integers
+_LARGEST = 1e6
 
 
 @dataclass
@@ -49,11 +53,15 @@ class Added:
         Frames that were there already, with the same settings.
     refused : list of (int, str)
         Numbers of the frames that were not taken, and why.
+    equivalent : list of (int, str)
+        Numbers of the frames that are others written otherwise, where that was asked for, and the
+        keys of those.
     """
 
     new: int = 0
     known: int = 0
     refused: list[tuple[int, str]] = field(default_factory=list)
+    equivalent: list[tuple[int, str]] = field(default_factory=list)
 
 
 @dataclass
@@ -137,12 +145,18 @@ class AutoDFT:
         closest: float = 0.5,
         poll: float = 2.0,
     ) -> None:
-        self.settings = settings or DFTSettings.paper("gpaw")
+        self.settings = DFTSettings.paper("gpaw") if settings is None else settings
+        if not isinstance(self.settings, DFTSettings):
+            raise TypeError(
+                f"settings = {settings!r}: must be DFTSettings, such as DFTSettings.paper('vasp')"
+            )
+        if not isinstance(ledger, str | PathLike):
+            raise TypeError(f"ledger = {ledger!r}: must be a file, or postgresql://...")
         if type(attempts) is not int or attempts < 1:
             raise ValueError(f"attempts = {attempts!r}: must be a whole number of 1 or more")
-        if not 0 <= closest < 1:
+        if not (is_number(closest) and 0 <= closest < 1):
             raise ValueError(f"closest = {closest!r}: must be at least 0 and below 1")
-        if not poll > 0:
+        if not (is_number(poll) and poll > 0):
             raise ValueError(f"poll = {poll!r}: must be a number above 0")
         self._attempts, self._closest, self._poll = attempts, closest, poll
         every = read_machines(machines) if machines is not None else {}
@@ -154,24 +168,46 @@ class AutoDFT:
         self._ledger = Ledger(fspath(ledger))
         self._hash = self.settings.hash
 
-    def add(self, frames: Iterable[Atoms]) -> Added:
+    def add(self, frames: Iterable[Atoms], equivalent: bool = False) -> Added:
         """Add frames to the ledger; one that is there with the same settings is not added twice.
 
         Parameters
         ----------
         frames : iterable of ase.Atoms
-            The frames, read as they are needed. Their ``info`` is kept where it is numbers or text.
+            The frames, read as they are needed. Of their ``info`` numbers and text are kept, up to
+            100,000 characters; a calculation needs none of it. Nothing else of a frame is kept but
+            species, positions, cell, pbc and, with spin, initial magnetic moments.
+        equivalent : bool
+            Do not add periodic cells that are in the ledger written otherwise: atoms in another
+            order or other images, another origin, other vectors of the same lattice, a rotation, a
+            mirror image. They are told in `Added.equivalent` and have no label of their own: energy
+            is that of the other, forces and stress are turned with the cell. The mesh of a label is
+            that of the cell as it is written, so that two may differ by the error of the mesh. At
+            the first use all frames of the ledger are read, some 10 ms each. Not with spin. Cells
+            that another process adds at the same time are not seen.
 
         Returns
         -------
         Added
-            What was new, known and refused.
+            What was new, known and refused. A frame that cannot be calculated or kept is refused,
+            with its number and the reason; the others are added.
+
+        Raises
+        ------
+        TypeError
+            When `frames` is one Atoms or holds something else.
+        ValueError
+            With `equivalent` and spin.
+        RuntimeError
+            When the ledger cannot be written.
         """
         if isinstance(frames, Atoms):
             raise TypeError("frames: must be an iterable of Atoms, not one Atoms; pass [atoms]")
+        if equivalent and self.settings.spin:
+            raise ValueError("equivalent = True: moments are not compared; use it without spin")
         added = Added()
         settings = (self._hash, self.settings.to_json())
-        batch: list[tuple[str, Atoms, float]] = []
+        batch: list[tuple[str, Atoms, float, dict[str, Any]]] = []
 
         def write() -> None:
             n_new = self._ledger.add(settings, batch)
@@ -183,20 +219,58 @@ class AutoDFT:
         for number, atoms in enumerate(tqdm(frames, "adding", total, unit=" frames", delay=2)):
             if not isinstance(atoms, Atoms):
                 raise TypeError(f"frames: must be ase.Atoms, number {number} is {type(atoms)}")
-            reason = unreasonable(atoms, self._closest)
-            if reason:
+            try:
+                reason = unreasonable(atoms, self._closest)
+                task = None if reason else self._task(atoms)
+            except Exception as error:  # whatever a frame may hold is its own affair
+                reason, task = " ".join(f"{type(error).__name__}: {error}".split()), None
+            if task is None:
                 added.refused.append((number, reason))
                 continue
-            bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
-            bare.info = atoms.info
-            if self.settings.spin:
-                bare.set_initial_magnetic_moments(atoms.get_initial_magnetic_moments())
-            batch.append((self.settings.key(bare), bare, self.settings.cost(bare)))
+            if equivalent:
+                key, bare = task[:2]
+                others = self._equivalents.candidates(bare)
+                if others and batch:
+                    write()
+                other = self._equal_one(bare, key, others)
+                if other:
+                    added.equivalent.append((number, other))
+                    continue
+                if key not in others:
+                    self._equivalents.add(bare, key)
+            batch.append(task)
             if len(batch) == _BATCH:
                 write()
         if batch:
             write()
         return added
+
+    @cached_property
+    def _equivalents(self) -> Equivalents:
+        """The frames of the ledger, to be found where they are written otherwise."""
+        equivalents = Equivalents()
+        for key, atoms in self._ledger.all_frames(self._hash):
+            equivalents.add(atoms, key)
+        return equivalents
+
+    def _equal_one(self, atoms: Atoms, key: str, others: list[str]) -> str:
+        """Return which of the candidates a frame equals; none where it is there itself."""
+        if key not in others:
+            for other in others:
+                for _, found in self._ledger.all_frames(self._hash, other):
+                    if self._equivalents.equal(atoms, found):
+                        return other
+        return ""
+
+    def _task(self, atoms: Atoms) -> tuple[str, Atoms, float, dict[str, Any]]:
+        """Return what the ledger keeps of a frame: nothing that a calculation does not need."""
+        settings = self.settings
+        bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell.array, pbc=atoms.pbc)
+        if settings.spin:
+            bare.set_initial_magnetic_moments(atoms.get_initial_magnetic_moments())
+        mesh = settings.mesh(bare)
+        data = {"mesh": list(mesh), "info": info_text(atoms.info)}
+        return settings.key(bare), bare, settings.cost(bare, mesh), data
 
     def run(self) -> Status:
         """Send, watch and collect until every task is done or given up.
@@ -283,12 +357,7 @@ class AutoDFT:
             calculator; ``info`` holds what came with the frame and how the label was made: key,
             machine, job, code version, settings, pseudopotentials' hashes, ladder, time.
         """
-        return list(self._labels(altered))
-
-    def _labels(self, altered: bool) -> Iterator[Atoms]:
-        for atoms in self._ledger.labels(self._hash):
-            if altered or not atoms.info["altered"]:
-                yield atoms
+        return list(self._ledger.labels(self._hash, altered))
 
     def export(
         self,
@@ -312,7 +381,9 @@ class AutoDFT:
         int
             How many frames.
         """
-        return export(self._labels(altered), path, format, self.settings)
+        frames = self._ledger.labels(self._hash, altered)
+        elements = self._ledger.elements(self._hash, altered)
+        return export(frames, path, format, self.settings, elements)
 
     def retry(self) -> int:
         """Let the tasks that were given up start afresh, after their cause was removed.
@@ -609,15 +680,20 @@ class _Turn:
     ) -> None:
         dft, machine = self._dft, self._dft.machines[name]
         rung = tasks[0][2]
+        found = self._ledger.frames(task[0] for task in tasks)
+        damaged = [task[0] for task, frame in zip(tasks, found, strict=True) if frame is None]
+        if damaged:
+            self._ledger.give_up(damaged, DAMAGED)
         frames = []
-        for (_, key, failures, _), atoms in zip(
-            tasks, self._ledger.atoms(task[0] for task in tasks), strict=True
-        ):
+        for (_, key, failures, _), frame in zip(tasks, found, strict=True):
+            if frame is None:
+                continue
+            atoms, mesh = frame
             moments = atoms.get_initial_magnetic_moments() if dft.settings.spin else None
             frames.append({
                 "key": key,
                 "rung": failures,
-                "mesh": dft.settings.mesh(atoms),
+                "mesh": mesh or dft.settings.mesh(atoms),
                 "timeout": 60 * machine.minutes * 2**failures,
                 "numbers": atoms.numbers.tolist(),
                 "positions": atoms.positions.tolist(),
@@ -625,6 +701,10 @@ class _Turn:
                 "pbc": atoms.pbc.tolist(),
                 "magmoms": None if moments is None else moments.tolist(),
             })  # fmt: skip
+        if not frames:
+            (job,) = (j for j in self._jobs(name) if j.name == job_name)
+            self._ledger.end(job, DAMAGED, (), dft._attempts)
+            return
         content = {
             "name": job_name,
             "code": dft.settings.code,
@@ -675,11 +755,16 @@ def unreasonable(atoms: Atoms, closest: float) -> str:
         return "there are no atoms"
     if not (np.isfinite(atoms.positions).all() and np.isfinite(cell).all()):
         return "positions or cell are not finite"
+    largest = max(np.abs(atoms.positions).max(), np.abs(cell).max())
+    if largest > _LARGEST:
+        return f"positions or cell reach {largest:.3g} Å; at most {_LARGEST:.0e} Å are allowed"
     volume = abs(np.linalg.det(cell))
     if volume < 1e-3:
         return "the cell has no volume; give three vectors, with vacuum where it is not periodic"
-    if (atoms.numbers < 1).any():
+    if ((atoms.numbers < 1) | (atoms.numbers >= len(covalent_radii))).any():
         return "there are atoms without an element"
+    if not np.isfinite(atoms.get_initial_magnetic_moments()).all():
+        return "initial magnetic moments are not finite"
     radii = covalent_radii[atoms.numbers]
     reach = 2 * closest * radii.max()
     inverse = np.linalg.inv(cell)

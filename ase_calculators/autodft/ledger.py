@@ -10,23 +10,46 @@ import atexit
 import fcntl
 import json
 import os
+import re
 import socket
 import sqlite3
 import time
 import uuid
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import ase.db
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
+from ase.data import chemical_symbols
 
 from ase_calculators.autodft.worker import other_pseudopotentials
 
 STATES = ("waiting", "reserved", "submitted", "running", "done", "failed", "given up")
+
+# characters of a frame's info, of names and text together
+LARGEST_INFO = 100_000
+
+# why a frame is given up that the ledger does not hold any more as it was added
+DAMAGED = "its row in the ledger is damaged"
+
+# names that ASE, its extended XYZ and labels have for something of their own: what an info has by
+# such a name is what its frame came with, not the label
+_TAKEN = frozenset(
+    (
+        *all_properties, "virial", "Lattice", "Properties", "pbc", "key", "machine", "job",
+        "settings", "code", "folder", "host", "energy_zero", "version", "pseudopotentials", "rung",
+        "changed", "altered", "wall",
+    )
+)  # fmt: skip
+
+_UNALTERED = " AND (t.reason IS NULL OR t.reason <> 'altered')"
 
 _TABLES = (
     """CREATE TABLE IF NOT EXISTS settings (hash TEXT PRIMARY KEY, content TEXT NOT NULL)""",
@@ -92,6 +115,68 @@ class Job(NamedTuple):
 _JOB_COLUMNS = ", ".join(Job._fields)
 
 
+def _is_of_a_database(error: Exception) -> bool:
+    """Say whether SQLite or psycopg raised it, which may not be installed."""
+    return any(kind.__module__.startswith(("sqlite3", "psycopg")) for kind in type(error).__mro__)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def info_text(info: dict[Any, Any]) -> str:
+    """Return what of a frame's ``info`` goes with its label: numbers and text, by their names.
+
+    It is kept as text since ASE's own JSON takes some names for types of its own, such as
+    ``__ndarray__``. A calculation needs nothing of it.
+
+    Parameters
+    ----------
+    info : dict
+        Of the frame; what has no name, and is neither a number nor text, is left out.
+
+    Returns
+    -------
+    str
+        JSON.
+
+    Raises
+    ------
+    ValueError
+        When it cannot be kept as it is.
+
+    Examples
+    --------
+    >>> info_text({"__ndarray__": "x", "generation": np.int64(7), "parents": [1, 2]})
+    '{"__ndarray__": "x", "generation": 7}'
+    """
+    # extended XYZ gives NumPy's numbers
+    plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in info.items()}
+    kept = {
+        k: v for k, v in plain.items() if isinstance(k, str) and isinstance(v, str | int | float)
+    }
+    sizes = {k: len(k) + len(v) for k, v in kept.items() if isinstance(v, str)}
+    sizes |= {k: len(k) + v.bit_length() // 3 for k, v in kept.items() if isinstance(v, int)}
+    longest = max(sizes, key=sizes.__getitem__, default="")
+    if sum(sizes.values()) > LARGEST_INFO:
+        raise ValueError(
+            f"info[{longest[:40]!r}] has {sizes[longest]} characters, info {sum(sizes.values())}: "
+            f"at most {LARGEST_INFO} can be kept; shorten it or take it out"
+        )
+    return json.dumps(kept)
+
+
+def _data(row: Any) -> dict[str, Any]:
+    """Return what is kept with a row; nothing where ASE's JSON cannot read it.
+
+    That was so where an info had one of the names of `info_text` and was not yet kept as text.
+    """
+    try:
+        return dict(row.data)
+    except Exception:  # whatever ASE's decoder stumbles over
+        return {}
+
+
 class Ledger:
     """Tasks, jobs and results in one database.
 
@@ -106,46 +191,80 @@ class Ledger:
         This process.
     folder : pathlib.Path
         For what belongs to the ledger: beside the file, or here.
+
+    Raises
+    ------
+    ValueError
+        When there is no ledger and none can be made.
+    RuntimeError
+        From the methods, when the database cannot be read or written any more.
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url
         self.postgresql = url.startswith(("postgresql://", "postgres://"))
-        name = Path(url).name if not self.postgresql else url.rpartition("/")[2].partition("?")[0]
+        self.url = re.sub(r"(://[^:/@]*):[^@]*@", r"\1:...@", url) if self.postgresql else url
+        name = Path(urlsplit(url).path if self.postgresql else url).name
         parent = Path.cwd() if self.postgresql else Path(url).absolute().parent
         self.folder = parent / f"{name}.files"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ValueError(f"ledger = {url!r}: cannot be made there: {error}") from None
         self.host = socket.gethostname()
         self.driver = f"{self.host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        # held as long as this process lives, whatever it dies of
-        self._alive = open(self.folder / f"driver-{self.driver}", "w")  # noqa: SIM115
-        fcntl.flock(self._alive, fcntl.LOCK_EX)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # held as long as this process lives, whatever it dies of
+            self._alive = open(self.folder / f"driver-{self.driver}", "w")  # noqa: SIM115
+            fcntl.flock(self._alive, fcntl.LOCK_EX)
+        except (OSError, ValueError) as error:
+            raise ValueError(f"ledger = {self.url!r}: cannot be made there: {error}") from None
         atexit.register(self.close)
+        try:
+            self._open(url)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, url: str) -> None:
+        """Open the database and make what is missing of its tables."""
         try:
             self._db = ase.db.connect(
                 url, type="postgresql" if self.postgresql else "db", use_lock_file=False
             )
         except ImportError:
             raise ImportError(
-                f"ledger = {url!r}: PostgreSQL needs ase-db-backends and psycopg2; "
+                f"ledger = {self.url!r}: PostgreSQL needs ase-db-backends and psycopg2; "
                 "pip install 'entsym[postgresql]'"
             ) from None
         with open(self.folder / "create", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             try:
+                if not self.postgresql:
+                    self._require_ours(url)
                 self._db.count()  # ASE makes its tables
                 with self._db:
                     cursor = self._db.connection.cursor()
                     for statement in _TABLES:
                         cursor.execute(statement)
-            except sqlite3.DatabaseError as error:
+                    cursor.execute(f"SELECT {_JOB_COLUMNS}, n_tasks, cost, ended FROM jobs LIMIT 0")
+                    cursor.execute("SELECT id, key, state, attempts, wall FROM tasks LIMIT 0")
+            except ValueError:
+                raise
+            except (
+                Exception
+            ) as error:  # SQLite's, psycopg's, ASE's for a version that it cannot read
                 raise ValueError(
-                    f"ledger = {url!r}: {error}; give a file that can be written and is new or a "
-                    "ledger"
+                    f"ledger = {self.url!r}: {_line(error)}; give a file that can be written and "
+                    "is new or a ledger"
                 ) from None
+
+    def _require_ours(self, url: str) -> None:
+        """Leave the database of another program alone."""
+        with closing(sqlite3.connect(url, timeout=20)) as connection:
+            rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            tables = [name for (name,) in rows]
+        if tables and "systems" not in tables:
+            raise ValueError(
+                f"ledger = {self.url!r}: holds the tables {', '.join(tables[:5])} of another "
+                "program; give a file that can be written and is new or a ledger"
+            )
 
     def close(self) -> None:
         """Tell the other drivers that this one is gone."""
@@ -182,6 +301,20 @@ class Ledger:
         return False
 
     @contextmanager
+    def _connected(self) -> Iterator[Any]:
+        """Give a cursor; tell in a line what becomes of the database."""
+        try:
+            with self._db:
+                yield self._db.connection.cursor()
+        except Exception as error:
+            if not _is_of_a_database(error):
+                raise
+            raise RuntimeError(
+                f"ledger = {self.url!r}: {_line(error)}; what is in it stays, and what jobs write "
+                "is collected by the next run"
+            ) from None
+
+    @contextmanager
     def transaction(self) -> Iterator[Any]:
         """Give a cursor, all of whose changes are made, or none; one writer at a time.
 
@@ -190,11 +323,10 @@ class Ledger:
         cursor
             To execute SQL with ? for values.
         """
-        db = self._db
-        with db:
+        with self._connected() as cursor:
             if self.postgresql:
-                db.connection.rollback = db.connection.con.rollback  # ASE calls what is not there
-            cursor = db.connection.cursor()
+                connection = self._db.connection
+                connection.rollback = connection.con.rollback  # ASE calls what is not there
             lock = "LOCK TABLE tasks, jobs IN EXCLUSIVE MODE" if self.postgresql else None
             cursor.execute(lock or "BEGIN IMMEDIATE")
             yield cursor
@@ -214,8 +346,7 @@ class Ledger:
         list of tuple
             The rows.
         """
-        with self._db:
-            cursor = self._db.connection.cursor()
+        with self._connected() as cursor:
             cursor.execute(statement, tuple(values))
             return [tuple(row) for row in cursor.fetchall()]
 
@@ -233,7 +364,12 @@ class Ledger:
             Their content.
         """
         rows = self.query("SELECT content FROM settings WHERE hash = ?", (settings,))
-        return dict(json.loads(rows[0][0]))
+        try:
+            return dict(json.loads(rows[0][0]))
+        except (IndexError, TypeError, ValueError):
+            raise RuntimeError(
+                f"ledger = {self.url!r}: the settings {settings} in it are damaged; use a copy"
+            ) from None
 
     def pseudopotentials(self, settings: str) -> dict[str, str]:
         """Return the pseudopotentials that the labels so far were made with.
@@ -256,7 +392,7 @@ class Ledger:
     def add(
         self,
         settings: tuple[str, str],
-        tasks: Sequence[tuple[str, Atoms, float]],
+        tasks: Sequence[tuple[str, Atoms, float, dict[str, Any]]],
     ) -> int:
         """Add tasks that are not there yet.
 
@@ -264,8 +400,8 @@ class Ledger:
         ----------
         settings : (str, str)
             Hash and content of the settings.
-        tasks : sequence of (str, ase.Atoms, float)
-            Key, frame and expected cost.
+        tasks : sequence of (str, ase.Atoms, float, dict)
+            Key, frame, expected cost, and what else is kept with it.
 
         Returns
         -------
@@ -279,18 +415,14 @@ class Ledger:
                 cursor.execute("INSERT INTO settings VALUES (?, ?)", settings)
             marks = ", ".join("?" * len(tasks))
             cursor.execute(
-                f"SELECT key FROM tasks WHERE key IN ({marks})", tuple(key for key, _, _ in tasks)
+                f"SELECT key FROM tasks WHERE key IN ({marks})", tuple(task[0] for task in tasks)
             )
             known = {row[0] for row in cursor.fetchall()}
-            for key, atoms, cost in tasks:
+            for key, atoms, cost, data in tasks:
                 if key in known:
                     continue
                 known.add(key)
-                # extended XYZ gives NumPy's numbers
-                plain = {k: v.item() if isinstance(v, np.generic) else v
-                         for k, v in atoms.info.items()}  # fmt: skip
-                info = {k: v for k, v in plain.items() if isinstance(v, str | int | float)}
-                number = self._db.write(atoms, data={"info": info} if info else {})
+                number = self._db.write(atoms, data=data)
                 cursor.execute(
                     "INSERT INTO tasks (id, key, settings, cost, state, attempts, added) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -369,7 +501,7 @@ class Ledger:
                 )
         return name, taken
 
-    def atoms(self, ids: Iterable[int]) -> list[Atoms]:
+    def frames(self, ids: Iterable[int]) -> list[tuple[Atoms, list[int] | None] | None]:
         """Return frames.
 
         Parameters
@@ -379,11 +511,62 @@ class Ledger:
 
         Returns
         -------
-        list of ase.Atoms
-            The frames.
+        list of (ase.Atoms, list of int) or None
+            Frames and their meshes; no mesh where it was not kept, None for a row that is damaged.
         """
-        with self._db:
-            return [self._db.get_atoms(number) for number in ids]
+        found: list[tuple[Atoms, list[int] | None] | None] = []
+        with self._connected():
+            for number in ids:
+                try:
+                    row = self._db.get(number)
+                    found.append((row.toatoms(), _data(row).get("mesh")))
+                except Exception as error:  # whatever ASE's reader of rows stumbles over
+                    if _is_of_a_database(error):
+                        raise
+                    found.append(None)
+        return found
+
+    def all_frames(self, settings: str, key: str = "") -> Iterator[tuple[str, Atoms]]:
+        """Return the frames of settings, whatever their state; damaged ones are left out.
+
+        Parameters
+        ----------
+        settings : str
+            Hash of the settings.
+        key : str
+            Of the one that is wanted. Default: all.
+
+        Yields
+        ------
+        (str, ase.Atoms)
+            Keys and frames, in the order in which they were added.
+        """
+        last = -1
+        while rows := self.query(
+            "SELECT id, key FROM tasks WHERE settings = ? AND id > ? AND (key = ? OR ? = '') "
+            "ORDER BY id LIMIT 1000", (settings, last, key, key),
+        ):  # fmt: skip
+            last = rows[-1][0]
+            for (_, found), frame in zip(rows, self.frames(n for n, _ in rows), strict=True):
+                if frame is not None:
+                    yield found, frame[0]
+
+    def give_up(self, ids: Iterable[int], reason: str) -> None:
+        """Give up tasks that cannot be calculated.
+
+        Parameters
+        ----------
+        ids : iterable of int
+            Their rows.
+        reason : str
+            Why.
+        """
+        with self.transaction() as cursor:
+            for number in ids:
+                cursor.execute(
+                    "UPDATE tasks SET state = 'given up', job = NULL, ended = ?, reason = ? "
+                    "WHERE id = ?", (time.time(), reason, number),
+                )  # fmt: skip
 
     def change_job(self, name: str, condition: str, **changes: Any) -> bool:
         """Change a job if it still is as expected.
@@ -502,16 +685,25 @@ class Ledger:
                     number, failures = open_tasks.pop(entry["key"])
                     n_ended += 1
                     if entry["ok"]:
-                        self._enter_label(cursor, number, entry, job, provenance)
-                    else:
-                        self._enter_failure(cursor, number, failures, entry, job, attempts)
+                        try:
+                            self._enter_label(cursor, number, entry, job, provenance)
+                            continue
+                        except Exception as error:  # whatever ASE stumbles over in one row
+                            if _is_of_a_database(error):
+                                raise
+                            entry = {**entry, "ok": False, "final": True, "reason": DAMAGED}
+                    self._enter_failure(cursor, number, failures, entry, job, attempts)
             cursor.execute("UPDATE jobs SET lines = ? WHERE name = ?", (n_lines, job.name))
         return n_ended, refused
 
     def _enter_label(
         self, cursor: Any, number: int, entry: dict[str, Any], job: Job, provenance: dict[str, Any]
     ) -> None:
-        atoms = self._db.get_atoms(number)
+        row = self._db.get(number)
+        atoms = row.toatoms()
+        if not _data(row):  # then ASE could not add the label to it
+            empty = self._db.encode({}, binary=self._db.version >= 9)
+            cursor.execute("UPDATE systems SET data = ? WHERE id = ?", (empty, number))
         calculator = SinglePointCalculator(
             atoms,
             energy=entry["energy"],
@@ -523,9 +715,9 @@ class Ledger:
         calculator.name = provenance["code"]
         atoms.calc = calculator
         kept = ("energy_zero", "version", "pseudopotentials", "rung", "changed", "altered", "wall")
-        self._db.update(
-            number, atoms, data={"label": {**provenance, **{k: entry[k] for k in kept}}}
-        )
+        label = {**provenance, **{k: entry[k] for k in kept}}
+        label["changed"] = json.dumps(label["changed"])  # names of the user's, see info_text
+        self._db.update(number, atoms, data={"label": label})
         cursor.execute(
             "UPDATE tasks SET state = 'done', ended = ?, wall = ?, reason = ? WHERE id = ?",
             (time.time(), entry["wall"], "altered" if entry["altered"] else None, number),
@@ -613,39 +805,91 @@ class Ledger:
             cursor.execute(f"UPDATE tasks SET state = 'waiting', attempts = 0 {where}", (settings,))
         return n
 
-    def labels(self, settings: str) -> Iterator[Atoms]:
+    def elements(self, settings: str, altered: bool) -> list[str]:
+        """Return the elements of the labelled frames.
+
+        Parameters
+        ----------
+        settings : str
+            Hash of the settings.
+        altered : bool
+            With labels for which the smearing was changed.
+
+        Returns
+        -------
+        list of str
+            Their symbols, sorted.
+        """
+        rows = self.query(
+            "SELECT DISTINCT s.z FROM species s JOIN tasks t ON t.id = s.id "
+            f"WHERE t.settings = ? AND t.state = 'done'{'' if altered else _UNALTERED}",
+            (settings,),
+        )
+        return sorted(chemical_symbols[number] for (number,) in rows)
+
+    def labels(self, settings: str, altered: bool) -> Iterator[Atoms]:
         """Return the labelled frames, in the order in which they were added.
 
         Parameters
         ----------
         settings : str
             Hash of the settings.
+        altered : bool
+            With labels for which the smearing was changed.
 
         Yields
         ------
         ase.Atoms
-            With energy, forces and stress, and in ``info`` what they were made with.
+            With energy, forces and stress, and in ``info`` what they were made with. What the frame
+            came with by a name that ASE or the label has for something of its own is there as
+            ``source_`` and that name.
         """
-        rows = self.query(
-            "SELECT id, key, machine, job FROM tasks WHERE settings = ? AND state = 'done' "
-            "ORDER BY id", (settings,),
-        )  # fmt: skip
-        for start in range(0, len(rows), 1000):
-            with self._db:
-                frames = [
-                    (self._db.get(number), key, machine, job)
-                    for number, key, machine, job in rows[start : start + 1000]
-                ]
-            for row, key, machine, job in frames:
-                atoms = row.toatoms()
-                label = row.data["label"]
-                atoms.info = {
-                    **row.data.get("info", {}),
-                    "key": key,
-                    "machine": machine,
-                    "job": job,
-                    "settings": settings,
-                    **{k: v if isinstance(v, str | int | float | bool) else json.dumps(v)
-                       for k, v in label.items()},
-                }  # fmt: skip
-                yield atoms
+        last = -1
+        while True:
+            rows = self.query(
+                "SELECT t.id, t.key, t.machine, t.job FROM tasks t WHERE t.settings = ? AND "
+                f"t.state = 'done' AND t.id > ?{'' if altered else _UNALTERED} "
+                "ORDER BY t.id LIMIT 1000", (settings, last),
+            )  # fmt: skip
+            if not rows:
+                return
+            last = rows[-1][0]
+            with self._connected():
+                found = [self._labelled(number, settings, *rest) for number, *rest in rows]
+            yield from filter(None, found)
+
+    def _labelled(
+        self, number: int, settings: str, key: str, machine: str, job: str
+    ) -> Atoms | None:
+        """Return a frame with its label; none, and a warning, where its row is damaged."""
+        try:
+            row = self._db.get(number)
+            atoms = row.toatoms()
+            atoms.get_potential_energy(), atoms.get_forces(), atoms.get_stress()
+            data = row.data
+            info = data.get("info", {})
+            given = json.loads(info) if isinstance(info, str) else info
+            atoms.info = {
+                "key": key,
+                "machine": machine,
+                "job": job,
+                "settings": settings,
+                **{k: v if isinstance(v, str | int | float | bool) else json.dumps(v)
+                   for k, v in data["label"].items()},
+            }  # fmt: skip
+        except Exception as error:  # whatever ASE's reader of rows stumbles over
+            if _is_of_a_database(error):
+                raise
+            warnings.warn(
+                f"ledger = {self.url!r}: the label of the frame with the key {key} is damaged, and "
+                "left out",
+                stacklevel=2,
+            )
+            return None
+        taken = _TAKEN | given.keys()
+        for name, value in given.items():
+            if name in _TAKEN:
+                while name in taken:
+                    name = f"source_{name}"
+            atoms.info[name] = value
+        return atoms

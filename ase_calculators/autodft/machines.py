@@ -24,7 +24,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ase_calculators.autodft import worker
-from ase_calculators.autodft.settings import is_code
+from ase_calculators.autodft.settings import is_code, is_number
 
 SCHEDULERS = {"shell": "Shell", "slurm": "Slurm", "pbs": "PBS", "lsf": "LSF"}
 
@@ -39,9 +39,10 @@ _QUEUES = {
 }
 _OPTIONS = {"slurm": "#SBATCH", "pbs": "#PBS", "lsf": "#BSUB"}
 # one option of a scheduler: nothing that could end the line, no blank but one before the value
-_FLAG = re.compile(r"--?[A-Za-z][\w-]*(?:[= ][\w./:,@+%=\[\]*-]+)?")
-_WORD = re.compile(r"[\w.:@/+~-]+")
-_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_FLAG = re.compile(r"--?[A-Za-z][\w-]*(?:[= ][\w./:,@+%=\[\]*-]+)?", re.ASCII)
+_WORD = re.compile(r"(?!-)[\w.:@/+~-]+")
+_MERGE = "tag:yaml.org,2002:merge"
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])B?")
 # time in which a machine over SSH must answer, s: paramiko itself would wait for ever
 ANSWER = 60.0
@@ -157,8 +158,8 @@ class Machine:
             "names are letters, digits and . _ -",
         )  # fmt: skip
         _require(
-            self.scheduler in SCHEDULERS, f"{at}.scheduler", self.scheduler,
-            f"must be one of {', '.join(SCHEDULERS)}",
+            isinstance(self.scheduler, str) and self.scheduler in SCHEDULERS,
+            f"{at}.scheduler", self.scheduler, f"must be one of {', '.join(SCHEDULERS)}",
         )  # fmt: skip
         lowest = {"capacity": 1, "frames": 1, "nodes": 1, "cores": 1, "gpus": 0}
         for key, least in lowest.items():
@@ -168,7 +169,7 @@ class Machine:
                 f"must be a whole number of {least} or more",
             )  # fmt: skip
         _require(
-            isinstance(self.minutes, int | float) and 0 < self.minutes < 1e6, f"{at}.minutes",
+            is_number(self.minutes) and 0 < self.minutes < 1e6, f"{at}.minutes",
             self.minutes, "must be a number above 0",
         )  # fmt: skip
         for key in ("root", "python", "command", "potentials", "memory", "partition"):
@@ -204,7 +205,10 @@ class Machine:
         for key in ("modules", "source"):
             for line in getattr(self, key):
                 # dpdispatcher quotes them; it refuses a shell's language only when it is too late
-                words = shlex.split(line) if line.isprintable() else []
+                try:
+                    words = shlex.split(line) if line.isprintable() else []
+                except ValueError:  # a quotation without its end
+                    words = []
                 _require(
                     bool(words) and all(re.fullmatch(r"[\w.:@/+=~-]+", word) for word in words)
                     and not words[0].startswith("-"),
@@ -216,7 +220,7 @@ class Machine:
         )  # fmt: skip
         for key, value in self.environment.items():
             _require(
-                bool(re.fullmatch(r"[A-Za-z_]\w*", str(key)))
+                bool(re.fullmatch(r"[A-Za-z_]\w*", str(key), re.ASCII))
                 and isinstance(value, str | int | float)
                 and str(value).isprintable(),
                 f"{at}.environment.{key}", value, "must be the name of a variable and its value",
@@ -232,8 +236,12 @@ class Machine:
                 key in known, f"{at}.ssh.{key}", "..." if "pass" in str(key) else value,
                 "is unknown; give host, user, port and key, never a password",
             )  # fmt: skip
-            rule = "must be a whole number" if key == "port" else "must be a word"
-            good = type(value) is int if key == "port" else bool(_WORD.fullmatch(str(value)))
+            rule = "must be a whole number from 1 to 65535" if key == "port" else "must be a word"
+            good = bool(isinstance(value, str) and _WORD.fullmatch(value))
+            if key == "port":
+                good = type(value) is int and 0 < value < 65536
+            elif key == "key":
+                good = isinstance(value, str) and value != "" and value.isprintable()
             _require(good, f"{at}.ssh.{key}", value, rule)
         _require(
             not self.ssh or "host" in self.ssh, f"{at}.ssh", self.ssh, "must name the host"
@@ -260,6 +268,36 @@ class Machine:
         return not self.codes or code in self.codes
 
 
+def _read_yaml(path: str, at: str) -> Any:
+    """Read plain YAML in which no name comes twice."""
+    try:
+        import yaml
+    except ImportError:
+        raise ImportError("machines.yaml needs pyyaml: pip install 'entsym[dft]'") from None
+
+    class Loader(yaml.SafeLoader):
+        """YAML's own takes the last of several."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            names = [key.value for key, _ in getattr(node, "value", []) if key.tag != _MERGE]
+            twice = [name for number, name in enumerate(names) if name in names[:number]]
+            if twice:
+                line = node.start_mark.line + 1
+                raise yaml.YAMLError(
+                    f"{twice[0]!r} is there twice in what begins at line {line}; keep one"
+                )
+            return super().construct_mapping(node, deep)
+
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{at}: cannot be read: {error}") from None
+    except RecursionError:
+        raise ValueError(f"{at}: is no plain YAML: nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
+        raise ValueError(f"{at}: is no plain YAML: {' '.join(str(error).split())}") from None
+
+
 def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, Machine]:
     """Read machines.yaml.
 
@@ -280,24 +318,20 @@ def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, 
     """
     if isinstance(source, Mapping):
         content: Any = source
+        at = "machines"
     else:
-        try:
-            import yaml
-        except ImportError:
-            raise ImportError("machines.yaml needs pyyaml: pip install 'entsym[dft]'") from None
-        try:
-            content = yaml.safe_load(Path(fspath(source)).read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"machines = {fspath(source)!r}: cannot be read: {error}") from None
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"machines = {fspath(source)!r}: is no plain YAML: {reason}") from None
+        if not isinstance(source, str | PathLike):
+            raise TypeError(f"machines = {source!r}: must be a file or a dictionary")
+        at = f"machines = {fspath(source)!r}"
+        content = _read_yaml(fspath(source), at)
     if not isinstance(content, Mapping) or not content:
-        raise ValueError(f"machines = {source!r}: must hold machines by name, each with its keys")
+        raise ValueError(f"{at}: must hold machines by name, each with its keys")
     known = [item.name for item in fields(Machine) if item.name != "name"]
     machines = {}
     for name, keys in content.items():
-        keys = keys or {}
+        keys = {} if keys is None else keys
+        if str(name) in machines:
+            raise ValueError(f"machines: {name} is there twice; give each machine its own name")
         if not isinstance(keys, Mapping):
             raise ValueError(f"machines: {name} = {keys!r}: must be keys and values")
         for key, value in keys.items():

@@ -4,23 +4,40 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from ase import Atoms
+from ase.data import chemical_symbols
 from ase.units import GPa
 
 from ase_calculators.autodft.worker import CODES
+from ase_calculators.provenance import atomic_writes
 
 # positions and cells are compared to this, Å; before that they are rounded to the last digit of
 # extended XYZ, so that a frame that went through a file is the same one
 RESOLUTION, LAST_DIGIT = 1e-6, 1e-8
+
+# what becomes part of files' names, command lines and input files
+_XC = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
+_PSEUDOPOTENTIAL = re.compile(r"(?!\.+$)[A-Za-z0-9_.+-]*")
+# options that have an attribute of their own, or say where a code is and what it reads and writes
+_OPTIONS_SET = {
+    "gpaw": "mode xc kpts occupations convergence setups spinpol txt restart label directory",
+    "vasp": "command xc encut ediff ismear sigma ispin kpts gamma setups pp kspacing kgamma label "
+    "directory restart txt atoms nsw magmom",
+    "espresso": "ecutwfc ecutrho input_dft occupations smearing degauss nspin conv_thr ibrav nat "
+    "ntyp pseudo_dir outdir prefix calculation",
+    "abinit": "profile pps pp_paths xc ixc ecut pawecutdg toldfe occopt tsmear kptopt ngkpt "
+    "nshiftk shiftk kptrlatt optforces optstress nsppol label directory command atoms pp_dirpath "
+    "pseudos "
+    "natom ntypat typat znucl xred xcart acell rprim",
+}
 
 _EXTERNAL = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -44,6 +61,34 @@ def is_code(name: str) -> bool:
     (True, True, False)
     """
     return name in CODES or bool(_EXTERNAL.fullmatch(name))
+
+
+def is_number(value: Any) -> bool:
+    """Say whether a value is a number.
+
+    Parameters
+    ----------
+    value : object
+        The value.
+
+    Returns
+    -------
+    bool
+        Whether it is; True and False are not.
+    """
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Return all texts in lists and dictionaries."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.items():
+            yield from _texts(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
 
 
 @dataclass(frozen=True)
@@ -104,32 +149,78 @@ class DFTSettings:
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        if not is_code(str(self.code)):
+        if not (isinstance(self.code, str) and is_code(self.code)):
             raise ValueError(
                 f"code = {self.code!r}: must be one of {', '.join(CODES)}, or 'module:class' of an "
                 "ASE calculator"
             )
+        if not (isinstance(self.xc, str) and _XC.fullmatch(self.xc)):
+            raise ValueError(
+                f"xc = {self.xc!r}: must be the code's name of a functional, of letters, digits "
+                "and _ + -"
+            )
+        if self.code == "abinit" and self.xc != "PBE":
+            raise ValueError(
+                f"xc = {self.xc!r}: must be 'PBE' with abinit, the only one it is given"
+            )
         for name in ("cutoff", "energy_tolerance", "k_spacing", "smearing"):
             value = getattr(self, name)
-            if not (isinstance(value, int | float | np.number) and 0 < value < np.inf):
+            if not (is_number(value) and 0 < value < np.inf):
                 raise ValueError(f"{name} = {value!r}: must be a number above 0")
             object.__setattr__(self, name, float(value))  # 300 and 300.0 have one hash
-        if self.spin not in (True, False):
+        if not isinstance(self.spin, int | np.bool_) or self.spin not in (True, False):
             raise ValueError(f"spin = {self.spin!r}: must be True or False")
         object.__setattr__(self, "spin", bool(self.spin))
+        if not isinstance(self.pseudopotentials, Mapping):
+            raise ValueError(
+                f"pseudopotentials = {self.pseudopotentials!r}: must be names by element, such as "
+                "{'Ca': '_sv'}"
+            )
         for element, name in self.pseudopotentials.items():
-            if not re.fullmatch(r"[A-Z][a-z]?", element) or not re.fullmatch(r"[\w.+-]*", name):
+            if element not in chemical_symbols[1:] or not (
+                isinstance(name, str) and _PSEUDOPOTENTIAL.fullmatch(name)
+            ):
                 raise ValueError(
                     f"pseudopotentials = {{{element!r}: {name!r}}}: must be an element and a name "
                     "of letters, digits and . _ + -, without a folder"
                 )
+        ladder = () if self.ladder is None else self.ladder
+        if not isinstance(ladder, list | tuple):
+            raise ValueError(f"ladder = {ladder!r}: must be a list of dictionaries, one an attempt")
+        self._require_options("options", self.options)
+        for number, step in enumerate(ladder):
+            self._require_options(f"ladder[{number}]", step)
         try:
             json.dumps(asdict(self), allow_nan=False)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(
                 f"options, ladder: {error}; give only what fits in JSON: numbers, texts, lists, "
                 "dictionaries"
             ) from None
+
+    def _require_options(self, where: str, options: Any) -> None:
+        """Refuse options that would say something else than the attributes, or break an input."""
+        if not isinstance(options, Mapping):
+            raise ValueError(
+                f"{where} = {options!r}: must be a dictionary of the code's parameters"
+            )
+        factor = options.get("smearing_factor", 1.0)
+        if where == "options" and "smearing_factor" in options:
+            raise ValueError(f"options['smearing_factor'] = {factor!r}: belongs in a ladder")
+        if not (is_number(factor) and 0 < factor < np.inf):
+            raise ValueError(f"{where}['smearing_factor'] = {factor!r}: must be a number above 0")
+        taken = _OPTIONS_SET.get(self.code, "").split()
+        for name, value in options.items():
+            if not (isinstance(name, str) and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name)):
+                raise ValueError(f"{where}: {name!r} is not the name of a parameter")
+            if name.lower() in taken:
+                raise ValueError(
+                    f"{where}[{name!r}] = {value!r}: is not an option; it follows from the other "
+                    f"arguments of DFTSettings, from the machine or from the frame: {self.code}'s "
+                    f"are {', '.join(taken)}"
+                )
+            if self.code in CODES and not all(map(str.isprintable, _texts(value))):
+                raise ValueError(f"{where}[{name!r}] = {value!r}: must be text of one line")
 
     @classmethod
     def paper(cls, code: str = "gpaw", **changes: Any) -> "DFTSettings":
@@ -221,7 +312,7 @@ class DFTSettings:
             sha.update(np.rint(moments * 1e3).astype(np.int64).tobytes())
         return sha.hexdigest()
 
-    def cost(self, atoms: Atoms) -> float:
+    def cost(self, atoms: Atoms, mesh: tuple[int, int, int] | None = None) -> float:
         """Guess the seconds that a frame takes on one core.
 
         mesh points x atoms x (1 + atoms / 100) x volume x cutoff^1.5, with a factor that fits GPAW
@@ -232,13 +323,15 @@ class DFTSettings:
         ----------
         atoms : ase.Atoms
             The frame.
+        mesh : (int, int, int), optional
+            Its mesh, where it is known already.
 
         Returns
         -------
         float
             Time, s.
         """
-        n_points = (np.prod(self.mesh(atoms)) + 1) // 2
+        n_points = (np.prod(mesh or self.mesh(atoms)) + 1) // 2
         volume = atoms.cell.volume
         spin = 2.0 if self.spin else 1.0
         n = len(atoms)
@@ -315,6 +408,12 @@ class DFTSettings:
             raise ValueError(
                 f"elements = {sorted(missing)}: in none of the frames; add frames that hold them"
             )
+        for name, values in (("cutoffs", cutoffs), ("k_spacings", k_spacings)):
+            if not all(map(is_number, values)):
+                raise ValueError(f"{name} = {values}: must be numbers")
+        for name, allowed in (("energy", energy), ("forces", forces), ("stress", stress)):
+            if not (is_number(allowed) and allowed > 0):
+                raise ValueError(f"{name} = {allowed!r}: must be a number above 0")
         if len(cutoffs) < 2 or np.any(np.diff(cutoffs) <= 0):
             raise ValueError(f"cutoffs = {cutoffs}: must be two or more, ascending")
         if len(k_spacings) < 2 or np.any(np.diff(k_spacings) >= 0):
@@ -349,19 +448,23 @@ class DFTSettings:
 
         of_cutoff = errors([labelled(cutoff, k_spacings[0]) for cutoff in cutoffs])
         of_mesh = errors([labelled(cutoffs[0], spacing) for spacing in k_spacings])
-        allowed = np.array([energy, forces, stress])
+        tolerances = np.array([energy, forces, stress])
         candidates = []
         for i, cutoff in enumerate(cutoffs[:-1]):
             for j, k_spacing in enumerate(k_spacings[:-1]):
-                if np.all(of_cutoff[i] + of_mesh[j] <= allowed):
+                if np.all(of_cutoff[i] + of_mesh[j] <= tolerances):
                     settings = cls.paper(code, cutoff=cutoff, k_spacing=k_spacing, **changes)
                     cost = sum(settings.cost(atoms) for atoms in frames)
                     candidates.append((cost, i, j, settings))
         best = min(candidates, key=lambda c: c[:3]) if candidates else None
         path = Path(fspath(figure))
-        _draw(path, cutoffs, k_spacings, of_cutoff, of_mesh, allowed, best)
-        path.with_suffix(".json").write_text(
-            json.dumps(
+        picture = _draw(cutoffs, k_spacings, of_cutoff, of_mesh, tolerances, best)
+        with (
+            atomic_writes(path, mode="wb") as (drawing,),
+            atomic_writes(path.with_suffix(".json")) as (file,),
+        ):
+            picture.savefig(drawing, format=path.suffix[1:] or "png", dpi=130)
+            json.dump(
                 {
                     "code": code,
                     "n_frames": len(frames),
@@ -372,9 +475,9 @@ class DFTSettings:
                     "errors of the mesh": of_mesh.tolist(),
                     "chosen": asdict(best[3]) if best else None,
                 },
+                file,
                 indent=1,
             )
-        )
         if best is None:
             raise RuntimeError(
                 f"cutoffs up to {cutoffs[-1]}, k_spacings down to {k_spacings[-1]}: none but these "
@@ -399,17 +502,18 @@ class DFTSettings:
 
 
 def _draw(
-    path: Path,
     cutoffs: list[float],
     k_spacings: list[float],
     of_cutoff: np.ndarray,
     of_mesh: np.ndarray,
     allowed: np.ndarray,
     best: Any,
-) -> None:
+) -> Any:
     """Draw the errors against cutoff and mesh, with what is allowed and what was chosen."""
-    figure, axes = plt.subplots(3, 2, sharey="row", sharex="col", figsize=(6.4, 6.6))
-    figure.set_layout_engine("constrained")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 6.6), layout="constrained")
+    axes = figure.subplots(3, 2, sharey="row", sharex="col")
     quantities = ("energy\n(meV/atom)", "forces\n(meV/Å)", "stress\n(GPa)")
     for row, (label, factor) in enumerate(zip(quantities, (1e3, 1e3, 1.0), strict=True)):
         scans = ((cutoffs, of_cutoff, "#0072b2"), (k_spacings, of_mesh, "#d55e00"))
@@ -429,5 +533,4 @@ def _draw(
             ax.axvline(k_spacings[best[2]], color="0.7", lw=4, zorder=0)
     axes[-1, 0].set_xlabel(f"cutoff (eV); reference {cutoffs[-1]:g}")
     axes[-1, 1].set_xlabel(f"k-spacing (2π/Å); reference {k_spacings[-1]:g}")
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure

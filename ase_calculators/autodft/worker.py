@@ -24,7 +24,9 @@ import subprocess
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,6 +68,8 @@ class Calculation(NamedTuple):
     said : (str, str, bool)
         File of the code, what it says there, and whether it says so when the SCF has converged or
         has not; empty for a code that raises.
+    ends : dict of str to str
+        Files that the code writes, and what stands in them when it has come to its own end.
     terms : (str, str, float)
         How its file has the free energy and -TS, and their unit, eV; empty where ASE reads both the
         free energy and its extrapolation.
@@ -75,6 +79,7 @@ class Calculation(NamedTuple):
     version: str
     pseudopotentials: dict[str, str]
     said: tuple[str, str, bool] | None = None
+    ends: Mapping[str, str] = MappingProxyType({})
     terms: tuple[str, str, float] | None = None
 
 
@@ -219,7 +224,8 @@ def _vasp(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str
            "lcharg": False, "lasph": True, "nelm": 100, **settings["options"]},
     )  # fmt: skip
     said = ("OUTCAR", "aborting loop because EDIFF is reached", True)
-    return Calculation(calculator, "vasp", hashes, said)
+    ends = {"OUTCAR": "General timing and accounting", "vasprun.xml": "</modeling>"}
+    return Calculation(calculator, "vasp", hashes, said, ends)
 
 
 def _espresso(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
@@ -229,13 +235,13 @@ def _espresso(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict
     names = settings["pseudopotentials"]
     folder = Path(job["potentials"] or ".")
     elements = sorted(set(atoms.get_chemical_symbols()))
-    hashes = _hashes({e: folder / names.get(e, f"{e}.UPF") for e in elements}, "espresso")
+    hashes = _hashes({e: folder / (names.get(e) or f"{e}.UPF") for e in elements}, "espresso")
     electrons = ("mixing_beta", "mixing_ndim", "mixing_mode", "diagonalization", "electron_maxstep")
     extra = dict(settings["options"])
     ratio = extra.pop("density_cutoff_ratio", 8.0)
     calculator = Espresso(
         profile=EspressoProfile(command, folder),
-        pseudopotentials={e: names.get(e, f"{e}.UPF") for e in elements},
+        pseudopotentials={e: names.get(e) or f"{e}.UPF" for e in elements},
         kpts=mesh,
         koffset=(0, 0, 0),
         input_data={
@@ -258,7 +264,7 @@ def _espresso(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict
     )
     said = ("espresso.pwo", "convergence has been achieved", True)
     terms = (r"^! +total energy +=(.*)Ry", r"smearing contrib. \(-TS\) +=(.*)Ry", Rydberg)
-    return Calculation(calculator, "espresso", hashes, said, terms)
+    return Calculation(calculator, "espresso", hashes, said, {"espresso.pwo": "JOB DONE."}, terms)
 
 
 def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
@@ -269,7 +275,7 @@ def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[s
     folder = Path(job["potentials"] or ".")
     numbers = sorted(set(atoms.numbers))
     elements = [str(Atoms([number]).symbols) for number in numbers]
-    files = {e: folder / names.get(e, f"{e}.xml") for e in elements}
+    files = {e: folder / (names.get(e) or f"{e}.xml") for e in elements}
     hashes = _hashes(files, "abinit")
     # ASE finds potentials by their names only
     Path("potentials").mkdir(exist_ok=True)
@@ -302,7 +308,9 @@ def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[s
     said = ("abinit.abo", "not enough SCF cycles to converge", False)
     # not what ASE reads, which is the direct sum: that one is off by 1e-4 eV when this is converged
     terms = (r"^ +etotal1? +(\S+)", r"'-kT\*entropy' +:(.*)", Hartree)
-    return Calculation(calculator, "abinit", hashes, said, terms)
+    return Calculation(
+        calculator, "abinit", hashes, said, {"abinit.abo": "Calculation completed."}, terms
+    )
 
 
 def _any(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
@@ -372,6 +380,18 @@ def _log(folder: Path) -> str:
     return text[-2 * LOG_TAIL :]
 
 
+def _cut(ends: Mapping[str, str]) -> str:
+    """Say which files of a code end early, as those of a killed run; some readers do not notice."""
+    early = [
+        name
+        for name, text in ends.items()
+        if not Path(name).is_file() or text not in Path(name).read_text(errors="replace")
+    ]
+    if not early:
+        return ""
+    return f"{', '.join(early)} ended before the code did: it was killed, or its disk is full"
+
+
 def label(task: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     """Calculate one frame in the present folder, and check what came out.
 
@@ -404,13 +424,22 @@ def label(task: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     if other:
         raise Different(other)
     atoms.calc = made.calculator
-    zero = float(atoms.get_potential_energy())
     try:
-        energy = float(atoms.get_potential_energy(force_consistent=True))
-    except PropertyNotImplementedError:
-        energy = zero
-    forces = np.asarray(atoms.get_forces(), dtype=float)
-    stress = np.asarray(atoms.get_stress(voigt=False), dtype=float)
+        zero = float(atoms.get_potential_energy())
+        try:
+            energy = float(atoms.get_potential_energy(force_consistent=True))
+        except PropertyNotImplementedError:
+            energy = zero
+        forces = np.asarray(atoms.get_forces(), dtype=float)
+        stress = np.asarray(atoms.get_stress(voigt=False), dtype=float)
+    except Exception as error:
+        cut = _cut(made.ends)
+        if cut:
+            raise RuntimeError(f"{cut} ({type(error).__name__}: {error})") from error
+        raise
+    cut = _cut(made.ends)
+    if cut:
+        raise RuntimeError(cut)
     if made.said is not None:
         name, text, good = made.said
         output = Path(name).read_text(errors="replace")

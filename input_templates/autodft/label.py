@@ -32,6 +32,9 @@ def main() -> None:
     parser.add_argument("--cutoff", type=float, default=600.0, help="eV (%(default)s)")
     parser.add_argument("--k-spacing", type=float, default=0.04, help="2 pi/Å (%(default)s)")
     parser.add_argument("--smearing", type=float, default=0.05, help="eV (%(default)s)")
+    parser.add_argument(
+        "--equivalent", action="store_true", help="not again cells that are only written otherwise"
+    )
     parser.add_argument("--spin", action="store_true", help="with the frames' magnetic moments")
     parser.add_argument("--output", type=Path, default=Path("set"), help="(%(default)s)")
     parser.add_argument(
@@ -45,6 +48,8 @@ def main() -> None:
             spin=args.spin,
         )  # fmt: skip
         dft = AutoDFT(args.ledger, settings, args.machines)
+        if args.equivalent and args.spin:
+            raise ValueError("--equivalent: moments are not compared; use it without --spin")
     except (ValueError, ImportError) as error:
         raise SystemExit(str(error)) from None
     for path in args.frames:
@@ -52,8 +57,13 @@ def main() -> None:
             frames = ase.io.read(path, ":")
         except Exception as error:  # each format has errors of its own
             raise SystemExit(f"{path}: cannot be read: {error}") from None
-        added = dft.add(frames)
+        try:
+            added = dft.add(frames, equivalent=args.equivalent)
+        except RuntimeError as error:
+            raise SystemExit(str(error)) from None
         print(f"{path}: {added.new} new, {added.known} known, {len(added.refused)} refused")
+        for number, key in added.equivalent:
+            print(f"  frame {number}: is {key[:12]}... written otherwise")
         for number, reason in added.refused:
             print(f"  frame {number}: {reason}")
     try:
@@ -62,7 +72,10 @@ def main() -> None:
         raise SystemExit("\nstopped; what was sent goes on, run again to collect it") from None
     except RuntimeError as error:
         raise SystemExit(str(error)) from None
-    n_frames = dft.export(args.output, args.format)
+    try:
+        n_frames = dft.export(args.output, args.format)
+    except (ValueError, ImportError, OSError, RuntimeError) as error:
+        raise SystemExit(str(error)) from None
     print(f"{n_frames} labels in {args.output}")
 
 

@@ -68,7 +68,10 @@ def main() -> None:
     parser.add_argument("--smearing", type=float, default=0.05, help="eV (%(default)s)")
     parser.add_argument("--figure", type=Path, default=Path("convergence.png"))
     args = parser.parse_args()
-    frames = ase.io.read(args.frames, ":") if args.frames else sample(args.number)
+    try:
+        frames = ase.io.read(args.frames, ":") if args.frames else sample(args.number)
+    except Exception as error:  # each format has errors of its own
+        raise SystemExit(f"{args.frames}: cannot be read: {error}") from None
     machines = args.machines or {
         "here": {"python": sys.executable, "environment": {"OMP_NUM_THREADS": 1}}
     }
@@ -87,7 +90,7 @@ def main() -> None:
             smearing=args.smearing,
             figure=args.figure,
         )
-    except (RuntimeError, ValueError) as error:
+    except (ImportError, RuntimeError, ValueError) as error:
         raise SystemExit(str(error)) from None
     print(settings)
     print(f"cutoff {settings.cutoff:g} eV, k-spacing {settings.k_spacing:g} 2 pi/Å: {args.figure}")

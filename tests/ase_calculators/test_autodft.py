@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Auto-DFT: settings, ledger, machines, export, what a frame or a file may not do."""
 
+import gc
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import ase.db
@@ -19,10 +21,13 @@ import pytest
 from ase import Atoms
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.constraints import FixAtoms
 
 from ase_calculators.autodft import AutoDFT, DFTSettings, read_machines, virial
 from ase_calculators.autodft import machines as autodft_machines
 from ase_calculators.autodft.autodft import unreasonable
+from ase_calculators.autodft.export import export
 from ase_calculators.autodft.worker import LADDERS, read_lines, rung_of, write_line
 
 EXTERNAL = DFTSettings(code="ase.calculators.emt:EMT")
@@ -86,12 +91,35 @@ def test_ladder_changes_options_and_marks_altered_smearing():
         ({"smearing": float("nan")}, r"smearing = nan: must be"),
         ({"k_spacing": "0.04"}, r"k_spacing = '0.04': must be"),
         ({"pseudopotentials": {"Al": "../../etc/passwd"}}, r"pseudopotentials = .* without a f"),
+        ({"pseudopotentials": {"Al": ".."}}, r"pseudopotentials = .* without a folder"),
+        ({"pseudopotentials": {5: "x"}}, r"pseudopotentials = {5: 'x'}: must be an element"),
+        ({"pseudopotentials": {"Xx": "x"}}, r"pseudopotentials = {'Xx': 'x'}: must be an element"),
+        ({"pseudopotentials": ["Al"]}, r"pseudopotentials = \['Al'\]: must be names by element"),
+        ({"code": 5}, r"code = 5: must be one of"),
+        ({"xc": "../.."}, r"xc = '../..': must be the code's name of a functional"),
+        ({"xc": "PBE\n"}, r"xc = 'PBE\\n': must be"),
+        ({"xc": ".."}, r"xc = '..': must be"),
+        ({"xc": None}, r"xc = None: must be"),
+        ({"code": "abinit", "xc": "LDA"}, r"xc = 'LDA': must be 'PBE' with abinit"),
+        ({"cutoff": True}, r"cutoff = True: must be a number above 0"),
         ({"options": {"a": {1, 2}}}, r"options, ladder: .* JSON"),
+        ({"options": ["a"]}, r"options = \['a'\]: must be a dictionary"),
+        ({"options": {"a b": 1}}, r"options: 'a b' is not the name of a parameter"),
+        ({"options": {"smearing_factor": 2.0}}, r"options\['smearing_factor'\] = 2.0: belongs"),
+        ({"code": "vasp", "options": {"encut": 200}}, r"options\['encut'\] = 200: is not an"),
+        ({"code": "vasp", "options": {"directory": "/tmp"}}, r"options\['directory'\] = '/tmp'"),
+        ({"code": "vasp", "options": {"algo": "All\nNSW = 9"}}, r"algo.* must be text of one line"),
+        ({"code": "espresso", "options": {"ecutwfc": 9}}, r"options\['ecutwfc'\] = 9: is"),
+        ({"ladder": ({"txt": "../x"},)}, r"ladder\[0\]\['txt'\] = '../x': is not an option"),
+        ({"ladder": "abc"}, r"ladder = 'abc': must be a list of dictionaries"),
+        ({"ladder": [5]}, r"ladder\[0\] = 5: must be a dictionary"),
+        ({"ladder": [{"smearing_factor": "2"}]}, r"ladder\[0\]\['smearing_factor'\] = '2': must"),
     ],
 )  # fmt: skip
 def test_bad_settings(arguments, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as error:
         DFTSettings(**arguments)
+    assert "\n" not in str(error.value)
 
 
 def test_key_is_by_content():
@@ -192,6 +220,221 @@ def test_ledger_is_an_ase_database_with_a_row_per_task(tmp_path):
     assert "3 tasks" in str(dft.status()) and "done" in str(dft.status())
     (state,) = sqlite3.connect(tmp_path / "l.db").execute("SELECT DISTINCT state FROM tasks")
     assert state == ("done",)
+
+
+# what an info may hold, and what of it comes back with the label: numbers and text, as they are
+INFOS = [
+    *({name: "x"} for name in ("__ndarray__", "__complex__", "__datetime__", "__ase_objtype__",
+                               "__complex_ndarray__", "", " ", "a.b", "a b", "a=b", 'a"b', "a\nb",
+                               "é", "\u2028", "\x00", "\ud800", "Lattice", "Properties", "pbc",
+                               "1", "_JSON", "data", "info", "label")),
+    *({name: 1.5} for name in ("__ndarray__", "energy", "free_energy", "stress", "forces", "virial",
+                               "dipole", "magmom", "key", "machine", "settings", "altered",
+                               "wall")),
+    *({"note": text} for text in ("", " ", "x\ny", "b\\", "=", "\r", "\x00", "\ud800", "\u2028",
+                                  "\x85", "5", "T", "1 2 3", '{"__ndarray__": 1}', "_JSON {}",
+                                  "x" * 20_000)),
+    *({"number": value} for value in (np.nan, np.inf, -np.inf, 10**30, -(10**4000), 1e-300, True)),
+]  # fmt: skip
+LEFT_OUT = [
+    {"array": np.arange(3)}, {"nested": {"__ndarray__": [1, [2]]}}, {"bytes": b"x"},
+    {"object": object()}, {"function": len}, {"complex": 1j}, {"list": [[1], [2.0, "x"]]},
+    {5: "x"}, {None: 1}, {("a", 1): 2}, {"array": np.full((2, 2), np.nan)}, {"none": None},
+    {"objects": np.array([object()], dtype=object)}, {"precise": np.longdouble(1) / 3},
+]  # fmt: skip
+
+
+def same(a, b):
+    """Whether two values are one, NaN included."""
+    return type(a) is type(b) and (a == b or (a != a and b != b))
+
+
+def test_no_info_stops_a_ledger(tmp_path):
+    """A frame each; all are labelled, info comes back the same, and every export is whole."""
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
+    infos = [*INFOS, *LEFT_OUT]
+    frames = rattled(len(infos))
+    for frame, info in zip(frames, infos, strict=True):
+        frame.info = {"number of the frame": 7, **info}
+        # none of these is part of a calculation
+        frame.set_constraint(FixAtoms([0]))
+        frame.set_array("weird", np.full(4, np.nan))
+        frame.calc = SinglePointCalculator(frame, energy=np.nan, forces=np.full((4, 3), np.inf))
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL, HERE, poll=0.1)
+    added = dft.add(frames)
+    assert (added.new, added.refused) == (len(infos), [])
+    assert dft.run().states["done"] == len(infos)
+    labels = dft.labelled()
+    for label, frame, info in zip(labels, frames, infos, strict=True):
+        assert label.info["number of the frame"] == 7
+        for name, value in info.items() if info in INFOS else ():
+            given = label.info.get(name)
+            assert same(given, value) or same(label.info[f"source_{name}"], value), name
+        assert label.info["key"] == EXTERNAL.key(frame) and label.info["machine"] == "here"
+        direct = frame.copy()
+        direct.calc = EMT()
+        assert label.get_potential_energy() == direct.get_potential_energy()
+    with pytest.warns(
+        UserWarning, match="info: extended XYZ cannot hold 'note' of 9, .* left out, dft"
+    ):
+        assert dft.export(tmp_path / "x.xyz", "extxyz") == len(infos)
+    for read, label in zip(ase.io.read(tmp_path / "x.xyz", ":"), labels, strict=True):
+        assert read.get_potential_energy() == pytest.approx(label.get_potential_energy(), abs=1e-7)
+        np.testing.assert_allclose(read.positions, label.positions, atol=1e-7)
+        np.testing.assert_allclose(read.cell, label.cell, atol=1e-7)
+        assert read.info["key"] == label.info["key"]
+    assert dft.export(tmp_path / "set") == len(infos)
+    provenance = json.loads((tmp_path / "set" / "provenance.json").read_text())
+    assert [entry["key"] for entry in provenance] == [label.info["key"] for label in labels]
+
+
+def test_frames_that_cannot_be_kept_are_refused_alone(tmp_path):
+    frames = rattled(8)
+    frames[1].info["story"] = "x" * 200_000
+    frames[2].info["number"] = 10**6000
+    frames[3].info = None
+    frames[4].positions[0] = 1e12
+    frames[5].numbers[0] = 200
+    frames[6].set_initial_magnetic_moments([np.nan, 0, 0, 0])
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL.but(spin=True))
+    added = dft.add(frames)
+    assert added.new == 2 and [number for number, _ in added.refused] == [1, 2, 3, 4, 5, 6]
+    reasons = dict(added.refused)
+    assert "info['story'] has 200005 characters" in reasons[1] and "100000" in reasons[1]
+    assert "reach 1e+12 Å" in reasons[4] and "without an element" in reasons[5]
+    assert "moments are not finite" in reasons[6]
+    assert not any("\n" in reason for reason in reasons.values())
+
+
+def test_mesh_is_calculated_once(tmp_path, monkeypatch):
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
+    calls = []
+    mesh = DFTSettings.mesh
+    monkeypatch.setattr(DFTSettings, "mesh", lambda *a: (calls.append(1), mesh(*a))[1])
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL, HERE, poll=0.1)
+    dft.add(rattled(3))
+    dft.run()
+    assert len(calls) == 3
+    (job,) = (tmp_path / "l.db.files" / "jobs").glob("*/job.json")
+    meshes = [tuple(task["mesh"]) for task in json.loads(job.read_text())["tasks"]]
+    assert meshes == [mesh(EXTERNAL, atoms) for atoms in rattled(3)]
+
+
+@pytest.mark.parametrize("format", ["extxyz", "deepmd/npy"])
+def test_export_holds_few_frames_at_a_time(tmp_path, format):
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
+    alive, most = set(), 0
+
+    def frames():
+        nonlocal most
+        for number in range(3500):
+            atoms = Atoms("Al", cell=[3, 3, 3 + 1e-3 * number], pbc=True, info={"key": "x"})
+            results = {"energy": 1.0, "forces": np.zeros((1, 3)), "stress": np.zeros(6)}
+            atoms.calc = SinglePointCalculator(atoms, **results)
+            alive.add(number)
+            weakref.finalize(atoms, alive.discard, number)
+            most = max(most, len(alive))
+            yield atoms
+            del atoms
+            if number % 100 == 0:
+                gc.collect()  # atoms and their calculator hold each other
+
+    assert export(frames(), tmp_path / "set", format, EXTERNAL, ["Al"]) == 3500
+    assert most < 2100  # DeePMD's are written a thousand at a time
+
+
+def test_import_is_light():
+    """Nothing that draws, and nothing that is not always needed."""
+    code = "import sys, ase_calculators.autodft; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {"matplotlib", "matplotlib.pyplot", "dpdispatcher", "dpdata", "yaml", "pandas", "torch"}
+    assert not heavy & set(done.stdout.split())
+
+
+# --- equal cells --------------------------------------------------------------------------------
+
+
+def hot(seed, n_cells=(2, 1, 1)):
+    """An alloy in a strained, triclinic cell, its atoms far from any site."""
+    rng = np.random.default_rng(seed)
+    atoms = bulk("Al", cubic=True) * n_cells
+    atoms.symbols[:2] = "Cu"
+    strain = np.eye(3) + rng.normal(0, 0.06, (3, 3))
+    atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+    atoms.rattle(0.15, seed=seed)
+    return atoms
+
+
+def rewritten(atoms, how, seed):
+    """The same crystal, written otherwise; or another one, nearly the same."""
+    rng = np.random.default_rng(seed)
+    new = atoms.copy()
+    cell = new.cell.array
+    if how == "shifted":
+        new.positions += rng.normal(size=3)
+    elif how == "wrapped":
+        new.positions += rng.integers(-2, 3, (len(new), 3)) @ cell
+    elif how == "reordered":
+        new = new[rng.permutation(len(new))]
+    elif how == "axes":
+        new.set_cell(cell[[1, 2, 0]])
+    elif how == "lattice":
+        new.set_cell(np.array([[1, 0, 0], [1, 1, 0], [-1, 0, 1]]) @ cell)
+    elif how in ("rotated", "mirrored"):
+        turn, _ = np.linalg.qr(rng.normal(size=(3, 3)))
+        turn *= np.sign(np.linalg.det(turn)) * (-1 if how == "mirrored" else 1)
+        new.positions, new.cell = new.positions @ turn, cell @ turn
+    elif how == "all":
+        for step in ("shifted", "reordered", "lattice", "mirrored", "wrapped"):
+            new = rewritten(new, step, seed)
+    elif how == "moved":
+        new.positions[3] += [1e-4, 0, 0]
+    elif how == "strained":
+        new.set_cell(cell @ np.diag([1 + 1e-5, 1 - 1e-5, 1]), scale_atoms=True)
+    elif how == "swapped":
+        new.numbers[[0, -1]] = new.numbers[[-1, 0]]
+    return new
+
+
+SAME = ("shifted", "wrapped", "reordered", "axes", "lattice", "rotated", "mirrored", "all")
+
+
+@pytest.mark.parametrize("how", [*SAME, "moved", "strained", "swapped"])
+def test_equal_cells_written_otherwise(tmp_path, how):
+    """Known where that is asked for: in the ledger and in the same call; EMT agrees."""
+    frames = [hot(1), hot(2, (2, 2, 2)), bulk("Al", cubic=True)]
+    frames[2].symbols[:2] = "Cu"
+    others = [rewritten(atoms, how, 5) for atoms in (frames[:2] if how not in SAME else frames)]
+    energies = []
+    for atoms in (*frames, *others):
+        atoms = atoms.copy()
+        atoms.calc = EMT()
+        energies.append(atoms.get_potential_energy())
+    equal = np.abs(np.subtract(energies[: len(others)], energies[3:])) < 1e-6
+    assert equal.all() == (how in SAME)
+    plain = AutoDFT(tmp_path / "plain.db", EXTERNAL)
+    assert plain.add([*frames, *others]).new == len(frames) + len(others)
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL)
+    keys = [EXTERNAL.key(atoms) for atoms in frames]
+    found = list(enumerate(keys[: len(others)], start=3)) if how in SAME else []
+    assert dft.add([*frames, *others], equivalent=True).equivalent == found
+    assert sum(dft.status().states.values()) == len(frames) + len(others) - len(found)
+    again = AutoDFT(tmp_path / "l.db", EXTERNAL)
+    added = again.add([*frames, *others], equivalent=True)
+    assert (added.new, added.equivalent) == (0, found)
+    assert added.known == len(frames) + len(others) - len(found)
+
+
+def test_equal_cells_are_not_sought_with_spin_or_without_periods(tmp_path):
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL.but(spin=True))
+    with pytest.raises(ValueError, match="equivalent = True: moments are not compared"):
+        dft.add([hot(1)], equivalent=True)
+    slab = hot(1)
+    slab.pbc = (True, True, False)
+    added = AutoDFT(tmp_path / "l.db", EXTERNAL).add(
+        [slab, rewritten(slab, "shifted", 1)], equivalent=True
+    )
+    assert added.new == 2
 
 
 def test_geometry_is_refused_before_it_is_paid_for(tmp_path):
@@ -438,6 +681,12 @@ def test_export_of_nothing_and_unknown_format(tmp_path):
         ({"ssh": {"host": "a b"}, "root": "/x"}, r"m.ssh.host = 'a b': must be a word"),
         ({"ssh": {"host": "a"}}, r"m.root = 'jobs': must start with / on a machine"),
         ({"ssh": {"user": "a"}, "root": "/x"}, r"m.ssh = .*: must name the host"),
+        ({"ssh": {"host": "-x"}, "root": "/x"}, r"m.ssh.host = '-x': must be a word"),
+        ({"ssh": {"host": "a", "port": 70000}, "root": "/x"}, r"m.ssh.port = 70000: .* to 65535"),
+        ({"scheduler": ["slurm"]}, r"m.scheduler = \['slurm'\]: must be one of shell"),
+        ({"minutes": True}, r"m.minutes = True: must be a number"),
+        ({"modules": ["vasp 'x"]}, r"m.modules = \"vasp 'x\": must be plain words"),
+        ({"partition": "-x"}, r"m.partition = '-x': must be a word"),
     ],
 )
 def test_bad_machines(keys, message):
@@ -454,15 +703,38 @@ def test_bad_files_of_machines(tmp_path):
         ("a: 3\n", "machines: a = 3: must be keys and values"),
         (f"a: !!python/object/apply:os.system ['touch {tmp_path}/owned']\n", "is no plain YAML"),
         ("'a;b': {}\n", "names are letters"),
+        ("a: {cores: 1}\nb: {}\na: {cores: 2}\n", "'a' is there twice in what begins at line 1"),
+        ("a: {cores: 1, cores: 2}\n", "'cores' is there twice in what begins at line 1; keep one"),
+        ("a: {environment: {A: 1, A: 2}}\n", "'A' is there twice"),
+        ("", "must hold machines by name"),
+        ("# nothing\n", "must hold machines by name"),
+        ("a:\n\tcores: 1\n", "is no plain YAML: .*cannot start any token"),
+        ("a: {}\n---\nb: {}\n", "is no plain YAML: expected a single document"),
+        ("a: 0\n", "machines: a = 0: must be keys and values"),
+        ("a: 2026-13-45\n", "is no plain YAML: month must be in 1..12"),
+        ("[" * 5000, "is no plain YAML: nested too deeply"),
+        ("a: {flags: &f [*f]}\n", r"machines: a.flags = \[\[...\]\]: must be a list"),
+        ("? [a]\n: {}\n", "is no plain YAML: .*unhashable"),
     ):
         path.write_text(text)
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(ValueError, match=message) as error:
             read_machines(path)
+        assert "\n" not in str(error.value) and str(error.value).startswith("machines")
     assert not (tmp_path / "owned").exists()
     with pytest.raises(ValueError, match=r"machines = '.*/none.yaml': cannot be read: .*No such"):
         read_machines(tmp_path / "none.yaml")
     with pytest.raises(ValueError, match="none of here lists 'vasp' among its codes"):
         AutoDFT(tmp_path / "l.db", DFTSettings.paper("vasp"), {"here": {"codes": ["gpaw"]}})
+
+
+def test_machines_may_share_keys_by_yamls_merge(tmp_path):
+    """What is merged in and given again is no name that comes twice."""
+    path = tmp_path / "m.yaml"
+    path.write_text("a: &a {cores: 2, frames: 5}\nb:\n  <<: *a\n  cores: 3\n")
+    machines = read_machines(path)
+    assert (machines["b"].cores, machines["b"].frames) == (3, 5)
+    with pytest.raises(ValueError, match="machines: 5 is there twice"):
+        read_machines({"5": {}, 5: {}})
 
 
 def test_nothing_reaches_a_shell_unquoted(tmp_path):
@@ -500,11 +772,86 @@ def test_nothing_reaches_a_shell_unquoted(tmp_path):
         ({"attempts": 0}, "attempts = 0: must be a whole number of 1 or more"),
         ({"closest": 1.5}, "closest = 1.5: must be at least 0 and below 1"),
         ({"poll": 0}, "poll = 0: must be a number above 0"),
+        ({"poll": "x"}, "poll = 'x': must be a number above 0"),
+        ({"closest": None}, "closest = None: must be at least 0 and below 1"),
     ],
 )
 def test_bad_arguments(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
         AutoDFT(tmp_path / "l.db", EXTERNAL, **arguments)
+
+
+def test_arguments_of_another_kind(tmp_path):
+    for ledger, settings, machines, message in (
+        (5, None, None, "ledger = 5: must be a file"), (b"x", None, None, "ledger = b'x': must be"),
+        (tmp_path / "l.db", "vasp", None, "settings = 'vasp': must be DFTSettings, such as"),
+        (tmp_path / "l.db", None, 5, "machines = 5: must be a file or a dictionary"),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=message):
+            AutoDFT(ledger, settings, machines)
+
+
+def test_damaged_ledgers_are_told_in_a_line(tmp_path):
+    """Cut at any length; then one that is cut while a driver has it."""
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL)
+    dft.add(rattled(60))
+    dft.close()
+    whole = (tmp_path / "l.db").read_bytes()
+    n_told = 0
+    for size in (50, 100, 4096, *range(10_000, len(whole), len(whole) // 9)):
+        (tmp_path / "cut.db").write_bytes(whole[:size])
+        with pytest.raises((ValueError, RuntimeError), match="ledger = '.*cut.db': ") as error:
+            cut = AutoDFT(tmp_path / "cut.db", EXTERNAL)
+            cut.add(rattled(90))
+            cut.labelled()
+        assert "\n" not in str(error.value)
+        n_told += 1
+    assert n_told >= 12
+    (tmp_path / "cut.db").write_bytes(b"")  # of nothing SQLite makes a new one
+    assert AutoDFT(tmp_path / "cut.db", EXTERNAL).add(rattled(1)).new == 1
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL)
+    os.truncate(tmp_path / "l.db", 5000)
+    for call in (dft.status, dft.labelled, dft.failures, dft.retry, lambda: dft.add(rattled(1))):
+        with pytest.raises(RuntimeError, match="l.db': database disk image is malformed; what is"):
+            call()
+
+
+def test_a_row_that_is_damaged_costs_no_other(tmp_path):
+    """Bytes of one frame's positions, of one label and of one info."""
+    pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
+    dft = AutoDFT(tmp_path / "l.db", EXTERNAL, HERE, poll=0.1)
+    frames = rattled(4)
+    dft.add(frames)
+    with sqlite3.connect(tmp_path / "l.db") as database:
+        database.execute("UPDATE systems SET positions = x'00' WHERE id = 2")
+        # as an info was kept that had one of the names of ASE's JSON
+        bad = ase.db.connect(tmp_path / "l.db").encode({"info": {"__ndarray__": "x"}}, binary=True)
+        database.execute("UPDATE systems SET data = ? WHERE id = 3", (bad,))
+    status = dft.run()
+    assert status.states["done"] == 3 and status.states["given up"] == 1
+    assert status.reasons == {"its row in the ledger is damaged": 1}
+    assert [label.info["key"] for label in dft.labelled()] == [
+        EXTERNAL.key(frames[number]) for number in (0, 2, 3)
+    ]
+    with sqlite3.connect(tmp_path / "l.db") as database:
+        database.execute("UPDATE systems SET data = x'00' WHERE id = 1")
+    with pytest.warns(UserWarning, match=f"key {EXTERNAL.key(frames[0])} is damaged, and left"):
+        assert dft.export(tmp_path / "x.xyz", "extxyz") == 2
+
+
+def test_the_database_of_another_program_is_left_alone(tmp_path):
+    path = tmp_path / "history.sqlite"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE visits (id)")
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="holds the tables visits of another program; give a file"):
+        AutoDFT(path, EXTERNAL)
+    assert path.read_bytes() == before
+    with sqlite3.connect(tmp_path / "ase.db") as database:
+        ase.db.connect(tmp_path / "ase.db").write(bulk("Cu"))
+        database.execute("CREATE TABLE tasks (id)")
+    with pytest.raises(ValueError, match="no such column: settings; give a file that can be writt"):
+        AutoDFT(tmp_path / "ase.db", EXTERNAL)
 
 
 def test_ledger_that_is_none(tmp_path):

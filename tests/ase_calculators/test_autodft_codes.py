@@ -13,7 +13,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
-from ase_calculators.autodft import AutoDFT, DFTSettings, virial
+from ase_calculators.autodft import AutoDFT, DFTSettings, virial, worker
 
 pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
 ROUGH = {"cutoff": 200.0, "k_spacing": 0.15}
@@ -121,6 +121,37 @@ def test_vasp_that_does_not_converge_climbs_the_ladder(vasp, tmp_path):
     (label,) = dft.labelled()
     assert label.info["rung"] == 2 and json.loads(label.info["changed"])["algo"] == "All"
     assert ["did not converge" in f["reason"] for f in dft.failures()] == [True, True]
+
+
+@pytest.mark.parametrize("name", ["OUTCAR", "vasprun.xml"])
+def test_killed_vasp_is_told_and_gives_no_label(vasp, tmp_path, monkeypatch, name):
+    """Its files end anywhere, and whoever started it says that all is well, as some mpirun do."""
+    program = Path(vasp["command"].split()[0])
+    program.write_text(
+        program.read_text()
+        + "share = float(os.environ['SHARE'])\n"
+        + f"text = open('{name}').read()\n"
+        + f"open('{name}', 'w').write(text[:int(share * len(text))])\n"
+    )
+    frame = bulk("Al")
+    settings = json.loads(DFTSettings.paper("vasp").to_json())
+    job = {"code": "vasp", "settings": settings, "command": [str(program)],
+           "potentials": vasp["potentials"], "pseudopotentials": {}}  # fmt: skip
+    task = {"rung": 0, "mesh": [1, 1, 1], "numbers": [13], "positions": [[0.0, 0, 0]],
+            "cell": frame.cell.array.tolist(), "pbc": [True] * 3, "magmoms": None}  # fmt: skip
+    monkeypatch.setenv("SEEN", vasp["environment"]["SEEN"])
+    for number, share in enumerate((1.0, 0.0, 0.5, 0.93)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("SHARE", str(share))
+        if share == 1.0:
+            frame.calc = EMT()
+            energy = worker.label(task, job)["energy"]
+            assert energy == pytest.approx(frame.get_potential_energy(), abs=1e-8)
+            continue
+        with pytest.raises(RuntimeError, match=f"^{name} ended before the code did: it was killed"):
+            worker.label(task, job)
 
 
 def test_missing_potcar_names_the_elements(vasp, tmp_path):

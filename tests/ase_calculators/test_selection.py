@@ -565,3 +565,55 @@ def test_bad_substitutions(elements, options, message):
 def test_one_structure_is_no_list():
     with pytest.raises(TypeError, match=r"^frames: must be an iterable of Atoms, not one Atoms;"):
         substitute(Atoms("Ir"), {"Ir": "Al"})
+
+
+# --- what is given by mistake ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda t: multi_resolution(t, "x"), "resolutions = 'x': must be pairs"),
+        (lambda t: multi_resolution(t, [(1, 2), (1,)]), r"resolutions = \[\(1, 2\), \(1,\)\]"),
+        (lambda t: multi_resolution(t, score={"a": 1}), "score = {'a': 1}: must be 'energy', an"),
+        (lambda t: select(t, True), "n = True: must be a whole number"),
+        (lambda t: select(t, 2, ratio="x"), "ratio = x: must be dsS / dQ"),
+        (lambda t: select(t, 2, ratio=[1, 2]), r"ratio = \[1, 2\]: must be dsS / dQ"),
+        (lambda t: coverage(t, (1, 2, 3)), r"window = \(1, 2, 3\): must be sS_min < sS_max"),
+        (lambda t: coverage(t, (1, 2, 3, "x")), r"window = \(1, 2, 3, 'x'\): must be sS_min"),
+        (lambda t: coverage(t, resolution="x"), r"resolutions = \['x'\]: must be pairs"),
+        (lambda t: write_sets(t, "x"), "rounds = 'x': must be whole numbers, one per row"),
+        (lambda t: write_sets(t, [0] * 5, standard_rounds="x"), "standard_rounds = 'x': must be a"),
+        (lambda t: write_sets(t, [0] * 5, standard_rounds=-1), "standard_rounds = -1: must be a w"),
+        (lambda t: write_sets(t, [0] * 5, 5), "standard = 5: must be the name of a file"),
+        (lambda t: substitute([bulk("Al")], "Al"), "elements = 'Al': must be a dictionary"),
+        (lambda t: substitute([bulk("Al")], {"Al": 5}), r"elements\['Al'\] = 5: must be an"),
+        (lambda t: substitute([bulk("Al")], {5: "Al"}), "elements: 5 is no chemical element"),
+        (lambda t: substitute([bulk("Al")], {"Al": {"Cu": "x"}}), r"elements\['Al'\] = {'Cu': 'x'"),
+        (lambda t: substitute(["a"], {"Al": "Cu"}), "frames: must be ase.Atoms, number 0 is"),
+        (lambda t: substitute([bulk("Al")], {"Al": "Cu"}, seed=-1), "seed = -1: must be a whole n"),
+    ],
+)  # fmt: skip
+def test_other_kinds_of_arguments_are_told_in_a_line(call, message):
+    n = 5
+    table = LandscapeTable(
+        frame=range(n), file=[""] * n, sS=np.linspace(-5, -1, n), Q=np.linspace(0, 0.5, n),
+        n_atoms=[1] * n, volume=[1] * n, energy=[0] * n, parameters={"degree": 6},
+    )  # fmt: skip
+    with pytest.raises((ValueError, TypeError), match=message) as error:
+        call(table)
+    assert "\n" not in str(error.value)
+
+
+def test_sets_are_compressed_by_suffix_and_kept_when_a_frame_broke(mapped, tmp_path):
+    table, rounds = mapped
+    paths = tmp_path / "1.extxyz.gz", tmp_path / "2.extxyz"
+    counts = write_sets(table, rounds, *paths, progress=False)
+    assert counts == tuple(len(read(path, ":")) for path in paths)
+    old = [path.read_bytes() for path in paths]
+    source = tmp_path / "b.extxyz"
+    source.write_text(source.read_text().replace("Cu", "Qq"))
+    with pytest.raises(ValueError, match=r"b.extxyz: frame \d cannot be read: "):
+        write_sets(table, rounds, *paths, progress=False)
+    assert [path.read_bytes() for path in paths] == old
+    assert not list(tmp_path.glob(".*"))
