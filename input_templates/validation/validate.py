@@ -10,6 +10,7 @@ python validate.py --element Zr --crystal hcp --potential "pair_style eam/fs; pa
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from ase_calculators.validation import PROPERTIES, Report, compare, validate
 
@@ -32,6 +33,31 @@ QUICK = {
 }  # fmt: skip
 
 
+def changes(text: str) -> dict[str, dict[str, Any]]:
+    """Read changes of settings.
+
+    Parameters
+    ----------
+    text : str
+        JSON.
+
+    Returns
+    -------
+    dict of str to dict
+        Changes by property.
+    """
+    try:
+        found = json.loads(text)
+        if all(isinstance(value, dict) for value in found.values()):
+            return dict(found)
+    except (ValueError, AttributeError):
+        pass
+    raise argparse.ArgumentTypeError(
+        f"{text}: must be JSON with changes by property, such as "
+        '{"liquid": {"temperature": 1000}}'
+    )
+
+
 def main() -> None:
     """Read the command line and validate."""
     parser = argparse.ArgumentParser(
@@ -51,7 +77,7 @@ def main() -> None:
     parser.add_argument("--output", default="results", help="folder (%(default)s); runs resume")
     parser.add_argument("--test-set", help="labelled frames, for landscape_errors")
     parser.add_argument(
-        "--settings", type=json.loads, default={}, metavar="JSON",
+        "--settings", type=changes, default={}, metavar="JSON",
         help='changes of defaults: \'{"liquid": {"temperature": 1000}}\'',
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="small cells and short runs")
@@ -66,7 +92,7 @@ def main() -> None:
             return
         settings = {key: dict(value) for key, value in QUICK.items()} if args.quick else {}
         for key, value in args.settings.items():
-            settings.setdefault(key, {}).update(value)
+            settings[key] = {**settings.get(key, {}), **value}
         if args.test_set:
             settings.setdefault("landscape_errors", {})["test_set"] = args.test_set
         report = validate(
