@@ -213,30 +213,30 @@ def test_more_models_than_colors_are_all_drawn(al):
     assert names == {str(k) for k in range(14)}
 
 
-def test_comparisons_do_not_overwrite_each_other(al, tmp_path):
+def test_comparisons_do_not_overwrite_each_other(tmp_path):
     """The tables of `compare` and of `compare_models` in one folder."""
     from ase_calculators.distillation.comparison import Comparison
 
-    compare([al], tmp_path)
+    report = validate(EMT(), "Al", properties=["bain_path"], workdir=tmp_path / "emt", **QUIET)
+    tmp_path /= "both"
+    compare([report], tmp_path)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     Comparison(tmp_path, {}).write()
     assert {name: (tmp_path / name).read_bytes() for name in before} == before
     assert (tmp_path / "comparison.md").exists()
 
 
-def test_what_replaces_a_file_is_whole_or_not_there(al, tmp_path, monkeypatch):
+def test_what_replaces_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
     """A disk that is full in the middle: what was there stays."""
-    report = copy.copy(al)
-    report.folder = tmp_path
-    report.write()
-    compare([al], tmp_path / "both")
+    report = validate(EMT(), "Al", properties=["bain_path"], workdir=tmp_path / "emt", **QUIET)
+    compare([report], tmp_path / "both")
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
-    assert len(before) > 10
+    assert len(before) >= 7
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space left"):
         report.write()
     with pytest.raises(OSError, match="No space left"):
-        compare([al], tmp_path / "both")
+        compare([report], tmp_path / "both")
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
 
 
@@ -442,8 +442,8 @@ def test_constants_and_phonons_take_larger_steps_where_the_model_is_noisy(noise,
 def test_noise_of_rounding_is_that_of_the_digits():
     """Rounding to steps of u scatters by u / sqrt(12)."""
     sample = Sample(Guard(EMT()), None, guess("Al", "fcc"), {}, Path(), {})
-    assert sample.noise().energy < 1e-12
-    assert sample.noise().forces < 1e-9
+    assert sample.noise().energy < 1e-9
+    assert sample.noise().forces < 1e-7
     sample.calculator = Guard(Rounded(EMT(), np.float64, lambda E: round(E, 4), np.float64))
     sample._noise = None
     assert sample.noise().energy == pytest.approx(1e-4 / np.sqrt(12) / 32, rel=0.6)
