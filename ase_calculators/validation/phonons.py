@@ -121,7 +121,12 @@ class Phonons(Property):
         lowest = min(float(np.min(f)) for f in band.frequencies)
         lowest = min(lowest, float(phonon.mesh.frequencies.min()))
         if lowest < -s["imaginary"]:
-            self.flags.append(f"imaginary modes, down to {-lowest:.2f}i THz")
+            # an error of a force constant is one of a squared frequency
+            within = lowest**2 < share * highest**2
+            self.flags.append(
+                f"imaginary modes, down to {-lowest:.2f}i THz"
+                + (", which the noise of the model can make" if within else "")
+            )
         self.data = {
             "distance": band.distances, "frequency": band.frequencies, "ends": ends,
             "special": special, "dos_frequency": dos.frequency_points, "dos": dos.dos,

@@ -16,7 +16,7 @@ from ase_calculators.validation import PROPERTIES, Report, compare, validate
 
 HERE = Path(__file__).resolve().parent
 # ps of molecular dynamics made short, sizes small: for a first look, and for tests
-QUICK = {
+QUICK: dict[str, dict[str, Any]] = {
     "equation_of_state": {"n_curve": 16},
     "elastic_at_temperature": {"length": 8.0, "equilibration": 1.0, "production": 2.0},
     "vacancy": {"length": 12.0, "smaller": 8.0, "images": 3},
@@ -90,7 +90,9 @@ def main() -> None:
         if args.compare:
             print(compare([Report.read(folder) for folder in args.compare], args.output), end="")
             return
-        settings = {key: dict(value) for key, value in QUICK.items()} if args.quick else {}
+        settings: dict[str, dict[str, Any]] = {}
+        if args.quick:
+            settings = {key: dict(value) for key, value in QUICK.items()}
         for key, value in args.settings.items():
             settings[key] = {**settings.get(key, {}), **value}
         if args.test_set:

@@ -436,8 +436,8 @@ def test_constants_and_phonons_take_larger_steps_where_the_model_is_noisy(tmp_pa
     for constant in ("C11", "C12", "C44"):
         assert abs(noisy.values[constant] - exact.values[constant]) < 4 * error
     assert any("C44: " in flag and "from the model's noise" in flag for flag in elastic["flags"])
-    # a larger displacement is enough
-    assert phonons["flags"] == []
+    # a larger displacement is enough, but near the zone centre
+    assert all(flag.endswith("which the noise of the model can make") for flag in phonons["flags"])
     highest = exact.values["highest phonon"]
     assert noisy.values["highest phonon"] == pytest.approx(highest, rel=0.02)
 
