@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
+from ase.geometry import complete_cell, minkowski_reduce
 from scipy.spatial import cKDTree
 
 try:
@@ -322,20 +323,25 @@ def fault_sequence(
     type_[is_hcp] = FaultType.INDETERMINATE
     layers = np.zeros(n, dtype=np.int16)
     normal = np.full(n, -1, dtype=np.int8)
+    periodic = np.asarray(pbc, dtype=bool) & np.any(cell, axis=1)
+    cell = complete_cell(np.where(periodic[:, None], cell, 0.0))
+    cell, _ = minkowski_reduce(cell, periodic)  # few images also of a skewed cell
+    positions = _wrapped(positions, cell, periodic)
     if neighbor_distance is None:
-        neighbor_distance = _neighbor_distance(positions, is_fcc)
+        neighbor_distance = _neighbor_distance(positions, cell, periodic, is_fcc)
     hcp, twin = is_hcp[parallel], np.flatnonzero(domain > 0)
     atoms = np.concatenate([hcp, twin])
     normal[atoms] = np.concatenate([which[parallel], domain[twin] - 1])
     if len(hcp):
         axes = axis[parallel] * np.sign(cosines[parallel, which[parallel]])[:, None]
         type_[atoms], layers[atoms] = _read_columns(
-            positions[atoms], cell, pbc, normal[atoms], axes, normals, neighbor_distance, max_layers
-        )
+            positions[atoms], cell, periodic, normal[atoms], axes, normals, neighbor_distance,
+            max_layers,
+        )  # fmt: skip
 
     stretch = _mean_stretch(orientations, deformation, np.flatnonzero(domain == 0))
     planes, plane, letter = _planes(
-        positions, (domain, type_, normal), normals, neighbor_distance, stretch
+        positions, cell, periodic, (domain, type_, normal), normals, neighbor_distance, stretch
     )
     return FaultSequence(type_, layers, normal, domain, parent, normals, planes, plane, letter)
 
@@ -351,25 +357,51 @@ def _mean_stretch(
     return (deformation[atoms] @ rotations.transpose(0, 2, 1)).mean(axis=0)
 
 
-def _neighbor_distance(positions: np.ndarray, atoms: np.ndarray) -> float:
-    """Median distance of the first twelve neighbours of some atoms."""
-    tree = cKDTree(positions)
-    sample = atoms[:: -(-len(atoms) // 200)]
-    distances = tree.query(positions[sample], k=13)[0][:, 1:]
-    return float(np.median(distances[:, :6]))
+def _wrapped(positions: np.ndarray, cell: np.ndarray, periodic: np.ndarray) -> np.ndarray:
+    """Wrap atoms into the cell, cut along each periodic direction where there is room between them.
+
+    Such a cut parts neither the atoms of a plane nor a crystal in vacuum, wherever atoms were.
+    """
+    scaled = positions @ np.linalg.inv(cell)
+    for a in np.flatnonzero(periodic):
+        scaled[:, a] -= _cut(scaled[:, a] % 1.0, 1.0)
+        scaled[:, a] %= 1.0
+    return scaled @ cell
+
+
+def _cut(height: np.ndarray, period: float) -> float:
+    """Return the middle of the gap nearest to 0 that is wide, of periodic heights."""
+    occupied = np.unique(height)
+    gaps = np.diff(occupied, append=occupied[0] + period)
+    middle = occupied + gaps / 2
+    from_zero = np.abs(middle - period * np.rint(middle / period))
+    return float(middle[np.where(gaps > 0.5 * gaps.max(), from_zero, period).argmin()])
+
+
+def _neighbor_distance(
+    positions: np.ndarray, cell: np.ndarray, periodic: np.ndarray, atoms: np.ndarray
+) -> float:
+    """Median distance of the first six neighbours of some atoms, periodic images included."""
+    sample = positions[atoms[:: -(-len(atoms) // 200)]]
+
+    def distance(margin: float) -> float:
+        x, _ = _with_images(positions, cell, periodic, margin)
+        return float(np.median(cKDTree(x).query(sample, k=7)[0][:, 1:]))
+
+    # images can only come nearer than what is found without them
+    margin = 0.0
+    while not np.isfinite(upper := distance(margin)):  # fewer than seven atoms
+        margin += np.linalg.norm(cell[periodic], axis=1).max()
+    return distance(1.001 * upper)
 
 
 def _with_images(
-    positions: np.ndarray, cell: np.ndarray, pbc: Any, margin: float
+    positions: np.ndarray, cell: np.ndarray, periodic: np.ndarray, margin: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the wrapped positions with the images up to `margin` outside, and whose they are."""
+    """Return wrapped positions, then their images up to `margin` outside, and whose they are."""
     owner = np.arange(len(positions))
-    if not np.any(pbc):
-        return positions, owner
     inverse = np.linalg.inv(cell)
     scaled = positions @ inverse
-    periodic = np.asarray(pbc, dtype=bool)
-    scaled[:, periodic] -= np.floor(scaled[:, periodic])
     for a in np.flatnonzero(periodic):
         reach = margin * np.linalg.norm(inverse[:, a])
         parts, owners = [scaled], [owner]
@@ -386,13 +418,13 @@ def _with_images(
 
 
 def _read_columns(
-    positions: np.ndarray, cell: np.ndarray, pbc: Any, normal: np.ndarray, axes: np.ndarray,
-    normals: np.ndarray, distance: float, max_layers: int,
+    positions: np.ndarray, cell: np.ndarray, periodic: np.ndarray, normal: np.ndarray,
+    axes: np.ndarray, normals: np.ndarray, distance: float, max_layers: int,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Read the faults: fault type and layers of the hcp atoms, which come first, and of twins."""
     n_hcp, n_all = len(axes), len(positions)
     spacing = distance * np.sqrt(2 / 3)
-    x, owner = _with_images(positions, cell, pbc, (max_layers + 2) * spacing)
+    x, owner = _with_images(positions, cell, periodic, (max_layers + 2) * spacing)
     along = normal[owner]
     height = (x * normals[along]).sum(axis=1)
     is_h = owner < n_hcp
@@ -535,8 +567,9 @@ def _majority(code: np.ndarray, atom: np.ndarray, neighbor: np.ndarray, votes: A
 
 
 def _planes(
-    positions: np.ndarray, result: tuple[np.ndarray, np.ndarray, np.ndarray], normals: np.ndarray,
-    distance: float, stretch: np.ndarray,
+    positions: np.ndarray, cell: np.ndarray, periodic: np.ndarray,
+    result: tuple[np.ndarray, np.ndarray, np.ndarray], normals: np.ndarray, distance: float,
+    stretch: np.ndarray,
 ) -> tuple[list[Planes], np.ndarray, np.ndarray]:  # fmt: skip
     """Number the planes along each normal that has faults, and give them letters."""
     domain, type_, normal = result
@@ -552,8 +585,10 @@ def _planes(
         is_t = domain == k + 1
         members = np.flatnonzero((domain == 0) | is_h | is_t)
         n = normals[k] @ np.linalg.inv(stretch)
+        n /= np.linalg.norm(n)
         spacing = distance * np.sqrt(2 / 3)
-        height = positions[members] @ (n / np.linalg.norm(n))
+        height = positions[members] @ n
+        height = _folded(height, is_h[members], cell[periodic] @ n, spacing, cell, distance)
         spacing, phase, sharpness = _period(height, spacing)
         number = np.rint((height - phase) / spacing).astype(np.int64)
         number -= number.min()
@@ -574,6 +609,30 @@ def _planes(
             plane[members] = number
             letter[members] = letters[number]
     return planes, plane, letter
+
+
+def _folded(
+    height: np.ndarray, is_h: np.ndarray, steps: np.ndarray, spacing: float, cell: np.ndarray,
+    distance: float,
+) -> np.ndarray:  # fmt: skip
+    """Bring the heights of a stack of whole planes into one period, whatever its cell vectors are.
+
+    Where cell vectors lead from plane to plane, atoms of one plane are at several heights. Faults
+    that do not cover their plane leave the heights as they are, from one end of the cell to the
+    other.
+    """
+    period = 0.0
+    for step in np.abs(steps):  # Euclid's algorithm, for lengths
+        while step > 0.3 * spacing:
+            period, step = step, abs(period - step * np.rint(period / step))
+    if len(steps) < 3 or period < 1.5 * spacing or np.ptp(height) < period - 0.5 * spacing:
+        return height
+    folded = height % period
+    folded = (folded - _cut(folded, period)) % period
+    plane = np.rint((folded - folded.min()) / spacing).astype(int)
+    whole = abs(np.linalg.det(cell)) / period / (np.sqrt(0.75) * distance**2)
+    share, h = np.bincount(plane) / whole, np.bincount(plane, is_h) / whole
+    return folded if h.max() > 0.5 and share.max() < 1.2 else height
 
 
 def _period(height: np.ndarray, spacing: float) -> tuple[float, float, float]:
@@ -597,15 +656,17 @@ def _period(height: np.ndarray, spacing: float) -> tuple[float, float, float]:
 def _letters(size: np.ndarray, n_h: np.ndarray, n_t: np.ndarray) -> np.ndarray:
     """Go up the planes: forward in the parent, backward in the twin, turning at an h plane."""
     letters = np.full(len(size), 3, dtype=np.int8)
+    occupied = np.flatnonzero(size)
+    is_h = 2 * n_h[occupied] >= size[occupied]
+    steps = np.where(2 * n_t > size - n_h, -1, 1)[occupied]
+    # below leading h planes, so that they lead into the first of the others
     step, letter = 1, 0
-    for i in range(len(size)):
-        if size[i] == 0:
-            continue
+    if not is_h.all():
+        leading = int(is_h.argmin())
+        step = int(steps[leading]) * (-1) ** leading
+    for i, h, own in zip(occupied, is_h, steps, strict=True):
         letters[i] = letter % 3
-        if 2 * n_h[i] >= size[i]:
-            step = -step
-        else:
-            step = -1 if 2 * n_t[i] > size[i] - n_h[i] else 1
+        step = -step if h else int(own)
         letter += step
     return letters
 

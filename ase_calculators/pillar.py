@@ -11,19 +11,21 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
+from ase import Atoms
+from ase.data import atomic_numbers
 from tqdm.auto import tqdm
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.frame_source import Frame, open_frames
 from ase_calculators.frame_table import FrameTable
-from ase_calculators.provenance import versions
+from ase_calculators.provenance import atomic_write, versions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -278,7 +280,7 @@ def read_stress_strain(path: str | PathLike[str]) -> dict[str, np.ndarray]:
     return dict(zip(names, columns, strict=True))
 
 
-def _checked_text(frame: Frame) -> str:
+def _checked_text(frame: Frame, calc: dict[str, Any] | None = None) -> str:
     """Return the text of a frame of a dump that is complete and has what the analysis needs."""
     if isinstance(frame.content, Exception):
         raise frame.content
@@ -305,6 +307,11 @@ def _checked_text(frame: Frame) -> str:
         raise _MissingColumns(
             f"its columns are {' '.join(columns)}, without {' and '.join(missing)}; dump "
             "custom ... id type x y z"
+        )
+    if calc is not None and calc["elements"] and "element" not in columns:
+        raise _MissingColumns(
+            f"its columns are {' '.join(columns)}, without element, which the elements of calc "
+            "need; dump custom ... id type element x y z and dump_modify ... element Al ..."
         )
     return head + found + body
 
@@ -337,6 +344,26 @@ class _Options:
     calc: dict[str, Any] | None = None
 
 
+def _checked_options(
+    rmsd_cutoff: Any, max_layers: Any, dislocations: Any, calc: EntropySymmetry | None
+) -> _Options:
+    """Check what a user gave; the calculator becomes what it takes to make it again."""
+    _check_whole("max_layers", max_layers)
+    if not isinstance(rmsd_cutoff, int | float | np.number) or not 0 < rmsd_cutoff <= 1:
+        raise ValueError(f"rmsd_cutoff = {rmsd_cutoff!r}: must be above 0 and at most 1, as 0.13")
+    parameters = None
+    if calc is not None:
+        if not isinstance(calc, EntropySymmetry):
+            raise TypeError(f"calc: must be an EntropySymmetry, is a {type(calc).__name__}")
+        parameters = {**calc.todict(), "threads": calc.parameters["threads"]}
+    return _Options(float(rmsd_cutoff), int(max_layers), bool(dislocations), parameters)
+
+
+def _check_whole(name: str, value: Any) -> None:
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name} = {value!r}: must be a whole number, 1 or more")
+
+
 def _ovito() -> Any:
     """Import OVITO's modules, which takes a second and is not needed for tables."""
     try:
@@ -366,6 +393,17 @@ def _property(particles: Any, name: str) -> np.ndarray | None:
         if key.lower() == name.lower():
             return np.asarray(particles[key])
     return None
+
+
+def _as_atoms(data: Any) -> Atoms:
+    """Turn a frame into what the calculator takes; atoms of unnamed types have no element."""
+    particles = data.particles
+    numbers = np.zeros(particles.count, dtype=int)
+    if (types := particles.particle_types) is not None:
+        for type_ in types.types:
+            numbers[np.asarray(types) == type_.id] = atomic_numbers.get(type_.name, 0)
+    cell = np.asarray(data.cell)[:, :3].T
+    return Atoms(numbers, np.asarray(particles.positions), cell=cell, pbc=data.cell.pbc)
 
 
 def _identify(data: Any, options: _Options) -> float:
@@ -443,12 +481,8 @@ def _analyse(
     row["bcc_clusters"] = len(row["bcc_cluster_sizes"])
 
     if options.calc is not None:
-        calc = EntropySymmetry(**options.calc)
-        cell = np.asarray(data.cell)[:, :3].T
-        density = options.calc["number_density"]
-        row["sS"], row["Q6"] = calc.kernel.evaluate(
-            np.asarray(particles.positions), cell, data.cell.pbc, density
-        )
+        calc, atoms = EntropySymmetry(**options.calc), _as_atoms(data)
+        row["sS"], row["Q6"] = (calc.get_property(name, atoms) for name in ("sS", "Q6"))
     if options.dislocations and found is not None:
         data.apply(modifiers.DislocationAnalysisModifier())
         for name in BURGERS:
@@ -498,6 +532,64 @@ class _Transitions:
 
 
 # --- the analysis of a trajectory -----------------------------------------------------------------
+
+
+class _Begun(NamedTuple):
+    """What an interrupted analysis left."""
+
+    rows: list[dict[str, Any]]
+    skipped: list[tuple[int, str]]
+    parameters: dict[str, Any]
+    transitions: _Transitions
+    parent: list[float] | None
+    first_height: float
+
+
+class _Draft:
+    """A table that grows, and beside it what the next row needs to know of the rows before."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.state = output.with_name(f".{output.name}.state.npz")
+
+    def write(
+        self, size: int, transitions: _Transitions, parent: list[float] | None, height: float
+    ) -> None:
+        """Keep the state after the last row, which ends at `size` bytes of the table."""
+        before = transitions.before
+        assert before is not None
+        with atomic_write(self.state, "wb") as file:
+            np.savez(
+                file, size=size, parent=[] if parent is None else parent, height=height,
+                path=transitions.path, identifiers=before.identifiers,
+                structures=before.structures, interior=before.interior,
+            )  # fmt: skip
+
+    def read(self, parameters: dict[str, Any]) -> _Begun | None:
+        """Return what is there and cut the table back to it; None to begin."""
+        if not (self.state.exists() and self.output.exists()):
+            self.state.unlink(missing_ok=True)
+            return None
+        with np.load(self.state) as state:
+            table = PillarTable.read(self.output)
+            for name, value in parameters.items():
+                old = table.parameters.get(name)
+                if name != "fault_analysis" and json.loads(json.dumps(value)) != old:
+                    raise ValueError(
+                        f"output = {fspath(self.output)!r}: was begun with {name} = {old!r}, not "
+                        f"{value!r}; give the same arguments to go on, or another output"
+                    )
+            os.truncate(self.output, int(state["size"]))
+            table = PillarTable.read(self.output)
+            transitions = _Transitions()
+            transitions.path = state["path"]
+            parent = state["parent"].tolist() or None
+            transitions.before = _Found(
+                {}, state["identifiers"], state["structures"], state["interior"], parent, ""
+            )
+            rows = [{name: table[name][k] for name in COLUMNS} for k in range(len(table))]
+            height = float(state["height"])
+        return _Begun(rows, table.skipped, table.parameters, transitions, parent, height)
 
 
 def _in_order(
@@ -560,7 +652,7 @@ def analyse_pillar(
         engineering strain of the cell along z, against the first frame; no stress.
     calc : EntropySymmetry, optional
         Calculates sS and Q6 of each frame where the stress-strain file has none. Vacuum counts as
-        volume unless its `number_density` is given.
+        volume unless its `number_density` is given; its `elements` need the column element.
     processes : int
         Processes that analyse. They start afresh, so that a script needs
         ``if __name__ == "__main__":`` around its calls.
@@ -576,8 +668,9 @@ def analyse_pillar(
     dislocations : bool
         Run the dislocation analysis (DXA), about half of the time.
     output : path-like, optional
-        CSV file that grows as frames are done. It is overwritten; `PillarTable.read` reads it,
-        complete or not.
+        CSV file that grows as frames are done; `PillarTable.read` reads it, complete or not. After
+        an interrupt or a kill the same call goes on with the first frame that it lacks; until it
+        is complete, a hidden file beside it holds what that takes. A complete one is overwritten.
     progress : bool
         Show the progress bar.
 
@@ -586,7 +679,7 @@ def analyse_pillar(
     PillarTable
         A row per frame. Frames that are broken or cut short are left out, listed in its `skipped`
         and told in a warning. Where the crystal is not fcc, the columns of faults and dislocations
-        are NaN, and a warning and ``parameters["fault_analysis"]`` say so.
+        are NaN, and a warning says so; ``parameters["fault_analysis"]`` tells it of the first row.
 
     Raises
     ------
@@ -595,7 +688,8 @@ def analyse_pillar(
     ImportError
         When OVITO is not installed.
     ValueError
-        When the dump has no whole frame or lacks columns, and for arguments out of range.
+        When the dump has no whole frame or lacks columns, for arguments out of range, and where
+        `output` was begun with other arguments or of another dump.
 
     Examples
     --------
@@ -604,20 +698,20 @@ def analyse_pillar(
     >>> [(event.name, event.strain) for event in table.events()]  # doctest: +SKIP
     [('BCC embryo', 0.05), ('highest stress', 0.06), ('ISF', 0.06), ('CTB', 0.08)]
     """
-    for name, whole in (("processes", processes), ("stride", stride), ("max_layers", max_layers)):
-        if not isinstance(whole, int | np.integer) or whole < 1:
-            raise ValueError(f"{name} = {whole!r}: must be a whole number, 1 or more")
-    if not 0 < rmsd_cutoff <= 1:
-        raise ValueError(f"rmsd_cutoff = {rmsd_cutoff:g}: must be above 0 and at most 1, as 0.13")
+    _check_whole("processes", processes)
+    _check_whole("stride", stride)
     curve = None if stress_strain is None else read_stress_strain(stress_strain)
-    wants_calc = calc is not None and not (curve and "sS" in curve and "Q6" in curve)
-    settings = None if calc is None or not wants_calc else calc.todict()
-    if settings is not None and settings["degree"] != 6:
-        raise ValueError(f"calc: has degree = {settings['degree']}; the table holds Q6, give 6")
-    options = _Options(float(rmsd_cutoff), int(max_layers), bool(dislocations), settings)
+    options = _checked_options(rmsd_cutoff, max_layers, dislocations, calc)
+    if calc is not None and calc.parameters["degree"] != 6:
+        raise ValueError(
+            f"calc: has degree = {calc.parameters['degree']}; the table holds Q6, give 6"
+        )
+    if curve and "sS" in curve and "Q6" in curve:
+        calc, options = None, replace(options, calc=None)
     parameters = {
-        "dump": fspath(dump), "stride": stride, "rmsd_cutoff": rmsd_cutoff,
-        "max_layers": max_layers, "dislocations": dislocations, "calc": settings,
+        "dump": fspath(dump), "stride": int(stride), "rmsd_cutoff": options.rmsd_cutoff,
+        "max_layers": options.max_layers, "dislocations": options.dislocations,
+        "calc": None if calc is None else calc.todict(),
         "strain": "of the cell" if curve is None else fspath(stress_strain or ""),
         "fault_analysis": "applies", "version": versions("entsym").get("entsym", "unknown"),
         "ovito": _ovito().version_string,
@@ -629,11 +723,28 @@ def analyse_pillar(
     parent: list[float] | None = None
     first_height = np.nan
     broken: list[tuple[int, str]] = []
+    not_fcc: list[tuple[int, str]] = []
+    draft = None if output is None else _Draft(Path(output))
+    if draft is not None and (old := draft.read(parameters)) is not None:
+        rows, skipped, parameters = old.rows, old.skipped, old.parameters
+        transitions, parent, first_height = old.transitions, old.parent, old.first_height
+        not_fcc = [(row["frame"], "") for row in rows if np.isnan(row["ISF"])]
+    done = {int(row["frame"]): int(row["step"]) for row in rows}
+    last = max(done, default=-1)
 
     def jobs() -> Iterator[tuple[Any, ...]]:
         for frame in frames:
+            if frame.number <= last:
+                if done.get(frame.number, frame.step) != frame.step:
+                    raise ValueError(
+                        f"dump = {fspath(dump)!r}: frame {frame.number} is of step {frame.step}, "
+                        f"in {fspath(output or '')!r} of step {done[frame.number]}: it is another "
+                        "dump; remove that file or give another output"
+                    )
+                bar.update(len(frame.content) if sized and isinstance(frame.content, str) else 1)
+                continue
             try:
-                text = _checked_text(frame)
+                text = _checked_text(frame, options.calc)
             except _MissingColumns as error:
                 if not rows:
                     raise ValueError(f"dump = {fspath(dump)!r}: {error}") from None
@@ -652,7 +763,7 @@ def analyse_pillar(
             disable=None if progress else True,
         ))  # fmt: skip
         file: Any = stack.enter_context(
-            Path(output or os.devnull).open("w", encoding="utf-8", newline="")
+            open(output or os.devnull, "a" if rows else "w", encoding="utf-8", newline="")
         )
         executor = None
         if processes > 1:
@@ -662,10 +773,8 @@ def analyse_pillar(
         def results() -> Iterator[tuple[tuple[Any, ...], Any]]:
             # the first frame by itself: its orientation is the parent of the others
             work = jobs()
-            for job in work:
+            while not rows and (job := next(work, None)) is not None:
                 yield from _in_order(iter([job]), _analyse, executor, 0)
-                if rows:
-                    break
             yield from _in_order(work, _analyse, executor, 2 * processes)
 
         for job, found in results():
@@ -676,10 +785,11 @@ def analyse_pillar(
             else:
                 transitions.take(found)
                 row = found.row
+                if found.message:
+                    not_fcc.append((row["frame"], found.message))
                 if not rows:
                     first_height, parent = row["_height"], found.parent
-                    if found.message:
-                        parameters["fault_analysis"] = found.message
+                    parameters["fault_analysis"] = found.message or "applies"
                     PillarTable.write_head(file, parameters)
                 _add_curve(row, curve, row.pop("_height"), first_height)
                 rows.append(row)
@@ -689,8 +799,12 @@ def analyse_pillar(
                 ).write_rows(file)
                 skipped += broken
                 broken.clear()
+                if draft is not None and not isinstance(found, Exception):
+                    draft.write(file.tell(), transitions, parent, first_height)
         _table([], parameters, broken).write_rows(file)
         skipped += broken
+    if draft is not None:
+        draft.state.unlink(missing_ok=True)
     if not rows:
         reason = f" ({skipped[0][1]})" if skipped else ""
         raise ValueError(
@@ -703,8 +817,13 @@ def analyse_pillar(
             f"first: frame {skipped[0][0]}, {skipped[0][1]}",
             stacklevel=2,
         )
-    if parameters["fault_analysis"] != "applies":
-        warnings.warn(f"{fspath(dump)}: {parameters['fault_analysis']}", stacklevel=2)
+    if not_fcc:
+        number, reason = not_fcc[0]
+        warnings.warn(
+            f"{fspath(dump)}: {len(not_fcc)} of {len(rows)} frames have no faults and dislocations "
+            f"(NaN), the first: frame {number}{': ' if reason else ''}{reason}",
+            stacklevel=2,
+        )
     return _table(rows, parameters, skipped)
 
 
@@ -924,15 +1043,21 @@ def plot_fault_map(table: PillarTable, ax: "Axes | None" = None) -> "Axes":
     return ax
 
 
-def _picked(source: Any, frame: int) -> str:
+def _picked(source: Any, frame: int, calc: dict[str, Any] | None) -> str:
     """Return the text of one frame of a dump."""
+    if not isinstance(frame, int | np.integer):
+        raise ValueError(f"frame = {frame!r}: must be a whole number, from 0 or, from the last, -1")
     frames, _ = open_frames(source, "lammps-dump-text", 1, {})
     last: deque[str] = deque(maxlen=max(-frame, 1))
     for number, candidate in enumerate(frames):
-        with contextlib.suppress(ValueError):
-            last.append(_checked_text(candidate))
-            if number == frame:
-                return last[-1]
+        try:
+            last.append(_checked_text(candidate, calc))
+        except _MissingColumns as error:
+            raise ValueError(f"source = {fspath(source)!r}: {error}") from None
+        except ValueError:
+            continue
+        if number == frame:
+            return last[-1]
     if frame >= 0 or len(last) < -frame:
         raise ValueError(f"frame = {frame}: {fspath(source)} has no such whole frame")
     return last[0]
@@ -967,11 +1092,10 @@ def _coloured(
                     "color = 'entropy': the dump has no column local_sS; dump it by compute "
                     "entsym/atom, or give calc"
                 )
-            calc = EntropySymmetry(**options.calc)
-            values = calc.kernel.local(
-                np.asarray(data.particles.positions), np.asarray(data.cell)[:, :3].T,
-                data.cell.pbc, options.calc["number_density"],
-            )["sS"]  # fmt: skip
+            atoms = _as_atoms(data)
+            values = EntropySymmetry(**options.calc).get_property("local_sS", atoms)
+            if elements := options.calc["elements"]:
+                hidden |= ~np.isin(atoms.numbers, [atomic_numbers[x] for x in elements])
         data.particles_.create_property("Local entropy", data=np.asarray(values, dtype=float))
         shown = values[~hidden] if (~hidden).any() else values
         start, end = limits or tuple(np.percentile(shown, [2, 98]))
@@ -1026,7 +1150,8 @@ def render_pillar(
     hide_fcc : bool
         Leave out the atoms of the perfect crystal.
     calc : EntropySymmetry, optional
-        For color "entropy", where the dump has no column local_sS.
+        For color "entropy", where the dump has no column local_sS. With `elements`, which need the
+        column element, the other atoms are left out.
     limits : (float, float), optional
         Of the local entropy, k_B. Default: those of 96 % of the atoms.
     size : (int, int)
@@ -1048,9 +1173,10 @@ def render_pillar(
     ValueError
         When there is no such frame or color.
     """
-    text = _picked(source, frame)
-    options = _Options(rmsd_cutoff, max_layers, False, None if calc is None else calc.todict())
-    data = _coloured(text, _settled_color(color), strip_surface, hide_fcc, options, limits)
+    options = _checked_options(rmsd_cutoff, max_layers, False, calc)
+    _check_view(color, limits, size, direction)
+    text = _picked(source, frame, options.calc if color == "entropy" else None)
+    data = _coloured(text, color, strip_surface, hide_fcc, options, limits)
     _render(data, color, output, size, direction, None)
     return Path(output)
 
@@ -1095,32 +1221,57 @@ def render_movie(
         When the machine lacks what rendering needs; the message names the packages.
     """
     calc = options.pop("calc", None)
-    settings = _Options(options.pop("rmsd_cutoff", 0.13), options.pop("max_layers", 12), False,
-                        None if calc is None else calc.todict())  # fmt: skip
+    settings = _checked_options(
+        options.pop("rmsd_cutoff", 0.13), options.pop("max_layers", 12), False, calc
+    )
     size, direction = options.pop("size", (480, 720)), options.pop("direction", (2.0, 3.0, -1.0))
     strip, hide = options.pop("strip_surface", True), options.pop("hide_fcc", False)
     limits = options.pop("limits", None)
     if options:
         raise TypeError(f"{', '.join(options)}: no such option of render_pillar")
+    _check_view(color, limits, size, direction)
+    _check_whole("stride", stride)
     Path(folder).mkdir(parents=True, exist_ok=True)
     frames, _ = open_frames(dump, "lammps-dump-text", stride, {})
     pictures: list[Path] = []
     view = None
     for frame in tqdm(frames, desc="pictures", disable=None if progress else True):
         picture = Path(folder) / f"{len(pictures):05d}.png"
-        with contextlib.suppress(ValueError):
-            text = _checked_text(frame)
+        try:
+            text = _checked_text(frame, settings.calc if color == "entropy" else None)
             if not picture.exists() or view is None:
-                data = _coloured(text, _settled_color(color), strip, hide, settings, limits)
+                data = _coloured(text, color, strip, hide, settings, limits)
                 view = _render(data, color, picture, size, direction, view)
-            pictures.append(picture)
+        except _MissingColumns as error:
+            raise ValueError(f"dump = {fspath(dump)!r}: {error}") from None
+        except ValueError:  # a broken frame must not cost the others
+            continue
+        pictures.append(picture)
     return pictures
 
 
-def _settled_color(color: str) -> str:
+def _check_view(color: Any, limits: Any, size: Any, direction: Any) -> None:
+    """Check the options of a picture."""
     if color not in ("structure", "fault", "entropy"):
         raise ValueError(f"color = {color!r}: must be 'structure', 'fault' or 'entropy'")
-    return color
+    for name, value, n in (("limits", limits, 2), ("size", size, 2), ("direction", direction, 3)):
+        if value is None and name == "limits":
+            continue
+        try:
+            numbers = np.array(value, dtype=float)
+        except (TypeError, ValueError):
+            numbers = np.array([np.nan])
+        wanted = f"{n} finite numbers"
+        right = numbers.shape == (n,) and bool(np.isfinite(numbers).all())
+        if name == "limits":
+            wanted, right = "two numbers, the smaller one first", right and numbers[0] < numbers[1]
+        elif name == "size":
+            wanted = "two whole numbers of pixels, 16 or more"
+            right = right and bool((numbers >= 16).all() and (numbers % 1 == 0).all())
+        elif name == "direction":
+            wanted, right = "three numbers, not all of them 0", right and bool(numbers.any())
+        if not right:
+            raise ValueError(f"{name} = {value!r}: must be {wanted}")
 
 
 def _render(
@@ -1193,4 +1344,5 @@ def _add_legend(bare: str, output: str | PathLike[str], particles: Any, color: s
         figure.savefig(path, dpi=100)
         picture = Image.open(path).convert("RGB")
         picture = picture.quantize(palette=picture.quantize(256))  # the second time with dithering
-        picture.save(output, format="PNG", optimize=True)
+        with atomic_write(output, "wb") as file:
+            picture.save(file, format="PNG", optimize=True)

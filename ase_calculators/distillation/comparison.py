@@ -21,10 +21,14 @@ from ase_calculators.distillation.relabel import open_model, results_of
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.frame_source import read_frames
 from ase_calculators.landscape import LandscapeTable, map_landscape
-from ase_calculators.provenance import file_hash, versions, write_json
+from ase_calculators.provenance import atomic_write, file_hash, versions, write_json
 from ase_calculators.training_sets import labels
 from ase_calculators.validation.crystal import Crystal, guess
-from ase_calculators.validation.lammps_potential import LammpsPotential, potential_commands
+from ase_calculators.validation.lammps_potential import (
+    LammpsPotential,
+    plain_commands,
+    potential_commands,
+)
 from ase_calculators.validation.property import COLORS, digest, plain, tidy
 from ase_calculators.validation.report import Report, compare
 from ase_calculators.validation.suite import PACKAGES, validate
@@ -296,11 +300,15 @@ class Comparison:
         return "\n".join(lines + ([""] + remarks if remarks else [])) + "\n"
 
     def write(self) -> None:
-        """Write ``comparison.json``, ``errors.csv``, ``comparison.md`` and the figures."""
+        """Write ``comparison.json``, ``errors.csv``, ``comparison.md`` and the figures.
+
+        What `validate` says is in the folder "properties".
+        """
         text = self.markdown()
         if self.reports:
             text += "\n" + compare(self.reports, self.folder / "properties")
-        (self.folder / "comparison.md").write_text(text, encoding="utf-8")
+        with atomic_write(self.folder / "comparison.md") as file:
+            file.write(text)
         record = {
             "models": {name: e.summary() for name, e in self.errors.items()},
             "units": QUANTITIES, "failed": self.failed, "notes": self.notes,
@@ -319,7 +327,7 @@ class Comparison:
         if self.table is not None:
             rows = zip(self.table.frame.tolist(), self.table.sS.tolist(), self.table.Q.tolist())
             place = {frame: (sS, Q) for frame, sS, Q in rows}
-        with open(self.folder / "errors.csv", "w", encoding="utf-8", newline="") as file:
+        with atomic_write(self.folder / "errors.csv", newline="") as file:
             units = ", ".join(f"{name} {unit}" for name, unit in QUANTITIES.items())
             file.write(f"# energy: signed; forces, virial: rms over the components; {units}\n")
             writer = csv.writer(file, lineterminator="\n")
@@ -506,11 +514,13 @@ def structure_hash(frames: Iterable[Atoms]) -> str:
 
 def _identity(model: Any, element: str | None) -> dict[str, Any]:
     """Say which model it is: kind, hashes of its files, commands."""
-    identity: dict[str, Any] = {
-        "files": {path.name: file_hash(path) for path in _files(model, element)}
-    }
+    files = _files(model, element)
+    identity: dict[str, Any] = {"files": {path.name: file_hash(path) for path in files}}
+    if isinstance(model, str | PathLike) and Path(model) in files and len(files) > 1:
+        # a file of LAMMPS's commands: what is read of it counts, not its comments
+        identity["files"] = LammpsPotential(model, str(element)).file_hashes()
     if _is_lammps(model):
-        identity["commands"] = potential_commands(model)
+        identity["commands"] = plain_commands("\n".join(potential_commands(model)))
     elif isinstance(model, str | PathLike):
         identity["path"] = fspath(model)
     else:
@@ -554,9 +564,8 @@ def _kept_or_new(
                 return kept, True
     started, cpu = time.perf_counter(), time.process_time()
     predicted = predict(_opened(model, element), frames, name, progress)
-    draft = arrays.with_suffix(".writing.npz")
-    np.savez_compressed(draft, **predicted)
-    draft.replace(arrays)
+    with atomic_write(arrays, "wb") as file:
+        np.savez_compressed(file, **predicted)
     write_json(record, {
         "model": name, "asked": asked, "identity": identity, "test_set": frames_hash,
         "n_frames": len(frames), "versions": versions(*PACKAGES, *_NETWORKS),
@@ -602,6 +611,11 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def _save(figure: Any, path: Path, dpi: int) -> None:
+    with atomic_write(path, "wb") as file:
+        figure.savefig(file, dpi=dpi, format="png")
+
+
 def _draw_histograms(comparison: Comparison) -> None:
     """Draw how the signed errors are distributed."""
     shown = _shown(comparison)
@@ -620,7 +634,7 @@ def _draw_histograms(comparison: Comparison) -> None:
     figure.axes[0].set_ylabel("share (%)")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, fontsize=8,
                   ncol=len(comparison.errors), loc="outside upper center")  # fmt: skip
-    figure.savefig(comparison.folder / "histograms.png", dpi=110)
+    _save(figure, comparison.folder / "histograms.png", 110)
 
 
 def _draw_boxes(comparison: Comparison) -> None:
@@ -643,7 +657,7 @@ def _draw_boxes(comparison: Comparison) -> None:
         ax.set(yscale="log", ylabel=f"{quantity} error of a frame ({QUANTITIES[quantity]})")
         tidy(ax)
     figure.axes[0].legend(frameon=False, fontsize=8)
-    figure.savefig(comparison.folder / "boxes.png", dpi=110)
+    _save(figure, comparison.folder / "boxes.png", 110)
 
 
 def _draw_parity(comparison: Comparison) -> None:
@@ -669,7 +683,7 @@ def _draw_parity(comparison: Comparison) -> None:
             if ax in axes[-1]:
                 ax.set_xlabel(f"label: {quantity} ({labels_unit[quantity]})")
         row[0].set_ylabel(name)
-    figure.savefig(comparison.folder / "parity.png", dpi=80)
+    _save(figure, comparison.folder / "parity.png", 80)
 
 
 def _draw_landscape(comparison: Comparison) -> None:
@@ -702,7 +716,7 @@ def _draw_landscape(comparison: Comparison) -> None:
         axes[-1, column].set_xlabel(r"sS ($k_\mathrm{B}$ per atom)")
     for row, name in enumerate(names):
         axes[row, 0].set_ylabel(f"{name}\nQ{table.parameters['degree']}")
-    figure.savefig(comparison.folder / "landscape.png", dpi=100)
+    _save(figure, comparison.folder / "landscape.png", 100)
 
 
 # --- speed ----------------------------------------------------------------------------------------
@@ -824,7 +838,8 @@ class SpeedLadder:
 
     def write(self) -> None:
         """Write the table, the numbers and the figure."""
-        (self.folder / "speed.md").write_text(self.markdown(), encoding="utf-8")
+        with atomic_write(self.folder / "speed.md") as file:
+            file.write(self.markdown())
         figure = _figure(6.4, 3.9)
         ax = figure.subplots()
         best = self.best()
@@ -845,7 +860,7 @@ class SpeedLadder:
         ax.set_xticks(sizes)
         tidy(ax)
         figure.legend(frameon=False, fontsize=8, loc="outside right upper")
-        figure.savefig(self.folder / "speed.png", dpi=110)
+        _save(figure, self.folder / "speed.png", 110)
 
 
 def speed_ladder(

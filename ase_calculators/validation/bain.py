@@ -48,6 +48,9 @@ class BainPath(Property):
         self.data = {
             "c/a": x, "fixed": fixed - zero, "relaxed": free[:, 0] - zero, "volume": free[:, 1],
         }  # fmt: skip
+        bcc, fcc = (free[np.argmin(abs(x - ratio)), 0] for ratio in (1.0, np.sqrt(2)))
+        error = 1e3 * np.sqrt(2) * self.sample.noise().energy
+        self.doubt("Bain E(bcc) - E(fcc)", 1e3 * (bcc - fcc), error, "meV/atom")
         ends = x[(free[:, 1] < 0.76 * V0) | (free[:, 1] > 1.34 * V0)]
         if len(ends):
             self.flags.append(f"the volume runs away at c/a {ends[0]:.2f}")

@@ -87,7 +87,8 @@ class ElasticConstants(Property):
     """Elastic constants from the stress under small strains, by matscipy.
 
     Settings: `strain`, the step of the strains, of which there are `n_steps` about zero; `fmax`
-    (eV/Å) to which ions are relaxed. Strains follow the symmetry of the crystal.
+    (eV/Å) to which ions are relaxed. Strains follow the symmetry of the crystal. Where the model's
+    noise makes a constant uncertain by more than 1 %, the step is doubled, up to 0.008.
     """
 
     name = "elastic_constants"
@@ -112,17 +113,29 @@ class ElasticConstants(Property):
                 return done
 
         # the primitive cell of a lattice with one atom has nothing to relax
-        atoms = self.sample.crystal.unit_cell()
-        atoms.calc = self.sample.calculator
-        C, _ = fit_elastic_constants(
-            atoms, symmetry="hexagonal" if structure == "hcp" else "cubic", verbose=False,
-            N_steps=s["n_steps"], delta=s["strain"], optimizer=Relaxation, fmax=s["fmax"],
-        )  # fmt: skip
-        C = np.array(C) / GPa
-        C = 0.5 * (C + C.T)
+        strain = s["strain"]
+        steps = np.arange(s["n_steps"]) - (s["n_steps"] - 1) / 2
+        while True:
+            atoms = self.sample.crystal.unit_cell()
+            atoms.calc = self.sample.calculator
+            C, _ = fit_elastic_constants(
+                atoms, symmetry="hexagonal" if structure == "hcp" else "cubic", verbose=False,
+                N_steps=s["n_steps"], delta=strain, optimizer=Relaxation, fmax=s["fmax"],
+            )  # fmt: skip
+            C = np.array(C) / GPa
+            C = 0.5 * (C + C.T)
+            smallest = min(abs(C[INDEX[name]]) for name in constants(structure))
+            error = self.sample.noise().stress / GPa / (strain * np.linalg.norm(steps))
+            if not error > 0.01 * smallest or 2 * strain > 0.008:
+                break
+            strain *= 2
+        if strain > s["strain"]:
+            self.flags.append(f"strains of {strain:g} a step, for the noise of the stress")
+        for name in constants(structure):
+            self.doubt(name, float(C[INDEX[name]]), float(error), "GPa")
         if unstable(C):
             self.flags.append("unstable: some strain lowers the energy (Born's criterion)")
-        self.data = {"C": C, "structure": structure}
+        self.data = {"C": C, "structure": structure, "strain": strain, "error": error}
 
     def result(self) -> Values:
         """Say the constants and the moduli.

@@ -70,16 +70,20 @@ class ElasticAtTemperature(Property):
         def fluctuation(products: np.ndarray, mean: np.ndarray) -> np.ndarray:
             return V / kT * (products - np.outer(mean, mean)) * GPa
 
-        B = np.zeros((6, 6))
         pairs = [(i, i) for i in range(6)] + [(i, j) for i in range(6) for j in range(i + 1, 6)]
-        for (i, j), value in zip(pairs, born.mean(axis=0), strict=True):
-            B[i, j] = B[j, i] = value / V / GPa  # born/matrix gives energies
+
+        def stiffness(born: np.ndarray) -> np.ndarray:
+            B = np.zeros((6, 6))
+            for (i, j), value in zip(pairs, born, strict=True):
+                B[i, j] = B[j, i] = value / V / GPa  # born/matrix gives energies
+            return B
+
         kinetic = len(atoms) / V * kT / GPa * np.diag([2, 2, 2, 1, 1, 1])
         whole = fluctuation(products.mean(axis=0), stress.mean(axis=0))
-        C = _symmetrised(B - whole + kinetic, crystal.structure)
+        C = _symmetrised(stiffness(born.mean(axis=0)) - whole + kinetic, crystal.structure)
         spread = [
-            _symmetrised(fluctuation(*block), crystal.structure)
-            for block in zip(products, stress, strict=True)
+            _symmetrised(stiffness(own) - fluctuation(*block), crystal.structure)
+            for own, *block in zip(born, products, stress, strict=True)
         ]
         error = np.std(spread, axis=0, ddof=1) / np.sqrt(BLOCKS)
         if unstable(C):
@@ -114,7 +118,10 @@ class ElasticAtTemperature(Property):
         run = self._at_constant_volume(in_state(atoms, state), k)
         command = run.lmp.command
         command("compute virial all pressure NULL virial")
-        command(f"compute born all born/matrix numdiff {s['strain']} virial")
+        # so that the noise of the stress makes no more than 0.5 GPa in each sample
+        noise = np.nan_to_num(self.sample.noise().stress) / GPa
+        strain = max(s["strain"], min(noise / 0.5, 1e-3))
+        command(f"compute born all born/matrix numdiff {strain} virial")
         files = {name: self.sample.folder / f"{name}.dat" for name in ("virial", "born")}
         # the stress is cheap and fluctuates fast
         for name, every in (("virial", min(5, s["every"])), ("born", s["every"])):

@@ -8,7 +8,7 @@ from ase.eos import EquationOfState as Fit
 from ase.units import GPa
 
 from ase_calculators.validation.crystal import Crystal, relaxed_ratio
-from ase_calculators.validation.property import Property, Values, colored, tidy
+from ase_calculators.validation.property import Property, Values, colored, scatter, tidy
 
 
 def vinet(x: Any, B: float, Bp: float) -> Any:
@@ -43,7 +43,9 @@ def vinet(x: Any, B: float, Bp: float) -> Any:
 class EquationOfState(Property):
     """Energy and pressure against volume.
 
-    Settings: `window`, largest |V/V0 - 1| of the Birch-Murnaghan fit, and `n_fit` its points;
+    Settings: `window`, largest |V/V0 - 1| of the Birch-Murnaghan fit, and `n_fit` its points, at
+    least 7. Where the model's noise makes B' uncertain by more than 1 %, that of its doubles, up to
+    0.08, is taken that has the least error of noise and width, and a flag tells it.
     `compression` and `expansion`, the ends of the long curve in V/V0, and `n_curve` its points;
     `tolerance`, the factor by which the pressure at the compressed end may differ from that of
     the reference's Vinet curve (without one, from that of the model's own B and B') before the
@@ -68,11 +70,42 @@ class EquationOfState(Property):
         def point(x: float) -> Any:
             return relaxed_ratio(crystal.with_volume(x * V0), self.sample.energy)
 
-        window = 1 + s["window"] * np.linspace(-1, 1, s["n_fit"])
-        energies = [point(x).energy for x in self.track(window, "fit")]
-        fit = Fit(window * V0, energies, eos="birchmurnaghan")
-        v0, e0, B = fit.fit()
-        Bp = float(fit.eos_parameters[2])
+        if s["n_fit"] < 7:
+            raise ValueError(f"equation_of_state: n_fit = {s['n_fit']}: must be 7 or more")
+
+        def fitted(width: float) -> dict[str, Any]:
+            window = 1 + width * np.linspace(-1, 1, s["n_fit"])
+            energies = [point(x).energy for x in self.track(window, "fit")]
+            fit = Fit(window * V0, energies, eos="birchmurnaghan")
+            v0, e0, B = fit.fit()
+            # the term of third order is -B (B' + 1) / 6 V0 x^3
+            powers = np.vander(window - 1, 4)
+            share = np.sqrt(np.linalg.inv(powers.T @ powers)[0, 0])
+            return {
+                "window": width, "fit_volumes": window * V0, "fit_energies": energies, "V0": v0,
+                "E0": e0, "B": B, "Bp": float(fit.eos_parameters[2]),
+                "Bp_error": float(6 * share * scatter(energies) / (B * V0)),
+            }  # fmt: skip
+
+        fit = fitted(s["window"])
+        noisy = fit["Bp_error"] > 0.01 * abs(fit["Bp"])
+        if noisy:
+            fits = [fit]
+            while 2 * fits[-1]["window"] <= 0.08:
+                fits.append(fitted(2 * fits[-1]["window"]))
+            # the terms left out add the square of the window, told by the two widest
+            change = abs(fits[-1]["Bp"] - fits[-2]["Bp"]) * 4 / 3 if len(fits) > 1 else 0.0
+            for each in fits:
+                bias = change * (each["window"] / fits[-1]["window"]) ** 2
+                each["Bp_error"] = float(np.hypot(each["Bp_error"], bias))
+            fit = min(fits, key=lambda each: each["Bp_error"])
+        v0, e0, B, Bp = (fit[name] for name in ("V0", "E0", "B", "Bp"))
+        if noisy:
+            self.flags.append(
+                f"B' {Bp:.2f} ± {fit['Bp_error']:.1g}: energies scatter by "
+                f"{scatter(fit['fit_energies']):.1g} eV/atom, the fit is over "
+                f"±{100 * fit['window']:g} % of V0; calculate it in double precision"
+            )
         ratio = relaxed_ratio(crystal.with_volume(v0), self.sample.energy).c_over_a
         bottom = crystal.with_volume(v0, ratio)
 
@@ -110,23 +143,25 @@ class EquationOfState(Property):
         if len(away):
             self.flags.append(f"c/a runs away at {away[-1]:.2f} V0")
         self.data = {
-            "V0": v0, "E0": e0, "B": B / GPa, "Bp": Bp, "a": bottom.a, "c": bottom.c,
+            **fit, "B": B / GPa, "a": bottom.a, "c": bottom.c,
             "V/V0": x, "energy": E - e0, "pressure": pressure, "from_stress": has_stress,
             "c/a": ratios,
-            "fit_volumes": window * V0, "fit_energies": energies,
             "phases": {n: c.energy for n, c in self.sample.others.items()},
         }  # fmt: skip
 
     def _pressure(self, crystal: Crystal, has_stress: bool) -> float:
         """Return the pressure, eV/Å^3; without a stress by energies of 0.1 % more and less volume.
 
+        With a noise of the energy the difference is larger.
         c/a is that of least energy, so that its change with the volume does not count.
         """
         if has_stress:
             atoms = crystal.primitive()
             atoms.calc = self.sample.calculator
             return float(-np.trace(atoms.get_stress(voigt=False)) / 3)
-        step = 1e-3 * crystal.volume
+        noise = np.nan_to_num(self.sample.noise().energy)
+        # where rounding costs as much as curvature, of a B' of 4 and a B of 0.5 eV/Å^3
+        step = max(1e-3, (noise / crystal.volume) ** (1 / 3)) * crystal.volume
         cells = [crystal.with_volume(crystal.volume + h).primitive() for h in (-step, step)]
         less, more = (self.sample.energy(cell) / len(cell) for cell in cells)
         return (less - more) / (2 * step)

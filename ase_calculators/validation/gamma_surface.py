@@ -52,6 +52,8 @@ class GammaSurface(Property):
             energy[i, j] = self.once(f"{i} {j}", relaxed_along_z, self, atoms) / area
         energy = (energy - energy[0, 0]) / MILLIJOULE
         self.data = {"energy": energy, "vectors": vectors, "plane": plane, "atoms": len(atoms)}
+        error = np.sqrt(2) * len(atoms) * self.sample.noise().energy / area / MILLIJOULE
+        self.doubt("gamma surface maximum", energy.max(), error, "mJ/m^2")
         if energy.min() < -1:
             self.flags.append(f"some fault has a negative energy, {energy.min():.0f} mJ/m^2")
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """A LAMMPS ``pair_style`` as an ASE calculator, and as the commands of an MD run."""
 
+import hashlib
 import re
 from os import PathLike, environ, fspath
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 from ase.calculators.calculator import all_changes
 from ase.calculators.lammpslib import LAMMPSlib
+
+from ase_calculators.provenance import file_hash
 
 
 class LammpsPotential(LAMMPSlib):
@@ -75,12 +78,10 @@ class LammpsPotential(LAMMPSlib):
         Returns
         -------
         list of pathlib.Path
-            Those that exist here or in the folder of ``LAMMPS_POTENTIALS``.
+            Those that exist here or in the folder of ``LAMMPS_POTENTIALS``, also of files that
+            are included.
         """
-        text = "\n".join(
-            included(line).read_text() if line.startswith("include ") else line
-            for line in self.commands
-        )
+        text = "\n".join(self._with_included(self.commands))
         found = []
         for word in dict.fromkeys(re.findall(r"[^\s\"']+", text)):
             for folder in (".", environ.get("LAMMPS_POTENTIALS", ".")):
@@ -88,6 +89,65 @@ class LammpsPotential(LAMMPSlib):
                     found.append(Path(folder, word))
                     break
         return found
+
+    def file_hashes(self) -> dict[str, str]:
+        """Hash what LAMMPS reads of the files: of included ones the commands, no comments.
+
+        Returns
+        -------
+        dict of str to str
+            SHA-256 by the name of the file, hexadecimal.
+        """
+        scripts = [
+            included(line) for line in self._with_included(self.commands)
+            if line.startswith("include ")
+        ]  # fmt: skip
+        hashes = {path.name: file_hash(path) for path in self.files()}
+        for path in scripts:
+            if path.is_file():
+                text = "\n".join(plain_commands(path.read_text()))
+                hashes[path.name] = hashlib.sha256(text.encode()).hexdigest()
+        return hashes
+
+    def _with_included(self, lines: list[str], depth: int = 0) -> list[str]:
+        """Return commands, each ``include`` followed by those of its file."""
+        found = []
+        for line in plain_commands("\n".join(lines)):
+            found.append(line)
+            if line.startswith("include ") and included(line).is_file() and depth < 16:
+                text = included(line).read_text()
+                found += self._with_included(text.split("\n"), depth + 1)
+        return found
+
+
+def plain_commands(text: str) -> list[str]:
+    """Return the commands that LAMMPS reads from a text.
+
+    Parameters
+    ----------
+    text : str
+        Part of an input script.
+
+    Returns
+    -------
+    list of str
+        A command each, with single spaces: lines that end with & are joined, comments and empty
+        lines are left out. What is in quotes stays as it is.
+
+    Examples
+    --------
+    >>> plain_commands("pair_style  eam/fs # good\\n\\npair_coeff * * &\\n  Al_mm.eam.fs 'A # l'")
+    ['pair_style eam/fs', "pair_coeff * * Al_mm.eam.fs 'A # l'"]
+    """
+    joined = re.sub(r"&[ \t\r]*(\n|$)", "", text)
+    part = r"""\"{3}.*?\"{3}|"[^"\n]*"|'[^'\n]*'|#[^\n]*|\n|[^\S\n]+|."""
+    lines = [""]
+    for piece in re.findall(part, joined, re.DOTALL):
+        if piece == "\n":
+            lines.append("")
+        elif not piece.startswith("#"):
+            lines[-1] += " " if piece.isspace() else piece
+    return [line.strip() for line in lines if line.strip()]
 
 
 def included(line: str) -> Path:

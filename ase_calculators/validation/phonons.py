@@ -24,7 +24,8 @@ def force_constants(
     length : float
         Edges of the supercell, Å.
     displacement : float
-        Of the displaced atom, Å.
+        Of the displaced atom, Å; doubled, up to 0.08, until the noise of the model is below a
+        hundredth of the largest force.
     keep : callable, optional
         Called with a key and a function that calculates forces, as `Property.once`.
 
@@ -47,7 +48,6 @@ def force_constants(
         ),
         np.diag(n), primitive_matrix=centring,
     )  # fmt: skip
-    phonon.generate_displacements(distance=displacement)
 
     def forces() -> list[np.ndarray]:
         sets = []
@@ -57,7 +57,15 @@ def force_constants(
             sets.append(atoms.get_forces())
         return sets
 
-    phonon.forces = np.array(keep(f"forces {crystal.volume:.6f}", forces) if keep else forces())
+    while True:
+        phonon.generate_displacements(distance=displacement)
+        key = f"forces {crystal.volume:.6f} {displacement:g}"
+        sets = np.array(keep(key, forces) if keep else forces())
+        noisy = sample.noise().forces > 0.01 * np.abs(sets).max()
+        if not noisy or 2 * displacement > 0.08:
+            break
+        displacement *= 2
+    phonon.forces = sets
     phonon.produce_force_constants()
     phonon.symmetrize_force_constants()
     return phonon
@@ -106,10 +114,19 @@ class Phonons(Property):
             for label, row in ((first, f[0]), (last, f[-1])):
                 if label != "Γ":
                     special.setdefault(label, _distinct(row))
+        highest = max(float(np.max(f)) for f in band.frequencies)
+        # a force constant is a force over a displacement; a frequency is its square root
+        share = self.sample.noise().forces / np.abs(phonon.forces).max()
+        self.doubt("highest phonon", highest, highest * share / 2, "THz")
         lowest = min(float(np.min(f)) for f in band.frequencies)
         lowest = min(lowest, float(phonon.mesh.frequencies.min()))
         if lowest < -s["imaginary"]:
-            self.flags.append(f"imaginary modes, down to {-lowest:.2f}i THz")
+            # an error of a force constant is one of a squared frequency
+            within = lowest**2 < share * highest**2
+            self.flags.append(
+                f"imaginary modes, down to {-lowest:.2f}i THz"
+                + (", which the noise of the model can make" if within else "")
+            )
         self.data = {
             "distance": band.distances, "frequency": band.frequencies, "ends": ends,
             "special": special, "dos_frequency": dos.frequency_points, "dos": dos.dos,

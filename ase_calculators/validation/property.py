@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from itertools import cycle
+from math import comb
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from ase import Atoms
@@ -85,6 +86,51 @@ class Guard(Calculator):
                 raise CalculationFailed(f"the calculator returned {name} that is not finite")
 
 
+class Noise(NamedTuple):
+    """How far the results of a model scatter about smooth functions of the positions.
+
+    Attributes
+    ----------
+    energy : float
+        Standard deviation, eV per atom.
+    forces : float
+        Of a component, eV/Å; NaN for a model without.
+    stress : float
+        Of a component, eV/Å^3; NaN for a model without.
+    """
+
+    energy: float
+    forces: float
+    stress: float
+
+
+def scatter(values: Any) -> float:
+    """Return the standard deviation of equally spaced values about a smooth function.
+
+    From their sixth differences, to which a smooth function adds nothing: J. J. Moré, S. M. Wild,
+    SIAM J. Sci. Comput. 33, 1292 (2011), doi:10.1137/100786125.
+
+    Parameters
+    ----------
+    values : (n, ...) array_like
+        At least seven.
+
+    Returns
+    -------
+    float
+        In the unit of the values.
+
+    Examples
+    --------
+    >>> x = np.linspace(0, 1, 101)
+    >>> noise = 1e-6 * np.random.default_rng(0).normal(size=101)
+    >>> scatter(np.exp(x)) < 1e-12, 0.8e-6 < scatter(np.exp(x) + noise) < 1.2e-6
+    (True, True)
+    """
+    differences = np.diff(np.asarray(values, dtype=float), n=6, axis=0)
+    return float(np.sqrt((differences**2).mean() / comb(12, 6)))
+
+
 @dataclass
 class Sample:
     """What properties are calculated of: a model, its crystal, and a folder for what is unfinished.
@@ -117,6 +163,40 @@ class Sample:
     reference: dict[str, Any]
     progress: bool = True
     identity: str = ""
+    _noise: Noise | None = None
+
+    def noise(self) -> Noise:
+        """Measure the noise of the model, once, on small steps of a distorted cell of the crystal.
+
+        Returns
+        -------
+        Noise
+            The noise; rounding to single precision is one. NaN where the model fails.
+        """
+        if self._noise is None:
+            rng = np.random.default_rng(0)
+            atoms = self.crystal.unit_cell() * (2, 2, 2)
+            atoms.rattle(0.05, seed=0)
+            cell, scaled = atoms.cell.array, atoms.get_scaled_positions()
+            strain, shift = rng.normal(size=(3, 3)), rng.normal(size=scaled.shape)
+            names = [n for n in ("energy", "forces", "stress")
+                     if n == "energy" or n in self.calculator.implemented_properties]  # fmt: skip
+            seen: dict[str, list[Any]] = {name: [] for name in names}
+            atoms.calc = self.calculator
+            try:
+                for step in range(13):
+                    # both together move atoms by about 1e-3 Å a step
+                    atoms.set_cell(cell @ (np.eye(3) + 1e-4 * step * (strain + strain.T) / 2))
+                    atoms.set_scaled_positions(scaled)
+                    atoms.positions += 1e-3 * step * shift
+                    for name in names:
+                        seen[name].append(self.calculator.get_property(name, atoms))
+                energy = scatter(seen["energy"]) / len(atoms)
+                others = [scatter(seen[n]) if n in seen else np.nan for n in ("forces", "stress")]
+                self._noise = Noise(energy, *others)
+            except (CalculationFailed, PropertyNotImplementedError):
+                self._noise = Noise(np.nan, np.nan, np.nan)
+        return self._noise
 
     def energy(self, atoms: Atoms) -> float:
         """Return the energy of a structure.
@@ -309,6 +389,27 @@ class Property(ABC):
         if not optimizer.run(fmax=self.settings["fmax"], steps=300):
             self.flags.append(f"{what}: forces did not fall to fmax in 300 steps")
         return float(atoms.get_potential_energy())
+
+    def doubt(self, what: str, value: float, error: float, unit: str) -> None:
+        """Flag a value that the model's noise makes uncertain by more than 1 %.
+
+        Parameters
+        ----------
+        what : str
+            Its name.
+        value : float
+            The value.
+        error : float
+            Its standard error from the noise; NaN where unknown.
+        unit : str
+            Of both.
+        """
+        if error > 0.01 * abs(value):
+            self.flags.append(
+                f"{what}: {value:.4g} ± {error:.1g} {unit}".rstrip() + " from the model's noise, "
+                f"{self.sample.noise().energy:.1g} eV/atom in energies; calculate it in double "
+                "precision"
+            )
 
     def once(self, key: str, calculate: Callable[..., Any], *arguments: Any) -> Any:
         """Calculate a piece of work, or take it from the interrupted run that did it before.

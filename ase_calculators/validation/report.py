@@ -11,7 +11,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from ase_calculators.provenance import write_json
+from ase_calculators.provenance import atomic_write, write_json
 from ase_calculators.validation.property import Property
 
 
@@ -125,9 +125,10 @@ class Report:
 
     def write(self) -> None:
         """Write ``summary.md``, ``summary.csv`` and ``report.json`` to the folder."""
-        (self.folder / "summary.md").write_text(self.table(), encoding="utf-8")
+        with atomic_write(self.folder / "summary.md") as file:
+            file.write(self.table())
         rows = self.rows()
-        with open(self.folder / "summary.csv", "w", encoding="utf-8", newline="") as file:
+        with atomic_write(self.folder / "summary.csv", newline="") as file:
             names = list(rows[0]) if rows else ["property"]
             writer = csv.DictWriter(file, names, lineterminator="\n")
             writer.writeheader()
@@ -156,21 +157,29 @@ class Report:
         ------
         FileNotFoundError
             When there is none.
+        ValueError
+            When it is damaged.
         """
         path = Path(folder)
         if not (path / "report.json").is_file():
             raise FileNotFoundError(
                 f"folder = {str(path)!r}: has no report.json; run validate first"
             )
-        head = json.loads((path / "report.json").read_text(encoding="utf-8"))
-        records = {
-            name: json.loads((path / f"{name}.json").read_text(encoding="utf-8"))
-            for name in head["properties"]
-        }
-        return cls(
-            path, head["model"], head["element"], head["structure"], records, head["reference"],
-            head["notes"],
-        )  # fmt: skip
+        try:
+            head = json.loads((path / "report.json").read_text(encoding="utf-8"))
+            records = {
+                name: json.loads((path / f"{name}.json").read_text(encoding="utf-8"))
+                for name in head["properties"]
+            }
+            return cls(
+                path, head["model"], head["element"], head["structure"], records,
+                head["reference"], head["notes"],
+            )  # fmt: skip
+        except (ValueError, LookupError, TypeError, FileNotFoundError) as error:
+            raise ValueError(
+                f"folder = {str(path)!r}: its report is damaged ({type(error).__name__}: {error}); "
+                "run validate again, which takes what is whole"
+            ) from error
 
     def as_reference(self) -> dict[str, Any]:
         """Return the values in the form of a reference, for judging another model by this one.
@@ -216,10 +225,11 @@ def draw(
         height *= len(records)
     figure = Figure(figsize=(width, height), layout="constrained")
     kind.plot(figure, [{**record, "reference": reference} for record in records])
-    figure.savefig(path, dpi=120)
+    with atomic_write(path, "wb") as file:
+        figure.savefig(file, dpi=120, format="png")
 
 
-def compare(reports: Sequence[Report], folder: str | PathLike[str] = "comparison") -> str:
+def compare(reports: Sequence[Report], folder: str | PathLike[str] = "properties") -> str:
     """Lay several models over each other: one figure per property, one table.
 
     Parameters
@@ -227,7 +237,7 @@ def compare(reports: Sequence[Report], folder: str | PathLike[str] = "comparison
     reports : sequence of Report
         At least one, of the same crystal; the reference is that of the first.
     folder : path-like
-        Where ``<property>.png`` and ``comparison.md`` go.
+        Where ``<property>.png`` and ``properties.md`` go.
 
     Returns
     -------
@@ -271,5 +281,6 @@ def compare(reports: Sequence[Report], folder: str | PathLike[str] = "comparison
             cells.append("" if value is None else _number(value))
         lines.append(f"| {quantity} | {unit} | {' | '.join(cells)} |")
     text = "\n".join(lines) + "\n"
-    (path / "comparison.md").write_text(text, encoding="utf-8")
+    with atomic_write(path / "properties.md") as file:
+        file.write(text)
     return text

@@ -99,6 +99,8 @@ class StackingFaults(Property):
         for kind in ("rigid", "relaxed"):
             E = np.array([energy(kind, slips) for slips in self.track(line, f"{what}{kind}")])
             found[kind] = (E - E[0]) / area / MILLIJOULE
+        error = np.sqrt(2) * len(perfect) * self.sample.noise().energy / area / MILLIJOULE
+        self.doubt(f"{what}highest point", max(found["relaxed"]), error, "mJ/m^2")
         return found
 
     def _slab(self, plane: tuple[int, int, int], layers: int) -> tuple[Atoms, int, np.ndarray]:

@@ -18,7 +18,7 @@ from ase_calculators.validation.elastic import ElasticConstants
 from ase_calculators.validation.elastic_at_temperature import ElasticAtTemperature
 from ase_calculators.validation.equation_of_state import EquationOfState
 from ase_calculators.validation.gamma_surface import GammaSurface
-from ase_calculators.validation.lammps_potential import LammpsPotential, included
+from ase_calculators.validation.lammps_potential import LammpsPotential, included, plain_commands
 from ase_calculators.validation.landscape_errors import LandscapeErrors
 from ase_calculators.validation.liquid import Liquid
 from ase_calculators.validation.phonons import Phonons
@@ -105,6 +105,11 @@ def validate(
         When an argument is wrong, or the model has no such crystal.
     """
     chosen = list(PROPERTIES if properties is None else properties)
+    for key, value in (settings or {}).items():
+        if not isinstance(value, Mapping):
+            raise ValueError(
+                f"settings[{key!r}] = {value!r}: must be a dict, such as {{'n_points': 20}}"
+            )
     changes = {key: dict(value) for key, value in (settings or {}).items()}
     for key in (*chosen, *changes):
         if key not in PROPERTIES:
@@ -335,12 +340,11 @@ def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
         if not Path(path).is_file():
             raise ValueError(f"checkpoint = {fspath(path)!r}: is no file")
     paths = [Path(path) for path in files]
+    hashes = {}
     if isinstance(model, LammpsPotential):
-        paths += model.files()
-        identity["commands"] = [line for line in model.commands if not line.startswith("include ")]
-        for line in model.commands:
-            if line.startswith("include "):
-                paths.append(included(line))
+        commands = plain_commands("\n".join(model.commands))
+        identity["commands"] = [line for line in commands if not line.startswith("include ")]
+        hashes = model.file_hashes()
     else:
         parameters = dict(getattr(model, "parameters", {}) or {})
         identity["parameters"] = {
@@ -351,7 +355,7 @@ def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
             Path(value) for value in identity["parameters"].values()
             if isinstance(value, str) and len(value) < 500 and Path(value).is_file()
         ]  # fmt: skip
-    identity["files"] = {path.name: file_hash(path) for path in paths}
+    identity["files"] = {path.name: file_hash(path) for path in paths} | hashes
     return dict(plain(identity))
 
 

@@ -54,6 +54,8 @@ class Surfaces(Property):
                 if not best or energy < best["energy"]:
                     best = {"energy": energy, "unrelaxed": unrelaxed, "atoms": len(slab)}
             self.data["planes"][plane] = best
+            error = np.sqrt(2) * len(slab) * self.sample.noise().energy / unit
+            self.doubt(f"surface ({plane})", best["energy"], error, "J/m^2")
 
     def result(self) -> Values:
         """Say the relaxed energies.

@@ -73,17 +73,35 @@ class Thermodynamics(Property):
                 f"thermodynamics: {len(volumes)} of {len(used)} volumes have real phonons, 5 are "
                 "needed; the crystal is not a minimum, or move smallest and largest"
             )
+
         # A fit that is linear in its parameters: the iterative ones of phonopy's run_qha (4.10)
         # jump from one temperature to the next, and the expansion is a derivative.
-        V, G, B = np.array(
-            [EquationOfState(volumes, F, eos="sj").fit() for F in np.transpose(free)]
-        ).T
+        def fitted(free: Any) -> np.ndarray:
+            fits = [EquationOfState(volumes, F, eos="sj").fit() for F in np.transpose(free)]
+            return np.array(fits).T
+
+        def expansion(V: np.ndarray) -> np.ndarray:
+            return CubicSpline(temperatures, np.log(V))(temperatures, 1) / 3
+
+        V, G, B = fitted(free)
+        # other energies, as far away as the noise, at the same phonons
+        noise = self.sample.noise().energy * np.random.default_rng(0).normal(size=(8, len(free), 1))
+        tried = [fitted(np.array(free) + shift) for shift in noise] if np.any(noise > 0) else []
+        for name, unit, value, others in (
+            ("expansion(300 K, QHA)", "1e-6/K", 1e6 * expansion(V),
+             [1e6 * expansion(t[0]) for t in tried]),
+            ("B(300 K, QHA)", "GPa", B / GPa, [t[2] / GPa for t in tried]),
+        ):  # fmt: skip
+            if tried and s["tmax"] >= 300:
+                at = int(np.argmin(abs(temperatures - 300.0)))
+                error = np.sqrt(np.mean((np.array(others)[:, at] - value[at]) ** 2))
+                self.doubt(name, float(value[at]), float(error), unit)
         if V.max() > volumes[-1]:
             self.flags.append("expands beyond the largest volume; enlarge `largest`")
         gibbs = CubicSpline(temperatures, G)
         self.data = {
             "temperature": temperatures, "volume": V, "V0": crystal.volume,
-            "expansion": CubicSpline(temperatures, np.log(V))(temperatures, 1) / 3,
+            "expansion": expansion(V),
             "Cp": -temperatures * gibbs(temperatures, 2) * JOULE_PER_MOL, "gibbs": G,
             "bulk_modulus": B / GPa,
         }  # fmt: skip

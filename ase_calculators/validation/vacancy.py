@@ -62,6 +62,10 @@ class Vacancy(Property):
             name: self.once(f"band {name}", self._barrier, start, k, -vectors[k])
             for name, k in self.track(list(shells.items()), "migration")
         }
+        error = np.sqrt(2) * large["atoms"] * self.sample.noise().energy
+        self.doubt("vacancy formation", large["energy"], error, "eV")
+        for name, band in bands.items():
+            self.doubt(f"vacancy migration ({name})", band["barrier"], error, "eV")
         self.data = {
             "formation": large["energy"], "formation_small": small["energy"],
             "atoms": [small["atoms"], large["atoms"]], "bands": bands,

@@ -24,6 +24,7 @@ from ase_calculators.pillar import (
     read_stress_strain,
     render_pillar,
 )
+from ase_calculators.provenance import atomic_write
 
 
 def settings(folder: Path) -> dict[str, str]:
@@ -72,7 +73,8 @@ def draw_curves(runs: dict[str, Path], path: Path) -> None:
     axes[0].legend(frameon=False)
     axes[2].set(xlabel="strain (%)", xlim=(0, None))
     figure.align_ylabels(axes)
-    figure.savefig(path, dpi=120)
+    with atomic_write(path, "wb") as file:
+        figure.savefig(file, dpi=120, format="png")
     plt.close(figure)
 
 
@@ -173,9 +175,11 @@ def analyse(
         {label: folder / "stress_strain.txt" for label, folder in runs.items()}
         if len(runs) > 1 else folders[0] / "stress_strain.txt",
     )  # fmt: skip
-    figure.savefig(output / "pillar.png", dpi=110)
+    with atomic_write(output / "pillar.png", "wb") as file:
+        figure.savefig(file, dpi=110, format="png")
     text = summary(tables, runs)
-    (output / "summary.md").write_text(text + "\n", encoding="utf-8")
+    with atomic_write(output / "summary.md") as file:
+        file.write(text + "\n")
     print(text)
     first = tables[labels[0]]
     if frame is None:

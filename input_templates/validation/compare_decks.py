@@ -18,6 +18,7 @@ from ase.data import atomic_masses, atomic_numbers
 from scipy.interpolate import CubicSpline
 from tqdm import tqdm
 
+from ase_calculators.provenance import atomic_write
 from ase_calculators.validation import Report
 
 HERE = Path(__file__).resolve().parent
@@ -145,7 +146,8 @@ def potential(report: Report, folder: Path) -> None:
     if commands:
         mass = atomic_masses[atomic_numbers[report.element]]
         text = "\n".join([*commands, f"mass 1 {mass}"]) + "\n"
-        (folder / "potential.mod").write_text(text)
+        with atomic_write(folder / "potential.mod") as file:
+            file.write(text)
 
 
 def main() -> None:
@@ -174,7 +176,8 @@ def main() -> None:
     folder = Path(args.output)
     folder.mkdir(exist_ok=True)
     for path in HERE.glob("*.mod"):
-        (folder / path.name).write_text(path.read_text())
+        with atomic_write(folder / path.name) as file:
+            file.write(path.read_text(encoding="utf-8"))
     potential(report, folder)
     record = next(iter(report.records.values()))
     given = {"crystal": report.structure, "a": record["lattice"]["a"]}
@@ -209,7 +212,8 @@ def main() -> None:
         if kind in worst:
             off, quantity = worst[kind]
             text += f"largest difference, {words}: {100 * off:.3f} % ({quantity})\n"
-    (folder / "comparison.md").write_text(text, encoding="utf-8")
+    with atomic_write(folder / "comparison.md") as file:
+        file.write(text)
     print(text, end="")
 
 

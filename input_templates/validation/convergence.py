@@ -8,6 +8,7 @@ python validate.py && python convergence.py
 import argparse
 from pathlib import Path
 
+from ase_calculators.provenance import atomic_write
 from ase_calculators.validation import Report, validate
 
 HERE = Path(__file__).resolve().parent
@@ -63,7 +64,8 @@ def main() -> None:
         off = f"{100 * (old / new - 1):+.2f} %" if abs(new) > 1e-3 else f"{old - new:+.1e}"
         lines.append(f"| {row['property']} | {row['quantity']} | {old:.5g} | {new:.5g} | {off} |")
     text = "\n".join(lines) + "\n"
-    (Path(args.output) / "convergence.md").write_text(text, encoding="utf-8")
+    with atomic_write(Path(args.output) / "convergence.md") as file:
+        file.write(text)
     print("\n" + text, end="")
 
 

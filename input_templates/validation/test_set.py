@@ -18,6 +18,7 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import thermalize_momenta
 from tqdm import tqdm
 
+from ase_calculators.provenance import atomic_write
 from ase_calculators.validation import LammpsPotential
 
 
@@ -56,7 +57,8 @@ def main() -> None:
         labelled.info["stress"] = atoms.get_stress()
         labelled.arrays["forces"] = atoms.get_forces()
         frames.append(labelled)
-    ase.io.write(args.output, frames, format="extxyz")
+    with atomic_write(args.output) as file:
+        ase.io.write(file, frames, format="extxyz")
     print(f"{len(frames)} frames of {len(perfect)} atoms: {args.output}")
 
 

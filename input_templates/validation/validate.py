@@ -10,12 +10,13 @@ python validate.py --element Zr --crystal hcp --potential "pair_style eam/fs; pa
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from ase_calculators.validation import PROPERTIES, Report, compare, validate
 
 HERE = Path(__file__).resolve().parent
 # ps of molecular dynamics made short, sizes small: for a first look, and for tests
-QUICK = {
+QUICK: dict[str, dict[str, Any]] = {
     "equation_of_state": {"n_curve": 16},
     "elastic_at_temperature": {"length": 8.0, "equilibration": 1.0, "production": 2.0},
     "vacancy": {"length": 12.0, "smaller": 8.0, "images": 3},
@@ -30,6 +31,31 @@ QUICK = {
     "stacking_faults": {"n": 6, "planes": 5},
     "liquid": {"length": 12.0, "melting": 1.0, "equilibration": 0.5, "production": 1.0},
 }  # fmt: skip
+
+
+def changes(text: str) -> dict[str, dict[str, Any]]:
+    """Read changes of settings.
+
+    Parameters
+    ----------
+    text : str
+        JSON.
+
+    Returns
+    -------
+    dict of str to dict
+        Changes by property.
+    """
+    try:
+        found = json.loads(text)
+        if all(isinstance(value, dict) for value in found.values()):
+            return dict(found)
+    except (ValueError, AttributeError):
+        pass
+    raise argparse.ArgumentTypeError(
+        f"{text}: must be JSON with changes by property, such as "
+        '{"liquid": {"temperature": 1000}}'
+    )
 
 
 def main() -> None:
@@ -51,7 +77,7 @@ def main() -> None:
     parser.add_argument("--output", default="results", help="folder (%(default)s); runs resume")
     parser.add_argument("--test-set", help="labelled frames, for landscape_errors")
     parser.add_argument(
-        "--settings", type=json.loads, default={}, metavar="JSON",
+        "--settings", type=changes, default={}, metavar="JSON",
         help='changes of defaults: \'{"liquid": {"temperature": 1000}}\'',
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="small cells and short runs")
@@ -64,9 +90,11 @@ def main() -> None:
         if args.compare:
             print(compare([Report.read(folder) for folder in args.compare], args.output), end="")
             return
-        settings = {key: dict(value) for key, value in QUICK.items()} if args.quick else {}
+        settings: dict[str, dict[str, Any]] = {}
+        if args.quick:
+            settings = {key: dict(value) for key, value in QUICK.items()}
         for key, value in args.settings.items():
-            settings.setdefault(key, {}).update(value)
+            settings[key] = {**settings.get(key, {}), **value}
         if args.test_set:
             settings.setdefault("landscape_errors", {})["test_set"] = args.test_set
         report = validate(

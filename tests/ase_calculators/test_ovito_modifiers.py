@@ -14,7 +14,8 @@ import ase.io
 import numpy as np
 import pytest
 from ase import Atoms
-from ase.build import bulk
+from ase.build import bulk, make_supercell
+from scipy.spatial.transform import Rotation
 
 pytest.importorskip("ovito")
 from ovito.io.ase import ase_to_ovito
@@ -72,6 +73,137 @@ def test_faults_that_were_built_are_found(name, temperature):
         return
     assert found.recall >= (0.9 if (name, temperature) == (RIBBON, 800) else LEAST[temperature])
     assert found.wrong <= 0.01
+
+
+# what each plane is shifted by against the one below, in units of the partial's Burgers vector, and
+# the planes of each fault that this makes
+SEQUENCES = {
+    "perfect": ([1], {}),
+    "perfect, 4 planes": ([1] * 4, {}),
+    "ISF": ([1] * 8 + [-1] + [1] * 5, {"ISF": 2}),
+    "ISF, tilted cell": ([1] * 7 + [-1] + [1] * 3, {"ISF": 2}),
+    "ISF in every 4th plane": ([1] * 3 + [-1], {"ISF": 2}),
+    "ESF": ([1] * 9 + [-1] * 2 + [1] * 4, {"ESF": 3}),
+    "twin": ([1] * 8 + [-1] * 4 + [1] * 3, {"TWIN": 5}),
+    "CTB": ([1] * 20 + [-1] * 15, {"CTB": 2}),
+    "ISF and ESF": ([1] * 6 + [-1] + [1] * 7 + [-1] * 2 + [1] * 3, {"ISF": 2, "ESF": 3}),
+    "lamella": ([1] * 8 + [-1, 1, -1, 1, -1] + [1] * 7, {"LAMELLA": 6}),
+    "9R": ([1, 1, -1] * 3, {"ISF": 6}),
+    "9R, primitive": ([1, 1, -1], {"ISF": 2}),
+    "dhcp": ([1, 1, -1, -1], {"ESF": 3}),
+}
+REPEATS = {
+    "1x1": ((1, 0), (0, 1)), "1x1, 120 degrees": ((1, 0), (-1, 1)), "left-handed": ((0, 1), (1, 0)),
+    "1x2": ((1, 0), (0, 2)), "1 x sqrt 3": ((1, 0), (-1, 2)), "skewed": ((1, 0), (3, 1)),
+    "2x3": ((2, 0), (0, 3)), "5x5": ((5, 0), (0, 5)),
+}  # fmt: skip
+
+
+def stack_of(steps, repeat):
+    """Stack planes one by one; the third cell vector goes where the next plane would."""
+    a = truth.LATTICE_CONSTANT
+    edges = a / np.sqrt(2) * np.array([[1, 0, 0], [0.5, np.sqrt(0.75), 0]])
+    partial = edges.sum(axis=0) / 3
+    heights = np.outer(np.arange(len(steps) + 1), [0, 0, a / np.sqrt(3)])
+    places = np.outer(np.concatenate([[0], np.cumsum(steps)]), partial) + heights
+    atoms = Atoms(f"Al{len(steps)}", places[:-1], cell=[*edges, places[-1]], pbc=True)
+    (p, q), (r, s) = repeat
+    return make_supercell(atoms, [[p, q, 0], [r, s, 0], [0, 0, 1]])
+
+
+def placements(atoms):
+    """The same crystal, written in ways that must not matter."""
+    rng = np.random.default_rng(7)
+    cell = atoms.cell.array
+    yield "as built", atoms
+    hot = atoms.copy()
+    hot.rattle(0.05, seed=3)
+    yield "rattled", hot
+    unwrapped = hot.copy()
+    unwrapped.positions += rng.integers(-2, 3, (len(atoms), 3)) @ cell
+    yield "unwrapped", unwrapped
+    moved = hot.copy()
+    moved.positions += [0.3, 0.2, 17.0]
+    moved.wrap()
+    yield "moved and wrapped", moved
+    R = Rotation.random(rng=rng).as_matrix()
+    turned = Atoms(hot.numbers, hot.positions @ R.T, cell=(cell @ R.T)[[2, 0, 1]], pbc=True)
+    yield "rotated, planes along the first vector", turned
+    strained = atoms.copy()
+    strained.set_cell(cell @ np.diag([1.02, 1.01, 0.97]), scale_atoms=True)
+    yield "strained", strained
+    for name, basis in (
+        ("b + c", [[1, 0, 0], [0, 1, 1], [0, 0, 1]]),
+        ("c + 2a - 3b", [[1, 0, 0], [0, 1, 0], [2, -3, 1]]),
+        ("inverted", -np.eye(3)),
+    ):
+        other = atoms.copy()
+        other.set_cell(np.array(basis) @ cell)
+        other.wrap()
+        yield name, other
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_any_cell_of_a_stack_has_its_faults_and_letters(name):
+    steps, planes = SEQUENCES[name]
+    turns = "".join("ch"[steps[i - 1] != steps[i]] for i in range(len(steps)))
+    for repeat, vectors in REPEATS.items():
+        built = stack_of(steps, vectors)
+        n_plane = len(built) // len(steps)
+        for placement, atoms in placements(built):
+            case = f"{repeat}, {placement}"
+            data = ase_to_ovito(atoms)
+            data.apply(PolyhedralTemplateMatchingModifier(output_orientation=True))
+            data.apply(FCCFaultSequenceModifier())
+            found = {
+                t.name: data.attributes[f"FCCFaultSequence.counts.{t.name}"]
+                for t in FaultType if t != FaultType.NONE
+            }  # fmt: skip
+            wanted = {fault: n * n_plane for fault, n in planes.items()}
+            assert {t: n for t, n in found.items() if n} == wanted, case
+            letters = data.attributes["FCCFaultSequence.letters"]
+            if not planes:
+                assert letters in "ABC" * 20, case
+                continue
+            # one letter for each plane of the period, and turns where planes were slipped
+            assert len(letters) == len(steps), case
+            read = "".join("ch"[a == c] for a, _, c in zip(letters, letters[1:], letters[2:]))
+            assert read in 2 * turns or read in (2 * turns)[::-1], case
+            assert set(np.bincount(np.asarray(data.particles["Stacking Plane"]))) == {n_plane}, case
+            assert data.attributes["FCCFaultSequence.sharpness"] > 0.9, case
+
+
+@pytest.mark.parametrize("shift", [0.0, 10.0, 25.0])
+@pytest.mark.parametrize("repeat", ["1x1", "5x5"])
+def test_a_slab_in_vacuum_wherever_it_lies_in_its_cell(repeat, shift):
+    atoms = stack_of(SEQUENCES["ISF"][0], REPEATS[repeat])
+    atoms.cell[2, 2] += 15.0
+    atoms.positions[:, 2] += shift
+    atoms.wrap()
+    for pbc in ([True] * 3, [True, True, False]):
+        atoms.pbc = pbc
+        if shift and not pbc[2]:
+            continue  # the slab really is in two
+        data = identified(atoms)
+        data.apply(FCCFaultSequenceModifier())
+        assert data.attributes["FCCFaultSequence.counts.ISF"] == 2 * len(atoms) // 14
+        # PTM knows nothing of the planes at the surfaces
+        assert data.attributes["FCCFaultSequence.letters"] == "ABCABCABABCA"
+        assert data.attributes["FCCFaultSequence.faults"] == "-------II---"
+
+
+@pytest.mark.parametrize(
+    "atoms",
+    [bulk("Mg"), Atoms("Al", cell=[9] * 3), Atoms("Al2", [[0] * 3, [0, 0, 2.9]], cell=[9] * 3)],
+    ids=["hcp", "one atom", "two atoms"],
+)
+@pytest.mark.parametrize("pbc", [True, False])
+def test_few_atoms_that_are_not_fcc_are_told(atoms, pbc):
+    atoms.pbc = pbc
+    data = identified(atoms)
+    data.apply(FCCFaultSequenceModifier())
+    assert data.attributes["FCCFaultSequence.applies"] == 0
+    assert "0.0 % of the atoms are fcc" in data.attributes["FCCFaultSequence.message"]
 
 
 @pytest.mark.parametrize("n_slips", [1, 2, 3, 4, 9], ids=["ISF", "ESF", "2", "3", "8"])

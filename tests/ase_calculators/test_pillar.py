@@ -227,6 +227,131 @@ def test_without_a_curve_the_cell_is_the_strain(blocks, tmp_path):
     assert table["Q6"][0] == pytest.approx(calc.get_property("Q6", exact), rel=1e-5)
 
 
+def test_every_option_of_the_calculator_is_used(tmp_path):
+    """Those that `EntropySymmetry` itself uses when ASE asks it; elements change what counts."""
+    atoms = bulk("Al", "fcc", a=4.05, cubic=True) * (4, 4, 4)
+    atoms.rattle(0.1, seed=2)
+    symbols = np.where(np.random.default_rng(1).random(len(atoms)) < 0.3, "Cu", "Al")
+    atoms.symbols = symbols
+    columns = "id type element x y z"
+    path = tmp_path / "a.dump"
+    text = frame_text(atoms, 0, "id type x y z").replace("ATOMS id type", "ATOMS id type element")
+    head, body = text.split("x y z\n")
+    rows = [row.split() for row in body.splitlines()]
+    types = {"Al": "1", "Cu": "2"}
+    named = [
+        " ".join((row[0], types[s], s, *row[2:])) for row, s in zip(rows, symbols, strict=True)
+    ]
+    path.write_text(head + "x y z\n" + "\n".join(named) + "\n")
+    assert columns in path.read_text()
+    base = {"rmax": 5.0, "sigma": 0.25, "q6_cutoff": 3.4}
+    seen = []
+    for options in (
+        {}, {"elements": ["Al"]}, {"elements": "Cu"}, {"smooth": 0.4}, {"number_density": 0.07},
+        {"dr": 0.1}, {"elements": ["Al"], "number_density": 0.05, "threads": 2},
+    ):  # fmt: skip
+        calc = EntropySymmetry(**base, **options)
+        table = analyse_pillar(path, calc=calc, dislocations=False, progress=False)
+        for name in ("sS", "Q6"):
+            expected = EntropySymmetry(**base, **options).get_property(name, atoms)
+            assert table[name][0] == pytest.approx(expected, rel=1e-5), options
+        assert table.parameters["calc"] == calc.todict()
+        seen.append((table["sS"][0], table["Q6"][0]))
+        options = pillar._checked_options(0.13, 12, False, calc)
+        data = pillar._coloured(path.read_text(), "entropy", False, False, options, None)
+        local = np.sort(np.asarray(data.particles["Local entropy"]))
+        counted = np.isin(symbols, calc.parameters["elements"] or symbols)
+        expected = np.sort(calc.get_property("local_sS", atoms)[counted])
+        np.testing.assert_allclose(local, expected, rtol=2e-5, atol=2e-5)
+    assert len({np.round(pair, 6).tobytes() for pair in seen}) == len(seen)
+    # nobody can know the element of an unnamed type
+    path.write_text(frame_text(atoms, 0))
+    calc = EntropySymmetry(**base, elements="Al")
+    with pytest.raises(ValueError, match="without element, which the elements of calc need"):
+        analyse_pillar(path, calc=calc, progress=False)
+    with pytest.raises(ValueError, match="without element, which the elements of calc need"):
+        render_pillar(path, tmp_path / "a.png", color="entropy", calc=calc)
+
+
+def test_a_killed_analysis_goes_on_where_it_was(dump, curve, table, tmp_path):
+    """Killed after rows and in the middle of one; other arguments do not go on."""
+    code = (
+        "import os, signal, sys\n"
+        "from ase_calculators import analyse_pillar, pillar\n"
+        "write, left = pillar._Draft.write, [int(sys.argv[4])]\n"
+        "def killed(self, *state):\n"
+        "    write(self, *state)\n"
+        "    left[0] -= 1\n"
+        "    if not left[0]:\n"
+        "        with open(self.output, 'a') as file:\n"
+        "            file.write('# skipped: [3, \"x\"]\\n3,300,0.06,1')\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "pillar._Draft.write = killed\n"
+        "analyse_pillar(sys.argv[1], sys.argv[2], output=sys.argv[3], progress=False)\n"
+    )
+    output = tmp_path / "pillar.csv"
+    for n_rows, total in ((1, 1), (2, 3), (1, 4)):
+        command = [sys.executable, "-c", code, dump, curve, output, str(n_rows)]
+        assert subprocess.run(command, timeout=120).returncode == -9
+        assert len(PillarTable.read(output)) == total
+    kept = output.read_bytes()
+    with pytest.raises(ValueError, match=r"was begun with max_layers = 12, not 5; give the same"):
+        analyse_pillar(dump, curve, max_layers=5, output=output, progress=False)
+    other = tmp_path / "other.dump"
+    other.write_text(dump.read_text().replace("TIMESTEP\n100\n", "TIMESTEP\n101\n"))
+    with pytest.raises(ValueError, match=r"was begun with dump = "):
+        analyse_pillar(other, curve, output=output, progress=False)
+    assert output.read_bytes() == kept
+    analysed = []
+    analyse = pillar._analyse
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pillar, "_analyse", lambda *job: analysed.append(job[0]) or analyse(*job))
+        again = analyse_pillar(dump, curve, output=output, progress=False)
+    assert analysed == [4]
+    assert_same(again, table)
+    table.write(tmp_path / "written.csv")
+    assert output.read_text() == (tmp_path / "written.csv").read_text()
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_another_dump_of_the_same_name_is_not_gone_on_with(dump, curve, tmp_path):
+    path, output = tmp_path / "a.dump", tmp_path / "a.csv"
+    path.write_text(dump.read_text())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pillar, "_table", interrupted(pillar._table, 3))
+        with pytest.raises(KeyboardInterrupt):
+            analyse_pillar(path, curve, output=output, dislocations=False, progress=False)
+    path.write_text(dump.read_text().replace("TIMESTEP\n100\n", "TIMESTEP\n101\n"))
+    with pytest.raises(ValueError, match=r"frame 1 is of step 101, in .*a\.csv' of step 100"):
+        analyse_pillar(path, curve, output=output, dislocations=False, progress=False)
+
+
+def interrupted(function, calls):
+    """Let a function be interrupted in one of its calls."""
+    left = [calls]
+
+    def call(*arguments):
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        return function(*arguments)
+
+    return call
+
+
+def test_a_frame_that_is_no_longer_fcc_is_told(dump, tmp_path):
+    molten = bulk("Al", "fcc", a=4.05, cubic=True) * (8, 8, 8)
+    molten.rattle(0.8, seed=1)
+    frames = dump.read_text().split("ITEM: TIME\n")
+    path = tmp_path / "a.dump"
+    path.write_text("ITEM: TIME\n".join(frames[:3]) + frame_text(molten, 200))
+    with pytest.warns(
+        UserWarning, match=r"1 of 3 frames have no faults .*frame 2: .* of the atoms"
+    ):
+        table = analyse_pillar(path, dislocations=False, progress=False)
+    assert np.isnan(table["ISF"]).tolist() == [False, False, True]
+
+
 def test_dislocations_have_their_burgers_vector(tmp_path):
     # two partials of 6 cells of a sqrt(3/2) along the line, which is periodic
     atoms = truth.ribbons(1).atoms
@@ -312,6 +437,22 @@ def test_bad_arguments(dump, tmp_path):
         render_pillar(dump, tmp_path / "a.png", color="red")
     with pytest.raises(ValueError, match="frame = 9: .* has no such whole frame"):
         render_pillar(dump, tmp_path / "a.png", frame=9)
+    with pytest.raises(TypeError, match="calc: must be an EntropySymmetry, is a dict"):
+        analyse_pillar(dump, calc={"rmax": 5.0})
+    with pytest.raises(ValueError, match="rmsd_cutoff = '0.1': must be above 0"):
+        analyse_pillar(dump, rmsd_cutoff="0.1")
+    for option, message in (
+        ({"frame": 0.5}, "frame = 0.5: must be a whole number"),
+        ({"max_layers": 0}, "max_layers = 0: must be a whole number"),
+        ({"size": (480, 0)}, "size = .480, 0.: must be two whole numbers of pixels"),
+        ({"direction": (0, 0, 0)}, "direction = .0, 0, 0.: must be three numbers"),
+        ({"limits": (1, 1)}, "limits = .1, 1.: must be two numbers, the smaller one first"),
+        ({"limits": "wide"}, "limits = 'wide': must be two numbers"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            render_pillar(dump, tmp_path / "a.png", **option)
+    with pytest.raises(ValueError, match="stride = 0: must be a whole number"):
+        render_movie(dump, tmp_path / "movie", stride=0)
     with pytest.raises(ValueError, match="at least one table"):
         plot_pillar({})
 

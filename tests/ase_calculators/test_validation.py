@@ -5,6 +5,7 @@ import copy
 import json
 import shutil
 import sys
+import zlib
 from importlib import import_module
 from pathlib import Path
 
@@ -29,8 +30,9 @@ from ase_calculators.validation import (
 from ase_calculators.validation.crystal import Crystal, guess, relax, relaxed_ratio
 from ase_calculators.validation.elastic import moduli
 from ase_calculators.validation.equation_of_state import vinet
+from ase_calculators.validation.lammps_potential import plain_commands
 from ase_calculators.validation.phonons import force_constants
-from ase_calculators.validation.property import Guard, Sample
+from ase_calculators.validation.property import Guard, Sample, scatter
 
 AL = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
 ZR = "pair_style eam/fs; pair_coeff * * Zr_mm.eam.fs Zr"
@@ -212,6 +214,37 @@ def test_more_models_than_colors_are_all_drawn(al):
     assert names == {str(k) for k in range(14)}
 
 
+def test_comparisons_do_not_overwrite_each_other(tmp_path):
+    """The tables of `compare` and of `compare_models` in one folder."""
+    from ase_calculators.distillation.comparison import Comparison
+
+    report = validate(EMT(), "Al", properties=["bain_path"], workdir=tmp_path / "emt", **QUIET)
+    tmp_path /= "both"
+    compare([report], tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    Comparison(tmp_path, {}).write()
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    assert (tmp_path / "comparison.md").exists()
+
+
+def test_what_replaces_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
+    """A disk that is full in the middle: what was there stays."""
+    report = validate(EMT(), "Al", properties=["bain_path"], workdir=tmp_path / "emt", **QUIET)
+    compare([report], tmp_path / "both")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.*")}
+    assert len(before) >= 7
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        report.write()
+    with pytest.raises(OSError, match="No space left"):
+        compare([report], tmp_path / "both")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before
+
+
+def full(_):
+    raise OSError(28, "No space left on device")
+
+
 def test_compare_refuses_different_crystals(al, tmp_path):
     other = validate(AL, "Al", "bcc", properties=[], workdir=tmp_path, **QUIET)
     with pytest.raises(ValueError, match=r"reports: are of 2 different crystals"):
@@ -295,6 +328,131 @@ def test_usf_of_bcc_lies_beyond_the_first_step_of_a_twin(tmp_path):
     assert rigid.max() == pytest.approx(794, abs=5)
     assert report.values["USF (112)<111>"] == pytest.approx(766, abs=8)
     assert report.values["USF (112)<111>"] > relaxed[n] + 100
+
+
+# --- noise ----------------------------------------------------------------------------------------
+
+
+class Rounded(Calculator):
+    """A model in another precision: it sees positions and cells, and tells results, rounded."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def __init__(self, model, inputs=np.float32, energy=np.float32, others=np.float32):
+        super().__init__()
+        self.model, self.inputs, self.energy, self.others = model, inputs, energy, others
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        seen = self.atoms.copy()
+        seen.set_cell(seen.cell.array.astype(self.inputs))
+        seen.positions = seen.positions.astype(self.inputs)
+        seen.calc = self.model
+        self.results = {
+            "energy": float(self.energy(seen.get_potential_energy())),
+            "forces": seen.get_forces().astype(self.others).astype(float),
+            "stress": seen.get_stress().astype(self.others).astype(float),
+        }
+
+
+def to_five_decimals(energy):
+    return round(energy, 5)
+
+
+MODELS = {"EMT": EMT, "Al_mm": lambda: LammpsPotential(AL, "Al")}
+STATIC = ["equation_of_state", "elastic_constants", "phonons", "bain_path", "surfaces",
+          "gamma_surface", "stacking_faults", "vacancy", "thermodynamics"]  # fmt: skip
+
+
+def without_dynamics(names, model, folder):
+    settings = {**SMALL, "phonons": {**SMALL["phonons"], "length": 12.0},
+                "thermodynamics": {**SMALL["thermodynamics"], "temperatures": []}}  # fmt: skip
+    return validate(model, "Al", properties=names, workdir=folder, settings=settings,
+                    progress=False)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name, names",
+    [
+        ("EMT", STATIC[:5]),
+        ("Al_mm", STATIC[:5]),
+        pytest.param("Al_mm", STATIC[5:], marks=pytest.mark.slow),
+    ],
+    ids=["EMT", "Al_mm", "Al_mm, large"],
+)
+def test_single_precision_changes_no_value(name, names, tmp_path):
+    """Within 0.5 % of double precision; B' of Al_mm is told to be of a wider window."""
+    double = without_dynamics(names, MODELS[name](), tmp_path / "double")
+    single = without_dynamics(names, Rounded(MODELS[name]()), tmp_path / "single")
+    assert double.failed == single.failed == {}
+    for quantity, value in double.values.items():
+        assert single.values[quantity] == pytest.approx(value, rel=5e-3, abs=2e-3), quantity
+    flags = " ".join(f for record in single.records.values() for f in record["flags"])
+    own = " ".join(f for record in double.records.values() for f in record["flags"])
+    assert "noise" not in flags
+    assert "scatter" not in own
+    if names[0] == "equation_of_state":
+        assert ("B' 7.1" in flags and "the fit is over ±2 % of V0" in flags) == (name == "Al_mm")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_what_noise_makes_uncertain_is_flagged_with_its_error(name, tmp_path):
+    """Energies to 1e-5 eV, forces and stress in half precision."""
+    names = ["equation_of_state", "elastic_constants"]
+    exact = without_dynamics(names, MODELS[name](), tmp_path / "double")
+    coarse = Rounded(MODELS[name](), energy=to_five_decimals, others=np.float16)
+    rough = without_dynamics(names, coarse, tmp_path / "rough")
+    flags = rough.records["equation_of_state"]["flags"]
+    assert any(flag.startswith("B' ") and "energies scatter by" in flag for flag in flags)
+    error = rough.records["equation_of_state"]["data"]["Bp_error"]
+    assert abs(rough.values["Bp"] - exact.values["Bp"]) < 3 * error
+    assert error < 0.3
+    assert rough.values["a0"] == pytest.approx(exact.values["a0"], rel=1e-3)
+    for constant in ("C11", "C12", "C44"):
+        assert rough.values[constant] == pytest.approx(exact.values[constant], rel=0.01)
+
+
+def test_constants_and_phonons_take_larger_steps_where_the_model_is_noisy(tmp_path):
+    """Noise in stress and forces that the first steps would not stand."""
+
+    class Noisy(Rounded):
+        def calculate(self, *arguments, **options):
+            super().calculate(*arguments, **options)
+            rng = np.random.default_rng(zlib.crc32(self.atoms.positions.tobytes()))
+            self.results["stress"] += 1e-4 * rng.normal(size=6)
+            self.results["forces"] += 1e-3 * rng.normal(size=self.results["forces"].shape)
+
+    settings = {"elastic_constants": {"fmax": 0.05},
+                "phonons": {"length": 12.0, "mesh": 30.0, "n_points": 11}}  # fmt: skip
+    exact, noisy = (
+        validate(model, "Al", properties=list(settings), settings=settings, progress=False,
+                 workdir=tmp_path / name)
+        for name, model in (("exact", EMT()), ("noisy", Noisy(EMT(), *[np.float64] * 3)))
+    )  # fmt: skip
+    elastic, phonons = (noisy.records[name] for name in settings)
+    assert elastic["data"]["strain"] == 0.008
+    error = elastic["data"]["error"]  # 1e-4 eV/Å^3 by strains of 0.008 (-2 to 2)
+    assert error == pytest.approx(1e-4 / GPa / (0.008 * np.sqrt(10)), rel=0.4)
+    for constant in ("C11", "C12", "C44"):
+        assert abs(noisy.values[constant] - exact.values[constant]) < 4 * error
+    assert any("C44: " in flag and "from the model's noise" in flag for flag in elastic["flags"])
+    # a larger displacement is enough, but near the zone centre
+    assert all(flag.endswith("which the noise of the model can make") for flag in phonons["flags"])
+    highest = exact.values["highest phonon"]
+    assert noisy.values["highest phonon"] == pytest.approx(highest, rel=0.02)
+
+
+def test_noise_of_rounding_is_that_of_the_digits():
+    """Rounding to steps of u scatters by u / sqrt(12)."""
+    sample = Sample(Guard(EMT()), None, guess("Al", "fcc"), {}, Path(), {})
+    assert sample.noise().energy < 1e-9
+    assert sample.noise().forces < 1e-7
+    sample.calculator = Guard(Rounded(EMT(), np.float64, lambda E: round(E, 4), np.float64))
+    sample._noise = None
+    assert sample.noise().energy == pytest.approx(1e-4 / np.sqrt(12) / 32, rel=0.6)
+    rng = np.random.default_rng(3)
+    values = np.sin(np.linspace(0, 1, 400)) + 1e-7 * rng.normal(size=400)
+    assert scatter(values) == pytest.approx(1e-7, rel=0.15)
 
 
 # --- resuming, failing ----------------------------------------------------------------------------
@@ -716,3 +874,61 @@ def test_stress_of_a_pair_style_is_that_of_strained_energies():
                 energy.append(strained.get_potential_energy())
             numeric[i, j] = (energy[0] - energy[1]) / (2 * h) / atoms.get_volume()
     np.testing.assert_allclose(stress / GPa, numeric / GPa, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# another word\n{style}\n\n{coeff}\n",
+        "{style}   # a good one, see Al99.eam.alloy\n{coeff}\n#pair_style zero 5.0\n",
+        "{style}\npair_coeff * * &\n   Al_mm.eam.fs Al\n",
+        "  {style}\r\n\t{coeff}\r\n",
+    ],
+    ids=["before", "behind", "continued", "spaces"],
+)
+def test_comments_of_a_potential_file_do_not_drop_records(text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "potential.mod"
+    (tmp_path / "Al99.eam.alloy").write_text("not used")
+    style, coeff = AL.split("; ")
+    path.write_text(f"{style}\n{coeff}\n")
+    options = {"properties": ["bain_path"], "workdir": tmp_path / "al", **QUIET}
+    validate(path, "Al", **options)
+    path.write_text(text.format(style=style, coeff=coeff))
+    again = validate(path, "Al", **options)
+    assert again.records["bain_path"].get("resumed")
+    path.write_text(f"{style}\n{coeff}\nneighbor 1.0 bin\n")
+    assert not validate(path, "Al", **options).records["bain_path"].get("resumed")
+
+
+def test_files_of_included_files_count(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "potential.mod").write_text("# mine\ninclude coeffs.mod\npair_style eam/fs\n")
+    (tmp_path / "coeffs.mod").write_text("pair_coeff * * network.pb Al # of May\n")
+    (tmp_path / "network.pb").write_text("1")
+    model = LammpsPotential(tmp_path / "potential.mod", "Al")
+    first = model.file_hashes()
+    assert set(first) == {"potential.mod", "coeffs.mod", "network.pb"}
+    (tmp_path / "coeffs.mod").write_text("# of June\npair_coeff  * * network.pb Al\n")
+    assert model.file_hashes() == first
+    (tmp_path / "network.pb").write_text("2")
+    assert model.file_hashes() != first
+
+
+def test_commands_that_lammps_reads():
+    text = "print 'a # b' # c\nvariable x string \"1  2\" &\n  # d &\n  e\n\nrun  0\n"
+    assert plain_commands(text) == ["print 'a # b'", 'variable x string "1  2"', "run 0"]
+    assert plain_commands('print """a # b\n c""" # d') == ['print """a # b\n c"""']
+    assert plain_commands("pair_style zero 5.0 &") == ["pair_style zero 5.0"]
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"properties": ["gone"]}'], ids=str)
+def test_a_damaged_report_is_told(content, tmp_path):
+    (tmp_path / "report.json").write_text(content)
+    with pytest.raises(ValueError, match="its report is damaged .* run validate again"):
+        Report.read(tmp_path)
+
+
+def test_settings_that_are_none_are_told(tmp_path):
+    with pytest.raises(ValueError, match=r"settings\['liquid'\] = 5: must be a dict"):
+        validate(EMT(), "Al", settings={"liquid": 5}, workdir=tmp_path)
