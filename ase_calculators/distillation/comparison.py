@@ -19,19 +19,27 @@ from tqdm.auto import tqdm
 
 from ase_calculators.distillation.relabel import open_model, results_of
 from ase_calculators.entropy_symmetry import EntropySymmetry
+from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
 from ase_calculators.frame_source import read_frames
-from ase_calculators.landscape import LandscapeTable, map_landscape
-from ase_calculators.provenance import atomic_write, file_hash, versions, write_json
-from ase_calculators.training_sets import labels
-from ase_calculators.validation.crystal import Crystal, guess
-from ase_calculators.validation.lammps_potential import (
+from ase_calculators.lammps_potential import (
     LammpsPotential,
     plain_commands,
     potential_commands,
 )
-from ase_calculators.validation.property import COLORS, digest, plain, tidy
+from ase_calculators.landscape import LandscapeTable, map_landscape
+from ase_calculators.provenance import (
+    PACKAGES,
+    atomic_write,
+    file_hash,
+    fingerprint,
+    jsonable,
+    versions,
+    write_json,
+)
+from ase_calculators.training_sets import labels
+from ase_calculators.validation.crystal import Crystal, guess
 from ase_calculators.validation.report import Report, compare
-from ase_calculators.validation.suite import PACKAGES, validate
+from ase_calculators.validation.suite import validate
 
 QUANTITIES = {"energy": "meV/atom", "forces": "meV/Å", "virial": "meV/atom"}
 _NETWORKS = ("deepmd-kit", "mace-torch", "torch", "tensorflow-cpu", "tensorflow")
@@ -315,7 +323,7 @@ class Comparison:
             "landscape": None if self.table is None else self.table.parameters,
             "versions": versions(*PACKAGES),
         }  # fmt: skip
-        write_json(self.folder / "comparison.json", plain(record))
+        write_json(self.folder / "comparison.json", jsonable(record))
         self._write_csv()
         if self.errors:
             for draw in (_draw_histograms, _draw_boxes, _draw_parity, _draw_landscape):
@@ -529,7 +537,7 @@ def _identity(model: Any, element: str | None) -> dict[str, Any]:
             key: value for key, value in dict(getattr(model, "parameters", {}) or {}).items()
             if isinstance(value, str | int | float | bool | None)
         }  # fmt: skip
-    return dict(plain(identity))
+    return dict(jsonable(identity))
 
 
 def _kept_or_new(
@@ -543,7 +551,7 @@ def _kept_or_new(
 ) -> tuple[dict[str, np.ndarray], bool]:
     """Return what a model predicts, and whether it was there already."""
     identity = _identity(model, element)
-    asked = digest([identity, frames_hash])
+    asked = fingerprint([identity, frames_hash])
     record, arrays = path.with_name(path.name + ".json"), path.with_name(path.name + ".npz")
     if record.is_file() and arrays.is_file():
         try:
@@ -605,21 +613,10 @@ def _shown(comparison: Comparison) -> list[str]:
     ]  # fmt: skip
 
 
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _save(figure: Any, path: Path, dpi: int) -> None:
-    with atomic_write(path, "wb") as file:
-        figure.savefig(file, dpi=dpi, format="png")
-
-
 def _draw_histograms(comparison: Comparison) -> None:
     """Draw how the signed errors are distributed."""
     shown = _shown(comparison)
-    figure = _figure(3.3 * len(shown), 3.3)
+    figure = new_figure(3.3 * len(shown), 3.3)
     for ax, quantity in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         values = [getattr(e, quantity).ravel() for e in comparison.errors.values()]
         reach = max(max(np.percentile(np.abs(v), 99) for v in values), 1e-9)
@@ -634,7 +631,7 @@ def _draw_histograms(comparison: Comparison) -> None:
     figure.axes[0].set_ylabel("share (%)")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, fontsize=8,
                   ncol=len(comparison.errors), loc="outside upper center")  # fmt: skip
-    _save(figure, comparison.folder / "histograms.png", 110)
+    save_figure(figure, comparison.folder / "histograms.png", 110)
 
 
 def _draw_boxes(comparison: Comparison) -> None:
@@ -642,7 +639,7 @@ def _draw_boxes(comparison: Comparison) -> None:
     shown = _shown(comparison)
     per_frame = {name: e.of_frames() for name, e in comparison.errors.items()}
     width = 1.1 + 0.55 * len(per_frame)
-    figure = _figure(max(width, 2.4) * len(shown), 3.6)
+    figure = new_figure(max(width, 2.4) * len(shown), 3.6)
     for ax, quantity in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
         values = [np.maximum(found[quantity], 1e-6) for found in per_frame.values()]
         boxes = ax.boxplot(values, whis=(5, 95), showfliers=False, widths=0.6, patch_artist=True)
@@ -657,14 +654,14 @@ def _draw_boxes(comparison: Comparison) -> None:
         ax.set(yscale="log", ylabel=f"{quantity} error of a frame ({QUANTITIES[quantity]})")
         tidy(ax)
     figure.axes[0].legend(frameon=False, fontsize=8)
-    _save(figure, comparison.folder / "boxes.png", 110)
+    save_figure(figure, comparison.folder / "boxes.png", 110)
 
 
 def _draw_parity(comparison: Comparison) -> None:
     """Draw predictions against labels."""
     shown, names = _shown(comparison), list(comparison.errors)
     labels_unit = {"energy": "eV/atom", "forces": "eV/Å", "virial": "eV/atom"}
-    figure = _figure(3.0 * len(shown), 2.8 * len(names))
+    figure = new_figure(3.0 * len(shown), 2.8 * len(names))
     axes = figure.subplots(len(names), len(shown), squeeze=False)
     for row, (name, e) in zip(axes, comparison.errors.items(), strict=True):
         for ax, quantity in zip(row, shown, strict=True):
@@ -683,7 +680,7 @@ def _draw_parity(comparison: Comparison) -> None:
             if ax in axes[-1]:
                 ax.set_xlabel(f"label: {quantity} ({labels_unit[quantity]})")
         row[0].set_ylabel(name)
-    _save(figure, comparison.folder / "parity.png", 80)
+    save_figure(figure, comparison.folder / "parity.png", 80)
 
 
 def _draw_landscape(comparison: Comparison) -> None:
@@ -695,7 +692,7 @@ def _draw_landscape(comparison: Comparison) -> None:
 
     shown, names = _shown(comparison), list(comparison.errors)
     per_frame = {name: e.of_frames() for name, e in comparison.errors.items()}
-    figure = _figure(1.0 + 2.9 * len(shown), 0.7 + 2.3 * len(names))
+    figure = new_figure(1.0 + 2.9 * len(shown), 0.7 + 2.3 * len(names))
     axes = figure.subplots(len(names), len(shown), squeeze=False, sharex=True, sharey=True)
     for column, quantity in enumerate(shown):
         everything = np.concatenate([found[quantity] for found in per_frame.values()])
@@ -716,7 +713,7 @@ def _draw_landscape(comparison: Comparison) -> None:
         axes[-1, column].set_xlabel(r"sS ($k_\mathrm{B}$ per atom)")
     for row, name in enumerate(names):
         axes[row, 0].set_ylabel(f"{name}\nQ{table.parameters['degree']}")
-    _save(figure, comparison.folder / "landscape.png", 100)
+    save_figure(figure, comparison.folder / "landscape.png", 100)
 
 
 # --- speed ----------------------------------------------------------------------------------------
@@ -840,7 +837,7 @@ class SpeedLadder:
         """Write the table, the numbers and the figure."""
         with atomic_write(self.folder / "speed.md") as file:
             file.write(self.markdown())
-        figure = _figure(6.4, 3.9)
+        figure = new_figure(6.4, 3.9)
         ax = figure.subplots()
         best = self.best()
         for k, name in enumerate(sorted(best, key=lambda name: -best[name])):
@@ -860,7 +857,7 @@ class SpeedLadder:
         ax.set_xticks(sizes)
         tidy(ax)
         figure.legend(frameon=False, fontsize=8, loc="outside right upper")
-        _save(figure, self.folder / "speed.png", 110)
+        save_figure(figure, self.folder / "speed.png", 110)
 
 
 def speed_ladder(
@@ -948,7 +945,7 @@ def speed_ladder(
     for name, model in models.items():
         identity, calculator = _identity(model, element), None
         for n in sorted(sizes):
-            key = digest([name, identity, vars(start), n, seconds])
+            key = fingerprint([name, identity, vars(start), n, seconds])
             row = kept.get(key)
             if row is None:
                 try:
@@ -963,7 +960,7 @@ def speed_ladder(
                     bar.update(len(sizes) - sorted(sizes).index(n))
                     break
                 row = kept[key] = {"host": "LAMMPS" if _is_lammps(model) else "ASE", **measured}
-                write_json(path, plain({
+                write_json(path, jsonable({
                     "unit": "microseconds per atom and step", "measured": kept,
                     "versions": versions(*PACKAGES, *_NETWORKS),
                 }))  # fmt: skip

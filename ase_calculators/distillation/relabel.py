@@ -27,6 +27,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.io.extxyz import key_val_str_to_dict
 from tqdm.auto import tqdm
 
+from ase_calculators.figures import save_figure
 from ase_calculators.frame_source import frame_files, open_frames, read_text
 from ase_calculators.landscape import LandscapeTable
 from ase_calculators.provenance import file_hash
@@ -675,7 +676,7 @@ def _draw(outputs: Sequence[_Output], table: LandscapeTable | None, path: Path) 
     ax.set_xlabel(r"sS ($k_\mathrm{B}$ per atom)")
     ax.set_ylabel(degree)
     ax.legend(frameon=False)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path, dpi=150)
     plt.close(figure)
     return path
 
@@ -719,7 +720,7 @@ def open_model(name: str | PathLike[str], element: str | None = None) -> Any:
 
         return open_student(path)
     if path.is_file():
-        from ase_calculators.validation.lammps_potential import LammpsPotential
+        from ase_calculators.lammps_potential import LammpsPotential
 
         if element is None:
             raise ValueError(

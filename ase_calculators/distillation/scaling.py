@@ -27,13 +27,19 @@ from ase_calculators.distillation.comparison import (
     structure_hash,
 )
 from ase_calculators.distillation.training import read_profile, stop_programs
+from ase_calculators.figures import COLORS, tidy
 from ase_calculators.frame_source import read_frames
 from ase_calculators.landscape import LandscapeTable
-from ase_calculators.provenance import add_json_line, json_lines, versions
+from ase_calculators.provenance import (
+    PACKAGES,
+    add_json_line,
+    fingerprint,
+    json_lines,
+    jsonable,
+    versions,
+)
 from ase_calculators.selection import select
 from ase_calculators.training_sets import labels, write_deepmd
-from ase_calculators.validation.property import COLORS, digest, plain, tidy
-from ase_calculators.validation.suite import PACKAGES
 
 _SHARE = 10  # one frame of so many is for validation
 SELECTIONS = ("uniform", "random", "farthest point")
@@ -424,7 +430,7 @@ def learning_curve(
             "frames": of_set.hexdigest(), "test_set": test_hash, "settings": settings,
             "groups": {name: int(np.sum(mask)) for name, mask in masks.items()},
         }  # fmt: skip
-        key = digest([used, [np.flatnonzero(mask) for mask in masks.values()], bool(judge)])
+        key = fingerprint([used, [np.flatnonzero(mask) for mask in masks.values()], bool(judge)])
         todo[key] = trial, used
     lock = threading.Lock()
 
@@ -436,7 +442,7 @@ def learning_curve(
             name: {q: kinds["RMSE"] for q, kinds in of_model.take(mask).summary().items()}
             for name, mask in masks.items()
         }
-        line = plain({
+        line = jsonable({
             **used, "key": key, "errors": rmse, "units": QUANTITIES,
             "judged": dict(judge(model, target / key)) if judge else {},
             "versions": versions(*PACKAGES),

@@ -6,11 +6,12 @@
 >>> print(report.table())  # doctest: +SKIP
 """
 
-from ase_calculators.validation.lammps_potential import LammpsPotential
+from ase_calculators.lammps_potential import LammpsPotential
 from ase_calculators.validation.property import Property, Sample
 from ase_calculators.validation.reference import read_reference
+from ase_calculators.validation.registry import PROPERTIES
 from ase_calculators.validation.report import Report, compare
-from ase_calculators.validation.suite import PROPERTIES, validate
+from ase_calculators.validation.suite import validate
 
 __all__ = [
     "validate",

@@ -7,7 +7,8 @@ import numpy as np
 from ase.build import bulk
 from scipy.optimize import minimize_scalar
 
-from ase_calculators.validation.property import Property, Values, colored, tidy
+from ase_calculators.figures import colored, tidy
+from ase_calculators.validation.property import Property, Values
 
 
 class BainPath(Property):

@@ -7,7 +7,7 @@ import numpy as np
 from ase.optimize import BFGS
 from ase.units import GPa
 
-from ase_calculators.validation.property import COLORS, Property, Values, tidy
+from ase_calculators.validation.property import Property, Values, bars
 
 CUBIC = ("C11", "C12", "C44")
 HEXAGONAL = ("C11", "C12", "C13", "C33", "C44")
@@ -164,36 +164,3 @@ class ElasticConstants(Property):
             Models.
         """
         bars(figure.subplots(), records, (*HEXAGONAL, "B(Hill)", "G", "E"), "GPa")
-
-
-def bars(ax: Any, records: list[dict[str, Any]], names: tuple[str, ...], unit: str) -> None:
-    """Draw values of several models as bars, the reference as a line across them.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        Where.
-    records : list of dict
-        Models.
-    names : tuple of str
-        Quantities; those that are missing are left out.
-    unit : str
-        For the axis.
-    """
-    names = tuple(name for name in names if any(name in r["values"] for r in records))
-    width = 0.8 / len(records)
-    for k, record in enumerate(records):
-        heights = [record["values"].get(n, {"value": np.nan})["value"] for n in names]
-        at = np.arange(len(names)) + (k - (len(records) - 1) / 2) * width
-        ax.bar(at, heights, 0.92 * width, color=COLORS[k % len(COLORS)], label=record["model"])
-    label: str | None = "reference"
-    for k, name in enumerate(names):
-        if name in records[0]["reference"]:
-            y = records[0]["reference"][name]["value"]
-            ax.plot([k - 0.45, k + 0.45], [y, y], "k-", lw=1.6, label=label)
-            label = None
-    ax.set_xticks(range(len(names)), names)
-    ax.set_ylabel(unit)
-    ax.legend(frameon=False, fontsize=7, ncol=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
-    tidy(ax)
-    ax.grid(visible=False, axis="x")

@@ -7,9 +7,9 @@ import numpy as np
 from ase import Atoms
 from ase.units import GPa, kB
 
-from ase_calculators.validation.elastic import INDEX, bars, constants, moduli, unstable
+from ase_calculators.validation.elastic import INDEX, constants, moduli, unstable
 from ase_calculators.validation.molecular_dynamics import State, counted, dynamics, in_state
-from ase_calculators.validation.property import Property, Values
+from ase_calculators.validation.property import Property, Values, bars
 
 BLOCKS = 4  # of the production
 

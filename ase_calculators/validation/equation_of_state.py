@@ -7,8 +7,9 @@ import numpy as np
 from ase.eos import EquationOfState as Fit
 from ase.units import GPa
 
+from ase_calculators.figures import colored, tidy
 from ase_calculators.validation.crystal import Crystal, relaxed_ratio
-from ase_calculators.validation.property import Property, Values, colored, scatter, tidy
+from ase_calculators.validation.property import Property, Values, scatter
 
 
 def vinet(x: Any, B: float, Bp: float) -> Any:

@@ -67,6 +67,22 @@ class GammaSurface(Property):
         """
         return {"gamma surface maximum": (float(np.max(self.data["energy"])), "mJ/m^2")}
 
+    @classmethod
+    def figure_size(cls, n_models: int) -> tuple[float, float]:
+        """Return the size of the figure: a map for each model.
+
+        Parameters
+        ----------
+        n_models : int
+            Number of models.
+
+        Returns
+        -------
+        (float, float)
+            Width and height, inches.
+        """
+        return 1.5 + 3.7 * n_models, cls.size[1]
+
     @staticmethod
     def plot(figure: Any, records: list[dict[str, Any]]) -> None:
         """Draw the surface as a map, a panel per model.

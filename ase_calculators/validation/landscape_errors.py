@@ -9,8 +9,9 @@ from ase.io import read
 from matplotlib.colors import LogNorm
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
+from ase_calculators.figures import tidy
 from ase_calculators.landscape import map_landscape
-from ase_calculators.validation.property import Property, Values, tidy
+from ase_calculators.validation.property import Property, Values
 
 
 class LandscapeErrors(Property):
@@ -106,6 +107,22 @@ class LandscapeErrors(Property):
         if d["virial"] is not None:
             values["RMSE virial"] = (rms(d["virial"]), "meV/atom")
         return values
+
+    @classmethod
+    def figure_size(cls, n_models: int) -> tuple[float, float]:
+        """Return the size of the figure: a map for each model.
+
+        Parameters
+        ----------
+        n_models : int
+            Number of models.
+
+        Returns
+        -------
+        (float, float)
+            Width and height, inches.
+        """
+        return cls.size[0], cls.size[1] * n_models
 
     @staticmethod
     def plot(figure: Any, records: list[dict[str, Any]]) -> None:

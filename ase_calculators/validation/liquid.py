@@ -5,8 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ase_calculators.figures import colored, tidy
 from ase_calculators.validation.molecular_dynamics import State, counted, dynamics, in_state
-from ase_calculators.validation.property import Property, Values, colored, tidy
+from ase_calculators.validation.property import Property, Values
 
 
 class Liquid(Property):

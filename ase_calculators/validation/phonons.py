@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 import numpy as np
 from ase import Atoms
 
+from ase_calculators.figures import colored, tidy
 from ase_calculators.validation.crystal import Crystal
-from ase_calculators.validation.property import Property, Sample, Values, colored, tidy
+from ase_calculators.validation.property import Property, Sample, Values
 
 
 def force_constants(

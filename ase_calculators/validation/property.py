@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What every property has in common: a sample to work on and the interface run, result, plot."""
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from itertools import cycle
 from math import comb
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -18,13 +15,10 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.optimize import LBFGS
 from tqdm.auto import tqdm
 
-from ase_calculators.provenance import add_json_line, json_lines
+from ase_calculators.figures import COLORS, tidy
+from ase_calculators.provenance import add_json_line, fingerprint, json_lines, jsonable
 from ase_calculators.validation.crystal import Crystal
 
-COLORS = (
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#8c564b",
-    "#7f7f7f", "#bcbd22", "#1b4f2a", "#e7298a",
-)  # fmt: skip
 Values = dict[str, tuple[float, str]]
 
 
@@ -291,6 +285,22 @@ class Property(ABC):
             Value and unit of each quantity.
         """
 
+    @classmethod
+    def figure_size(cls, n_models: int) -> tuple[float, float]:
+        """Return the size of the figure of so many models.
+
+        Parameters
+        ----------
+        n_models : int
+            Number of models.
+
+        Returns
+        -------
+        (float, float)
+            Width and height, inches.
+        """
+        return cls.size
+
     @staticmethod
     @abstractmethod
     def plot(figure: Any, records: list[dict[str, Any]]) -> None:
@@ -429,12 +439,13 @@ class Property(ABC):
             The piece.
         """
         path = self.sample.folder / f"{self.name}.parts.jsonl"
-        key = f"{key} {digest([self.settings, vars(self.sample.crystal), self.sample.identity])}"
+        used = [self.settings, vars(self.sample.crystal), self.sample.identity]
+        key = f"{key} {fingerprint(used)}"
         if self._parts is None:
             self._parts = {name: (value, flags) for name, value, flags in json_lines(path)}
         if key not in self._parts:
             before = len(self.flags)
-            value = plain(calculate(*arguments))
+            value = jsonable(calculate(*arguments))
             self._parts[key] = value, self.flags[before:]
             add_json_line(path, [key, *self._parts[key]])
             return value
@@ -443,82 +454,34 @@ class Property(ABC):
         return value
 
 
-def plain(value: Any) -> Any:
-    """Turn arrays and NumPy numbers into lists and numbers.
-
-    Parameters
-    ----------
-    value : object
-        Nested dicts, lists, arrays, numbers, strings.
-
-    Returns
-    -------
-    object
-        The same, as JSON can hold it; NaN becomes None.
-
-    Examples
-    --------
-    >>> plain({"a": np.arange(3) / 2, "b": np.nan})
-    {'a': [0.0, 0.5, 1.0], 'b': None}
-    """
-    if isinstance(value, dict):
-        return {str(name): plain(part) for name, part in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [plain(part) for part in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not np.isfinite(value):
-        return None
-    return value
-
-
-def digest(value: Any) -> str:
-    """Return a short fingerprint of anything that JSON can hold.
-
-    Parameters
-    ----------
-    value : object
-        The thing.
-
-    Returns
-    -------
-    str
-        Twelve hexadecimal digits.
-    """
-    return hashlib.sha256(json.dumps(plain(value), sort_keys=True).encode()).hexdigest()[:12]
-
-
-def colored(records: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give each model its color; after a dozen they begin again.
-
-    Parameters
-    ----------
-    records : list of dict
-        Models.
-
-    Yields
-    ------
-    (str, dict)
-        Color and record.
-    """
-    yield from zip(cycle(COLORS), records, strict=False)
-
-
-def tidy(ax: Any) -> None:
-    """Give axes the look of all figures: a light grid, plain numbers on logarithmic axes.
+def bars(ax: Any, records: list[dict[str, Any]], names: tuple[str, ...], unit: str) -> None:
+    """Draw values of several models as bars, the reference as a line across them.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        The axes, with their scales.
+        Where.
+    records : list of dict
+        Models.
+    names : tuple of str
+        Quantities; those that are missing are left out.
+    unit : str
+        For the axis.
     """
-    from matplotlib.ticker import FixedLocator, LogFormatter
-
-    for axis in (ax.xaxis, ax.yaxis):
-        if axis.get_scale() == "log":
-            axis.set_major_formatter("{x:g}")
-            fixed = isinstance(axis.get_major_locator(), FixedLocator)  # the caller's own numbers
-            axis.set_minor_formatter("" if fixed else LogFormatter(minor_thresholds=(1.5, 0.7)))
-    ax.grid(color="0.92", lw=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+    names = tuple(name for name in names if any(name in r["values"] for r in records))
+    width = 0.8 / len(records)
+    for k, record in enumerate(records):
+        heights = [record["values"].get(n, {"value": np.nan})["value"] for n in names]
+        at = np.arange(len(names)) + (k - (len(records) - 1) / 2) * width
+        ax.bar(at, heights, 0.92 * width, color=COLORS[k % len(COLORS)], label=record["model"])
+    label: str | None = "reference"
+    for k, name in enumerate(names):
+        if name in records[0]["reference"]:
+            y = records[0]["reference"][name]["value"]
+            ax.plot([k - 0.45, k + 0.45], [y, y], "k-", lw=1.6, label=label)
+            label = None
+    ax.set_xticks(range(len(names)), names)
+    ax.set_ylabel(unit)
+    ax.legend(frameon=False, fontsize=7, ncol=2, loc="lower center", bbox_to_anchor=(0.5, 1.0))
+    tidy(ax)
+    ax.grid(visible=False, axis="x")

@@ -9,10 +9,10 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
+from ase_calculators.figures import new_figure, save_figure
 from ase_calculators.provenance import atomic_write, write_json
 from ase_calculators.validation.property import Property
+from ase_calculators.validation.registry import PROPERTIES
 
 
 @dataclass
@@ -218,15 +218,9 @@ def draw(
     reference : dict of str to dict
         Reference values.
     """
-    width, height = kind.size
-    if kind.name in ("gamma_surface",):
-        width = 1.5 + 3.7 * len(records)
-    if kind.name in ("landscape_errors",):
-        height *= len(records)
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = new_figure(*kind.figure_size(len(records)))
     kind.plot(figure, [{**record, "reference": reference} for record in records])
-    with atomic_write(path, "wb") as file:
-        figure.savefig(file, dpi=120, format="png")
+    save_figure(figure, path)
 
 
 def compare(reports: Sequence[Report], folder: str | PathLike[str] = "properties") -> str:
@@ -249,8 +243,6 @@ def compare(reports: Sequence[Report], folder: str | PathLike[str] = "properties
     ValueError
         When there are no reports, or of different crystals.
     """
-    from ase_calculators.validation.suite import PROPERTIES
-
     crystals = {(r.element, r.structure) for r in reports}
     if len(crystals) != 1:
         raise ValueError(

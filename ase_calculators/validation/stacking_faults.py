@@ -7,8 +7,9 @@ import numpy as np
 from ase import Atoms
 from ase.build import surface
 
+from ase_calculators.figures import colored, tidy
 from ase_calculators.validation.gamma_surface import MILLIJOULE, relaxed_along_z
-from ase_calculators.validation.property import Property, Values, colored, tidy
+from ase_calculators.validation.property import Property, Values
 
 # plane and name of the slip, planes that slip one after the other; and one that slips alone, in so
 # many steps all the way to a lattice vector

@@ -11,37 +11,20 @@ from typing import Any
 import ase.io
 import numpy as np
 
-from ase_calculators.provenance import file_hash, versions, write_json
-from ase_calculators.validation.bain import BainPath
+from ase_calculators.lammps_potential import LammpsPotential, included, plain_commands
+from ase_calculators.provenance import (
+    PACKAGES,
+    file_hash,
+    fingerprint,
+    jsonable,
+    versions,
+    write_json,
+)
 from ase_calculators.validation.crystal import IDEAL, STRUCTURES, Crystal, guess, relax
-from ase_calculators.validation.elastic import ElasticConstants
-from ase_calculators.validation.elastic_at_temperature import ElasticAtTemperature
-from ase_calculators.validation.equation_of_state import EquationOfState
-from ase_calculators.validation.gamma_surface import GammaSurface
-from ase_calculators.validation.lammps_potential import LammpsPotential, included, plain_commands
-from ase_calculators.validation.landscape_errors import LandscapeErrors
-from ase_calculators.validation.liquid import Liquid
-from ase_calculators.validation.phonons import Phonons
-from ase_calculators.validation.property import Guard, Property, Sample, digest, plain
+from ase_calculators.validation.property import Guard, Sample
 from ase_calculators.validation.reference import read_reference
+from ase_calculators.validation.registry import PROPERTIES
 from ase_calculators.validation.report import Report, draw
-from ase_calculators.validation.stacking_faults import StackingFaults
-from ase_calculators.validation.surfaces import Surfaces
-from ase_calculators.validation.thermodynamics import Thermodynamics
-from ase_calculators.validation.vacancy import Vacancy
-
-PROPERTIES: dict[str, type[Property]] = {
-    kind.name: kind
-    for kind in (
-        EquationOfState, ElasticConstants, ElasticAtTemperature, Vacancy, Phonons, Thermodynamics,
-        BainPath, Surfaces, GammaSurface, StackingFaults, Liquid, LandscapeErrors,
-    )
-}  # fmt: skip
-
-PACKAGES = (
-    "entsym", "numpy", "scipy", "ase", "lammps", "matscipy", "phonopy", "atomman", "seekpath",
-    "freud-analysis",
-)  # fmt: skip
 
 
 def validate(
@@ -154,7 +137,7 @@ def validate(
         )
     records = _finished(folder, identity, found, name)
     report = Report(folder, name, element, crystal, records, known, notes)
-    sample = Sample(guard, commands, found, others, folder, known, progress, digest(identity))
+    sample = Sample(guard, commands, found, others, folder, known, progress, fingerprint(identity))
     if progress:
         ratio = f", c/a {found.c_over_a:.4f}" if crystal == "hcp" else ""
         print(f"{name}: {element} {crystal}, a {found.a:.4f} Å{ratio}", flush=True)
@@ -196,13 +179,13 @@ def _record(
 ) -> dict[str, Any]:
     """Return the record of a property: the one that is there, or a new one."""
     kind, path = PROPERTIES[key], sample.folder / f"{key}.json"
-    settings = plain({**kind.defaults, **changes})
+    settings = jsonable({**kind.defaults, **changes})
     test_set = settings.get("test_set")
     if test_set and Path(test_set).is_file():
         identity = {**identity, "test_set": file_hash(Path(test_set))}
     crystal = sample.crystal
     used = [sample.reference_value(quantity) for quantity in kind.uses]
-    asked = digest([settings, identity, vars(crystal), used])
+    asked = fingerprint([settings, identity, vars(crystal), used])
     if path.is_file():
         try:
             old: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -242,7 +225,7 @@ def _record(
         "lattice": {"a": crystal.a, "c": crystal.c, "energy": crystal.energy},
         "versions": versions(*PACKAGES), "seconds": round(time.perf_counter() - started, 2),
     }  # fmt: skip
-    record = plain(record)
+    record = jsonable(record)
     if record["status"] == "done":
         try:
             draw(kind, [record], path.with_suffix(".png"), sample.reference)
@@ -285,7 +268,7 @@ def _crystals(
             return False
 
     path = folder / "crystal.json"
-    asked = digest([identity, start.element, start.structure, start.volume, start.c_over_a])
+    asked = fingerprint([identity, start.element, start.structure, start.volume, start.c_over_a])
     if path.is_file():
         try:
             old = json.loads(path.read_text(encoding="utf-8"))
@@ -306,7 +289,7 @@ def _crystals(
             except (ValueError, RuntimeError):
                 continue  # not every model has every crystal
     write_json(
-        path, {"asked": asked, "crystals": {key: plain(vars(c)) for key, c in others.items()}}
+        path, {"asked": asked, "crystals": {key: jsonable(vars(c)) for key, c in others.items()}}
     )
     return others[start.structure], others
 
@@ -356,7 +339,7 @@ def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
             if isinstance(value, str) and len(value) < 500 and Path(value).is_file()
         ]  # fmt: skip
     identity["files"] = {path.name: file_hash(path) for path in paths} | hashes
-    return dict(plain(identity))
+    return dict(jsonable(identity))
 
 
 def _name(model: Any) -> str:

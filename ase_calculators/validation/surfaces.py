@@ -6,8 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from ase.units import J, m
 
-from ase_calculators.validation.elastic import bars
-from ase_calculators.validation.property import Property, Values
+from ase_calculators.validation.property import Property, Values, bars
 
 PLANES = {
     "fcc": ["100", "110", "111"],

@@ -8,10 +8,11 @@ from ase.eos import EquationOfState
 from ase.units import GPa, J, mol
 from scipy.interpolate import CubicSpline
 
+from ase_calculators.figures import colored, tidy
 from ase_calculators.validation.crystal import relaxed_ratio
 from ase_calculators.validation.molecular_dynamics import counted, dynamics
 from ase_calculators.validation.phonons import force_constants
-from ase_calculators.validation.property import Property, Values, colored, tidy
+from ase_calculators.validation.property import Property, Values
 
 JOULE_PER_MOL = mol / J  # of an eV
 

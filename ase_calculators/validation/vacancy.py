@@ -8,8 +8,8 @@ from ase import Atoms
 from ase.mep import NEB
 from ase.optimize import FIRE
 
-from ase_calculators.validation.elastic import bars
-from ase_calculators.validation.property import Property, Values, colored, tidy
+from ase_calculators.figures import colored, tidy
+from ase_calculators.validation.property import Property, Values, bars
 
 
 class Vacancy(Property):

@@ -26,6 +26,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, PolymorphGen, map_landscape, plot_landscape
+from ase_calculators.figures import save_figure
 from ase_calculators.validation import LammpsPotential
 
 HERE = Path(__file__).resolve().parent
@@ -190,7 +191,7 @@ def main() -> None:
     table = map_landscape(folder / "library.extxyz", calc)
     table.write(folder / "landscape.csv")
     ax = plot_landscape(table, "energy")
-    ax.figure.savefig(folder / "landscape.png", dpi=90)
+    save_figure(ax.figure, folder / "landscape.png", dpi=90)
     print(
         f"{n} frames of {len(start[0])} atoms ({len(start)} of them parents): "
         f"{args.output / 'library.extxyz'}\n"

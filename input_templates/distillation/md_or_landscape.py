@@ -32,8 +32,8 @@ from ase_calculators.distillation.scaling import (
     trainer,
     uniform,
 )
+from ase_calculators.figures import COLORS, save_figure, tidy
 from ase_calculators.validation import validate
-from ase_calculators.validation.property import COLORS, tidy
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -186,7 +186,7 @@ def draw(
     ax.legend(frameon=False, fontsize=8)
     for ax in axes.ravel():
         tidy(ax)
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path, dpi=100)
     plt.close(figure)
 
 

@@ -31,7 +31,7 @@ from ase_calculators.distillation.scaling import (
     uniform,
 )
 from ase_calculators.distillation.sets import split_sets
-from ase_calculators.validation.property import COLORS, tidy
+from ase_calculators.figures import COLORS, save_figure, tidy
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -117,7 +117,7 @@ def draw(records: list[dict], coverage: dict[str, float], path: Path) -> None:
         tidy(ax)
     figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, fontsize=7,
                   loc="outside right upper")  # fmt: skip
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
     plt.close(figure)
 
 

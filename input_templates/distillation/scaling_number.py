@@ -29,6 +29,7 @@ from ase_calculators.distillation.scaling import (
     uniform,
 )
 from ase_calculators.distillation.sets import split_sets
+from ase_calculators.figures import save_figure
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -58,7 +59,7 @@ def draw(records: list[dict], path: Path) -> dict:
     for ax, quantity in zip(axes, QUANTITIES, strict=True):
         knees[quantity] = plot_curves(ax, records, "all", quantity, fit="uniform")
     axes[0].legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
     plt.close(figure)
     return knees
 

@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
 from ase_calculators.distillation import Sets, split_sets
+from ase_calculators.figures import save_figure
 from ase_calculators.frame_source import read_frames
 from ase_calculators.landscape import table_parameters
 
@@ -130,7 +131,7 @@ def draw(sets: Sets, table: LandscapeTable, path: Path) -> None:
     ax.set_xlabel(r"sS ($k_\mathrm{B}$ per atom)")
     ax.set_ylabel(f"Q{table.parameters['degree']}")
     ax.legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path, dpi=150)
     plt.close(figure)
 
 

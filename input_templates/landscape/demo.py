@@ -25,6 +25,7 @@ from landscape import SILICON, draw
 from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, map_landscape
+from ase_calculators.figures import save_figure
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
@@ -177,7 +178,7 @@ def draw_against_time(log: dict[str, np.ndarray], n_atoms: int, heat: float, pat
             text, (at, 1.0), xycoords=("data", "axes fraction"), ha="center", va="bottom",
             fontsize=9, color="0.3",
         )  # fmt: skip
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path, dpi=150)
     plt.close(figure)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape, plot_landscape
+from ase_calculators.figures import save_figure
 
 # Å, those of init.mod
 SILICON = {"rmax": 8.0, "sigma": 0.125, "q6_cutoff": 3.0}
@@ -29,7 +30,7 @@ def draw(table: LandscapeTable, path: Path, color: str | None = "energy") -> Non
         As in `plot_landscape`.
     """
     ax = plot_landscape(table, color=color)
-    ax.figure.savefig(path, dpi=150)
+    save_figure(ax.figure, path, dpi=150)
     plt.close(ax.figure)
 
 

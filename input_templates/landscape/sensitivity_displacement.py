@@ -17,6 +17,7 @@ from ase.build import bulk
 from scipy.stats import spearmanr
 
 from ase_calculators import EntropySymmetry, map_landscape
+from ase_calculators.figures import save_figure
 
 ROCK_SALT = {"rmax": 8.0, "sigma": 0.125, "q6_cutoff": 3.4}
 
@@ -94,7 +95,7 @@ def main() -> None:
         f"{settings.replace(' A', ' Å')}",
         fontsize=7.5, color="0.4",
     )  # fmt: skip
-    figure.savefig(png, dpi=150)
+    save_figure(figure, png, dpi=150)
     print(f"table {csv}, picture {png}")
 
 

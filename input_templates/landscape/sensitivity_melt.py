@@ -26,6 +26,7 @@ from scipy.stats import rankdata
 from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, map_landscape
+from ase_calculators.figures import save_figure
 
 # K, of Stillinger and Weber's silicon: Broughton and Li, Phys. Rev. B 35, 9120 (1987)
 MELTING_POINT = 1691.0
@@ -153,7 +154,7 @@ def draw(
     for ax in axes[1]:
         ax.set_xlabel("potential energy per atom (eV)")
     figure.suptitle(note, fontsize=8, color="0.4")
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path, dpi=150)
 
 
 def main() -> None:

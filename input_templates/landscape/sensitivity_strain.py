@@ -20,6 +20,7 @@ from ase import Atoms
 from ase.build import bulk
 
 from ase_calculators import EntropySymmetry, map_landscape
+from ase_calculators.figures import save_figure
 
 MAGNESIUM = {"rmax": 8.0, "sigma": 0.125, "q6_cutoff": 3.85}
 STRAINS = {"xx": (0, 0), "yy": (1, 1), "zz": (2, 2), "yz": (1, 2), "xz": (0, 2), "xy": (0, 1)}
@@ -133,7 +134,7 @@ def main() -> None:
     for ax in axes[1]:
         ax.set_xlabel("strain (%)")
     figure.suptitle(f"hcp Mg, {settings.replace(' A', ' Å')}", fontsize=8, color="0.4")
-    figure.savefig(png, dpi=150)
+    save_figure(figure, png, dpi=150)
     print(f"table {csv}, picture {png}")
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from ase_calculators.figures import save_figure
 from ase_calculators.pillar import (
     PillarTable,
     analyse_pillar,
@@ -73,8 +74,7 @@ def draw_curves(runs: dict[str, Path], path: Path) -> None:
     axes[0].legend(frameon=False)
     axes[2].set(xlabel="strain (%)", xlim=(0, None))
     figure.align_ylabels(axes)
-    with atomic_write(path, "wb") as file:
-        figure.savefig(file, dpi=120, format="png")
+    save_figure(figure, path, dpi=120)
     plt.close(figure)
 
 
@@ -175,8 +175,7 @@ def analyse(
         {label: folder / "stress_strain.txt" for label, folder in runs.items()}
         if len(runs) > 1 else folders[0] / "stress_strain.txt",
     )  # fmt: skip
-    with atomic_write(output / "pillar.png", "wb") as file:
-        figure.savefig(file, dpi=110, format="png")
+    save_figure(figure, output / "pillar.png", dpi=110)
     text = summary(tables, runs)
     with atomic_write(output / "summary.md") as file:
         file.write(text + "\n")

@@ -20,8 +20,8 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_calculators import EntropySymmetry, map_landscape
 from ase_calculators.distillation import Committee, open_model, relabel
+from ase_calculators.lammps_potential import LammpsPotential
 from ase_calculators.training_sets import check_labels, labels
-from ase_calculators.validation.lammps_potential import LammpsPotential
 
 MENDELEV = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
 MISHIN = "pair_style eam/alloy; pair_coeff * * NiAlH_jea.eam.alloy Al"

@@ -19,6 +19,7 @@ from ase.calculators.lj import LennardJones
 from ase.units import GPa, J, m
 from matplotlib.figure import Figure
 
+from ase_calculators.lammps_potential import plain_commands
 from ase_calculators.validation import (
     PROPERTIES,
     LammpsPotential,
@@ -30,7 +31,6 @@ from ase_calculators.validation import (
 from ase_calculators.validation.crystal import Crystal, guess, relax, relaxed_ratio
 from ase_calculators.validation.elastic import moduli
 from ase_calculators.validation.equation_of_state import vinet
-from ase_calculators.validation.lammps_potential import plain_commands
 from ase_calculators.validation.phonons import force_constants
 from ase_calculators.validation.property import Guard, Sample, scatter
 

@@ -31,6 +31,7 @@ from ase_calculators import (
     plot_landscape,
     write_sets,
 )
+from ase_calculators.figures import save_figure
 
 # Å; those of in.parents, README.md says how they were chosen
 ALUMINIUM = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.75, "smooth": 0.3}
@@ -160,7 +161,7 @@ def draw_basins(table: LandscapeTable, basins: np.ndarray, liquid: float, path: 
         ax.grid(color="0.92", lw=0.6)
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path, dpi=120)
     plt.close(figure)
 
 
@@ -201,7 +202,7 @@ def draw_rounds(table: LandscapeTable, basins: np.ndarray, rounds: np.ndarray, p
         ax.grid(color="0.92", lw=0.6)
         ax.set_axisbelow(True)
         ax.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=120)
+    save_figure(figure, path, dpi=120)
     plt.close(figure)
 
 
@@ -281,7 +282,7 @@ def main() -> None:
     liquid = energies[len(start) - len(melt) : len(start)].max()
     ax = plot_landscape(table, "energy")
     ax.collections[-1].set_clim(energies.min(), liquid + 0.5)
-    ax.figure.savefig(args.output / "landscape.png", dpi=90)
+    save_figure(ax.figure, args.output / "landscape.png", dpi=90)
     draw_basins(table, basins, liquid, args.output / "basins.png")
     draw_rounds(table, basins, rounds, args.output / "rounds.png")
 

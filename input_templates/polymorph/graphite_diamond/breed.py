@@ -26,6 +26,7 @@ from ase_calculators import (
     multi_resolution,
     write_sets,
 )
+from ase_calculators.figures import save_figure
 
 # Å
 CARBON = {"rmax": 6.0, "sigma": 0.125, "q6_cutoff": 3.6}
@@ -110,7 +111,7 @@ def draw(table: LandscapeTable, kept: np.ndarray, gen: PolymorphGen, path: Path)
             )  # fmt: skip
     axes[0].set_ylabel("Q6")
     axes[0].legend(loc="upper right", fontsize=8, framealpha=0.9)
-    figure.savefig(path, dpi=90)
+    save_figure(figure, path, dpi=90)
     plt.close(figure)
 
 

@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import breadth_first_order, dijkstra, minimum_spanning
 from scipy.spatial import KDTree
 
 from ase_calculators import LandscapeTable
+from ase_calculators.figures import save_figure
 
 RESOLUTION = (0.1, 0.005)
 COLORS = {
@@ -228,7 +229,7 @@ def draw_landscape(land: Landscape, ways: dict, neb: LandscapeTable | None, path
     label = "lowest energy of the cell, per atom from graphite (eV)"
     figure.colorbar(drawn, label=label, extend="max")
     figure.legend(loc="outside upper center", ncols=5, fontsize=9, frameon=False)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
     plt.close(figure)
 
 
@@ -269,7 +270,7 @@ def draw_profiles(land: Landscape, ways: dict, neb: LandscapeTable | None, path:
     axes[0].set_ylim(-0.1, min(2.0, axes[0].get_ylim()[1]))
     axes[1].set_xlabel("way from graphite to diamond, as a share of its length")
     axes[0].legend(fontsize=8)
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path, dpi=100)
     plt.close(figure)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from ase import Atoms
 
 from ase_calculators import EntropySymmetry, Genes, LandscapeTable, PolymorphGen, coverage
+from ase_calculators.figures import save_figure
 from ase_calculators.landscape import table_parameters
 
 # the columns of in.paracrystalline: step, time, temperature, pressure, density, energy, sS, Q6
@@ -138,7 +139,7 @@ def draw(
     ax.set_ylabel("Q6")
     ax.legend(loc="upper left", frameon=True, framealpha=0.9, edgecolor="none", fontsize=8)
     figure.colorbar(shown, ax=ax, label="time of the MD (ps)", aspect=25)
-    figure.savefig(path, dpi=150)
+    save_figure(figure, path, dpi=150)
     plt.close(figure)
 
 

@@ -25,6 +25,7 @@ from ase.units import kg, m
 from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, LandscapeTable, select
+from ase_calculators.figures import save_figure
 
 # Å; carbon's first shell ends before it, README.md says how it was chosen
 BOND = 1.9
@@ -154,7 +155,7 @@ def draw(
         )  # fmt: skip
     right.set(xlabel="sS ($k_\\mathrm{B}$ per atom)", ylabel="Q6")
     figure.colorbar(shown, ax=right, label="share of sp3 atoms", aspect=25)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
     plt.close(figure)
 
 

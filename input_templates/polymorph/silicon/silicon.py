@@ -24,6 +24,7 @@ from ase_calculators import (
     coverage,
     map_landscape,
 )
+from ase_calculators.figures import save_figure
 
 HERE = Path(__file__).resolve().parent
 # frames of the public example: hot crystal, two on the way to melting, liquid
@@ -180,7 +181,7 @@ def draw_landscapes(
         "frame: window; " + ", ".join(f"{name} {value:g} Å" for name, value in SILICON.items()),
         fontsize=7.5, color="0.4", y=-0.03, va="top",
     )  # fmt: skip
-    figure.savefig(path, dpi=115, bbox_inches="tight")
+    save_figure(figure, path, dpi=115, bbox_inches="tight")
     plt.close(figure)
 
 
@@ -215,7 +216,7 @@ def draw_distances(curves: dict, path: Path) -> None:
     axes[1].legend(
         *axes[0].get_legend_handles_labels(), frameon=False, fontsize=8, loc="lower left"
     )
-    figure.savefig(path, dpi=130)
+    save_figure(figure, path, dpi=130)
     plt.close(figure)
 
 
