@@ -52,9 +52,14 @@ void ComputeEntsymAtom::compute_peratom()
     kernel->local_entropy(atoms, density, entropy.data(), workspace, comm->nthreads);
     kernel->local_bonds(atoms, qlm.data(), neighbors.data(), workspace, comm->nthreads);
   });
-  sharing = true;
-  if (ghosts) comm->forward_comm(this);
-  sharing = false;
+  if (ghosts) {
+    sharing = true;
+    comm->forward_comm(this);
+    sharing = false;
+  } else {
+    repeat_rows(1, entropy);
+    repeat_rows(components, qlm);
+  }
   guarded([&] {
     kernel->neighbor_means(atoms, entropy.data(), qlm.data(), mean_entropy.data(),
                            mean_order.data(), workspace, comm->nthreads);
