@@ -49,16 +49,16 @@ void ComputeEntsym::set_ghosts(bool complete)
 
 void ComputeEntsym::compute_vector()
 {
-  invoked_vector = update->ntimestep;
   evaluate(VECTOR);
+  invoked_vector = evaluated_step();
 }
 
 /* ---------------------------------------------------------------------- */
 
 void ComputeEntsym::compute_array()
 {
-  invoked_array = update->ntimestep;
   evaluate(ARRAY);
+  invoked_array = evaluated_step();
 }
 
 /* ----------------------------------------------------------------------

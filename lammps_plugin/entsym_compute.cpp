@@ -182,8 +182,14 @@ void EntsymCompute::set_ghosts(bool complete)
 {
   ghosts = complete;
   // what the last step has evaluated is not given as the value of atoms that were changed since
-  if (!complete) invoked_flag = INVOKED_NONE;
+  if (complete) return;
+  invoked_flag = INVOKED_NONE;
+  invoked_vector = invoked_array = invoked_peratom = -1;
 }
+
+/* ---------------------------------------------------------------------- */
+
+bigint EntsymCompute::evaluated_step() const { return ghosts ? update->ntimestep : -1; }
 
 /* ---------------------------------------------------------------------- */
 

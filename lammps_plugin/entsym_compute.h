@@ -36,6 +36,8 @@ class EntsymCompute : public Compute {
 
   /// Atoms of the group, owned ones first, then ghosts or images.
   entsym::Atoms collect();
+  /// For invoked_vector and its like: the library asks again where it is not the present step.
+  bigint evaluated_step() const;
   /// Where collect() has listed images: append to rows of the owned atoms those of the others.
   void repeat_rows(std::size_t n_columns, std::vector<double> &rows) const;
   /// Row of atom i in collect()'s list, -1 outside the group; of a ghost only where there are ghosts.

@@ -15,7 +15,7 @@ FixEntsymGhosts::~FixEntsymGhosts() { post_run(); }
 
 /* ---------------------------------------------------------------------- */
 
-int FixEntsymGhosts::setmask() { return FixConst::POST_NEIGHBOR | FixConst::MIN_POST_NEIGHBOR; }
+int FixEntsymGhosts::setmask() { return FixConst::POST_NEIGHBOR | FixConst::MIN_POST_NEIGHBOR | FixConst::POST_RUN; }
 
 /* ---------------------------------------------------------------------- */
 
