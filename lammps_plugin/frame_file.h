@@ -24,6 +24,9 @@ std::string formatted(const char *format, double value);
 bool find_value(const std::string &comment, const std::string &name, double &value);
 bool find_text(const std::string &comment, const std::string &name, std::string &text);
 
+/// Whether there is a file that can be read to its end, or none: no pipe, no device.
+bool readable_to_its_end(const std::string &path);
+
 /// Reads frames one after the other; a line without its end is unfinished.
 class FrameReader {
  public:
@@ -36,7 +39,10 @@ class FrameReader {
 
   bool valid = false;
   bool headed = false;    ///< the comment line is there, whether the atoms are or not
-  bool torn = true;       ///< after next() was false: what is there may be the start of a frame
+  /// After next() was false: what is there may be the start of a frame that was being written. Without
+  /// a frame before it, a number alone is not: it may be anybody's.
+  bool torn = true;
+  long natoms = 0;        ///< what the first line says
   std::string comment;
   std::vector<std::string> atoms;       ///< their lines
   std::uint64_t offset = 0, end = 0;    ///< where the frame starts, and where the next one does
@@ -45,11 +51,32 @@ class FrameReader {
   std::ifstream file_;
 };
 
-/// Cut a file off; what hinders it, or nothing.
-std::string cut_off(const std::string &path, std::uint64_t size);
-/// Add text to a file, which is closed after it, so that it stays whatever happens to the run. Where
-/// that fails the file is left as it was; what hinders it, or nothing.
-std::string append_text(const std::string &path, const std::string &text);
+/// A file of frames that grows, kept open and locked: no other run writes to it, on LAMMPS's side or on
+/// that of Python. All members but the last return what hinders them and what to do, or nothing.
+class FrameFile {
+ public:
+  FrameFile() = default;
+  ~FrameFile();
+  FrameFile(const FrameFile &) = delete;
+  FrameFile &operator=(const FrameFile &) = delete;
+
+  std::string open(const std::string &path);
+  std::string cut_off(std::uint64_t size);
+  /// In one piece or not at all: where that fails the file is left as it was.
+  std::string append(const std::string &text);
+  /// Somebody else has removed, replaced, cut or written to the file.
+  std::string changed() const;
+  bool is_open() const { return descriptor_ >= 0; }
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+  bool regular_ = true;       // else a pipe or a device, which has no size
+  std::uint64_t size_ = 0;    // as we left it
+};
+
+/// Whether LAMMPS's user may have meant a chemical symbol: H to Cm.
+bool is_element(const std::string &name);
 
 /// ID, type, x, y, z of the group's atoms on rank 0, sorted by ID, wrapped into the box, whose lower
 /// corner is moved to the origin.
