@@ -188,9 +188,10 @@ void FixEntsymSelect::open()
 {
   opened = true;
   std::vector<Point> found;
+  const bigint n_atoms = group->count(igroup);
   if (comm->me == 0) {
     std::string reason = file.changed();
-    if (reason.empty() && append) found = read_frames();
+    if (reason.empty() && append) found = read_frames(n_atoms);
     else if (reason.empty()) reason = file.cut_off(0);
     if (!reason.empty())
       error->one(FLERR, "Fix {} {}: file {} cannot be written: {}", style, id, path, reason);
@@ -206,11 +207,11 @@ void FixEntsymSelect::open()
    sS and Q of the frames in the file; an unfinished last one, as a killed run leaves it, is cut off
 ------------------------------------------------------------------------- */
 
-std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames()
+std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(bigint n_atoms)
 {
   const std::string q_name = "Q" + std::to_string(entsym->parameters().degree);
   std::vector<Point> found;
-  entsym::FrameReader frames(path);
+  entsym::FrameReader frames(path, n_atoms);
   for (bool complete = true; complete;) {
     complete = frames.next();
     if (!complete && !frames.headed) {    // nothing that tells whose it is

@@ -63,7 +63,7 @@ class FixEntsymSelect : public Fix {
   void require_same_compute();
   bool occupy(double sS, double Q);
   void open();
-  std::vector<Point> read_frames();
+  std::vector<Point> read_frames(bigint n_atoms);
   void offer();
   void write_frame(double sS, double Q);
 };

@@ -83,14 +83,12 @@ bool FrameReader::read_at(std::uint64_t from)
   std::string line;
   const auto next_line = [&](std::string &l) { return std::getline(file_, l) && !file_.eof(); };
   const std::string start = "Lattice=\"";
-  torn = from > 0;
-  if (!next_line(line)) {
-    // zeros may be left where the machine went down
-    const bool number = line.find_first_not_of("0123456789") == std::string::npos;
-    const bool zeros = line.find_first_not_of('\0') == std::string::npos;
-    torn = zeros || (torn && number);
-    return false;
-  }
+  const bool whole = next_line(line);
+  // zeros may be left where the machine went down
+  while (!line.empty() && line.back() == '\0') line.pop_back();
+  torn = from > 0 ? line.find_first_not_of("0123456789") == std::string::npos
+                  : usual_.compare(0, line.size(), line) == 0;
+  if (!whole) return false;
   char *rest = nullptr;
   natoms = std::strtol(line.c_str(), &rest, 10);
   while (*rest == ' ' || *rest == '\r') rest++;
@@ -98,7 +96,7 @@ bool FrameReader::read_at(std::uint64_t from)
   if (valid) {
     if (!next_line(comment)) {
       while (!comment.empty() && comment.back() == '\0') comment.pop_back();
-      torn = comment.empty() ? torn : comment.compare(0, 9, start.substr(0, comment.size())) == 0;
+      torn = torn && comment.compare(0, 9, start.substr(0, comment.size())) == 0;
       return false;
     }
     headed = true;
@@ -141,10 +139,12 @@ FrameFile::~FrameFile()
 std::string FrameFile::open(const std::string &path)
 {
   path_ = path;
+  struct stat found;
+  if (::stat(path.c_str(), &found) == 0 && S_ISFIFO(found.st_mode))    // to open it may wait for ever
+    return "it is a pipe; use a regular file";
   descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0)
     return std::string(std::strerror(errno)) + "; use a path in a folder that exists and is writable";
-  struct stat found;
   if (::fstat(descriptor_, &found) != 0) return std::strerror(errno);
   regular_ = S_ISREG(found.st_mode);
   size_ = regular_ ? static_cast<std::uint64_t>(found.st_size) : 0;

@@ -30,7 +30,11 @@ bool readable_to_its_end(const std::string &path);
 /// Reads frames one after the other; a line without its end is unfinished.
 class FrameReader {
  public:
-  explicit FrameReader(const std::string &path) : file_(path, std::ios::binary) {}
+  /// `usual` is the number of atoms that the first frame of such a file has.
+  FrameReader(const std::string &path, std::int64_t usual)
+      : file_(path, std::ios::binary), usual_(std::to_string(usual))
+  {
+  }
   /// The frame that starts at `offset`, the next one by default; false where there is none that is
   /// complete. A first line that is no number of atoms is a frame of 0 lines, `valid` being false.
   bool next();
@@ -40,7 +44,7 @@ class FrameReader {
   bool valid = false;
   bool headed = false;    ///< the comment line is there, whether the atoms are or not
   /// After next() was false: what is there may be the start of a frame that was being written. Without
-  /// a frame before it, a number alone is not: it may be anybody's.
+  /// a frame before it, another number than the usual one may be anybody's.
   bool torn = true;
   long natoms = 0;        ///< what the first line says
   std::string comment;
@@ -49,6 +53,7 @@ class FrameReader {
 
  private:
   std::ifstream file_;
+  std::string usual_;
 };
 
 /// A file of frames that grows, kept open and locked: no other run writes to it, on LAMMPS's side or on

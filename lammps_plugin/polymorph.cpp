@@ -378,7 +378,7 @@ void Polymorph::read_parents(const std::string &file)
       error->one(FLERR, Error::NOPOINTER,
                  "polymorph: parents: {} must be a regular file, not a pipe or a device; use another",
                  file);
-    entsym::FrameReader frames(file);
+    entsym::FrameReader frames(file, static_cast<bigint>(species.size()));
     int n = 0;
     for (; frames.next(); n++) {
       Structure parent;
@@ -599,7 +599,7 @@ void Polymorph::open_library()
       error->one(FLERR, Error::NOPOINTER,
                  "polymorph: {} must be a regular file, not a pipe or a device; use another path",
                  path);
-    entsym::FrameReader frames(path);
+    entsym::FrameReader frames(path, static_cast<bigint>(species.size()));
     const auto refuse = [&](const std::string &why) {
       error->one(FLERR, Error::NOPOINTER, "polymorph: frame {} of {} {}", members.size(), path, why);
     };
@@ -934,7 +934,7 @@ const Polymorph::Structure &Polymorph::structure(std::size_t frame)
   Structure &s = kept[frame];
   s.x.resize(3 * species.size());
   if (comm->me == 0) {
-    entsym::FrameReader frames(path);
+    entsym::FrameReader frames(path, static_cast<bigint>(species.size()));
     std::string reason = "is gone";
     if (!frames.read_at(members[frame].offset) || !parse(frames.comment, frames.atoms, s, reason))
       error->one(FLERR, Error::NOPOINTER, "polymorph: frame {} of {} {}", frame, path, reason);
