@@ -443,7 +443,8 @@ class PolymorphGen:
         `path` gets the frames as extended XYZ, atoms sorted by element, all digits written.
         ``info`` of a frame holds frame (its number), target and generation (from 0), individual,
         parent ("p3": parent 3; "f120": frame 120 of the file), genes (letters D, V, S, X for
-        swaps, G for guided), evaluations, sS, Q6, seed and `parameters`. The map goes beside it as CSV.
+        swaps, G for guided), evaluations, sS, Q6, seed and `parameters`. The map goes beside it as
+        CSV.
 
         Parameters
         ----------

@@ -91,7 +91,8 @@ FixEntsymSelect::FixEntsymSelect(LAMMPS *lmp, int narg, char **arg)
   // Frames are read, or the file emptied, when a run starts: after a restart it goes on.
   std::string reason;
   if (comm->me == 0) {
-    reason = file.open(path);
+    entsym::FrameFile probe;
+    reason = probe.open(path);
     if (reason.empty() && append && !entsym::readable_to_its_end(path))
       reason = "append = yes needs a regular file, not a pipe or a device; use another path";
   }
@@ -116,7 +117,7 @@ void FixEntsymSelect::fail(int argument, const std::string &what) const
 
 /* ---------------------------------------------------------------------- */
 
-int FixEntsymSelect::setmask() { return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE; }
+int FixEntsymSelect::setmask() { return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE | FixConst::POST_RUN; }
 
 /* ---------------------------------------------------------------------- */
 
@@ -177,25 +178,25 @@ void FixEntsymSelect::init()
     // what LAMMPS has to tally in the next force calculation
     if (update->ntimestep % nevery == 0) pe->addstep(update->ntimestep);
   }
-  if (!opened) open();
+  open();
 }
 
 /* ----------------------------------------------------------------------
-   empty the file, or take the frames that are in it into the map
+   lock the file for a run; before the first one empty it, or take its frames into the map
 ------------------------------------------------------------------------- */
 
 void FixEntsymSelect::open()
 {
-  opened = true;
   std::vector<Point> found;
   const bigint n_atoms = group->count(igroup);
   if (comm->me == 0) {
-    std::string reason = file.changed();
-    if (reason.empty() && append) found = read_frames(n_atoms);
-    else if (reason.empty()) reason = file.cut_off(0);
+    std::string reason = file.open(path);
+    if (reason.empty() && !opened && append) found = read_frames(n_atoms);
+    else if (reason.empty() && !opened) reason = file.cut_off(0);
     if (!reason.empty())
       error->one(FLERR, "Fix {} {}: file {} cannot be written: {}", style, id, path, reason);
   }
+  opened = true;
   int n = static_cast<int>(found.size());
   MPI_Bcast(&n, 1, MPI_INT, 0, world);
   found.resize(n);
@@ -224,7 +225,7 @@ std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(bigint n_atoms)
                  frames.headed
                      ? fmt::format("says {} atoms, but there are lines of {}", frames.natoms,
                                    frames.atoms.size())
-                     : "does not start with a number of atoms and a comment line");
+                     : "does not start with a number of atoms");
     Point point;
     if (!entsym::find_value(frames.comment, "sS", point[0]) ||
         !entsym::find_value(frames.comment, q_name, point[1]))
@@ -301,6 +302,10 @@ void FixEntsymSelect::end_of_step()
 {
   if (update->ntimestep != setup_step) offer();
 }
+
+/* ---------------------------------------------------------------------- */
+
+void FixEntsymSelect::post_run() { file.close(); }
 
 /* ----------------------------------------------------------------------
    a minimizer has no end_of_step; line searches come here several times in a step

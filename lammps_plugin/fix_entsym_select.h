@@ -30,6 +30,7 @@ class FixEntsymSelect : public Fix {
   void min_setup(int) override;
   void end_of_step() override;
   void min_post_force(int) override;
+  void post_run() override;
   void write_restart(FILE *) override;
   void restart(char *) override;
   double compute_scalar() override;
@@ -44,7 +45,7 @@ class FixEntsymSelect : public Fix {
   std::vector<std::string> elements;
   bool with_energy, append, opened;
   bigint setup_step;    // the last one that setup() has seen
-  entsym::FrameFile file;    // on rank 0
+  entsym::FrameFile file;    // on rank 0, open during a run
   class ComputeEntsym *entsym;
   // what the map's sS and Q are
   std::vector<entsym::Parameter> made_with;

@@ -131,29 +131,37 @@ bool FrameReader::finished()
 
 /* ---------------------------------------------------------------------- */
 
-FrameFile::~FrameFile()
+FrameFile::~FrameFile() { close(); }
+
+void FrameFile::close()
 {
   if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = -1;
 }
 
 std::string FrameFile::open(const std::string &path)
 {
+  if (descriptor_ >= 0) return "";
+  const std::string what = changed();
+  if (!what.empty()) return what;
   path_ = path;
   struct stat found;
   if (::stat(path.c_str(), &found) == 0 && S_ISFIFO(found.st_mode))    // to open it may wait for ever
     return "it is a pipe; use a regular file";
   descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0)
-    return std::string(std::strerror(errno)) + "; use a path in a folder that exists and is writable";
-  if (::fstat(descriptor_, &found) != 0) return std::strerror(errno);
-  regular_ = S_ISREG(found.st_mode);
-  size_ = regular_ ? static_cast<std::uint64_t>(found.st_size) : 0;
+    return std::string(std::strerror(errno)) +
+        "; use a path in a folder that exists and is writable";
   // some network file systems have no locks
-  if (regular_ && ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    ::close(descriptor_);
-    descriptor_ = -1;
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    close();
     return "another run or fix is writing to it; wait for it or use another file";
   }
+  if (::fstat(descriptor_, &found) != 0) return std::strerror(errno);
+  regular_ = S_ISREG(found.st_mode);
+  volume_ = found.st_dev;
+  inode_ = found.st_ino;
+  size_ = regular_ ? static_cast<std::uint64_t>(found.st_size) : 0;
   return "";
 }
 
@@ -167,21 +175,22 @@ std::string FrameFile::cut_off(std::uint64_t size)
 
 std::string FrameFile::changed() const
 {
-  struct stat own, named;
+  struct stat found;
   if (!regular_) return "";
-  if (::fstat(descriptor_, &own) != 0) return std::strerror(errno);
   std::string what;
-  if (::stat(path_.c_str(), &named) != 0) what = "removed or renamed";
-  else if (own.st_ino != named.st_ino || own.st_dev != named.st_dev) what = "replaced";
-  else if (static_cast<std::uint64_t>(own.st_size) < size_) what = "cut off or emptied";
-  else if (static_cast<std::uint64_t>(own.st_size) > size_) what = "written to";
+  if (::stat(path_.c_str(), &found) != 0) what = "removed or renamed";
+  else if (found.st_ino != inode_ || found.st_dev != volume_) what = "replaced";
+  else if (static_cast<std::uint64_t>(found.st_size) < size_) what = "cut off or emptied";
+  else if (static_cast<std::uint64_t>(found.st_size) > size_) what = "written to";
   else return "";
-  return "it was " + what + " by somebody else in the meantime; leave it alone while it grows";
+  return "it was " + what + " by somebody else in the meantime; leave it alone while it grows, and "
+         "run again";
 }
 
 std::string FrameFile::append(const std::string &text)
 {
-  std::string reason = changed();
+  std::string reason = open(path_);
+  if (reason.empty()) reason = changed();
   if (!reason.empty()) return reason;
   for (std::size_t done = 0; done < text.size();) {
     const ssize_t n = ::write(descriptor_, text.data() + done, text.size() - done);

@@ -56,8 +56,8 @@ class FrameReader {
   std::string usual_;
 };
 
-/// A file of frames that grows, kept open and locked: no other run writes to it, on LAMMPS's side or on
-/// that of Python. All members but the last return what hinders them and what to do, or nothing.
+/// A file of frames that grows. While it is open it is locked: no other run writes to it, on LAMMPS's
+/// side or on that of Python. What returns text says what hinders it and what to do, or nothing.
 class FrameFile {
  public:
   FrameFile() = default;
@@ -65,19 +65,19 @@ class FrameFile {
   FrameFile(const FrameFile &) = delete;
   FrameFile &operator=(const FrameFile &) = delete;
 
+  /// Nothing more is done where it is open; opened again, it must be as it was left.
   std::string open(const std::string &path);
+  void close();
   std::string cut_off(std::uint64_t size);
   /// In one piece or not at all: where that fails the file is left as it was.
   std::string append(const std::string &text);
   /// Somebody else has removed, replaced, cut or written to the file.
   std::string changed() const;
-  bool is_open() const { return descriptor_ >= 0; }
-
  private:
   std::string path_;
   int descriptor_ = -1;
-  bool regular_ = true;       // else a pipe or a device, which has no size
-  std::uint64_t size_ = 0;    // as we left it
+  bool regular_ = false;      // else it is a device, or was not opened yet
+  std::uint64_t inode_ = 0, volume_ = 0, size_ = 0;    // as we left it
 };
 
 /// Whether LAMMPS's user may have meant a chemical symbol: H to Cm.
