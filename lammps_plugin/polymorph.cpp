@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 
@@ -69,6 +70,9 @@ void Polymorph::fail(const std::string &what) const
 
 void Polymorph::command(int narg, char **arg)
 {
+  // LAMMPS does not delete a command that an error has left: the next one would find the lock
+  const std::unique_ptr<entsym::FrameFile, void (*)(entsym::FrameFile *)> closed(
+      &library, [](entsym::FrameFile *file) { file->close(); });
   if (!domain->box_exist) fail("there is no simulation box; use it after read_data or create_box");
   if (!atom->tag_enable) fail("atoms need IDs, by which they are sorted; use 'atom_modify id yes'");
   read_arguments(narg, arg);
