@@ -361,8 +361,7 @@ double EntsymCompute::number_density(double natoms) const
   const bool periodic = domain->xperiodic || domain->yperiodic || domain->zperiodic;
   if (natoms < (periodic ? 1.0 : 2.0))
     error->all(FLERR, "Compute {} {}: group {} has {} atoms, at least {} needed; use another group",
-               style, id, group_name(), static_cast<bigint>(natoms),
-               periodic ? "1 is" : "2 are");
+               style, id, group_name(), static_cast<bigint>(natoms), periodic ? "1 is" : "2 are");
   if (user_density > 0.0) return user_density;
 
   if (!domain->xperiodic || !domain->yperiodic || !domain->zperiodic)

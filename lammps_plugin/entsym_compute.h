@@ -54,9 +54,9 @@ class EntsymCompute : public Compute {
   double cutoff;            // distance up to which ghosts are needed at any time
   std::vector<int> row;     // see row_of; empty for group all
   std::vector<double> x;    // positions of a group's atoms; those of group all are used in place
-  std::vector<int> counts, starts;         // atoms of the group on each rank, and before it
-  std::vector<std::size_t> source;         // atom among those of all ranks that an image repeats
-  entsym::PeriodicWorkspace periodic;      // of the images
+  std::vector<int> counts, starts;       // atoms of the group on each rank, and before it
+  std::vector<std::size_t> source;       // atom among those of all ranks that an image repeats
+  entsym::PeriodicWorkspace periodic;    // of the images
 
   void require_ghosts(double distance) const;
   void require_finite() const;

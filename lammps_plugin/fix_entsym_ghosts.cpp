@@ -15,7 +15,10 @@ FixEntsymGhosts::~FixEntsymGhosts() { post_run(); }
 
 /* ---------------------------------------------------------------------- */
 
-int FixEntsymGhosts::setmask() { return FixConst::POST_NEIGHBOR | FixConst::MIN_POST_NEIGHBOR | FixConst::POST_RUN; }
+int FixEntsymGhosts::setmask()
+{
+  return FixConst::POST_NEIGHBOR | FixConst::MIN_POST_NEIGHBOR | FixConst::POST_RUN;
+}
 
 /* ---------------------------------------------------------------------- */
 

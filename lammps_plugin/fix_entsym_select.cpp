@@ -117,7 +117,10 @@ void FixEntsymSelect::fail(int argument, const std::string &what) const
 
 /* ---------------------------------------------------------------------- */
 
-int FixEntsymSelect::setmask() { return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE | FixConst::POST_RUN; }
+int FixEntsymSelect::setmask()
+{
+  return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE | FixConst::POST_RUN;
+}
 
 /* ---------------------------------------------------------------------- */
 
@@ -154,9 +157,10 @@ void FixEntsymSelect::require_same_compute()
   const std::vector<entsym::Parameter> now = entsym::parameters_of(*entsym);
   for (std::size_t k = 0; k < now.size(); k++)
     if (now[k].second != made_with[k].second)
-      fail(-1, fmt::format("the map of {} has {} = {}, compute {} was defined anew with {}; use the "
-                           "same parameters, or another fix and file",
-                           path, now[k].first, made_with[k].second, compute_id, now[k].second));
+      fail(-1,
+           fmt::format("the map of {} has {} = {}, compute {} was defined anew with {}; use the "
+                       "same parameters, or another fix and file",
+                       path, now[k].first, made_with[k].second, compute_id, now[k].second));
   if (made_group != entsym->group_name())
     fail(-1, fmt::format("the map of {} is of group {}, compute {} was defined anew with group {}; "
                          "use the same group, or another fix and file",
@@ -222,10 +226,9 @@ std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(bigint n_atoms)
     if (!frames.valid)
       error->one(FLERR, "Fix {} {}: frame {} of {} {}; append only to extended XYZ", style, id,
                  found.size(), path,
-                 frames.headed
-                     ? fmt::format("says {} atoms, but there are lines of {}", frames.natoms,
-                                   frames.atoms.size())
-                     : "does not start with a number of atoms");
+                 frames.headed ? fmt::format("says {} atoms, but there are lines of {}",
+                                             frames.natoms, frames.atoms.size())
+                               : "does not start with a number of atoms");
     Point point;
     if (!entsym::find_value(frames.comment, "sS", point[0]) ||
         !entsym::find_value(frames.comment, q_name, point[1]))

@@ -44,7 +44,7 @@ class FixEntsymSelect : public Fix {
   double size[2];    // of a cell: dsS, dQ
   std::vector<std::string> elements;
   bool with_energy, append, opened;
-  bigint setup_step;    // the last one that setup() has seen
+  bigint setup_step;         // the last one that setup() has seen
   entsym::FrameFile file;    // on rank 0, open during a run
   class ComputeEntsym *entsym;
   // what the map's sS and Q are

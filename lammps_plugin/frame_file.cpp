@@ -146,12 +146,13 @@ std::string FrameFile::open(const std::string &path)
   if (!what.empty()) return what;
   path_ = path;
   struct stat found;
-  if (::stat(path.c_str(), &found) == 0 && S_ISFIFO(found.st_mode))    // to open it may wait for ever
+  if (::stat(path.c_str(), &found) == 0 &&
+      S_ISFIFO(found.st_mode))    // to open it may wait for ever
     return "it is a pipe; use a regular file";
   descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0)
     return std::string(std::strerror(errno)) +
-        "; use a path in a folder that exists and is writable";
+           "; use a path in a folder that exists and is writable";
   // some network file systems have no locks
   if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
     close();
@@ -183,7 +184,8 @@ std::string FrameFile::changed() const
   else if (static_cast<std::uint64_t>(found.st_size) < size_) what = "cut off or emptied";
   else if (static_cast<std::uint64_t>(found.st_size) > size_) what = "written to";
   else return "";
-  return "it was " + what + " by somebody else in the meantime; leave it alone while it grows, and "
+  return "it was " + what +
+         " by somebody else in the meantime; leave it alone while it grows, and "
          "run again";
 }
 

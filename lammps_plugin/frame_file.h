@@ -46,7 +46,7 @@ class FrameReader {
   /// After next() was false: what is there may be the start of a frame that was being written. Without
   /// a frame before it, another number than the usual one may be anybody's.
   bool torn = true;
-  long natoms = 0;        ///< what the first line says
+  long natoms = 0;    ///< what the first line says
   std::string comment;
   std::vector<std::string> atoms;       ///< their lines
   std::uint64_t offset = 0, end = 0;    ///< where the frame starts, and where the next one does
@@ -73,10 +73,11 @@ class FrameFile {
   std::string append(const std::string &text);
   /// Somebody else has removed, replaced, cut or written to the file.
   std::string changed() const;
+
  private:
   std::string path_;
   int descriptor_ = -1;
-  bool regular_ = false;      // else it is a device, or was not opened yet
+  bool regular_ = false;                               // else it is a device, or was not opened yet
   std::uint64_t inode_ = 0, volume_ = 0, size_ = 0;    // as we left it
 };
 

@@ -160,10 +160,10 @@ void Polymorph::read_arguments(int narg, char **arg)
       while (static_cast<int>(type_elements.size()) < atom->ntypes) {
         const std::string name = i + 1 < narg ? arg[i + 1] : "";
         if (!entsym::is_element(name))
-          fail(fmt::format("element: {} names of {} atom types are given before '{}', which is no "
-                           "chemical symbol with a known covalent radius; give one like Si for each "
-                           "type",
-                           type_elements.size(), atom->ntypes, name));
+          fail(fmt::format(
+              "element '{}' is no chemical symbol with a known covalent radius: {} of {} "
+              "names are given before it; give one like Si for each atom type",
+              name, type_elements.size(), atom->ntypes));
         type_elements.push_back(word());
       }
     } else if (keyword == "parents") parent_files.push_back(word());
@@ -379,9 +379,10 @@ void Polymorph::read_parents(const std::string &file)
   std::vector<double> x, h;
   if (comm->me == 0) {
     if (!entsym::readable_to_its_end(file))
-      error->one(FLERR, Error::NOPOINTER,
-                 "polymorph: parents: {} must be a regular file, not a pipe or a device; use another",
-                 file);
+      error->one(
+          FLERR, Error::NOPOINTER,
+          "polymorph: parents: {} must be a regular file, not a pipe or a device; use another",
+          file);
     entsym::FrameReader frames(file, static_cast<bigint>(species.size()));
     int n = 0;
     for (; frames.next(); n++) {
@@ -397,13 +398,14 @@ void Polymorph::read_parents(const std::string &file)
       h.insert(h.end(), parent.cell, parent.cell + 9);
     }
     if (!frames.finished() && (n > 0 || frames.headed))
-      error->one(FLERR, Error::NOPOINTER,
-                 "polymorph: parents: frame {} of {} is unfinished{}; complete its last line or take "
-                 "it out",
-                 n, file,
-                 frames.headed ? fmt::format(", it says {} atoms and has {}", frames.natoms,
-                                             frames.atoms.size())
-                               : "");
+      error->one(
+          FLERR, Error::NOPOINTER,
+          "polymorph: parents: frame {} of {} is unfinished{}; complete its last line or take "
+          "it out",
+          n, file,
+          frames.headed
+              ? fmt::format(", it says {} atoms and has {}", frames.natoms, frames.atoms.size())
+              : "");
     if (n == 0)
       error->one(FLERR, Error::NOPOINTER,
                  "polymorph: parents: {} cannot be read or holds no complete frame; give a file in "
@@ -605,7 +607,8 @@ void Polymorph::open_library()
                  path);
     entsym::FrameReader frames(path, static_cast<bigint>(species.size()));
     const auto refuse = [&](const std::string &why) {
-      error->one(FLERR, Error::NOPOINTER, "polymorph: frame {} of {} {}", members.size(), path, why);
+      error->one(FLERR, Error::NOPOINTER, "polymorph: frame {} of {} {}", members.size(), path,
+                 why);
     };
     for (bool complete = true; complete;) {
       complete = frames.next();
@@ -620,7 +623,8 @@ void Polymorph::open_library()
       double info[4];
       std::string theirs;
       const char *names[4] = {"target", "generation", "individual", "evaluations"};
-      bool ours = (frames.valid || frames.headed) && entsym::find_text(frames.comment, "settings", theirs) &&
+      bool ours = (frames.valid || frames.headed) &&
+                  entsym::find_text(frames.comment, "settings", theirs) &&
                   entsym::find_value(frames.comment, "sS", member.values[0]) &&
                   entsym::find_value(frames.comment, q_name, member.values[1]);
       for (int k = 0; k < 4; k++)
@@ -660,24 +664,27 @@ void Polymorph::open_library()
       member.offset = frames.offset;
       const auto n_atoms = static_cast<long>(species.size());
       if (frames.natoms != n_atoms || !frames.valid)
-        refuse(fmt::format("says {} atoms and has lines of {}, the box has {}; repair the frame, or "
-                           "cut the file off before it",
-                           frames.natoms, frames.atoms.size(), n_atoms));
+        refuse(
+            fmt::format("says {} atoms and has lines of {}, the box has {}; repair the frame, or "
+                        "cut the file off before it",
+                        frames.natoms, frames.atoms.size(), n_atoms));
       if (!complete) break;
       double number = static_cast<double>(members.size());    // libraries of old do not tell it
       entsym::find_value(frames.comment, "frame", number);
       if (number != static_cast<double>(members.size()) ||
           (!members.empty() && !members.back().before(member)))
-        refuse(fmt::format("is frame {} of target {}, generation {}, individual {}: a frame is "
-                           "missing, doubled or out of order; cut the file off before it, or use "
-                           "another one",
-                           number, member.target, member.generation, member.individual));
+        refuse(
+            fmt::format("is frame {} of target {}, generation {}, individual {}: a frame is "
+                        "missing, doubled or out of order; cut the file off before it, or use "
+                        "another one",
+                        number, member.target, member.generation, member.individual));
       Structure structure;
       std::string reason;
       if (!std::isfinite(member.values[0]) || !std::isfinite(member.values[1]))
-        refuse(fmt::format("has sS = {}, {} = {}, which must be finite; cut the file off before it, "
-                           "or use another one",
-                           member.values[0], q_name, member.values[1]));
+        refuse(
+            fmt::format("has sS = {}, {} = {}, which must be finite; cut the file off before it, "
+                        "or use another one",
+                        member.values[0], q_name, member.values[1]));
       if (!parse(frames.comment, frames.atoms, structure, reason))
         refuse(reason + "; cut the file off before it, or use another one");
       members.push_back(member);
@@ -909,8 +916,8 @@ void Polymorph::write(const Structure &structure, const Member &member, const st
     frame += fmt::format(
         "\" frame={} target={} generation={} individual={} parent={} genes={} "
         "evaluations={} sS={} {}={} seed={}",
-        members.size() - 1, member.target, member.generation, member.individual, parent, letters, member.evaluations,
-        digits(member.values[0]), q_name, digits(member.values[1]), seed);
+        members.size() - 1, member.target, member.generation, member.individual, parent, letters,
+        member.evaluations, digits(member.values[0]), q_name, digits(member.values[1]), seed);
     for (const entsym::Parameter &p : entsym::parameters_of(*compute))
       if (std::strcmp(p.first, "number_density") != 0 || p.second > 0.0)
         frame += fmt::format(" {}={}", p.first, digits(p.second));

@@ -43,7 +43,7 @@ class Polymorph : public Command {
     bool before(const Member &other) const
     {
       return std::tie(target, generation, individual) <
-          std::tie(other.target, other.generation, other.individual);
+             std::tie(other.target, other.generation, other.individual);
     }
   };
 

@@ -82,7 +82,9 @@ def test_value_right_after_a_change(lmp, make_structure, tmp_path, change, name,
     """LAMMPS's own ghosts are stale then, or gone; the next run is not disturbed."""
     if change is scatter and not atom_map:
         pytest.skip("LAMMPS scatters with an atom map only")
-    cell = [(4.1, 0, 0), (0.9, 3.9, 0), (-0.7, 1.1, 4.3)] if name == "triclinic" else 4.05 * np.eye(3)
+    cell = (
+        [(4.1, 0, 0), (0.9, 3.9, 0), (-0.7, 1.1, 4.3)] if name == "triclinic" else 4.05 * np.eye(3)
+    )
     basis = [(0, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
     structure = make_structure(cell=cell, basis=basis, repeat=2)
     instance = lmp()

@@ -129,7 +129,9 @@ def test_append_of_another_group(run_deck, tmp_path):
     assert read(tmp_path / "u.extxyz").info["group"] == "half"
     run_deck(deck(*half, "run 0"))
     output, _ = run_deck(deck(SELECT + " append yes", "run 0"), fails=True)
-    assert "frame 0 of u.extxyz has the values of group half, compute es those of group all" in output
+    assert (
+        "frame 0 of u.extxyz has the values of group half, compute es those of group all" in output
+    )
 
 
 def test_append_of_frames_without_finite_values(run_deck, tmp_path):
@@ -238,10 +240,10 @@ def test_best_child_has_no_image_flags(run_deck):
 
 
 ELEMENTS = {
-    "too few": ("element Na generations 2", "element: 1 names of 2 atom types are given before 'gen"),
-    "at the end": ("element Na", "element: 1 names of 2 atom types are given before ''"),
+    "too few": ("element Na generations 2", "element 'generations' is no chemical symbol with a known covalent radius: 1 of 2 names"),
+    "at the end": ("element Na", "element '' is no chemical symbol with a known covalent radius: 1 of 2 names"),
     "too many": ("element Na Cl Cs", "element: 'Cs' is one name more than the 2 atom types"),
-    "no symbol": ("element Na Xx", "element: 1 names of 2 atom types are given before 'Xx'"),
+    "no symbol": ("element Na Xx", "element 'Xx' is no chemical symbol"),
 }  # fmt: skip
 
 
