@@ -135,7 +135,8 @@ SHOWN = '"RESULT {} $(c_e[1]:%.12g) $(c_e[2]:%.12g) $(c_r[1]:%.12g) $(c_sum[1]:%
 
 LATER = {
     "delete": "delete_atoms random fraction 0.2 no all NULL 33",
-    "delete and create": "delete_atoms random fraction 0.4 no all NULL 3\ncreate_atoms 1 random 20 7 NULL",
+    "delete and create": "delete_atoms random fraction 0.4 no all NULL 3\n"
+                         "create_atoms 1 random 20 7 NULL",
     "displace": "displace_atoms all random 0.3 0.2 0.3 5",
     "box": "change_box all x scale 1.1 xy delta 0.5 boundary p p p",
     "remap": "change_box all z scale 0.93 remap",
@@ -169,7 +170,8 @@ def test_a_run_without_setup(run_deck, ranks):
     computes = "\n".join(COMPUTES)
     commands = ["thermo_style custom step c_e[1]", "run 0", "set atom 4 x 1.3 y 7.0 z -2.0",
                 "variable was equal c_e[1]", "fix p all print 1 'RESULT during $(c_e[1]:%.12g)'",
-                "unfix move", "run 1 pre no", "run 0", "print 'RESULT after $(c_e[1]:%.12g)'"]  # fmt: skip
+                "unfix move", "run 1 pre no", "run 0",
+                "print 'RESULT after $(c_e[1]:%.12g)'"]  # fmt: skip
     commands = [line.replace("'", '"') for line in commands]
     _, found = run_deck(DECK.format(computes=computes, commands="\n".join(commands)), ranks)
     np.testing.assert_allclose(found["during"], found["after"], rtol=1e-9)
@@ -185,7 +187,8 @@ def test_atoms_that_come_and_go_in_a_run(run_deck, ranks):
                 "fix out all evaporate 3 2 low 4", "thermo 1",
                 "thermo_style custom step atoms c_e[1] c_sum[1]", "run 20",
                 "variable e equal c_e[1]", "print 'RESULT during $(v_e:%.12g) $(atoms)'",
-                "unfix in", "unfix out", "run 0", "print 'RESULT after $(c_e[1]:%.12g) $(atoms)'"]  # fmt: skip
+                "unfix in", "unfix out", "run 0",
+                "print 'RESULT after $(c_e[1]:%.12g) $(atoms)'"]  # fmt: skip
     commands = [line.replace("'", '"') for line in commands]
     _, found = run_deck(DECK.format(computes=computes, commands="\n".join(commands)), ranks)
     assert found["during"][1] != 144

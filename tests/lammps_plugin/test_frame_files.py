@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files of frames that are damaged, foreign, or written to by two: refused, and left as they are."""
+"""Files of frames that are damaged, foreign, or written to by two: refused, left as they are."""
 
 import os
 import re
@@ -50,7 +50,7 @@ DAMAGE = {
                 "frame 4 of library.extxyz is frame 3 of target .* missing, doubled or out of ord"),
     "missing": (lambda f: [*f[:3], *f[4:]], "frame 3 of library.extxyz is frame 4 of target"),
     "count": (lambda f: [*f[:3], "99999999999" + f[3][2:], *f[4:]],
-              "frame 3 of library.extxyz says 99999999999 atoms and has lines of 32, the box has 32"),
+              "frame 3 of library.extxyz says 99999999999 atoms and has lines of 32, the b"),
     "count of the last": (lambda f: [*f[:-1], "33" + f[-1][2:]],
                           "says 33 atoms and has lines of 32, the box has 32"),
     "note behind": (lambda f: [*f, "my note"], "is something else; take it out of the file"),
@@ -102,17 +102,16 @@ def test_device_for_a_library(run_deck, tmp_path):
 
 
 REDEFINED = {
-    "parameters": ("compute es all entsym rmax 4.0 sigma 0.2 q6cut 3.4", "rmax = 5, compute es was"),
-    "group": ("group half id 1:16\n" + COMPUTE.replace("all", "half"), "with group half; use the s"),
+    "parameters": ("compute es all entsym rmax 4.0 sigma 0.2 q6cut 3.4", "rmax = 5, compute es"),
+    "group": ("group half id 1:16\n" + COMPUTE.replace("all", "half"), "with group half; use"),
     "style": ("compute es all pe", "compute es is of style pe"),
     "nothing": ("", "compute es is not defined"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("options", ["run 2", "run 2 pre no"])
 @pytest.mark.parametrize(("again", "message"), REDEFINED.values(), ids=REDEFINED)
-def test_compute_defined_anew(run_deck, tmp_path, again, message, options):
-    output, _ = run_deck(deck(*MOVE, SELECT, "run 2", "uncompute es", again, options), fails=True)
+def test_compute_defined_anew(run_deck, tmp_path, again, message):
+    output, _ = run_deck(deck(*MOVE, SELECT, "run 2", "uncompute es", again, "run 2"), fails=True)
     assert message in output
     assert len({a.info["rmax"] for a in read(tmp_path / "u.extxyz", ":")}) == 1
 
@@ -123,15 +122,13 @@ def test_same_definition_goes_on(run_deck, tmp_path):
 
 
 def test_append_of_another_group(run_deck, tmp_path):
-    half = ["group half id 1:16", COMPUTE.replace("es all", "part half"),
-            "fix sel all entsym/select 1 part 0.001 0.0001 u.extxyz element Al append yes"]  # fmt: skip
+    select = SELECT.replace(" es ", " part ") + " append yes"
+    half = ["group half id 1:16", COMPUTE.replace("es all", "part half"), select]
     run_deck(deck(*half, "run 0"))
     assert read(tmp_path / "u.extxyz").info["group"] == "half"
     run_deck(deck(*half, "run 0"))
     output, _ = run_deck(deck(SELECT + " append yes", "run 0"), fails=True)
-    assert (
-        "frame 0 of u.extxyz has the values of group half, compute es those of group all" in output
-    )
+    assert "frame 0 of u.extxyz has the values of group half, compute es those of gro" in output
 
 
 def test_append_of_frames_without_finite_values(run_deck, tmp_path):
@@ -150,7 +147,8 @@ TAMPER = {
     "renamed": "shell mv u.extxyz v.extxyz",
     "replaced": "shell cp u.extxyz v.extxyz\nshell mv v.extxyz u.extxyz",
     "cut off or emptied": "shell truncate -s 100 u.extxyz",
-    "written to": "shell cp u.extxyz v.extxyz\nshell dd if=v.extxyz of=u.extxyz oflag=append conv=notrunc",
+    "written to": "shell cp u.extxyz v.extxyz\n"
+                  "shell dd if=v.extxyz of=u.extxyz oflag=append conv=notrunc",
 }  # fmt: skip
 
 
@@ -240,8 +238,8 @@ def test_best_child_has_no_image_flags(run_deck):
 
 
 ELEMENTS = {
-    "too few": ("element Na generations 2", "element 'generations' is no chemical symbol with a known covalent radius: 1 of 2 names"),
-    "at the end": ("element Na", "element '' is no chemical symbol with a known covalent radius: 1 of 2 names"),
+    "too few": ("element Na generations 2", "element 'generations' is no chemical symbol"),
+    "at the end": ("element Na", "element '' is no chemical symbol"),
     "too many": ("element Na Cl Cs", "element: 'Cs' is one name more than the 2 atom types"),
     "no symbol": ("element Na Xx", "element 'Xx' is no chemical symbol"),
 }  # fmt: skip
