@@ -15,6 +15,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from io import StringIO
 from os import PathLike, fspath
 from typing import IO, Any, NamedTuple, NoReturn, TextIO
 
@@ -505,9 +506,11 @@ class PolymorphGen:
                 self._members, self._size = self._read(name)
                 self._file.truncate(self._size)
                 table = self._table(name)
-                with atomic_write(csv, newline="") as map_file:
-                    table.write_head(map_file, table.parameters)
-                    table.write_rows(map_file)
+                text = StringIO()
+                table.write_head(text, table.parameters)
+                table.write_rows(text)
+                with atomic_write(csv, newline="") as draft:
+                    draft.write(text.getvalue())
                 with open(csv, "a", encoding="utf-8", newline="") as map_file:
                     self._evolve(name, map_file, progress)
         except OSError as error:

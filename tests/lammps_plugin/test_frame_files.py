@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Files of frames that are damaged, foreign, or written to by two: refused, left as they are."""
 
+import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -168,7 +170,15 @@ def test_two_fixes_on_one_file(run_deck):
 def start(folder, lines, name):
     (folder / name).write_text(deck(*lines))
     return subprocess.Popen([BIN / "lmp", "-log", "none", "-in", name], cwd=folder, text=True,
+                            start_new_session=True,
                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+
+
+def stop(process):
+    """End the launcher and the LAMMPS that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def wait_for(path, process):
@@ -197,7 +207,7 @@ def test_library_changed_while_it_grows(tmp_path, tamper):
             os.replace(tmp_path / "other", path)
         output, _ = process.communicate(timeout=60)
     finally:
-        process.kill()
+        stop(process)
     assert re.search(r"ERROR: polymorph: frame \d+ could not be written to library.extxyz: it was "
                      f".*{tamper}.* by somebody else", output), output  # fmt: skip
 
@@ -219,8 +229,7 @@ def test_two_writers_of_both_hosts(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match="another run is writing to it"):
             gen.run(path, progress=False)
     finally:
-        process.kill()
-        process.communicate()
+        stop(process)
     text = path.read_text()
     places = re.findall(r" frame=(\d+) ", text)
     assert places == [str(k) for k in range(len(places))]
