@@ -15,8 +15,9 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from io import StringIO
 from os import PathLike, fspath
-from typing import Any, NamedTuple, NoReturn, TextIO
+from typing import IO, Any, NamedTuple, NoReturn, TextIO
 
 import numpy as np
 from ase import Atoms
@@ -27,6 +28,7 @@ from tqdm.auto import tqdm
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.landscape import LandscapeTable, table_parameters
+from ase_calculators.provenance import atomic_write
 from cython_core import Breeder, Evolution, Gaps, atom_lines, target_points, window_of
 
 # shortest distance of two atoms over the sum of their covalent radii, where none is given
@@ -440,9 +442,10 @@ class PolymorphGen:
         """Breed towards all targets, writing the library as it grows, or go on with one.
 
         `path` gets the frames as extended XYZ, atoms sorted by element, all digits written.
-        ``info`` of a frame holds target and generation (from 0), individual, parent ("p3": parent
-        3; "f120": frame 120 of the file), genes (letters D, V, S, X for swaps, G for guided),
-        evaluations, sS, Q6, seed and `parameters`. The map goes beside it as CSV.
+        ``info`` of a frame holds frame (its number), target and generation (from 0), individual,
+        parent ("p3": parent 3; "f120": frame 120 of the file), genes (letters D, V, S, X for
+        swaps, G for guided), evaluations, sS, Q6, seed and `parameters`. The map goes beside it as
+        CSV.
 
         Parameters
         ----------
@@ -460,8 +463,10 @@ class PolymorphGen:
         Raises
         ------
         ValueError
-            When the library was made with other parameters, is something else, or another run is
-            writing to it.
+            When the library was made with other parameters, is something else, lacks a frame or has
+            one twice or with values that are not finite; when another run is writing to it, or when
+            it, or the map, is removed, replaced, cut or written to in the meantime; when the file
+            in the place of the map is something else.
         OSError
             When it cannot be written; what was written stays readable.
 
@@ -473,11 +478,23 @@ class PolymorphGen:
         name = fspath(path)
         if os.path.splitext(name)[1] == ".csv":
             raise ValueError(f"{name!r}: the map is written as .csv; name the library .extxyz")
+        csv = os.path.splitext(name)[0] + ".csv"
+        for path in (name, csv):
+            if os.path.exists(path) and not os.path.isfile(path):
+                raise ValueError(f"{path}: must be a regular file; use another path")
+        if os.path.exists(csv):
+            with open(csv, "rb") as old:
+                if not (start := b"# " + LandscapeTable.TITLE.encode()).startswith(
+                    old.read(len(start))
+                ):
+                    raise ValueError(
+                        f"{csv}: the map of the library is to be written there, but it is none; "
+                        "move it away or give the library another name"
+                    )
         self.rejected = dict.fromkeys(self.rejected, 0)
         self.reports = []
         if self._gaps:
             self.targets = np.empty((0, 2))
-        csv = os.path.splitext(name)[0] + ".csv"
         try:
             with open(name, "ab", buffering=0) as self._file, open(name, "rb") as self._reader:
                 try:
@@ -486,9 +503,14 @@ class PolymorphGen:
                     raise ValueError(
                         f"{name}: another run is writing to it; wait for it or use another file"
                     ) from error
-                self._members, end = self._read(name)
-                self._file.truncate(end)
-                self._table(name).write(csv)
+                self._members, self._size = self._read(name)
+                self._file.truncate(self._size)
+                table = self._table(name)
+                text = StringIO()
+                table.write_head(text, table.parameters)
+                table.write_rows(text)
+                with atomic_write(csv, newline="") as draft:
+                    draft.write(text.getvalue())
                 with open(csv, "a", encoding="utf-8", newline="") as map_file:
                     self._evolve(name, map_file, progress)
         except OSError as error:
@@ -496,7 +518,7 @@ class PolymorphGen:
                 error.errno,
                 f"{error.strerror}; the frames written so far stay readable, and running again "
                 "goes on",
-                name,
+                error.filename or name,
             ) from error
         missed = [
             (k, report)
@@ -547,7 +569,7 @@ class PolymorphGen:
                     # the last generation that is there may lack children
                     if found == len(self._members):
                         mine += self._breed(number, target, evolution, mine)
-                        self._table(name, found).write_rows(map_file)
+                        self._add_to_map(self._table(name, found), map_file)
                         found = len(self._members)
                     evolution.take(mine, self._values_of(mine))
                     bar.update(self.individuals)
@@ -565,6 +587,15 @@ class PolymorphGen:
                 )
             if found < len(self._members):
                 raise ValueError(f"{name}: frame {found} fits no target; use another file")
+            _require_own(name, self._file, self._size)
+
+    def _add_to_map(self, table: LandscapeTable, map_file: TextIO) -> None:
+        """Add rows to the map, which nobody else may have changed."""
+        _require_own(map_file.name, map_file)
+        try:
+            table.write_rows(map_file)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, map_file.name) from error
 
     def _targets_to_come(self) -> Iterator[tuple[np.ndarray, list[int]]]:
         """Give the targets, each with frames to start from beside the parents.
@@ -633,6 +664,7 @@ class PolymorphGen:
                 continue
             parent = int(children["parent"][k])
             info = {
+                "frame": len(self._members),
                 "target": number,
                 "generation": generation,
                 "individual": k,
@@ -665,14 +697,18 @@ class PolymorphGen:
             )
             + self._parameters
         )
-        offset = os.fstat(self._file.fileno()).st_size
+        _require_own(self._reader.name, self._file, self._size)
+        offset = self._size
         atoms = atom_lines(self._elements, self._species, positions)
         text = memoryview(f"{len(positions)}\n{comment}\n".encode() + atoms)
         try:
             while text:
-                text = text[self._file.write(text) :]
+                written = self._file.write(text)
+                self._size += written
+                text = text[written:]
         except OSError:
             self._file.truncate(offset)
+            self._size = offset
             raise
         self._members.append(_Member(offset, info, _volume(cell)))
 
@@ -696,28 +732,68 @@ class PolymorphGen:
             start = lines[0].strip(b"\0")  # zeros may be left where the machine went down
             if start and not start.strip().isdigit():
                 self._refuse(name, None)
+            number = f"{len(self._species)}\n".encode()
+            if not members and not number.startswith(start):  # a number may be anybody's
+                self._refuse(name, None)
             if not lines[0].endswith(b"\n"):
                 break  # the end, or a line cut short
-            lines += [self._reader.readline() for _ in range(int(lines[0]) + 1)]
+            lines.append(self._reader.readline())
             if not lines[1].endswith(b"\n"):
-                start = lines[1].rstrip(b"\0")[:9]
-                if not b'Lattice="'.startswith(start):
+                if not b'Lattice="'.startswith(lines[1].rstrip(b"\0")[:9]):
                     self._refuse(name, None)
                 break
-            comment = lines[1].decode().rstrip("\n")
+            comment = lines[1].decode(errors="replace").rstrip("\n")
             head, mark, theirs = comment.partition(_PARAMETERS)
             if mark + theirs not in ours:
                 made_with = key_val_str_to_dict(comment).get("parameters")
                 if not _same(made_with, self.settings):
                     self._refuse(name, made_with)
                 ours.add(mark + theirs)
-            info = key_val_str_to_dict(head)
+            where = f"{name}: frame {len(members)}"
+            if (n := int(lines[0])) != len(self._species):
+                raise ValueError(
+                    f"{where} says {n} atoms, the parents have {len(self._species)}; repair it, or "
+                    "cut the file off before it"
+                )
+            lines += [self._reader.readline() for _ in range(n)]
             if not lines[-1].endswith(b"\n"):
                 break
-            info = {key: value for key, value in info.items() if key not in ("Properties", "pbc")}
-            members.append(_Member(offset, info, _volume(info.pop("Lattice").T)))
+            members.append(self._member(where, offset, head, lines[2:], members))
             offset += sum(map(len, lines))
         return members, offset
+
+    def _member(
+        self, where: str, offset: int, head: str, atoms: list[bytes], before: list[_Member]
+    ) -> _Member:
+        """Return a frame of the library, whose text is checked: numbers and place."""
+        remedy = "cut the file off before it, or use another one"
+        names = self.calc.value_names
+        try:
+            info = key_val_str_to_dict(head)
+            numbers = np.array([line.split()[1:] for line in atoms], dtype=float)
+            cell = np.array(info.pop("Lattice"), dtype=float).T
+            values = np.array([info[name] for name in names], dtype=float)
+            volume = _volume(cell)
+            symbols = [line.split()[0].decode() for line in atoms]
+            place, last = (
+                (*_of(i), int(i["individual"])) for i in (info, before[-1].info if before else info)
+            )
+        except (KeyError, ValueError, TypeError, AttributeError, IndexError) as error:
+            raise ValueError(f"{where} is damaged ({error}); {remedy}") from error
+        if numbers.shape != (len(self._species), 3) or symbols != self._symbols:
+            raise ValueError(f"{where} holds other atoms or columns than the parents; {remedy}")
+        for what, found in (("positions", numbers), ("Lattice", cell), ("sS and Q", values)):
+            if not np.isfinite(found).all():
+                raise ValueError(f"{where} has {what} that are not finite; {remedy}")
+        # libraries of old do not tell the number
+        if info.get("frame", len(before)) != len(before) or (before and place <= last):
+            raise ValueError(
+                f"{where} is frame {info.get('frame', '?')} of target {place[0]}, generation "
+                f"{place[1]}, individual {place[2]}: a frame is missing, doubled or out of order; "
+                f"{remedy}"
+            )
+        info = {key: value for key, value in info.items() if key not in ("Properties", "pbc")}
+        return _Member(offset, info, volume)
 
     def _refuse(self, name: str, made_with: Any) -> NoReturn:
         """Say in what the parameters of a library differ from those of this run."""
@@ -752,6 +828,23 @@ class PolymorphGen:
             volume=np.array([m.volume if self._pbc.all() else np.nan for m in members]),
             energy=np.full(n, np.nan),
             parameters=table_parameters(self.calc),
+        )
+
+
+def _require_own(name: str, file: IO[Any], size: int | None = None) -> None:
+    """Raise ValueError where somebody else has changed a file that this run writes to."""
+    own = os.fstat(file.fileno())
+    try:
+        replaced = not os.path.samestat(own, os.stat(name))
+        what = "replaced" if replaced else None
+    except FileNotFoundError:
+        what = "removed or renamed"
+    if what is None and own.st_size != (file.tell() if size is None else size):
+        what = "cut, emptied or written to"
+    if what is not None:
+        raise ValueError(
+            f"{name}: was {what} by somebody else in the meantime; leave it alone while it grows, "
+            "and run again"
         )
 
 

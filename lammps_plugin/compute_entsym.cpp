@@ -39,9 +39,9 @@ ComputeEntsym::~ComputeEntsym()
 
 /* ---------------------------------------------------------------------- */
 
-void ComputeEntsym::init()
+void ComputeEntsym::set_ghosts(bool complete)
 {
-  EntsymCompute::init();
+  EntsymCompute::set_ghosts(complete);
   spare_step[VECTOR] = spare_step[ARRAY] = -1;    // the same step may come again with other atoms
 }
 
@@ -49,16 +49,16 @@ void ComputeEntsym::init()
 
 void ComputeEntsym::compute_vector()
 {
-  invoked_vector = update->ntimestep;
   evaluate(VECTOR);
+  invoked_vector = evaluated_step();
 }
 
 /* ---------------------------------------------------------------------- */
 
 void ComputeEntsym::compute_array()
 {
-  invoked_array = update->ntimestep;
   evaluate(ARRAY);
+  invoked_array = evaluated_step();
 }
 
 /* ----------------------------------------------------------------------
@@ -68,7 +68,7 @@ void ComputeEntsym::compute_array()
 
 void ComputeEntsym::evaluate(Part part)
 {
-  if (update->whichflag != 0 && spare_step[part] == update->ntimestep) {
+  if (spare_step[part] == update->ntimestep) {
     spare_step[part] = -1;
     return;
   }
@@ -93,7 +93,7 @@ void ComputeEntsym::evaluate(Part part)
     array[k][2] = running[k];
   }
   spare_step[part] = -1;
-  spare_step[1 - part] = update->ntimestep;
+  if (ghosts) spare_step[1 - part] = update->ntimestep;
 }
 
 /* ---------------------------------------------------------------------- */

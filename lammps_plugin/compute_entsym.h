@@ -17,7 +17,7 @@ class ComputeEntsym : public EntsymCompute {
  public:
   ComputeEntsym(class LAMMPS *, int, char **);
   ~ComputeEntsym() override;
-  void init() override;
+  void set_ghosts(bool complete) override;
   void compute_vector() override;
   void compute_array() override;
   double memory_usage() override;

@@ -28,8 +28,6 @@ ComputeEntsymAtom::~ComputeEntsymAtom() { memory->destroy(array_atom); }
 
 void ComputeEntsymAtom::compute_peratom()
 {
-  invoked_peratom = update->ntimestep;
-
   if (atom->nmax > nmax) {
     nmax = atom->nmax;
     memory->destroy(array_atom);
@@ -37,6 +35,7 @@ void ComputeEntsymAtom::compute_peratom()
   }
 
   const entsym::Atoms atoms = collect();
+  invoked_peratom = evaluated_step();
   const double owned = static_cast<double>(atoms.n_owned);
   double natoms = 0.0;
   MPI_Allreduce(&owned, &natoms, 1, MPI_DOUBLE, MPI_SUM, world);
@@ -52,9 +51,14 @@ void ComputeEntsymAtom::compute_peratom()
     kernel->local_entropy(atoms, density, entropy.data(), workspace, comm->nthreads);
     kernel->local_bonds(atoms, qlm.data(), neighbors.data(), workspace, comm->nthreads);
   });
-  sharing = true;
-  if (ghosts) comm->forward_comm(this);
-  sharing = false;
+  if (ghosts) {
+    sharing = true;
+    comm->forward_comm(this);
+    sharing = false;
+  } else {
+    repeat_rows(1, entropy);
+    repeat_rows(components, qlm);
+  }
   guarded([&] {
     kernel->neighbor_means(atoms, entropy.data(), qlm.data(), mean_entropy.data(),
                            mean_order.data(), workspace, comm->nthreads);

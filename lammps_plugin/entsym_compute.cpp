@@ -10,8 +10,10 @@
 #include "comm.h"
 #include "domain.h"
 #include "error.h"
+#include "fix_entsym_ghosts.h"
 #include "force.h"
 #include "group.h"
+#include "modify.h"
 #include "neighbor.h"
 #include "pair.h"
 #include "update.h"
@@ -103,6 +105,18 @@ EntsymCompute::EntsymCompute(LAMMPS *lmp, int narg, char **arg)
 
   dynamic_group_allow = 1;
   comm_forward = 1;
+
+  auto *watch = dynamic_cast<FixEntsymGhosts *>(
+      modify->add_fix(fmt::format("{}_ENTSYM_GHOSTS all ENTSYM/GHOSTS", id)));
+  if (watch) watch->compute = this;
+}
+
+/* ---------------------------------------------------------------------- */
+
+EntsymCompute::~EntsymCompute()
+{
+  const std::string watch = std::string(id) + "_ENTSYM_GHOSTS";
+  if (modify->get_fix_by_id(watch)) modify->delete_fix(watch);    // at the end it goes first
 }
 
 /* ---------------------------------------------------------------------- */
@@ -162,58 +176,28 @@ void EntsymCompute::require_ghosts(double distance) const
                style, id, reach, distance, cutoff + neighbor->skin);
 }
 
-/* ----------------------------------------------------------------------
-   true where there are ghost atoms on any rank, which then are brought up to date: a fix that changes
-   the box at the end of a step (deform, press/berendsen) moves the owned atoms only
+/* ---------------------------------------------------------------------- */
 
-   Commands like displace_atoms or create_atoms drop all ghost atoms until the next setup, and values
-   would silently lack every image: an error. Communicating by the old pattern would then also write
-   past the atoms, so nobody may forward anything.
-------------------------------------------------------------------------- */
-
-bool EntsymCompute::update_ghosts() const
+void EntsymCompute::set_ghosts(bool complete)
 {
-  int found[2] = {atom->nghost > 0, 0};    // ghosts are there; atoms at a face have none
-  if (atom->nghost == 0) {
-    const double *lo = domain->triclinic ? domain->sublo_lamda : domain->sublo;
-    const double *hi = domain->triclinic ? domain->subhi_lamda : domain->subhi;
-    const double *boxlo = domain->triclinic ? domain->boxlo_lamda : domain->boxlo;
-    const double *boxhi = domain->triclinic ? domain->boxhi_lamda : domain->boxhi;
-    for (int i = 0; i < atom->nlocal && !found[1]; i++) {
-      double s[3] = {atom->x[i][0], atom->x[i][1], atom->x[i][2]};
-      if (domain->triclinic) domain->x2lamda(atom->x[i], s);
-      for (int d = 0; d < 3; d++) {
-        const bool below = domain->periodicity[d] || lo[d] > boxlo[d];
-        const bool above = domain->periodicity[d] || hi[d] < boxhi[d];
-        if ((below && s[d] - lo[d] < comm->cutghost[d]) ||
-            (above && hi[d] - s[d] < comm->cutghost[d]))
-          found[1] = 1;
-      }
-    }
-  }
-  int any[2] = {0, 0};
-  MPI_Allreduce(found, any, 2, MPI_INT, MPI_MAX, world);
-  if (!any[0] && any[1])
-    error->all(FLERR,
-               "Compute {} {}: atoms were changed since the last run and have no ghost atoms; "
-               "add 'run 0' before this value is used",
-               style, id);
-  if (any[0]) comm->forward_comm();
-  return any[0];
+  ghosts = complete;
+  // what the last step has evaluated is not given as the value of atoms that were changed since
+  if (complete) return;
+  invoked_flag = INVOKED_NONE;
+  invoked_vector = invoked_array = invoked_peratom = -1;
 }
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::require_finite(const entsym::Atoms &atoms) const
-{
-  int bad = 0;
-  const std::size_t n = 3 * atoms.n_total;
-  for (std::size_t k = 0; k < n; k++) bad |= !(std::fabs(atoms.x[k]) < HUGE_VAL);
-  if (!bad) return;
+bigint EntsymCompute::evaluated_step() const { return ghosts ? update->ntimestep : -1; }
 
-  for (int i = 0; i < atom->nlocal + atom->nghost; i++) {
+/* ---------------------------------------------------------------------- */
+
+void EntsymCompute::require_finite() const
+{
+  for (int i = 0; i < atom->nlocal; i++) {
     const double *p = atom->x[i];
-    if (row_of(i) >= 0 && !std::isfinite(p[0] + p[1] + p[2]))
+    if ((atom->mask[i] & groupbit) && !std::isfinite(p[0] + p[1] + p[2]))
       error->one(FLERR,
                  "Compute {} {}: position ({} {} {}) of atom {} must be finite; look for "
                  "overlapping atoms or a time step that is too long",
@@ -228,8 +212,18 @@ entsym::Atoms EntsymCompute::collect()
   if (!initialized_flag)
     error->all(FLERR, "Compute {} {}: not initialized; add 'run 0' after its definition", style,
                id);
+  require_finite();
+  if (!update->whichflag) set_ghosts(false);    // an error has ended the run
+  return ghosts ? list_ghosts() : list_images();
+}
+
+/* ---------------------------------------------------------------------- */
+
+entsym::Atoms EntsymCompute::list_ghosts()
+{
   require_ghosts(cutoff);
-  ghosts = update_ghosts();
+  // a fix that changes the box at the end of a step (deform, press/berendsen) moves owned atoms only
+  comm->forward_comm();
 
   const int nlocal = atom->nlocal;
   const int nall = nlocal + atom->nghost;
@@ -240,26 +234,124 @@ entsym::Atoms EntsymCompute::collect()
     atoms.x = nall ? &atom->x[0][0] : nullptr;
     atoms.n_owned = nlocal;
     atoms.n_total = nall;
-  } else {
-    row.resize(nall, -1);
-    for (int i = 0; i < nlocal; i++)
-      if (atom->mask[i] & groupbit) row[i] = 0;
-    if (ghosts) comm->forward_comm(this);    // their masks may be those of the last setup
-
-    x.clear();
-    int n = 0;
-    for (int i = 0; i < nall; i++) {
-      if (i == nlocal) atoms.n_owned = n;
-      if (row[i] < 0) continue;
-      row[i] = n++;
-      x.insert(x.end(), atom->x[i], atom->x[i] + 3);
-    }
-    if (nall == nlocal) atoms.n_owned = n;
-    atoms.n_total = n;
-    atoms.x = x.data();
+    return atoms;
   }
-  require_finite(atoms);
+  row.resize(nall, -1);
+  for (int i = 0; i < nlocal; i++)
+    if (atom->mask[i] & groupbit) row[i] = 0;
+  comm->forward_comm(this);    // the ghosts' masks may be those of the last setup
+
+  x.clear();
+  int n = 0;
+  for (int i = 0; i < nall; i++) {
+    if (i == nlocal) atoms.n_owned = n;
+    if (row[i] < 0) continue;
+    row[i] = n++;
+    x.insert(x.end(), atom->x[i], atom->x[i] + 3);
+  }
+  if (nall == nlocal) atoms.n_owned = n;
+  atoms.n_total = n;
+  atoms.x = x.data();
   return atoms;
+}
+
+/* ----------------------------------------------------------------------
+   between runs any command, library call or script may have moved, added, removed or sorted atoms or
+   have changed the box: the ghost atoms of LAMMPS are incomplete, missing, or those of other atoms, and
+   to communicate by the old pattern would write past the atoms. So take the owned atoms of all ranks,
+   which are right at any time, and repeat them.
+------------------------------------------------------------------------- */
+
+entsym::Atoms EntsymCompute::list_images()
+{
+  std::vector<double> mine;
+  row.assign(atom->nlocal, -1);
+  int n_mine = 0;
+  for (int i = 0; i < atom->nlocal; i++) {
+    if (!(atom->mask[i] & groupbit)) continue;
+    row[i] = n_mine++;
+    for (int d = 0; d < 3; d++) mine.push_back(atom->x[i][d] - domain->boxlo[d]);
+  }
+  const int nprocs = comm->nprocs;
+  counts.resize(nprocs);
+  starts.assign(nprocs, 0);
+  MPI_Allgather(&n_mine, 1, MPI_INT, counts.data(), 1, MPI_INT, world);
+  bigint n = 0;
+  for (const int count : counts) n += count;
+  // each rank holds all atoms and their values, and MPI counts them in an int
+  const bigint most = MAXSMALLINT / (1 + kernel->n_components());
+  if (n > most)
+    error->all(FLERR,
+               "Compute {} {}: group {} has {} atoms, at most {} can be evaluated between runs; "
+               "have the value written in a run, by thermo_style or a fix",
+               style, id, group_name(), n, most);
+  std::vector<int> sizes(nprocs), places(nprocs);
+  for (int p = 0; p < nprocs; p++) {
+    if (p) starts[p] = starts[p - 1] + counts[p - 1];
+    sizes[p] = 3 * counts[p];
+    places[p] = 3 * starts[p];
+  }
+  std::vector<double> all(3 * n);
+  MPI_Allgatherv(mine.data(), 3 * n_mine, MPI_DOUBLE, all.data(), sizes.data(), places.data(),
+                 MPI_DOUBLE, world);
+
+  entsym::Atoms atoms{};
+  source.clear();
+  const bool periodic_box = domain->xperiodic || domain->yperiodic || domain->zperiodic;
+  if (n < (periodic_box ? 1 : 2)) return atoms;    // number_density() refuses them
+
+  const double *h = domain->h;    // zero off the diagonal where the box is not triclinic
+  const double cell[9] = {h[0], 0.0, 0.0, h[5], h[1], 0.0, h[4], h[3], h[2]};
+  const unsigned char pbc[3] = {domain->xperiodic != 0, domain->yperiodic != 0,
+                                domain->zperiodic != 0};
+  const entsym::Structure structure{all.data(), static_cast<std::size_t>(n), cell, pbc, 1.0};
+  entsym::Atoms listed{};
+  guarded([&] { listed = entsym::list_images(structure, cutoff, periodic); });
+
+  // own atoms first, then those of others and images that any of them can see
+  const std::size_t first = starts[comm->me], end = first + n_mine;
+  x.assign(listed.x + 3 * first, listed.x + 3 * end);
+  double low[3], high[3];
+  for (int d = 0; d < 3; d++) {
+    low[d] = HUGE_VAL;
+    high[d] = -HUGE_VAL;
+    for (int k = 0; k < n_mine; k++) {
+      low[d] = std::min(low[d], x[3 * k + d] - cutoff);
+      high[d] = std::max(high[d], x[3 * k + d] + cutoff);
+    }
+  }
+  for (std::size_t k = 0; k < listed.n_total; k++) {
+    const double *p = listed.x + 3 * k;
+    if (k >= first && k < end) continue;
+    if (p[0] < low[0] || p[0] > high[0] || p[1] < low[1] || p[1] > high[1] || p[2] < low[2] ||
+        p[2] > high[2])
+      continue;
+    x.insert(x.end(), p, p + 3);
+    source.push_back(periodic.owner[k]);
+  }
+  atoms.x = x.data();
+  atoms.n_owned = n_mine;
+  atoms.n_total = x.size() / 3;
+  return atoms;
+}
+
+/* ---------------------------------------------------------------------- */
+
+void EntsymCompute::repeat_rows(std::size_t n_columns, std::vector<double> &rows) const
+{
+  const int columns = static_cast<int>(n_columns), nprocs = comm->nprocs;
+  std::vector<int> sizes(nprocs), places(nprocs);
+  for (int p = 0; p < nprocs; p++) {
+    sizes[p] = columns * counts[p];
+    places[p] = columns * starts[p];
+  }
+  const std::size_t n_mine = counts[comm->me];
+  std::vector<double> all(static_cast<std::size_t>(places.back()) + sizes.back());
+  MPI_Allgatherv(rows.data(), sizes[comm->me], MPI_DOUBLE, all.data(), sizes.data(), places.data(),
+                 MPI_DOUBLE, world);
+  rows.resize((n_mine + source.size()) * n_columns);
+  for (std::size_t k = 0; k < source.size(); k++)
+    std::copy_n(&all[source[k] * n_columns], n_columns, &rows[(n_mine + k) * n_columns]);
 }
 
 /* ---------------------------------------------------------------------- */
@@ -269,8 +361,7 @@ double EntsymCompute::number_density(double natoms) const
   const bool periodic = domain->xperiodic || domain->yperiodic || domain->zperiodic;
   if (natoms < (periodic ? 1.0 : 2.0))
     error->all(FLERR, "Compute {} {}: group {} has {} atoms, at least {} needed; use another group",
-               style, id, group->names[igroup], static_cast<bigint>(natoms),
-               periodic ? "1 is" : "2 are");
+               style, id, group_name(), static_cast<bigint>(natoms), periodic ? "1 is" : "2 are");
   if (user_density > 0.0) return user_density;
 
   if (!domain->xperiodic || !domain->yperiodic || !domain->zperiodic)
@@ -280,6 +371,10 @@ double EntsymCompute::number_density(double natoms) const
                style, id);
   return natoms / (domain->xprd * domain->yprd * domain->zprd);
 }
+
+/* ---------------------------------------------------------------------- */
+
+const char *EntsymCompute::group_name() const { return group->names[igroup]; }
 
 /* ---------------------------------------------------------------------- */
 
@@ -307,5 +402,6 @@ void EntsymCompute::unpack_forward_comm(int n, int first, double *buf)
 
 double EntsymCompute::memory_usage()
 {
-  return row.capacity() * sizeof(int) + x.capacity() * sizeof(double);
+  return row.capacity() * sizeof(int) + source.capacity() * sizeof(std::size_t) +
+         (x.capacity() + periodic.x.capacity() + periodic.fraction.capacity()) * sizeof(double);
 }

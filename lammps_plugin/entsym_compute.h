@@ -8,13 +8,14 @@
 #include <vector>
 
 #include "compute.h"
-#include "entsym/kernel.hpp"
+#include "entsym/periodic.hpp"
 
 namespace LAMMPS_NS {
 
 class EntsymCompute : public Compute {
  public:
   EntsymCompute(class LAMMPS *, int, char **);
+  ~EntsymCompute() override;
   void init() override;
   void setup() override;
   int pack_forward_comm(int, int *, double *, int, int *) override;
@@ -23,15 +24,23 @@ class EntsymCompute : public Compute {
 
   const entsym::Parameters &parameters() const { return kernel->parameters(); }
   double given_density() const { return user_density; }    ///< 0: from the box
+  const char *group_name() const;
+  /// From a neighbor list build to the end of the run, LAMMPS keeps ghost atoms complete. Before and
+  /// after, atoms may change at any time, so that no value is kept.
+  virtual void set_ghosts(bool complete);
 
  protected:
   std::unique_ptr<entsym::Kernel> kernel;
   entsym::Workspace workspace;
-  bool ghosts;    // after collect(): any rank has ghost atoms to forward to
+  bool ghosts;    // LAMMPS has complete ghost atoms, else collect() lists images of its own
 
-  /// Atoms of the group, owned ones first, then ghosts. Errors where the ghosts cannot be complete.
+  /// Atoms of the group, owned ones first, then ghosts or images.
   entsym::Atoms collect();
-  /// Row of atom i (owned or ghost) in collect()'s list, -1 outside the group.
+  /// For invoked_vector and its like: the library asks again where it is not the present step.
+  bigint evaluated_step() const;
+  /// Where collect() has listed images: append to rows of the owned atoms those of the others.
+  void repeat_rows(std::size_t n_columns, std::vector<double> &rows) const;
+  /// Row of atom i in collect()'s list, -1 outside the group; of a ghost only where there are ghosts.
   int row_of(int i) const { return row.empty() ? i : row[i]; }
   /// Atoms per volume, from the keyword or `natoms` atoms in the box. Errors where it has no meaning.
   double number_density(double natoms) const;
@@ -45,10 +54,14 @@ class EntsymCompute : public Compute {
   double cutoff;            // distance up to which ghosts are needed at any time
   std::vector<int> row;     // see row_of; empty for group all
   std::vector<double> x;    // positions of a group's atoms; those of group all are used in place
+  std::vector<int> counts, starts;       // atoms of the group on each rank, and before it
+  std::vector<std::size_t> source;       // atom among those of all ranks that an image repeats
+  entsym::PeriodicWorkspace periodic;    // of the images
 
   void require_ghosts(double distance) const;
-  bool update_ghosts() const;
-  void require_finite(const entsym::Atoms &) const;
+  void require_finite() const;
+  entsym::Atoms list_ghosts();
+  entsym::Atoms list_images();
 };
 
 template <class Call>

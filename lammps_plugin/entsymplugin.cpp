@@ -6,6 +6,7 @@
 #include "compute_entsym.h"
 #include "compute_entsym_atom.h"
 #include "error.h"
+#include "fix_entsym_ghosts.h"
 #include "fix_entsym_select.h"
 #include "lammps.h"
 #include "lammps_abi.h"
@@ -56,6 +57,11 @@ extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *p
   register_style(&plugin, lmp);
 
   plugin.style = "fix";
+  plugin.name = "ENTSYM/GHOSTS";
+  plugin.info = "ENTSYM/GHOSTS: of the computes, not for decks";
+  plugin.creator = reinterpret_cast<void *>(&create<Fix, FixEntsymGhosts>);
+  register_style(&plugin, lmp);
+
   plugin.name = "entsym/select";
   plugin.info = "entsym/select: configurations spread evenly over the landscape";
   plugin.creator = reinterpret_cast<void *>(&create<Fix, FixEntsymSelect>);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "fix_entsym_select.h"
 
-#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -12,7 +11,6 @@
 #include "compute_entsym.h"
 #include "domain.h"
 #include "error.h"
-#include "frame_file.h"
 #include "group.h"
 #include "modify.h"
 #include "update.h"
@@ -41,6 +39,7 @@ FixEntsymSelect::FixEntsymSelect(LAMMPS *lmp, int narg, char **arg)
 
   compute_id = arg[4];
   find_compute(4);
+  adopt_compute();
 
   for (int d = 0; d < 2; d++) {
     size[d] = std::strtod(arg[5 + d], &end);
@@ -56,8 +55,7 @@ FixEntsymSelect::FixEntsymSelect(LAMMPS *lmp, int narg, char **arg)
       const int given = std::min(narg - i - 1, atom->ntypes);
       elements.assign(arg + i + 1, arg + i + 1 + given);
       for (const std::string &name : elements)
-        if (name.size() > 2 || !std::isupper(static_cast<unsigned char>(name[0])) ||
-            (name.size() == 2 && !std::islower(static_cast<unsigned char>(name[1]))))
+        if (!entsym::is_element(name))
           fail(i, fmt::format("element '{}' must be a chemical symbol like Si; one for each of "
                               "the {} atom types is needed",
                               name, atom->ntypes));
@@ -90,20 +88,17 @@ FixEntsymSelect::FixEntsymSelect(LAMMPS *lmp, int narg, char **arg)
   if (!atom->tag_enable)
     fail(-1, "atoms need IDs, by which they are sorted; use 'atom_modify id yes'");
 
-  // The file is opened when a run starts: after a restart it goes on. But say now if it cannot be.
-  int good = 1;
+  // Frames are read, or the file emptied, when a run starts: after a restart it goes on.
   std::string reason;
   if (comm->me == 0) {
-    FILE *file = std::fopen(path.c_str(), "ab");
-    good = file != nullptr;
-    if (file) std::fclose(file);
-    else reason = std::strerror(errno);
+    entsym::FrameFile probe;
+    reason = probe.open(path);
+    if (reason.empty() && append && !entsym::readable_to_its_end(path))
+      reason = "append = yes needs a regular file, not a pipe or a device; use another path";
   }
+  int good = reason.empty();
   MPI_Bcast(&good, 1, MPI_INT, 0, world);
-  if (!good)
-    fail(7, fmt::format("file {} cannot be written: {}; use a path in a folder that exists and is "
-                        "writable",
-                        path, reason));
+  if (!good) fail(7, fmt::format("file {} cannot be written: {}", path, reason));
 
   restart_global = 1;
   dynamic_group_allow = 1;
@@ -122,7 +117,10 @@ void FixEntsymSelect::fail(int argument, const std::string &what) const
 
 /* ---------------------------------------------------------------------- */
 
-int FixEntsymSelect::setmask() { return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE; }
+int FixEntsymSelect::setmask()
+{
+  return FixConst::END_OF_STEP | FixConst::MIN_POST_FORCE | FixConst::POST_RUN;
+}
 
 /* ---------------------------------------------------------------------- */
 
@@ -143,33 +141,66 @@ void FixEntsymSelect::find_compute(int argument)
 
 /* ---------------------------------------------------------------------- */
 
+void FixEntsymSelect::adopt_compute()
+{
+  made_with = entsym::parameters_of(*entsym);
+  made_group = entsym->group_name();
+}
+
+/* ----------------------------------------------------------------------
+   the compute may have been deleted and defined anew
+------------------------------------------------------------------------- */
+
+void FixEntsymSelect::require_same_compute()
+{
+  find_compute(-1);
+  const std::vector<entsym::Parameter> now = entsym::parameters_of(*entsym);
+  for (std::size_t k = 0; k < now.size(); k++)
+    if (now[k].second != made_with[k].second)
+      fail(-1,
+           fmt::format("the map of {} has {} = {}, compute {} was defined anew with {}; use the "
+                       "same parameters, or another fix and file",
+                       path, now[k].first, made_with[k].second, compute_id, now[k].second));
+  if (made_group != entsym->group_name())
+    fail(-1, fmt::format("the map of {} is of group {}, compute {} was defined anew with group {}; "
+                         "use the same group, or another fix and file",
+                         path, made_group, compute_id, entsym->group_name()));
+}
+
+/* ---------------------------------------------------------------------- */
+
 void FixEntsymSelect::init()
 {
-  find_compute(-1);    // it may have been deleted and defined anew
+  if (opened || !points.empty()) require_same_compute();
+  else {
+    find_compute(-1);
+    adopt_compute();
+  }
   if (with_energy) {
     pe = modify->get_compute_by_id("thermo_pe");
     if (!pe) fail(-1, "energy = yes needs the compute thermo_pe, which is gone; leave it out");
     // what LAMMPS has to tally in the next force calculation
     if (update->ntimestep % nevery == 0) pe->addstep(update->ntimestep);
   }
-  if (!opened) open();
+  open();
 }
 
 /* ----------------------------------------------------------------------
-   empty the file, or take the frames that are in it into the map
+   lock the file for a run; before the first one empty it, or take its frames into the map
 ------------------------------------------------------------------------- */
 
 void FixEntsymSelect::open()
 {
-  opened = true;
   std::vector<Point> found;
+  const bigint n_atoms = group->count(igroup);
   if (comm->me == 0) {
-    if (append) found = read_frames();
-    else {
-      FILE *file = std::fopen(path.c_str(), "wb");
-      if (file) std::fclose(file);    // what hinders it is told at the first frame
-    }
+    std::string reason = file.open(path);
+    if (reason.empty() && !opened && append) found = read_frames(n_atoms);
+    else if (reason.empty() && !opened) reason = file.cut_off(0);
+    if (!reason.empty())
+      error->one(FLERR, "Fix {} {}: file {} cannot be written: {}", style, id, path, reason);
   }
+  opened = true;
   int n = static_cast<int>(found.size());
   MPI_Bcast(&n, 1, MPI_INT, 0, world);
   found.resize(n);
@@ -181,22 +212,23 @@ void FixEntsymSelect::open()
    sS and Q of the frames in the file; an unfinished last one, as a killed run leaves it, is cut off
 ------------------------------------------------------------------------- */
 
-std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames() const
+std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(bigint n_atoms)
 {
   const std::string q_name = "Q" + std::to_string(entsym->parameters().degree);
   std::vector<Point> found;
-  entsym::FrameReader frames(path);
+  entsym::FrameReader frames(path, n_atoms);
   for (bool complete = true; complete;) {
     complete = frames.next();
     if (!complete && !frames.headed) {    // nothing that tells whose it is
-      if (frames.torn || !found.empty()) break;
-      frames.valid = false;
+      if (frames.torn) break;
+      frames.valid = frames.headed = false;
     }
     if (!frames.valid)
-      error->one(FLERR,
-                 "Fix {} {}: frame {} of {} does not start with a number of atoms; append only to "
-                 "extended XYZ",
-                 style, id, found.size(), path);
+      error->one(FLERR, "Fix {} {}: frame {} of {} {}; append only to extended XYZ", style, id,
+                 found.size(), path,
+                 frames.headed ? fmt::format("says {} atoms, but there are lines of {}",
+                                             frames.natoms, frames.atoms.size())
+                               : "does not start with a number of atoms");
     Point point;
     if (!entsym::find_value(frames.comment, "sS", point[0]) ||
         !entsym::find_value(frames.comment, q_name, point[1]))
@@ -204,10 +236,22 @@ std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames() const
                  "Fix {} {}: frame {} of {} has no sS and {} in its comment line; append only to a "
                  "file of this fix or of ase_calculators.write_sets",
                  style, id, found.size(), path, q_name);
+    if (!std::isfinite(point[0]) || !std::isfinite(point[1]))
+      error->one(FLERR,
+                 "Fix {} {}: frame {} of {} has sS = {}, {} = {}, which must be finite; take the "
+                 "frame out",
+                 style, id, found.size(), path, point[0], q_name, point[1]);
+    std::string group = "all";    // as in sets of Python
+    entsym::find_text(frames.comment, "group", group);
+    if (group != entsym->group_name())
+      error->one(FLERR,
+                 "Fix {} {}: frame {} of {} has the values of group {}, compute {} those of group "
+                 "{}; use the same group or another file",
+                 style, id, found.size(), path, group, compute_id, entsym->group_name());
     for (const entsym::Parameter &mine : entsym::parameters_of(*entsym)) {
       double value = 0.0;
       const bool given = entsym::find_value(frames.comment, mine.first, value);
-      if (std::fabs(value - mine.second) > 1e-9 * std::fabs(mine.second))
+      if (!(std::fabs(value - mine.second) <= 1e-9 * std::fabs(mine.second)))
         error->one(FLERR,
                    "Fix {} {}: frame {} of {} {}, compute {} has {} = {}; use the same parameters "
                    "or another file",
@@ -219,7 +263,7 @@ std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames() const
     if (complete) found.push_back(point);
   }
   if (!frames.finished()) {
-    const std::string failed = entsym::cut_off(path, frames.end);
+    const std::string failed = file.cut_off(frames.end);
     if (!failed.empty())
       error->one(FLERR, "Fix {} {}: the unfinished last frame of {} cannot be cut off: {}", style,
                  id, path, failed);
@@ -262,6 +306,10 @@ void FixEntsymSelect::end_of_step()
   if (update->ntimestep != setup_step) offer();
 }
 
+/* ---------------------------------------------------------------------- */
+
+void FixEntsymSelect::post_run() { file.close(); }
+
 /* ----------------------------------------------------------------------
    a minimizer has no end_of_step; line searches come here several times in a step
 ------------------------------------------------------------------------- */
@@ -275,6 +323,7 @@ void FixEntsymSelect::min_post_force(int)
 
 void FixEntsymSelect::offer()
 {
+  require_same_compute();    // a run without setup has no init
   modify->clearstep_compute();
   if (!(entsym->invoked_flag & Compute::INVOKED_VECTOR)) {
     entsym->compute_vector();
@@ -326,6 +375,7 @@ void FixEntsymSelect::write_frame(double sS, double Q)
     for (const entsym::Parameter &p : entsym::parameters_of(*entsym))
       if (std::strcmp(p.first, "number_density") != 0 || p.second > 0.0)
         frame += std::string(" ") + p.first + entsym::formatted("=%.12g", p.second);
+    if (made_group != "all") frame += " group=" + made_group;
     frame += "\n";
     for (const double *row = rows.data(); row < rows.data() + rows.size();
          row += entsym::kColumns) {
@@ -335,14 +385,12 @@ void FixEntsymSelect::write_frame(double sS, double Q)
                     row[4], row[0]);
       frame += line;
     }
-    reason = entsym::append_text(path, frame);
+    reason = file.append(frame);
     good = reason.empty();
   }
   MPI_Bcast(&good, 1, MPI_INT, 0, world);
   if (!good)
-    fail(-1, fmt::format("frame {} could not be written to {}: {}; make room or use another file, "
-                         "the frames before it are good",
-                         n_written, path, reason));
+    fail(-1, fmt::format("frame {} could not be written to {}: {}", n_written, path, reason));
 }
 
 /* ----------------------------------------------------------------------
@@ -353,7 +401,9 @@ void FixEntsymSelect::write_restart(FILE *file)
 {
   if (comm->me != 0) return;
   std::vector<double> state = {static_cast<double>(n_written), static_cast<double>(n_offered)};
-  for (const entsym::Parameter &p : entsym::parameters_of(*entsym)) state.push_back(p.second);
+  for (const entsym::Parameter &p : made_with) state.push_back(p.second);
+  state.push_back(static_cast<double>(made_group.size()));
+  state.insert(state.end(), made_group.begin(), made_group.end());
   state.push_back(static_cast<double>(points.size()));
   for (const Point &point : points) state.insert(state.end(), point.begin(), point.end());
   const int bytes = static_cast<int>(state.size() * sizeof(double));
@@ -373,13 +423,19 @@ void FixEntsymSelect::restart(char *buffer)
   };
   n_written = static_cast<bigint>(next());
   n_offered = static_cast<bigint>(next());
-  for (const entsym::Parameter &mine : entsym::parameters_of(*entsym)) {
+  for (const entsym::Parameter &mine : made_with) {
     const double value = next();
     if (value != mine.second)
       fail(-1, fmt::format("the restart file has its map with {} = {}, compute {} has {}; use the "
                            "same parameters or another fix ID",
                            mine.first, value, compute_id, mine.second));
   }
+  std::string group(static_cast<std::size_t>(next()), ' ');
+  for (char &letter : group) letter = static_cast<char>(next());
+  if (group != made_group)
+    fail(-1, fmt::format("the restart file has its map of group {}, compute {} is of group {}; use "
+                         "the same group or another fix ID",
+                         group, compute_id, made_group));
   const auto n = static_cast<std::size_t>(next());
   for (std::size_t k = 0; k < n; k++) {
     const double sS = next();

@@ -15,6 +15,7 @@ FixStyle(entsym/select,FixEntsymSelect);
 #include <vector>
 
 #include "fix.h"
+#include "frame_file.h"
 
 namespace LAMMPS_NS {
 
@@ -29,6 +30,7 @@ class FixEntsymSelect : public Fix {
   void min_setup(int) override;
   void end_of_step() override;
   void min_post_force(int) override;
+  void post_run() override;
   void write_restart(FILE *) override;
   void restart(char *) override;
   double compute_scalar() override;
@@ -42,8 +44,12 @@ class FixEntsymSelect : public Fix {
   double size[2];    // of a cell: dsS, dQ
   std::vector<std::string> elements;
   bool with_energy, append, opened;
-  bigint setup_step;    // the last one that setup() has seen
+  bigint setup_step;         // the last one that setup() has seen
+  entsym::FrameFile file;    // on rank 0, open during a run
   class ComputeEntsym *entsym;
+  // what the map's sS and Q are
+  std::vector<entsym::Parameter> made_with;
+  std::string made_group;
   class Compute *pe;
   double energy_in_eV;    // the unit of energy
 
@@ -54,9 +60,11 @@ class FixEntsymSelect : public Fix {
 
   [[noreturn]] void fail(int argument, const std::string &what) const;
   void find_compute(int argument);
+  void adopt_compute();
+  void require_same_compute();
   bool occupy(double sS, double Q);
   void open();
-  std::vector<Point> read_frames() const;
+  std::vector<Point> read_frames(bigint n_atoms);
   void offer();
   void write_frame(double sS, double Q);
 };

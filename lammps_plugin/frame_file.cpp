@@ -6,11 +6,15 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <filesystem>
-#include <system_error>
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "atom.h"
 #include "comm.h"
+#include "covalent_radii.h"
 #include "domain.h"
 #include "lammps.h"
 
@@ -63,6 +67,14 @@ bool find_value(const std::string &comment, const std::string &name, double &val
 
 bool FrameReader::next() { return read_at(end); }
 
+bool readable_to_its_end(const std::string &path)
+{
+  struct stat found;
+  return ::stat(path.c_str(), &found) != 0 || S_ISREG(found.st_mode);
+}
+
+/* ---------------------------------------------------------------------- */
+
 bool FrameReader::read_at(std::uint64_t from)
 {
   file_.clear();
@@ -70,29 +82,45 @@ bool FrameReader::read_at(std::uint64_t from)
   headed = false;
   std::string line;
   const auto next_line = [&](std::string &l) { return std::getline(file_, l) && !file_.eof(); };
-  torn = true;
-  if (!next_line(line)) {
-    torn = line.find_first_not_of("0123456789") == std::string::npos;
-    return false;
-  }
+  const std::string start = "Lattice=\"";
+  const bool whole = next_line(line);
+  // zeros may be left where the machine went down
+  while (!line.empty() && line.back() == '\0') line.pop_back();
+  torn = from > 0 ? line.find_first_not_of("0123456789") == std::string::npos
+                  : usual_.compare(0, line.size(), line) == 0;
+  if (!whole) return false;
   char *rest = nullptr;
-  const long natoms = std::strtol(line.c_str(), &rest, 10);
+  natoms = std::strtol(line.c_str(), &rest, 10);
   while (*rest == ' ' || *rest == '\r') rest++;
   valid = rest != line.c_str() && *rest == '\0' && natoms >= 0;
   if (valid) {
     if (!next_line(comment)) {
-      torn = comment.compare(0, 9, std::string("Lattice=\"").substr(0, comment.size())) == 0;
+      while (!comment.empty() && comment.back() == '\0') comment.pop_back();
+      torn = torn && comment.compare(0, 9, start.substr(0, comment.size())) == 0;
       return false;
     }
     headed = true;
-    atoms.resize(natoms);
-    for (std::string &atom : atoms)
-      if (!next_line(atom)) return false;
+    // the number is not believed: memory and time are those of the lines that there are
+    atoms.clear();
+    for (long k = 0; k < natoms; k++) {
+      const bool complete = next_line(line);
+      if (!complete) return false;
+      std::size_t words = 0, at = 0;
+      while ((at = line.find_first_not_of(" \t\r", at)) != std::string::npos && ++words < 4)
+        at = line.find_first_of(" \t\r", at);
+      if (words < 4 || line.find('=') != std::string::npos) {    // another frame's head
+        valid = false;
+        break;
+      }
+      atoms.push_back(line);
+    }
   }
   offset = from;
   end = static_cast<std::uint64_t>(file_.tellg());
   return true;
 }
+
+/* ---------------------------------------------------------------------- */
 
 bool FrameReader::finished()
 {
@@ -103,26 +131,91 @@ bool FrameReader::finished()
 
 /* ---------------------------------------------------------------------- */
 
-std::string cut_off(const std::string &path, std::uint64_t size)
+FrameFile::~FrameFile() { close(); }
+
+void FrameFile::close()
 {
-  std::error_code failed;
-  std::filesystem::resize_file(path, size, failed);
-  return failed ? failed.message() : "";
+  if (descriptor_ >= 0) ::close(descriptor_);
+  descriptor_ = -1;
 }
 
-std::string append_text(const std::string &path, const std::string &text)
+std::string FrameFile::open(const std::string &path)
 {
-  std::FILE *file = std::fopen(path.c_str(), "ab");
-  if (!file) return std::strerror(errno);
-  std::fseek(file, 0, SEEK_END);
-  const long before = std::ftell(file);
-  bool good = std::fwrite(text.data(), 1, text.size(), file) == text.size();
-  good = std::fflush(file) == 0 && good;
-  std::string reason = good ? "" : std::strerror(errno);
-  if (std::fclose(file) != 0 && good) reason = std::strerror(errno);
-  // a device has no size
-  if (!reason.empty() && before >= 0) cut_off(path, static_cast<std::uint64_t>(before));
-  return reason;
+  if (descriptor_ >= 0) return "";
+  const std::string what = changed();
+  if (!what.empty()) return what;
+  path_ = path;
+  struct stat found;
+  if (::stat(path.c_str(), &found) == 0 &&
+      S_ISFIFO(found.st_mode))    // to open it may wait for ever
+    return "it is a pipe; use a regular file";
+  descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (descriptor_ < 0)
+    return std::string(std::strerror(errno)) +
+           "; use a path in a folder that exists and is writable";
+  // some network file systems have no locks
+  if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    close();
+    return "another run or fix is writing to it; wait for it or use another file";
+  }
+  if (::fstat(descriptor_, &found) != 0) return std::strerror(errno);
+  regular_ = S_ISREG(found.st_mode);
+  volume_ = found.st_dev;
+  inode_ = found.st_ino;
+  size_ = regular_ ? static_cast<std::uint64_t>(found.st_size) : 0;
+  return "";
+}
+
+std::string FrameFile::cut_off(std::uint64_t size)
+{
+  if (!regular_) return "";
+  if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) return std::strerror(errno);
+  size_ = size;
+  return "";
+}
+
+std::string FrameFile::changed() const
+{
+  struct stat found;
+  if (!regular_) return "";
+  std::string what;
+  if (::stat(path_.c_str(), &found) != 0) what = "removed or renamed";
+  else if (found.st_ino != inode_ || found.st_dev != volume_) what = "replaced";
+  else if (static_cast<std::uint64_t>(found.st_size) < size_) what = "cut off or emptied";
+  else if (static_cast<std::uint64_t>(found.st_size) > size_) what = "written to";
+  else return "";
+  return "it was " + what +
+         " by somebody else in the meantime; leave it alone while it grows, and "
+         "run again";
+}
+
+std::string FrameFile::append(const std::string &text)
+{
+  std::string reason = open(path_);
+  if (reason.empty()) reason = changed();
+  if (!reason.empty()) return reason;
+  for (std::size_t done = 0; done < text.size();) {
+    const ssize_t n = ::write(descriptor_, text.data() + done, text.size() - done);
+    if (n >= 0) {
+      done += static_cast<std::size_t>(n);
+      continue;
+    }
+    if (errno == EINTR) continue;
+    reason = std::strerror(errno);
+    reason += "; make room or use another file, the frames before it are good";
+    const std::string failed = cut_off(size_);
+    return failed.empty() ? reason : reason + ", but for an unfinished one (" + failed + ")";
+  }
+  size_ += text.size();
+  return "";
+}
+
+/* ---------------------------------------------------------------------- */
+
+bool is_element(const std::string &name)
+{
+  return std::any_of(std::begin(covalent_radii), std::end(covalent_radii),
+                     [&](const auto &row) { return name == row.symbol; });
 }
 
 /* ---------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 
@@ -15,7 +16,6 @@
 #include "domain.h"
 #include "entsym/digits.hpp"
 #include "error.h"
-#include "frame_file.h"
 #include "group.h"
 #include "input.h"
 #include "modify.h"
@@ -70,6 +70,9 @@ void Polymorph::fail(const std::string &what) const
 
 void Polymorph::command(int narg, char **arg)
 {
+  // LAMMPS does not delete a command that an error has left: the next one would find the lock
+  const std::unique_ptr<entsym::FrameFile, void (*)(entsym::FrameFile *)> closed(
+      &library, [](entsym::FrameFile *file) { file->close(); });
   if (!domain->box_exist) fail("there is no simulation box; use it after read_data or create_box");
   if (!atom->tag_enable) fail("atoms need IDs, by which they are sorted; use 'atom_modify id yes'");
   read_arguments(narg, arg);
@@ -153,7 +156,16 @@ void Polymorph::read_arguments(int narg, char **arg)
   for (; i < narg; i++) {
     keyword = arg[i];
     if (keyword == "element") {
-      for (int type = 1; type <= atom->ntypes; type++) type_elements.push_back(word());
+      type_elements.clear();
+      while (static_cast<int>(type_elements.size()) < atom->ntypes) {
+        const std::string name = i + 1 < narg ? arg[i + 1] : "";
+        if (!entsym::is_element(name))
+          fail(fmt::format(
+              "element '{}' is no chemical symbol with a known covalent radius: {} of {} "
+              "names are given before it; give one like Si for each atom type",
+              name, type_elements.size(), atom->ntypes));
+        type_elements.push_back(word());
+      }
     } else if (keyword == "parents") parent_files.push_back(word());
     else if (keyword == "targets") targets = choice({"edges", "grid", "gaps"});
     else if (keyword == "targets_per_edge") per_edge = whole(2);
@@ -189,6 +201,9 @@ void Polymorph::read_arguments(int narg, char **arg)
       tolerance = number(0.0, 1e300, "0 or more, a share of the window");
     else if (keyword == "seed") seed = whole(0);
     else if (keyword == "best") leave_best = yes();
+    else if (entsym::is_element(keyword))
+      fail(fmt::format("element: '{}' is one name more than the {} atom types; give one for each",
+                       keyword, atom->ntypes));
     else fail(fmt::format("unknown keyword '{}'; see polymorph.md for those there are", keyword));
   }
   if (type_elements.empty())
@@ -290,7 +305,8 @@ bool Polymorph::parse(const std::string &comment, const std::vector<std::string>
   for (double &h : structure.cell) {
     char *end = nullptr;
     h = std::strtod(at, &end);
-    if (end == at) return bad("has a Lattice of less than nine numbers");
+    if (end == at || !std::isfinite(h))
+      return bad("has a Lattice of less than nine finite numbers");
     at = end;
   }
   if (entsym::find_text(comment, "pbc", text)) {
@@ -334,7 +350,7 @@ bool Polymorph::parse(const std::string &comment, const std::vector<std::string>
       const char *word = words[position_at + d].c_str();
       char *end = nullptr;
       row.x[d] = std::strtod(word, &end);
-      if (end == word || *end != '\0')
+      if (end == word || *end != '\0' || !std::isfinite(row.x[d]))
         return bad(fmt::format("has '{}' for a coordinate of atom {}", word, k));
     }
     by_species[kind - elements.begin()].push_back(row);
@@ -362,22 +378,34 @@ void Polymorph::read_parents(const std::string &file)
 {
   std::vector<double> x, h;
   if (comm->me == 0) {
-    entsym::FrameReader frames(file);
+    if (!entsym::readable_to_its_end(file))
+      error->one(
+          FLERR, Error::NOPOINTER,
+          "polymorph: parents: {} must be a regular file, not a pipe or a device; use another",
+          file);
+    entsym::FrameReader frames(file, static_cast<bigint>(species.size()));
     int n = 0;
     for (; frames.next(); n++) {
       Structure parent;
       std::string reason = "does not start with a number of atoms";
+      if (!frames.valid && frames.headed)
+        reason = fmt::format("says {} atoms, but there are lines of {}", frames.natoms,
+                             frames.atoms.size());
       if (!frames.valid || !parse(frames.comment, frames.atoms, parent, reason))
         error->one(FLERR, Error::NOPOINTER, "polymorph: parents: frame {} of {} {}", n, file,
                    reason);
       x.insert(x.end(), parent.x.begin(), parent.x.end());
       h.insert(h.end(), parent.cell, parent.cell + 9);
     }
-    if (n > 0 && !frames.finished())
-      error->one(FLERR, Error::NOPOINTER,
-                 "polymorph: parents: frame {} of {} is unfinished; complete its last line or take "
-                 "it out",
-                 n, file);
+    if (!frames.finished() && (n > 0 || frames.headed))
+      error->one(
+          FLERR, Error::NOPOINTER,
+          "polymorph: parents: frame {} of {} is unfinished{}; complete its last line or take "
+          "it out",
+          n, file,
+          frames.headed
+              ? fmt::format(", it says {} atoms and has {}", frames.natoms, frames.atoms.size())
+              : "");
     if (n == 0)
       error->one(FLERR, Error::NOPOINTER,
                  "polymorph: parents: {} cannot be read or holds no complete frame; give a file in "
@@ -570,33 +598,41 @@ void Polymorph::say_settings()
 void Polymorph::open_library()
 {
   if (comm->me == 0) {
-    const std::string failed = entsym::append_text(path, "");
+    std::string failed = library.open(path);
     if (!failed.empty())
+      error->one(FLERR, Error::NOPOINTER, "polymorph: {} cannot be written: {}", path, failed);
+    if (!entsym::readable_to_its_end(path))
       error->one(FLERR, Error::NOPOINTER,
-                 "polymorph: {} cannot be written: {}; use a path in a folder that exists and is "
-                 "writable",
-                 path, failed);
-    entsym::FrameReader frames(path);
+                 "polymorph: {} must be a regular file, not a pipe or a device; use another path",
+                 path);
+    entsym::FrameReader frames(path, static_cast<bigint>(species.size()));
+    const auto refuse = [&](const std::string &why) {
+      error->one(FLERR, Error::NOPOINTER, "polymorph: frame {} of {} {}", members.size(), path,
+                 why);
+    };
     for (bool complete = true; complete;) {
       complete = frames.next();
       if (!complete && !frames.headed) {    // nothing that tells whose it is
-        if (!frames.torn && members.empty())
+        if (frames.torn || frames.finished()) break;
+        if (members.empty())
           error->one(FLERR, Error::NOPOINTER,
                      "polymorph: {} is no library of this command; use another file", path);
-        break;
+        refuse("is something else; take it out of the file, or use another one");
       }
       Member member{};
       double info[4];
       std::string theirs;
       const char *names[4] = {"target", "generation", "individual", "evaluations"};
-      bool ours = frames.valid && entsym::find_text(frames.comment, "settings", theirs) &&
+      bool ours = (frames.valid || frames.headed) &&
+                  entsym::find_text(frames.comment, "settings", theirs) &&
                   entsym::find_value(frames.comment, "sS", member.values[0]) &&
                   entsym::find_value(frames.comment, q_name, member.values[1]);
       for (int k = 0; k < 4; k++)
         ours = ours && entsym::find_value(frames.comment, names[k], info[k]);
-      if (!ours)
+      if (!ours && members.empty())
         error->one(FLERR, Error::NOPOINTER,
                    "polymorph: {} is no library of this command; use another file", path);
+      if (!ours) refuse("is none of this command; take it out of the file, or use another one");
       if (theirs != settings) {
         std::string made, here;
         for (const std::string &setting : utils::split_words(settings)) {
@@ -626,11 +662,36 @@ void Polymorph::open_library()
       member.individual = static_cast<int>(info[2]);
       member.evaluations = static_cast<std::uint32_t>(info[3]);
       member.offset = frames.offset;
-      if (complete) members.push_back(member);
+      const auto n_atoms = static_cast<long>(species.size());
+      if (frames.natoms != n_atoms || !frames.valid)
+        refuse(
+            fmt::format("says {} atoms and has lines of {}, the box has {}; repair the frame, or "
+                        "cut the file off before it",
+                        frames.natoms, frames.atoms.size(), n_atoms));
+      if (!complete) break;
+      double number = static_cast<double>(members.size());    // libraries of old do not tell it
+      entsym::find_value(frames.comment, "frame", number);
+      if (number != static_cast<double>(members.size()) ||
+          (!members.empty() && !members.back().before(member)))
+        refuse(
+            fmt::format("is frame {} of target {}, generation {}, individual {}: a frame is "
+                        "missing, doubled or out of order; cut the file off before it, or use "
+                        "another one",
+                        number, member.target, member.generation, member.individual));
+      Structure structure;
+      std::string reason;
+      if (!std::isfinite(member.values[0]) || !std::isfinite(member.values[1]))
+        refuse(
+            fmt::format("has sS = {}, {} = {}, which must be finite; cut the file off before it, "
+                        "or use another one",
+                        member.values[0], q_name, member.values[1]));
+      if (!parse(frames.comment, frames.atoms, structure, reason))
+        refuse(reason + "; cut the file off before it, or use another one");
+      members.push_back(member);
     }
     position = frames.end;
     if (!frames.finished()) {
-      const std::string hindered = entsym::cut_off(path, frames.end);
+      const std::string hindered = library.cut_off(frames.end);
       if (!hindered.empty())
         error->one(FLERR, Error::NOPOINTER,
                    "polymorph: the unfinished last frame of {} cannot be cut off: {}", path,
@@ -725,6 +786,9 @@ void Polymorph::evolve(const entsym::Breeder &breeder)
   if (found < members.size())
     fail(fmt::format("{}: frame {} fits no target; use another file", path, found));
   if (comm->me == 0) {
+    const std::string changed = library.changed();
+    if (!changed.empty())
+      error->one(FLERR, Error::NOPOINTER, "polymorph: {} is not the library: {}", path, changed);
     utils::logmesg(lmp,
                    "PolymorphGen: {} frames written, {} in all; draws rejected for a distance {}, "
                    "the volume {}, an angle {}\n",
@@ -850,26 +914,24 @@ void Polymorph::write(const Structure &structure, const Member &member, const st
     for (int b = 0; b < 5; b++)
       if (bits & (1u << b)) letters += LETTERS[b];
     frame += fmt::format(
-        "\" target={} generation={} individual={} parent={} genes={} "
+        "\" frame={} target={} generation={} individual={} parent={} genes={} "
         "evaluations={} sS={} {}={} seed={}",
-        member.target, member.generation, member.individual, parent, letters, member.evaluations,
-        digits(member.values[0]), q_name, digits(member.values[1]), seed);
+        members.size() - 1, member.target, member.generation, member.individual, parent, letters,
+        member.evaluations, digits(member.values[0]), q_name, digits(member.values[1]), seed);
     for (const entsym::Parameter &p : entsym::parameters_of(*compute))
       if (std::strcmp(p.first, "number_density") != 0 || p.second > 0.0)
         frame += fmt::format(" {}={}", p.first, digits(p.second));
     frame += " settings=\"" + settings + "\"\n";
     frame += entsym::atom_lines(elements, species.data(), structure.x.data(), species.size());
     members.back().offset = position;
-    reason = entsym::append_text(path, frame);
+    reason = library.append(frame);
     position += frame.size();
     good = reason.empty();
   }
   MPI_Bcast(&good, 1, MPI_INT, 0, world);
   if (!good)
-    fail(
-        fmt::format("frame {} could not be written to {}: {}; make room and run again, the frames "
-                    "before it are good",
-                    members.size() - 1, path, reason));
+    fail(fmt::format("frame {} could not be written to {}: {}; running again goes on",
+                     members.size() - 1, path, reason));
 }
 
 /* ----------------------------------------------------------------------
@@ -883,7 +945,7 @@ const Polymorph::Structure &Polymorph::structure(std::size_t frame)
   Structure &s = kept[frame];
   s.x.resize(3 * species.size());
   if (comm->me == 0) {
-    entsym::FrameReader frames(path);
+    entsym::FrameReader frames(path, static_cast<bigint>(species.size()));
     std::string reason = "is gone";
     if (!frames.read_at(members[frame].offset) || !parse(frames.comment, frames.atoms, s, reason))
       error->one(FLERR, Error::NOPOINTER, "polymorph: frame {} of {} {}", frame, path, reason);
@@ -949,4 +1011,8 @@ void Polymorph::put_into_box(const Structure &s)
     for (int d = 0; d < 3; d++) atom->x[i][d] = domain->boxlo[d] + dot(x, e[d]);
   }
   input->one("displace_atoms all move 0.0 0.0 0.0 units box");    // wraps, and sends to their ranks
+  // unwrapped positions of before mean nothing
+  const imageint none = (static_cast<imageint>(IMGMAX) << IMG2BITS) |
+                        (static_cast<imageint>(IMGMAX) << IMGBITS) | IMGMAX;
+  std::fill_n(atom->image, atom->nlocal, none);
 }

@@ -11,10 +11,12 @@ CommandStyle(polymorph,Polymorph);
 #include <cstdint>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "command.h"
 #include "entsym/evolution.hpp"
+#include "frame_file.h"
 
 namespace LAMMPS_NS {
 
@@ -37,6 +39,12 @@ class Polymorph : public Command {
     std::uint32_t evaluations;
     double values[2];
     std::uint64_t offset;
+
+    bool before(const Member &other) const
+    {
+      return std::tie(target, generation, individual) <
+             std::tie(other.target, other.generation, other.individual);
+    }
   };
 
   // what the user gave
@@ -66,7 +74,8 @@ class Polymorph : public Command {
   entsym::Window window;
   std::string settings;
   std::vector<Member> members;
-  std::uint64_t position = 0;               // where the next frame starts, on rank 0
+  entsym::FrameFile library;                // on rank 0
+  std::uint64_t position = 0;               // where the next frame starts, there
   std::map<std::size_t, Structure> kept;    // structures of the library by frame
 
   [[noreturn]] void fail(const std::string &what) const;

@@ -4,7 +4,11 @@
 import csv
 import fcntl
 import json
+import os
+import re
 import resource
+import threading
+import time
 import warnings
 
 import numpy as np
@@ -343,8 +347,9 @@ def test_zeros_behind_the_last_frame_are_cut_off(tmp_path):
 @pytest.mark.parametrize(
     "text",
     ["hello\n", "1\nH\nH 0 0 0\n", "1\nH\nH 0 0 0", json.dumps({}) + "\n", "hello", "1\nhello",
-     "\n"],
-    ids=["words", "xyz", "unfinished", "json", "one-line", "comment", "empty-line"],
+     "\n", "42\n", "99999999999\n", "7", "42\nLattice="],
+    ids=["words", "xyz", "unfinished", "json", "one-line", "comment", "empty-line", "number",
+         "large-number", "digit", "other-number"],
 )  # fmt: skip
 def test_other_files_are_refused_and_left_alone(text, tmp_path):
     path = tmp_path / "library.extxyz"
@@ -448,3 +453,93 @@ def test_map_grows_with_the_library(whole):
         rows = list(csv.reader(line for line in file if not line.startswith("#")))
     assert rows[0] == ["frame", "file", "sS", "Q6", "n_atoms", "volume", "energy"]
     assert [int(row[0]) for row in rows[1:]] == list(range(45))
+
+
+# --- a library that is damaged, or changed by others ----------------------------------------------
+
+
+def frames_of(text):
+    lines = text.splitlines(keepends=True)
+    return ["".join(lines[k : k + 18]) for k in range(0, len(lines), 18)]
+
+
+DAMAGE = {
+    "NaN value": (lambda f: [*f[:3], re.sub(r" sS=\S+", " sS=nan", f[3]), *f[4:]],
+                  r"frame 3 has sS and Q that are not finite; cut the file off before it"),
+    "NaN position": (lambda f: [*f[:3], re.sub(r"\nSi \S+", "\nSi nan", f[3], count=1), *f[4:]],
+                     r"frame 3 has positions that are not finite"),
+    "word": (lambda f: [*f[:3], re.sub(r"\nSi \S+", "\nSi one", f[3], count=1), *f[4:]],
+             r"frame 3 is damaged \(.*one"),
+    "element": (lambda f: [*f[:3], re.sub(r"\nSi ", "\nGe ", f[3], count=1), *f[4:]],
+                r"frame 3 holds other atoms"),
+    "no value": (lambda f: [*f[:3], re.sub(r" sS=\S+", "", f[3]), *f[4:]], r"frame 3 is damaged"),
+    "doubled": (lambda f: [*f[:4], f[3], *f[4:]],
+                r"frame 4 is frame 3 of target 0, generation 0, individual 3: a frame is missing, "
+                r"doubled or out of order"),
+    "missing": (lambda f: [*f[:3], *f[4:]], r"frame 3 is frame 4 of target 0"),
+    "doubled, of old": (lambda f: [re.sub(r" frame=\d+", "", x) for x in (*f[:4], f[3], *f[4:])],
+                        r"frame 4 is frame \? of target 0"),
+    "count": (lambda f: [*f[:3], "99999999999" + f[3][2:], *f[4:]],
+              r"frame 3 says 99999999999 atoms, the parents have 16"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "message"), DAMAGE.values(), ids=DAMAGE)
+def test_damaged_library(whole, tmp_path, damage, message):
+    path = tmp_path / "library.extxyz"
+    path.write_text("".join(damage(frames_of(whole.read_text()))))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=message) as error:
+        make().run(path, progress=False)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["library.extxyz", "library.csv"])
+@pytest.mark.parametrize("tamper", ["removed", "emptied", "replaced", "written to"])
+def test_library_or_map_changed_while_it_grows(tmp_path, name, tamper):
+    path, errors = tmp_path / "library.extxyz", []
+
+    def work():
+        try:
+            make(generations=500, individuals=10).run(path, progress=False)
+        except ValueError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not (path.exists() and path.stat().st_size > 30_000):
+        time.sleep(0.01)
+    victim = tmp_path / name
+    if tamper == "removed":
+        victim.unlink()
+    elif tamper == "emptied":
+        os.truncate(victim, 0)
+    elif tamper == "replaced":
+        (tmp_path / "other").write_bytes(victim.read_bytes())
+        os.replace(tmp_path / "other", victim)
+    else:
+        with open(victim, "a") as file:
+            file.write("mine\n")
+    thread.join(60)
+    assert not thread.is_alive()
+    [message] = errors
+    assert message.startswith(f"{victim}: was ") and tamper in message
+
+
+def test_another_file_in_the_place_of_the_map(tmp_path):
+    (tmp_path / "library.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ValueError, match=r"library.csv: the map of the library is to be written"):
+        make().run(tmp_path / "library.extxyz", progress=False)
+    assert (tmp_path / "library.csv").read_text() == "a,b\n1,2\n"
+
+
+def test_devices_and_pipes(tmp_path):
+    for name in ("library.extxyz", "library.csv"):
+        (tmp_path / name).symlink_to("/dev/full")
+        with pytest.raises(ValueError, match=f"{name}: must be a regular file; use another path"):
+            make().run(tmp_path / "library.extxyz", progress=False)
+        (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / "library.extxyz")
+    with pytest.raises(ValueError, match="must be a regular file"):
+        make().run(tmp_path / "library.extxyz", progress=False)

@@ -131,24 +131,6 @@ def test_short_communication(lmp, make_structure, keywords, style):
 
 
 @STYLES
-def test_atoms_changed_between_runs(lmp, make_structure, keywords, values, style):
-    """displace_atoms and its like drop the ghosts; the value would lack all images."""
-    computes = [
-        f"compute {i} all {s} {keywords()}" for i, s in zip("ea", ("entsym", "entsym/atom"))
-    ]
-    instance = lmp(make_structure("fcc"), *computes, "run 0")
-    instance.command("displace_atoms all random 0.1 0.1 0.1 123")
-    from lammps import LMP_STYLE_ATOM, LMP_STYLE_GLOBAL, LMP_TYPE_ARRAY, LMP_TYPE_VECTOR
-
-    where = {"entsym": ("e", LMP_STYLE_GLOBAL, LMP_TYPE_VECTOR),
-             "entsym/atom": ("a", LMP_STYLE_ATOM, LMP_TYPE_ARRAY)}[style]  # fmt: skip
-    with pytest.raises(Exception, match="have no ghost atoms; add 'run 0'"):
-        instance.numpy.extract_compute(*where)
-    instance.command("run 0")
-    assert np.isfinite(values(instance)[0]).all()
-
-
-@STYLES
 def test_positions_not_finite(lmp, make_structure, keywords, style):
     compute = f"compute bad all {style} {keywords()}"
     instance = lmp(make_structure("fcc"), compute, *one_value(style), "run 0")
