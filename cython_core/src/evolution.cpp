@@ -38,7 +38,7 @@ void check_targets(int n, int least, double targets)
 {
   if (n < least)
     refuse("targets_per_edge = " + std::to_string(n) + ": must be " + std::to_string(least) +
-           " or more");
+           " or more; 10 is the default");
   const double most = kMaxTargets * allowed();
   if (targets > most)
     refuse("targets_per_edge = " + std::to_string(n) + ": makes " + text(targets, 3) +

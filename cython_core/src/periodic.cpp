@@ -17,7 +17,7 @@ namespace {
 
 // Memory that an image takes, with its share of what the kernel sorts and gathers it into: where one of
 // each pair of opposite images is listed, and where all are and have values of their own.
-constexpr double kBytesPerImage[2] = {400.0, 200.0};    // all, half
+constexpr double kBytesPerImage[2] = {260.0, 150.0};    // all, half
 constexpr double kFewImages = 1e6;                      // not worth counting beforehand
 
 void cross(const double *a, const double *b, double *c)
