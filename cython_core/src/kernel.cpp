@@ -124,7 +124,8 @@ struct Kernel::Tables {
     if (u <= 0.0) return 1.0;
     if (u >= 1.0) return 0.0;
     if (derivative) *derivative = -30.0 * u * u * (1.0 - u) * (1.0 - u) * inverse_smooth;
-    if (u > 0.999) {    // the same with 1 - u in place of u: the difference from 1 has no digits here
+    if (u >
+        0.999) {    // the same with 1 - u in place of u: the difference from 1 has no digits here
       const double v = 1.0 - u;
       return v * v * v * (10.0 - v * (15.0 - 6.0 * v));
     }

@@ -584,8 +584,7 @@ int main(int argc, char **argv)
         fail(kind->first, seed, number, paths[k], "'" + a.refusal + "', not '" + b.refusal + "'");
       if (a.refusal.find('\n') != std::string::npos ||
           (!a.refusal.empty() && a.refusal.size() < 40))
-        fail(kind->first, seed, number, paths[k],
-             "not one line of some words: " + a.refusal);
+        fail(kind->first, seed, number, paths[k], "not one line of some words: " + a.refusal);
       for (std::size_t v = 0; v < a.values.size(); v++)
         if (!(std::abs(a.values[v] - b.values[v]) <= a.tolerance[v]))
           fail(kind->first, seed, number, paths[k],
