@@ -604,6 +604,8 @@ cdef class Breeder:
         limits.min_volume, limits.max_volume = pair("volume_limits", volume_limits)
         limits.min_angle, limits.max_angle = pair("angle_limits", angle_limits)
         limits.attempts = whole("attempts", attempts, 1)
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise ValueError(f"names = {shown(names)}: must be symbols, one for each species")
         limits.names = [str(name).encode() for name in names]
         self.c.reset(new CppBreeder(self.kernel.c.get()[0], self.soft.c.get()[0], genes, limits))
 

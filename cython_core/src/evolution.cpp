@@ -27,9 +27,10 @@ void check_window(const Window &w)
     const double extent = w.high[v] - w.low[v];
     if (!(std::abs(w.low[v]) <= kMaxValue && std::abs(w.high[v]) <= kMaxValue &&
           extent >= kMinExtent * std::max(1.0, std::abs(w.high[v]))))
-      refuse("window: " + std::string(v ? "Q" : "sS") + " from " + text(w.low[v]) + " to " +
-             text(w.high[v]) + ": must rise, be finite, at most " + text(kMaxValue) +
-             " in size, and not be narrower than a billionth of that");
+      refuse(
+          "window: " + std::string(v ? "Q" : "sS") + " from " + text(w.low[v]) + " to " +
+          text(w.high[v]) + ": must be finite, rise, and be at most " + text(kMaxValue) +
+          " in size and not narrower than a billionth of that; give sS_min, sS_max, Q_min, Q_max");
   }
 }
 

@@ -118,24 +118,24 @@ def test_no_position_is_taken_for_padding():
 @pytest.mark.parametrize(
     ("spoil", "text"),
     [
-        (lambda x, h: x.__setitem__((0, 0), 1e308), "positions: atom 0 is more than 1e.100 from"),
+        (lambda x, h: x.__setitem__((0, 0), 1e308), "positions: atom 0 is more than 1e.100"),
         (
             lambda x, h: x.__setitem__((0, 0), -1e15),
-            "positions: atom 0 is more than 1e9 cells away",
+            "positions: atom 0 is more than 1e9",
         ),
         (
             lambda x, h: h.__setitem__(0, (5e-324, 0, 0)),
-            "cell: lattice vector 0 has the length 4.9",
+            "cell: lattice vector 0 .* length 4.9",
         ),
         (
             lambda x, h: h.__setitem__(1, (0, 1e-170, 0)),
-            "cell: lattice vector 1 has the length 1e-1",
+            "cell: lattice vector 1 .* length 1e-1",
         ),
         (
             lambda x, h: h.__setitem__(2, (0, 0, 1e200)),
-            "cell: lattice vector 2 has the length 1e.2",
+            "cell: lattice vector 2 .* length 1e.2",
         ),
-        (lambda x, h: h.__imul__(1e-162), "cell: lattice vector 0 has the length 1e-161"),
+        (lambda x, h: h.__imul__(1e-162), "cell: lattice vector 0 .* length 1e-161"),
     ],
     ids=["overflow", "far", "denormal", "square underflows", "square overflows", "all tiny"],
 )
@@ -187,7 +187,8 @@ def test_images_are_counted_before_they_are_made(cell, n, method):
     reach = kernel.pair_cutoff if method == "local" else max(kernel.pair_cutoff, kernel.q6_cutoff)
     # gradients come after values, for which one image of each two is listed
     half = 1.0 if method == "local" else 0.5
-    assert told == pytest.approx(half * images_of(x, cell, reach), rel=0.006)  # three digits
+    rough = 0.1 if half < 1.0 and n > 1 else 0.006  # halves are not equal; three digits
+    assert told == pytest.approx(half * images_of(x, cell, reach), rel=rough)
 
 
 @pytest.mark.parametrize(("method", "n", "thickness"), [("evaluate", 1, 2e-6), ("local", 1, 4e-6)])
@@ -205,7 +206,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 def test_a_limit_is_lifted_by_the_factor_that_the_message_names(monkeypatch):
-    arguments = np.zeros((1, 3)), np.diag([1e-6, 10.0, 10.0]), True
+    arguments = np.zeros((1, 3)), np.diag([5e-6, 10.0, 10.0]), True
+    monkeypatch.setenv("ENTSYM_LIMIT", "0.1")
     with pytest.raises(ValueError, match="ENTSYM_LIMIT=") as error:
         Kernel(**GOOD).evaluate(*arguments)
     monkeypatch.setenv("ENTSYM_LIMIT", re.search(r"ENTSYM_LIMIT=(\S+)", str(error.value))[1])
@@ -215,15 +217,17 @@ def test_a_limit_is_lifted_by_the_factor_that_the_message_names(monkeypatch):
         Kernel(**GOOD).evaluate(*arguments)
 
 
-def test_atoms_too_dense_or_one_far_away_are_refused_not_waited_for(monkeypatch):
-    monkeypatch.setenv("ENTSYM_LIMIT", "0.01")
-    x = np.random.default_rng(1).uniform(0, 1, (60000, 3))
+def test_atoms_too_dense_are_refused_not_waited_for(monkeypatch):
+    x = np.random.default_rng(1).uniform(0, 1, (150000, 3))
+    x[0] = 1e8  # and this one alone makes the cells so large
     with pytest.raises(ValueError, match=r"^positions: [^\n]* distances would be tested [^\n]*$"):
         Kernel(**GOOD).evaluate(x, CUBE, OFF, 0.05)
+    monkeypatch.setenv("ENTSYM_LIMIT", "0.01")
     with pytest.raises(ValueError, match=r"^q6_cutoff: the neighbours within it need more than"):
-        Kernel(**GOOD).evaluate(x[:6000], CUBE, OFF, 0.05)
+        Kernel(**GOOD).evaluate(x[1:6000], CUBE, OFF, 0.05)
+    fine = Kernel(rmax=5.0, sigma=0.04, q6_cutoff=3.5, dr=6e-6)
     with pytest.raises(ValueError, match=r"^dr = [^\n]* points of the atoms' own g\(r\)[^\n]*$"):
-        Kernel(rmax=5.0, sigma=0.04, q6_cutoff=3.5, dr=6e-6).local(x[:200], CUBE, OFF, 0.05)
+        fine.local(x[1:200], CUBE, OFF, 0.05)
 
 
 @pytest.mark.parametrize(

@@ -327,11 +327,11 @@ GOOD = {"displacement": 0.1}
         ({"displacement": 1e300}, r"displacement = 1e\+300: must be finite, .* at most"),
         (
             {"min_distance": [[1e300]]},
-            r"min_distance = 1e\+300: must be finite, 0 or a length from",
+            r"min_distance = 1e\+300: must be finite, 0 or a length",
         ),
         (
             {"min_distance": [[5e-324]]},
-            r"min_distance = 4.9\S+: must be finite, 0 or a length from",
+            r"min_distance = 4.9\S+: must be finite, 0 or a length",
         ),
         ({"attempts": 2_000_000_000}, r"attempts = 2000000000: must be from 1 to 1000000"),
         ({"swaps": 2_000_000_000}, r"swaps = 2000000000: must be finite"),

@@ -34,6 +34,7 @@ wild = st.one_of(
     st.sampled_from([None, "5", b"5", True, 1j, [1.0], (), {}, 10**400, np.float32(3), object]),
 )
 length = st.floats(2.0, 4.5)
+METHODS = ["evaluate", "local", "gradients", "radial_distribution", "batch"]
 flags = st.one_of(
     st.booleans(),
     st.lists(st.booleans(), min_size=3, max_size=3),
@@ -75,9 +76,11 @@ def spoilt(draw):
             elif kind == 6:
                 pbc = draw(flags)
             else:
-                wrong = [positions[:0], positions[:, :2], positions.astype(complex), None, "x", [[]],
-                         positions.astype(str), positions.astype(object), [[1.0, 2.0], [3.0]],
-                         np.ma.masked_less(positions, 0.0), np.full(positions.shape, None)]  # fmt: skip
+                wrong = [
+                    *(positions[:0], positions[:, :2], positions.astype(complex), None, "x"),
+                    *([[]], positions.astype(str), positions.astype(object), [[1.0], [3.0, 2.0]]),
+                    *(np.ma.masked_less(positions, 0.0), np.full(positions.shape, None)),
+                ]
                 return wrong[draw(st.integers(0, len(wrong) - 1))], cell, pbc, density
     return positions, cell, pbc, density
 
@@ -144,17 +147,20 @@ def check_parameters(structure, changed):
         assert value is None or finite(value)
 
 
-GENES = ["displacement", "rate", "volume", "shape", "swaps", "probabilities", "min_distance", "frozen",
-         "volume_limits", "angle_limits", "names", "attempts", "smooth"]  # fmt: skip
+GENES = (
+    "displacement rate volume shape swaps probabilities min_distance frozen volume_limits "
+    "angle_limits names attempts smooth"
+).split()
+POPULATION = (
+    "values target extent n_children species number_density n_library n_counted fresh steps "
+    "tolerance seed stream threads pbc positions cells"
+).split()
 
 
 @given(
     st.dictionaries(st.sampled_from(GENES), wild, max_size=2),
-    st.dictionaries(
-        st.sampled_from(["values", "target", "extent", "n_children", "species", "number_density",
-                         "n_library", "n_counted", "fresh", "steps", "tolerance", "seed", "stream",
-                         "threads", "pbc", "positions", "cells"]), wild, max_size=2),
-)  # fmt: skip
+    st.dictionaries(st.sampled_from(POPULATION), wild, max_size=2),
+)
 def check_breeding(genes, population):
     """Any genes and populations give valid children with values, or are refused."""
     fcc = 4.05 * np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
@@ -163,8 +169,10 @@ def check_breeding(genes, population):
     breeder = answer(Breeder, Kernel(4.0, 0.25, 3.0), **{"displacement": 0.1, **genes})
     if breeder is None:
         return
-    arguments = {"positions": fcc[None], "cells": 4.05 * np.eye(3)[None], "values": [(-5.0, 0.5)],
-                 "target": (-3.0, 0.3), "extent": (2.0, 0.2), "n_children": 2, "steps": 2}  # fmt: skip
+    arguments = {
+        **{"positions": fcc[None], "cells": 4.05 * np.eye(3)[None], "values": [(-5.0, 0.5)]},
+        **{"target": (-3.0, 0.3), "extent": (2.0, 0.2), "n_children": 2, "steps": 2},
+    }
     children = answer(breeder.breed, **{**arguments, **population})
     if children is not None:
         assert np.isfinite(children["values"][children["valid"]]).all()
@@ -173,11 +181,11 @@ def check_breeding(genes, population):
 @given(st.lists(wild, min_size=4, max_size=4), wild, st.integers(-1, 2**40), st.booleans())
 def check_plans(window, expand, n, interior):
     """Any window and number of targets, gaps and generations gives points, or is refused."""
-    for window in (window, (-5.0, -1.0, 0.1, 0.5)):
-        points = answer(target_points, window, n, interior)
+    for area in (window, (-5.0, -1.0, 0.1, 0.5)):
+        points = answer(target_points, area, n, interior)
         assert points is None or (np.isfinite(points).all() and len(points) <= 100_000)
-        answer(Gaps, window, n)
-        evolution = answer(Evolution, window[:2], window[2:], [window[:2]], n)
+        answer(Gaps, area, n)
+        evolution = answer(Evolution, area[:2], area[2:], [area[:2]], n)
         assert evolution is None or np.isfinite(evolution.distance)
     corners = answer(window_of, [window[:2], (-1.0, 0.5)], expand)
     assert corners is None or np.isfinite(corners).all()
