@@ -362,9 +362,8 @@ class EntropySymmetry(Calculator):
         array([0.574524, 0.574524])
         """
         if isinstance(frames, Atoms) or not isinstance(frames, Iterable):
-            raise TypeError(
-                f"frames: must be an iterable of Atoms, not one {type(frames).__name__}; pass [atoms]"
-            )
+            kind = type(frames).__name__
+            raise TypeError(f"frames: must be an iterable of Atoms, not one {kind}; pass [atoms]")
         remaining = iter(frames)
         parts = [np.empty((0, 2))]
         n_done = 0

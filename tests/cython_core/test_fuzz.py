@@ -147,14 +147,47 @@ def check_parameters(structure, changed):
         assert value is None or finite(value)
 
 
-GENES = (
-    "displacement rate volume shape swaps probabilities min_distance frozen volume_limits "
-    "angle_limits names attempts smooth"
-).split()
-POPULATION = (
-    "values target extent n_children species number_density n_library n_counted fresh steps "
-    "tolerance seed stream threads pbc positions cells"
-).split()
+GENES = [
+    *("displacement", "rate", "volume", "shape", "swaps", "probabilities", "min_distance"),
+    *("frozen", "volume_limits", "angle_limits", "names", "attempts", "smooth"),
+]
+POPULATION = [
+    *("values", "target", "extent", "n_children", "species", "number_density", "n_library"),
+    *("n_counted", "fresh", "steps", "tolerance", "seed", "stream", "threads", "pbc"),
+    *("positions", "cells"),
+]
+    "rate",
+    "volume",
+    "shape",
+    "swaps",
+    "probabilities",
+    "min_distance",
+    "frozen",
+    "volume_limits",
+    "angle_limits",
+    "names",
+    "attempts",
+    "smooth",
+]
+POPULATION = [
+    "values",
+    "target",
+    "extent",
+    "n_children",
+    "species",
+    "number_density",
+    "n_library",
+    "n_counted",
+    "fresh",
+    "steps",
+    "tolerance",
+    "seed",
+    "stream",
+    "threads",
+    "pbc",
+    "positions",
+    "cells",
+]
 
 
 @given(
@@ -170,8 +203,13 @@ def check_breeding(genes, population):
     if breeder is None:
         return
     arguments = {
-        **{"positions": fcc[None], "cells": 4.05 * np.eye(3)[None], "values": [(-5.0, 0.5)]},
-        **{"target": (-3.0, 0.3), "extent": (2.0, 0.2), "n_children": 2, "steps": 2},
+        "positions": fcc[None],
+        "cells": 4.05 * np.eye(3)[None],
+        "values": [(-5.0, 0.5)],
+        "target": (-3.0, 0.3),
+        "extent": (2.0, 0.2),
+        "n_children": 2,
+        "steps": 2,
     }
     children = answer(breeder.breed, **{**arguments, **population})
     if children is not None:
