@@ -46,7 +46,8 @@ from libcpp.vector cimport vector
 def number(name, value):
     """A float; what is none is refused by the argument's name."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, Decimal)):
-        raise TypeError(f"{name} = {shown(value)}: must be a number; it is a {type(value).__name__}")
+        raise TypeError(f"{name} = {shown(value)}: must be a number; it is a "
+                        f"{type(value).__name__}")
     try:
         return float(value)
     except OverflowError:
@@ -444,8 +445,8 @@ cdef class Kernel:
         densities = np.zeros(m)
         if number_density is not None:
             if np.shape(number_density) not in ((), (m,)):
-                raise ValueError(f"number_density has shape {np.shape(number_density)}: must be one "
-                                 f"number or ({m},)")
+                raise ValueError(f"number_density has shape {np.shape(number_density)}: must be "
+                                 f"one number or ({m},)")
             densities[:] = [density_of(d) for d in np.broadcast_to(number_density, m)]
         cdef double[::1] density = densities
         cdef int n_threads = threads_of(threads)
@@ -491,7 +492,8 @@ cdef Target target_of(point, extent, tolerance) except *:
 
 def pair(name, values):
     """Two numbers."""
-    if isinstance(values, str) or not isinstance(values, Iterable) or len(ends := list(values)) != 2:
+    ends = [] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
+    if len(ends) != 2:
         raise ValueError(f"{name} = {shown(values)}: must be two numbers, least and largest")
     return number(name, ends[0]), number(name, ends[1])
 
@@ -579,9 +581,9 @@ cdef class Breeder:
     cdef size_t n_species
 
     def __cinit__(self, Kernel kernel not None, displacement=0.0, rate=0.3, volume=0.0, shape=0.0,
-                 swaps=0, probabilities=(0.5, 0.5, 0.5, 0.5), min_distance=((0.0,),),
-                 frozen=None, volume_limits=(0.0, 1e300), angle_limits=(0.0, 180.0), names=(),
-                 attempts=20, smooth=None):
+                  swaps=0, probabilities=(0.5, 0.5, 0.5, 0.5), min_distance=((0.0,),),
+                  frozen=None, volume_limits=(0.0, 1e300), angle_limits=(0.0, 180.0), names=(),
+                  attempts=20, smooth=None):
         self.kernel = self.soft = kernel
         if smooth is None:
             smooth = kernel.smooth or 0.1 * kernel.q6_cutoff

@@ -156,38 +156,6 @@ POPULATION = [
     *("n_counted", "fresh", "steps", "tolerance", "seed", "stream", "threads", "pbc"),
     *("positions", "cells"),
 ]
-    "rate",
-    "volume",
-    "shape",
-    "swaps",
-    "probabilities",
-    "min_distance",
-    "frozen",
-    "volume_limits",
-    "angle_limits",
-    "names",
-    "attempts",
-    "smooth",
-]
-POPULATION = [
-    "values",
-    "target",
-    "extent",
-    "n_children",
-    "species",
-    "number_density",
-    "n_library",
-    "n_counted",
-    "fresh",
-    "steps",
-    "tolerance",
-    "seed",
-    "stream",
-    "threads",
-    "pbc",
-    "positions",
-    "cells",
-]
 
 
 @given(
