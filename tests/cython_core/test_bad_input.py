@@ -217,17 +217,23 @@ def test_a_limit_is_lifted_by_the_factor_that_the_message_names(monkeypatch):
         Kernel(**GOOD).evaluate(*arguments)
 
 
-def test_atoms_too_dense_are_refused_not_waited_for(monkeypatch):
-    x = np.random.default_rng(1).uniform(0, 1, (150000, 3))
+DENSE = np.random.default_rng(1).uniform(0, 1, (150000, 3))
+
+
+def test_atoms_too_dense_are_refused_not_waited_for():
+    x = DENSE.copy()
     x[0] = 1e8  # and this one alone makes the cells so large
     with pytest.raises(ValueError, match=r"^positions: [^\n]* distances would be tested [^\n]*$"):
         Kernel(**GOOD).evaluate(x, CUBE, OFF, 0.05)
-    monkeypatch.setenv("ENTSYM_LIMIT", "0.01")
-    with pytest.raises(ValueError, match=r"^q6_cutoff: the neighbours within it need more than"):
-        Kernel(**GOOD).evaluate(x[1:6000], CUBE, OFF, 0.05)
     fine = Kernel(rmax=5.0, sigma=0.04, q6_cutoff=3.5, dr=6e-6)
     with pytest.raises(ValueError, match=r"^dr = [^\n]* points of the atoms' own g\(r\)[^\n]*$"):
-        fine.local(x[1:200], CUBE, OFF, 0.05)
+        fine.local(x[1:1301], CUBE, OFF, 0.05)
+
+
+@pytest.mark.slow
+def test_neighbours_take_a_gigabyte_at_most():
+    with pytest.raises(ValueError, match=r"^q6_cutoff: the neighbours within it need more than"):
+        Kernel(**GOOD).evaluate(DENSE[:40000], CUBE, OFF, 0.05)
 
 
 @pytest.mark.parametrize(
