@@ -109,6 +109,10 @@ cdef class Frame:
 
 def array(values, shape, name):
     """Contiguous float64 array of the given shape (None: any length); no copy where it is one."""
+    if (type(values) is np.ndarray and values.dtype == np.float64 and values.ndim == len(shape)
+            and (shape[0] is None or shape == values.shape)
+            and shape[1:] == values.shape[1:]):  # what it nearly always is
+        return np.ascontiguousarray(values)
     try:
         given = np.asarray(values)
     except Exception as error:  # ragged lists, or whatever an object says of itself
