@@ -5,6 +5,7 @@
 # make demo-distill  install MACE and DeePMD-kit too (3 GB) and distil a small student; to demo-distill/
 # make test    install with the tests' dependencies and run the tests (PYTEST_ARGS="-k name -x")
 # make test-deepmd-gnn  install deepmd-gnn (9 GB) and test MACE as a DeePMD model, the paper's teacher
+# make fuzz    random inputs for the core under sanitizers, on each instruction set (FUZZ_COUNT=20000)
 # make lint    every linter that .pre-commit-config.yaml runs
 # make format  let the formatters rewrite what make lint would complain about
 # make bench   side-by-side timings against peers
@@ -31,7 +32,7 @@ GNN := $(VENV)/deepmd-gnn/.entsym
 # cython-lint calls pycodestyle by name.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo demo-pillar demo-dft demo-distill test test-deepmd-gnn lint format bench clean
+.PHONY: demo demo-pillar demo-dft demo-distill test test-deepmd-gnn fuzz lint format bench clean
 
 demo: $(BASE)
 	$(BIN)/python input_templates/landscape/demo.py demo
@@ -55,6 +56,26 @@ test: $(TOOLS) $(DISTILLATION)
 
 test-deepmd-gnn: $(GNN)
 	PATH=$(abspath $(VENV)/deepmd-gnn/bin):$$PATH pytest tests/deepmd_gnn $(PYTEST_ARGS)
+
+# Kernels by the thousand as they are shipped, the rest with AddressSanitizer and UBSan, threads with
+# ThreadSanitizer. A failure prints how to have it again.
+FUZZ_COUNT ?= 20000
+FUZZ_SEED ?= 1
+FUZZ := build/fuzz
+fuzz: $(FUZZ)/plain $(FUZZ)/address $(FUZZ)/thread
+	$(FUZZ)/plain kernel $(FUZZ_COUNT) $(FUZZ_SEED)
+	for kind in kernel images breeding; do \
+	  $(FUZZ)/address $$kind $$(($(FUZZ_COUNT) / 10 + 1)) $(FUZZ_SEED) || exit 1; done
+	$(FUZZ)/thread threads $$(($(FUZZ_COUNT) / 2000 + 1)) $(FUZZ_SEED)
+
+$(FUZZ)/plain: SANITIZE := -O3
+$(FUZZ)/address: SANITIZE := -O1 -g -D_GLIBCXX_ASSERTIONS \
+  -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all
+$(FUZZ)/thread: SANITIZE := -O1 -g -fsanitize=thread
+$(FUZZ)/%: tests/fuzz/fuzz.cpp $(wildcard cython_core/src/* cython_core/include/entsym/*)
+	mkdir -p $(@D)
+	$(CXX) -std=c++17 $(SANITIZE) -fno-math-errno -fno-trapping-math -w -pthread -Icython_core/include \
+	  $(filter %.cpp,$^) -o $@
 
 bench: $(TOOLS)
 	$(BIN)/python benchmarks/run.py
@@ -95,7 +116,8 @@ $(GNN): $(COMPILED) | $(BIN)/python
 	touch $@
 
 PY := setup.py $(wildcard cython_core lammps_plugin ase_calculators input_templates tests benchmarks)
-CXX_FILES := $(wildcard cython_core/include/entsym/*.hpp cython_core/src/* lammps_plugin/*.h \
+CXX_FILES := $(wildcard tests/fuzz/*.cpp cython_core/include/entsym/*.hpp cython_core/src/* \
+  lammps_plugin/*.h \
   lammps_plugin/*/*.h lammps_plugin/*.cpp)
 DOCSTRINGS := $(wildcard cython_core/*.py lammps_plugin/*.py ase_calculators/*.py ase_calculators/*/*.py)
 

@@ -15,6 +15,7 @@ from ase.utils import IOContext
 
 from ase_calculators.first_shell import first_shell
 from cython_core import Kernel
+from cython_core._kernel import density_of
 
 # handed to the kernel at once: enough to forget the call, little enough to stay in memory
 FRAMES_PER_BATCH = 1024
@@ -322,12 +323,7 @@ class EntropySymmetry(Calculator):
         for name in ("rmax", "sigma", "q6_cutoff", "dr", "smooth", "number_density", "degree"):
             if new[name] is not None or name not in ("dr", "number_density"):
                 new[name] = _settled_number(name, new[name])
-        density = new["number_density"]
-        if density is not None and not (np.isfinite(density) and density > 0):
-            raise ValueError(
-                f"number_density = {density:g}: must be positive and finite, in atoms per Å^3; "
-                "give None to take it from the cell"
-            )
+        density_of(new["number_density"])
         if new["degree"] not in DEGREES:
             raise ValueError(
                 f"degree = {new['degree']:g}: must be one of {', '.join(map(str, DEGREES))}"
@@ -504,8 +500,9 @@ class EntropySymmetry(Calculator):
         >>> values["Q6"].round(6)
         array([0.574524, 0.574524])
         """
-        if isinstance(frames, Atoms):
-            raise TypeError("frames: must be an iterable of Atoms, not one Atoms; pass [atoms]")
+        if isinstance(frames, Atoms) or not isinstance(frames, Iterable):
+            kind = type(frames).__name__
+            raise TypeError(f"frames: must be an iterable of Atoms, not one {kind}; pass [atoms]")
         remaining = iter(frames)
         parts = [np.empty((0, 2))]
         n_done = 0
@@ -584,8 +581,10 @@ def _rounded(value: float, digits: int) -> float:
 def _settled_number(name: str, value: Any) -> float:
     """Return the number as a Python float, which can be written to any file."""
     try:
-        if not isinstance(value, str | bytes):
+        if not isinstance(value, str | bytes | bool | np.bool_):
             return float(value)
+    except OverflowError:
+        return np.inf if value > 0 else -np.inf
     except (TypeError, ValueError):
         pass
     raise TypeError(f"{name} = {value!r}: must be a number; it is a {type(value).__name__}")
@@ -603,7 +602,7 @@ def _settled_elements(elements: str | Iterable[str] | None) -> tuple[str, ...] |
             "elements = (): no atom counts; name an element, or give None for all atoms"
         )
     for symbol in symbols:
-        if symbol not in atomic_numbers:
+        if not isinstance(symbol, str) or symbol not in atomic_numbers:
             raise ValueError(f"elements: {symbol!r} is no chemical symbol; write it like 'Si'")
     return symbols
 

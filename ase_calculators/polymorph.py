@@ -242,8 +242,11 @@ class PolymorphGen:
             ("individuals", individuals, 1), ("seed", seed, 0), ("processes", processes, 1),
             ("hits", 1 if hits is None else hits, 1), ("steps", steps, 1),
         ):  # fmt: skip
-            if not isinstance(value, int | np.integer) or value < least:
-                raise ValueError(f"{name} = {value}: must be a whole number, {least} or more")
+            most = 2**63 if name == "seed" else 2**31 - 1  # what the core and files take
+            if not isinstance(value, int | np.integer) or not least <= value <= most:
+                raise ValueError(
+                    f"{name} = {value}: must be a whole number, {least} or more, at most {most}"
+                )
         if mode not in ("guided", "roulette"):
             raise ValueError(f"mode = {mode!r}: choose guided or roulette")
         if not (np.isfinite(expand) and expand >= 0):
@@ -399,6 +402,7 @@ class PolymorphGen:
                     f"targets = {targets!r}: choose edges, grid, gaps, or give points (sS, Q)"
                 )
             if targets == "gaps":
+                Gaps(self.window, self._per_edge)  # refuses too many
                 return np.empty((0, 2))
             return target_points(self.window, self._per_edge, interior=targets == "grid")
         points = np.array(targets, dtype=float)

@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 Float = NDArray[np.float64]
 
+def density_of(number_density: float | None) -> float: ...
+
 class Kernel:
     def __init__(
         self,

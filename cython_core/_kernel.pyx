@@ -3,6 +3,9 @@
 """Pair entropy and Steinhardt parameters of periodic structures: a thin wrap of the C++ kernel."""
 
 import math
+from collections.abc import Iterable
+from decimal import Decimal
+from numbers import Real
 
 import numpy as np
 
@@ -24,6 +27,8 @@ from cython_core.kernel cimport (
     Structure,
     Target,
     Window,
+    check_density,
+    check_target,
     count_pairs,
     cpp_atom_lines,
     cpp_target_points,
@@ -38,29 +43,46 @@ from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 
-cdef double density_of(number_density) except -1.0:
-    """0 where the cell shall give it."""
-    if number_density is None:
-        return 0.0
-    cdef double density = number("number_density", number_density)
-    if not (math.isfinite(density) and density > 0.0):
-        raise ValueError(f"number_density = {number_density}: must be a finite number of atoms per "
-                         "volume above 0, or None to take it from the cell")
-    return density
-
-
 def number(name, value):
     """A float; what is none is refused by the argument's name."""
-    if isinstance(value, (bool, str)) or not np.isscalar(value) or np.iscomplexobj(value):
-        raise TypeError(f"{name} = {value!r}: must be a number")
-    return float(value)
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, Decimal)):
+        raise TypeError(f"{name} = {shown(value)}: must be a number; it is a "
+                        f"{type(value).__name__}")
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def whole(name, value, least, most=2**31 - 1):
     """A whole number in its range."""
-    if not isinstance(value, (int, np.integer)) or not least <= value <= most:
-        raise ValueError(f"{name} = {value}: must be a whole number from {least} to {most}")
+    if (isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer))
+            or not least <= value <= most):
+        raise ValueError(f"{name} = {shown(value)}: must be a whole number from {least} to {most}")
     return int(value)
+
+
+def wholes(name, values, n=None):
+    """A list of `n` whole numbers from 0 to 2^64 - 1."""
+    values = list(values) if isinstance(values, Iterable) else [values]
+    if n is not None and len(values) != n:
+        raise ValueError(f"{name} has {len(values)} values: must be {n} whole numbers")
+    return [whole(name, value, 0, 2**64 - 1) for value in values]
+
+
+def shown(value):
+    """The value in a message, on one line and not too long."""
+    text = " ".join((value if isinstance(value, str) else repr(value)).split())
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+cpdef double density_of(number_density) except -1.0:
+    """0 where the cell shall give it."""
+    if number_density is None:
+        return 0.0
+    cdef double density = number("number_density", number_density)
+    check_density(density)
+    return density
 
 
 cdef int threads_of(threads) except -1:
@@ -87,18 +109,50 @@ cdef class Frame:
 
 def array(values, shape, name):
     """Contiguous float64 array of the given shape (None: any length); no copy where it is one."""
-    if np.iscomplexobj(values):
-        raise ValueError(f"{name} is complex: must be real")
-    out = np.ascontiguousarray(values, dtype=np.float64)
-    if out.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, out.shape)):
-        wanted = tuple("n" if n is None else n for n in shape)
-        raise ValueError(f"{name} has shape {out.shape}: must be {wanted}".replace("'", ""))
-    return out
+    if (type(values) is np.ndarray and values.dtype == np.float64 and values.ndim == len(shape)
+            and (shape[0] is None or shape == values.shape)
+            and shape[1:] == values.shape[1:]):  # what it nearly always is
+        return np.ascontiguousarray(values)
+    try:
+        given = np.asarray(values)
+    except Exception as error:  # ragged lists, or whatever an object says of itself
+        raise ValueError(f"{name} is no array ({shown(str(error))}): must be real numbers, "
+                         f"{wanted(shape)}") from error
+    if given.dtype.kind not in "fiub":
+        if given.dtype.kind == "c":
+            raise ValueError(f"{name} is complex: must be real")
+        try:
+            if given.dtype.kind != "O":
+                raise TypeError
+            given = np.array([number(name, value) for value in given.ravel()]).reshape(given.shape)
+        except (TypeError, ValueError):
+            raise ValueError(f"{name} has dtype {given.dtype}: must be real numbers, "
+                             f"{wanted(shape)}") from None
+    if isinstance(values, np.ma.MaskedArray) and np.ma.getmaskarray(values).any():
+        raise ValueError(f"{name} has {np.ma.count_masked(values)} masked values: must have none; "
+                         "fill them in, or leave them out")
+    if (given.ndim != len(shape)
+            or any(n is not None and n != m for n, m in zip(shape, given.shape))):
+        raise ValueError(f"{name} has shape {given.shape}: must be {wanted(shape)}")
+    with np.errstate(over="ignore"):  # beyond a double is infinite, and refused as such
+        return np.ascontiguousarray(given, dtype=np.float64)
+
+
+def wanted(shape):
+    """The shape in a message."""
+    return str(tuple("n" if n is None else n for n in shape)).replace("'", "")
 
 
 def periodic(pbc, shape):
     """Three flags per structure; one flag stands for all three directions."""
-    flags = np.asarray(pbc, dtype=bool)
+    try:
+        flags = np.asarray(pbc)
+        if flags.dtype != bool:
+            if flags.dtype.kind not in "iuf" or not np.isin(flags, (0, 1)).all():
+                raise ValueError
+            flags = flags.astype(bool)
+    except ValueError:
+        raise ValueError(f"pbc = {shown(pbc)}: must be True or False, one flag or three") from None
     if flags.shape not in ((), (3,), shape):
         raise ValueError(f"pbc has shape {flags.shape}: must be one flag or three")
     return np.ascontiguousarray(np.broadcast_to(flags, shape)).view(np.uint8)
@@ -140,7 +194,8 @@ cdef class Kernel:
     TypeError
         A parameter that is no number.
     ValueError
-        A parameter out of range; the message names it, its value, the range and the remedy.
+        A parameter out of range; the message names it, its value, the range and the remedy. Lengths
+        lie between 1e-15 and 1e6.
 
     References
     ----------
@@ -160,15 +215,15 @@ cdef class Kernel:
 
     cdef unique_ptr[CppKernel] c
 
-    def __init__(self, rmax, sigma, q6_cutoff, dr=None, degree=6, smooth=0.0):
+    def __cinit__(self, rmax, sigma, q6_cutoff, dr=None, degree=6, smooth=0.0):
         cdef Parameters p
         p.rmax, p.sigma = number("rmax", rmax), number("sigma", sigma)
         p.q_cutoff, p.smooth = number("q6_cutoff", q6_cutoff), number("smooth", smooth)
-        if dr is not None and dr == 0:
-            raise ValueError("dr = 0: must be a finite length above 0, or None for sigma/4")
         p.dr = 0.0 if dr is None else number("dr", dr)
-        if degree not in (2, 4, 6, 8, 10, 12):
-            raise ValueError(f"degree = {degree}: must be one of 2, 4, 6, 8, 10, 12")
+        if dr is not None and p.dr == 0.0:
+            raise ValueError("dr = 0: must be a finite length above 0, or None for sigma/4")
+        if not isinstance(degree, (Real, np.integer)) or degree not in (2, 4, 6, 8, 10, 12):
+            raise ValueError(f"degree = {shown(degree)}: must be one of 2, 4, 6, 8, 10, 12")
         p.degree = int(degree)
         self.c.reset(new CppKernel(p))
 
@@ -251,8 +306,11 @@ cdef class Kernel:
         Raises
         ------
         ValueError
-            No atoms, one atom without a periodic direction, positions not finite, a singular cell,
-            an aperiodic direction without `number_density`.
+            No atoms, one atom without a periodic direction, positions not finite or more than 1e9
+            cells or cutoffs away, a singular cell, an aperiodic direction without
+            `number_density`, and what would take too long or more than 1 GB: a cell so thin, or
+            atoms so dense, that there are millions of images or neighbours. The environment
+            variable ENTSYM_LIMIT allows a multiple of that.
         """
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef double value[2]
@@ -380,15 +438,19 @@ cdef class Kernel:
         cdef const double[:, ::1] x = array(positions, (None, 3), "positions")
         cdef const double[:, :, ::1] h = array(cells, (None, 3, 3), "cells")
         cdef Py_ssize_t m = h.shape[0], k
-        rows = np.ascontiguousarray(offsets, dtype=np.int64)
-        if (rows.shape != (m + 1,) or rows[0] != 0 or rows[m] != x.shape[0]
-                or (np.diff(rows) < 0).any() or (rows != offsets).any()):
-            raise ValueError(f"offsets = {np.array2string(rows, threshold=6)}: must be {m + 1} "
+        given = array(offsets, (None,), "offsets")
+        if (given.shape != (m + 1,) or given[0] != 0 or given[m] != x.shape[0]
+                or not (np.diff(given) >= 0).all() or (given != np.floor(given)).any()):
+            raise ValueError(f"offsets = {np.array2string(given, threshold=6)}: must be {m + 1} "
                              f"whole numbers rising from 0 to {x.shape[0]}, the positions' number")
+        rows = given.astype(np.int64)
         cdef const long long[::1] start = rows
         cdef const unsigned char[:, ::1] p = periodic(pbc, (m, 3))
         densities = np.zeros(m)
         if number_density is not None:
+            if np.shape(number_density) not in ((), (m,)):
+                raise ValueError(f"number_density has shape {np.shape(number_density)}: must be "
+                                 f"one number or ({m},)")
             densities[:] = [density_of(d) for d in np.broadcast_to(number_density, m)]
         cdef double[::1] density = densities
         cdef int n_threads = threads_of(threads)
@@ -425,14 +487,19 @@ cdef class Kernel:
 
 cdef Target target_of(point, extent, tolerance) except *:
     cdef Target target
-    target.tolerance = tolerance
-    if not 0.0 <= tolerance < math.inf:
-        raise ValueError(f"tolerance = {tolerance}: must be 0 or more, a share of the window")
+    target.tolerance = number("tolerance", tolerance)
     for k, (p, size) in enumerate(zip(array(point, (2,), "target"), array(extent, (2,), "extent"))):
-        if not (math.isfinite(p) and math.isfinite(size) and size > 0):
-            raise ValueError(f"target = {p}, extent = {size}: must be finite, the extent above 0")
         target.point[k], target.extent[k] = p, size
+    check_target(target)
     return target
+
+
+def pair(name, values):
+    """Two numbers."""
+    ends = [] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
+    if len(ends) != 2:
+        raise ValueError(f"{name} = {shown(values)}: must be two numbers, least and largest")
+    return number(name, ends[0]), number(name, ends[1])
 
 
 cdef class Breeder:
@@ -517,40 +584,44 @@ cdef class Breeder:
     cdef Kernel kernel, soft
     cdef size_t n_species
 
-    def __init__(self, Kernel kernel not None, displacement=0.0, rate=0.3, volume=0.0, shape=0.0,
-                 swaps=0, probabilities=(0.5, 0.5, 0.5, 0.5), min_distance=((0.0,),),
-                 frozen=None, volume_limits=(0.0, 1e300), angle_limits=(0.0, 180.0), names=(),
-                 attempts=20, smooth=None):
+    def __cinit__(self, Kernel kernel not None, displacement=0.0, rate=0.3, volume=0.0, shape=0.0,
+                  swaps=0, probabilities=(0.5, 0.5, 0.5, 0.5), min_distance=((0.0,),),
+                  frozen=None, volume_limits=(0.0, 1e300), angle_limits=(0.0, 180.0), names=(),
+                  attempts=20, smooth=None):
         self.kernel = self.soft = kernel
         if smooth is None:
             smooth = kernel.smooth or 0.1 * kernel.q6_cutoff
-        if smooth != kernel.smooth:
+        if number("smooth", smooth) != kernel.smooth:
             self.soft = Kernel(**{**kernel.parameters, "smooth": smooth})
         cdef Genes genes
-        genes.displacement, genes.rate = displacement, rate
-        genes.volume, genes.shape, genes.swaps = volume, shape, whole("swaps", swaps, 0)
+        genes.displacement, genes.rate = number("displacement", displacement), number("rate", rate)
+        genes.volume, genes.shape = number("volume", volume), number("shape", shape)
+        genes.swaps = whole("swaps", swaps, 0)
         for k, value in enumerate(array(probabilities, (4,), "probabilities")):
             genes.probability[k] = value
         distances = array(min_distance, (None, None), "min_distance")
         n = self.n_species = len(distances)
-        flags = np.zeros(n, bool) if frozen is None else np.asarray(frozen, dtype=bool)
+        flags = array(np.zeros(n) if frozen is None else frozen, (None,), "frozen") != 0
         if distances.shape != (n, n) or flags.shape != (n,) or (distances != distances.T).any():
             raise ValueError(f"min_distance has shape {distances.shape} and frozen {flags.shape}: "
                              "must be (n_species, n_species), symmetric, and (n_species,)")
         cdef Limits limits
         limits.min_distance, limits.frozen = distances.ravel().tolist(), flags.tolist()
-        limits.min_volume, limits.max_volume = volume_limits
-        limits.min_angle, limits.max_angle = angle_limits
+        limits.min_volume, limits.max_volume = pair("volume_limits", volume_limits)
+        limits.min_angle, limits.max_angle = pair("angle_limits", angle_limits)
         limits.attempts = whole("attempts", attempts, 1)
-        limits.names = [name.encode() for name in names]
+        if isinstance(names, str) or not isinstance(names, Iterable):
+            raise ValueError(f"names = {shown(names)}: must be symbols, one for each species")
+        limits.names = [str(name).encode() for name in names]
         self.c.reset(new CppBreeder(self.kernel.c.get()[0], self.soft.c.get()[0], genes, limits))
 
     cdef kinds(self, species, n_atoms):
-        kinds = np.zeros(n_atoms, np.intc) if species is None else np.array(species, np.intc)
-        if kinds.shape != (n_atoms,) or kinds.min() < 0 or kinds.max() >= self.n_species:
+        kinds = array(np.zeros(n_atoms) if species is None else species, (None,), "species")
+        if (kinds.shape != (n_atoms,) or not (kinds >= 0).all() or (kinds != np.floor(kinds)).any()
+                or (kinds >= self.n_species).any()):
             raise ValueError(f"species has shape {kinds.shape}: must be ({n_atoms},), numbers from "
-                             f"0 to {self.n_species - 1}")
-        return kinds
+                             f"0 to {int(self.n_species) - 1}")
+        return kinds.astype(np.intc)
 
     def check(self, positions, cells, species=None, pbc=True):
         """Refuse parents that do not keep to the limits.
@@ -569,10 +640,14 @@ cdef class Breeder:
         Raises
         ------
         ValueError
-            When a parent is beyond a limit of the volume or the angles, when none keeps to the
-            shortest distances, and where swaps are on and all free atoms are alike.
+            When a parent is no structure that the kernel takes, or beyond a limit of the volume or
+            the angles, when none keeps to the shortest distances, and where swaps are on and all
+            free atoms are alike.
         """
         cdef const double[:, :, ::1] x = array(positions, (None, None, 3), "positions")
+        if x.shape[0] == 0 or x.shape[1] == 0:
+            raise ValueError(f"positions has shape {np.shape(positions)}: no structure or no atom; "
+                             "give at least one of each")
         cdef const double[:, :, ::1] h = array(cells, (len(x), 3, 3), "cells")
         cdef const int[::1] s = self.kinds(species, x.shape[1])
         cdef const unsigned char[::1] p = periodic(pbc, (3,))
@@ -645,14 +720,16 @@ cdef class Breeder:
         Raises
         ------
         ValueError
-            Arrays that do not fit, and swaps where all free atoms are alike.
+            Arrays that do not fit, values that are not finite, swaps where all free atoms are
+            alike, and more children than fit into 1 GB.
         """
         cdef const double[:, :, ::1] x = array(positions, (None, None, 3), "positions")
         cdef Population population
         population.n, population.n_atoms = x.shape[0], x.shape[1]
         n, n_atoms = x.shape[0], x.shape[1]
         if n == 0 or n_atoms == 0:
-            raise ValueError(f"positions has shape {np.shape(positions)}: no structure or no atom")
+            raise ValueError(f"positions has shape {np.shape(positions)}: no structure or no atom; "
+                             "give at least one of each")
         cdef const double[:, :, ::1] h = array(cells, (n, 3, 3), "cells")
         cdef const double[:, ::1] v = array(values, (n, 2), "values")
         cdef const int[::1] s = self.kinds(species, n_atoms)
@@ -665,14 +742,15 @@ cdef class Breeder:
         cdef Target aim = target_of(target, extent, tolerance)
         cdef Brood brood
         brood.n_library = whole("n_library", n if n_library is None else n_library, 1, n)
-        if not 0.0 <= fresh <= 1.0:
-            raise ValueError(f"fresh = {fresh}: must lie between 0 and 1")
-        brood.fresh, brood.steps, brood.direct = fresh, whole("steps", steps, 0), direct
+        if not 0.0 <= number("fresh", fresh) <= 1.0:
+            raise ValueError(f"fresh = {fresh}: must lie between 0 and 1, a share of the children")
+        brood.fresh, brood.steps, brood.direct = fresh, whole("steps", steps, 0), bool(direct)
         brood.seed = whole("seed", seed, 0, 2**64 - 1)
-        for k in range(3):
+        for k, part in enumerate(wholes("stream", stream, 3)):
             population.pbc[k] = p[k]
-            brood.stream[k] = whole("stream", stream[k], 0, 2**64 - 1)
+            brood.stream[k] = part
         m = brood.n_children = whole("n_children", n_children, 0)
+        CppBreeder.check_room(m, n_atoms)
         cdef int n_threads = threads_of(threads)
         out = {"positions": np.empty((m, n_atoms, 3)), "cells": np.empty((m, 3, 3)),
                "values": np.empty((m, 2))}
@@ -709,18 +787,20 @@ def atom_lines(names, species, positions):
     bytes
         A line with symbol, x, y and z for each; numbers have all digits, and no more.
     """
-    cdef vector[string] symbols = [name.encode() for name in names]
-    cdef const int[::1] s = np.ascontiguousarray(species, np.intc)
+    cdef vector[string] symbols = [str(name).encode() for name in names]
+    kinds = array(species, (None,), "species")
+    if not ((kinds >= 0) & (kinds < len(names)) & (kinds == np.floor(kinds))).all():
+        raise ValueError(f"species: must be whole numbers from 0 to {len(names) - 1}, places in "
+                         "names")
+    cdef const int[::1] s = kinds.astype(np.intc)
     cdef const double[:, ::1] x = array(positions, (len(s), 3), "positions")
-    if len(s) and not 0 <= np.min(species) <= np.max(species) < len(names):
-        raise ValueError(f"species: must be from 0 to {len(names) - 1}")
     return cpp_atom_lines(symbols, &s[0], &x[0, 0], x.shape[0]) if len(s) else b""
 
 
 cdef Window corners(window) except *:
     cdef Window w
-    low_s, high_s, low_q, high_q = window
-    w.low[0], w.high[0], w.low[1], w.high[1] = low_s, high_s, low_q, high_q
+    cdef double[::1] ends = array(window, (4,), "window")
+    w.low[0], w.high[0], w.low[1], w.high[1] = ends[0], ends[1], ends[2], ends[3]
     return w
 
 
@@ -738,9 +818,15 @@ def window_of(values, expand):
     -------
     (float, float, float, float)
         sS_min, sS_max, Q_min, Q_max; without extent where all structures are alike.
+
+    Raises
+    ------
+    ValueError
+        No structures, values that are not finite, `expand` below 0 or above 1e5.
     """
     cdef const double[:, ::1] v = array(values, (None, 2), "values")
-    cdef Window w = cpp_window_of(&v[0, 0], v.shape[0], expand)
+    cdef const double *first = &v[0, 0] if v.shape[0] else NULL
+    cdef Window w = cpp_window_of(first, v.shape[0], number("expand", expand))
     return w.low[0], w.high[0], w.low[1], w.high[1]
 
 
@@ -760,8 +846,13 @@ def target_points(window, n, interior=False):
     -------
     ndarray, (4 n - 4, 2) or (n^2, 2)
         sS and Q_l; sS rises from row to row, Q_l within a row. Corners come once.
+
+    Raises
+    ------
+    ValueError
+        A window without extent or not finite, `n` below 2 or with more than 1e5 points.
     """
-    cdef vector[Point] points = cpp_target_points(corners(window), whole("n", n, 2), interior)
+    cdef vector[Point] points = cpp_target_points(corners(window), whole("n", n, 2), bool(interior))
     return np.array([(p[0], p[1]) for p in points])
 
 
@@ -778,6 +869,11 @@ cdef class Gaps:
     n : int
         A cell is this part of the window's extents.
 
+    Raises
+    ------
+    ValueError
+        A window without extent or not finite, `n` below 1 or with more than 1e5 cells.
+
     Examples
     --------
     >>> import numpy as np
@@ -791,7 +887,7 @@ cdef class Gaps:
 
     cdef unique_ptr[CppGaps] c
 
-    def __init__(self, window, n):
+    def __cinit__(self, window, n):
         self.c.reset(new CppGaps(corners(window), whole("n", n, 1)))
 
     def add(self, values):
@@ -859,13 +955,14 @@ cdef class Evolution:
 
     cdef unique_ptr[CppEvolution] c
 
-    def __init__(self, target, extent, values, generations, hits=None, elitism=False,
-                 tolerance=0.02, pool=()):
+    def __cinit__(self, target, extent, values, generations, hits=None, elitism=False,
+                  tolerance=0.02, pool=()):
         cdef const double[:, ::1] v = array(values, (None, 2), "values")
-        cdef vector[size_t] numbers = pool
-        self.c.reset(new CppEvolution(target_of(target, extent, tolerance), &v[0, 0], v.shape[0],
+        cdef vector[size_t] numbers = wholes("pool", pool)
+        self.c.reset(new CppEvolution(target_of(target, extent, tolerance),
+                                      &v[0, 0] if v.shape[0] else NULL, v.shape[0],
                                       whole("generations", generations, 1),
-                                      0 if hits is None else whole("hits", hits, 1), elitism,
+                                      0 if hits is None else whole("hits", hits, 1), bool(elitism),
                                       numbers))
 
     def take(self, structures, values):
@@ -878,8 +975,8 @@ cdef class Evolution:
         values : array_like, (n, 2)
             Their sS and Q_l.
         """
-        cdef vector[size_t] numbers = structures
-        cdef const double[:, ::1] v = array(values, (len(structures), 2), "values")
+        cdef vector[size_t] numbers = wholes("structures", structures)
+        cdef const double[:, ::1] v = array(values, (numbers.size(), 2), "values")
         self.c.get().take(numbers.data(), &v[0, 0] if numbers.size() else NULL, numbers.size())
 
     @property

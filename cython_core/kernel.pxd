@@ -13,6 +13,8 @@ cdef extern from "entsym/parameters.hpp" namespace "entsym" nogil:
         double pair_cutoff()
         int n_grid()
 
+    void check_density "entsym::Parameters::check_density"(double) except +
+
 
 cdef extern from "entsym/kernel.hpp" namespace "entsym" nogil:
     cdef cppclass CppKernel "entsym::Kernel":
@@ -87,6 +89,8 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
         double extent[2]
         double tolerance
 
+    void check_target "entsym::check"(const Target &) except +
+
     cdef cppclass Brood:
         size_t n_library
         double fresh
@@ -105,6 +109,8 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
     cdef cppclass CppBreeder "entsym::Breeder":
         CppBreeder(const CppKernel &, const CppKernel &, const Genes &, const Limits &) except +
         void check(const Population &) except +
+        @staticmethod
+        void check_room(size_t, size_t) except +
         void breed(const Population &, const Target &, const Brood &, double *, double *, double *,
                    Child *, int) except +
 
@@ -142,5 +148,5 @@ cdef extern from "entsym/evolution.hpp" namespace "entsym" nogil:
         double distance()
         size_t best()
 
-    Window cpp_window_of "entsym::window_of"(const double *, size_t, double)
+    Window cpp_window_of "entsym::window_of"(const double *, size_t, double) except +
     vector[Point] cpp_target_points "entsym::target_points"(const Window &, int, bint) except +

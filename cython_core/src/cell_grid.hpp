@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "limits.hpp"
 #include "parallel.hpp"
 
 namespace entsym {
@@ -55,7 +56,8 @@ struct CellGeometry {
   std::vector<Row> half;    ///< of each pair of opposite cells one, without the own cell
   std::size_t n_cells;
 
-  /// Up to `few` atoms go into one cell: testing every pair is then faster than sorting.
+  /// Up to `few` atoms go into one cell: testing every pair is then faster than sorting. `x` is
+  /// finite. @throws std::invalid_argument where atoms are more than 2e100 apart
   void set(const double *x, std::size_t n_atoms, double cutoff, std::size_t few = 512)
   {
     full.clear();
@@ -72,6 +74,10 @@ struct CellGeometry {
         lo_[d] = std::min(lo_[d], x[3 * i + d]);
         hi[d] = std::max(hi[d], x[3 * i + d]);
       }
+    for (int d = 0; d < 3; d++)
+      if (!(hi[d] - lo_[d] <= 2.0 * kMaxPosition))    // or no size below would be large enough
+        refuse("positions: atoms are " + text(hi[d] - lo_[d]) + " apart, must be at most " +
+               text(2.0 * kMaxPosition) + "; remove or repair those far away");
     // Half a cutoff; a whole one where that would hold less than three atoms on average. Never many
     // more cells than atoms (two atoms far apart in vacuum).
     const double count = static_cast<double>(n_atoms);

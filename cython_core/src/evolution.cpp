@@ -3,11 +3,57 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
+
+#include "limits.hpp"
 
 namespace entsym {
 
+namespace {
+
+void check_values(const double *values, std::size_t n)
+{
+  if (n == 0) refuse("values: no structures; give sS and Q of at least one");
+  for (std::size_t k = 0; k < 2 * n; k++)
+    if (!(std::abs(values[k]) <= kMaxValue))
+      refuse("values: " + std::string(k % 2 ? "Q" : "sS") + " of structure " +
+             std::to_string(k / 2) + " is " + text(values[k]) + ": must be finite, at most " +
+             text(kMaxValue) + " in size; leave the structure out");
+}
+
+void check_window(const Window &w)
+{
+  for (int v = 0; v < 2; v++) {
+    const double extent = w.high[v] - w.low[v];
+    if (!(std::abs(w.low[v]) <= kMaxValue && std::abs(w.high[v]) <= kMaxValue &&
+          extent >= kMinExtent * std::max(1.0, std::abs(w.high[v]))))
+      refuse(
+          "window: " + std::string(v ? "Q" : "sS") + " from " + text(w.low[v]) + " to " +
+          text(w.high[v]) + ": must be finite, rise, and be at most " + text(kMaxValue) +
+          " in size and not narrower than a billionth of that; give sS_min, sS_max, Q_min, Q_max");
+  }
+}
+
+// `n`: what makes so many targets, or cells that may become targets.
+void check_targets(int n, int least, double targets)
+{
+  if (n < least)
+    refuse("targets_per_edge = " + std::to_string(n) + ": must be " + std::to_string(least) +
+           " or more; 10 is the default");
+  const double most = kMaxTargets * allowed();
+  if (targets > most)
+    refuse("targets_per_edge = " + std::to_string(n) + ": makes " + text(targets, 3) +
+           " targets, more than " + text(most, 3) + "; give fewer, " + or_allow(targets / most));
+}
+
+}    // namespace
+
 Window window_of(const double *values, std::size_t n, double expand)
 {
+  check_values(values, n);
+  if (!(expand >= 0.0 && expand <= kMaxTargets))
+    refuse("expand = " + text(expand) + ": must be from 0 to " + text(kMaxTargets) +
+           ", a share of the window; 0.1 is the default");
   Window w{{values[0], values[1]}, {values[0], values[1]}};
   for (std::size_t k = 1; k < n; k++)
     for (int v = 0; v < 2; v++) {
@@ -26,18 +72,21 @@ Window window_of(const double *values, std::size_t n, double expand)
 
 std::vector<Point> target_points(const Window &window, int n, bool interior)
 {
+  check_window(window);
+  check_targets(n, 2, interior ? 1.0 * n * n : 4.0 * n - 4.0);
   std::vector<Point> points;
   const Target whole = window.target(window.low);
   for (int i = 0; i < n; i++)
-    for (int j = 0; j < n; j++)
-      if (interior || i == 0 || j == 0 || i == n - 1 || j == n - 1)
-        points.push_back({window.low[0] + whole.extent[0] * i / (n - 1),
-                          window.low[1] + whole.extent[1] * j / (n - 1)});
+    for (int j = 0; j < n; j += interior || i == 0 || i == n - 1 ? 1 : n - 1)
+      points.push_back({window.low[0] + whole.extent[0] * i / (n - 1),
+                        window.low[1] + whole.extent[1] * j / (n - 1)});
   return points;
 }
 
 Gaps::Gaps(const Window &window, int n) : window_(window)
 {
+  check_window(window);
+  check_targets(n, 1, (n + 1.0) * (n + 1.0));
   for (int v = 0; v < 2; v++) {
     size_[v] = (window.high[v] - window.low[v]) / n;
     // rounding must not add a cell to a window that ends where one does
@@ -93,6 +142,8 @@ Evolution::Evolution(const Target &target, const double *values, std::size_t n, 
     : target_(target), most_(generations), enough_(hits), elitism_(elitism), pool_(std::move(pool)),
       distance_(HUGE_VAL), best_distance_(HUGE_VAL)
 {
+  check(target);
+  check_values(values, n);
   for (std::size_t k = 0; k < n; k++)
     if (const double d = entsym::distance(values + 2 * k, target); d < distance_) {
       distance_ = d;

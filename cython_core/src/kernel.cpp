@@ -2,6 +2,7 @@
 #include "entsym/kernel.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "cell_grid.hpp"
+#include "limits.hpp"
 #include "parallel.hpp"
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -30,31 +32,16 @@ constexpr double kUnderflow = 1e-300;    // g below this counts as 0
 // set the error of g, about 3e-10 of a pair's own peak.
 constexpr double kBin = 0.5, kTail = 7.0;
 
-std::string text(double x)
-{
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.10g", x);
-  return buffer;
-}
-
-[[noreturn]] void refuse(const std::string &message) { throw std::invalid_argument(message); }
-
-void require_positive(const char *name, double value, const char *usual)
-{
-  if (!(std::isfinite(value) && value > 0.0))
-    refuse(std::string(name) + " = " + text(value) +
-           ": must be a finite length above 0; usual is " + usual);
-}
-
 }    // namespace
 
 void Parameters::validate()
 {
-  require_positive("rmax", rmax, "about four neighbour distances");
-  require_positive("sigma", sigma, "about a twentieth of the neighbour distance");
-  require_positive("q6_cutoff", q_cutoff, "the first minimum of g(r)");
+  require_length("rmax", rmax, "usual is about four neighbour distances");
+  require_length("sigma", sigma, "usual is about a twentieth of the neighbour distance");
+  require_length("q6_cutoff", q_cutoff, "usual is the first minimum of g(r)");
   if (dr == 0.0) dr = 0.25 * sigma;
-  require_positive("dr", dr, "sigma/4");
+  if (!(std::isfinite(dr) && dr > 0.0))
+    refuse("dr = " + text(dr) + ": must be a finite length above 0; usual is sigma/4");
   if (dr > sigma * (1.0 + 1e-9))
     refuse("dr = " + text(dr) + ": must be at most sigma = " + text(sigma) +
            ", or the grid misses the peaks; sigma/4 is the default");
@@ -64,12 +51,24 @@ void Parameters::validate()
   if (rmax / dr > 1e6)
     refuse("dr = " + text(dr) + ": must be at least rmax/1e6 = " + text(rmax / 1e6) +
            "; raise sigma or dr");
+  if (sigma / dr > 1e4)
+    refuse("dr = " + text(dr) + ": must be at least sigma/1e4 = " + text(sigma / 1e4) +
+           "; sigma/4 is the default");
   if (degree < 2 || degree > max_degree || degree % 2)
     refuse("degree = " + std::to_string(degree) + ": must be one of 2, 4, 6, 8, 10, 12");
-  if (!(std::isfinite(smooth) && smooth >= 0.0 && smooth <= q_cutoff))
+  if (smooth != 0.0 && !(smooth >= 1e-6 * q_cutoff && smooth <= q_cutoff))
     refuse("smooth = " + text(smooth) +
-           ": must lie between 0 (hard cutoff) and q6_cutoff = " + text(q_cutoff));
+           ": must be 0 (hard cutoff), or lie between a millionth of " +
+           "q6_cutoff and q6_cutoff = " + text(q_cutoff));
   dr = rmax / std::ceil(rmax / dr - 1e-9);
+}
+
+void Parameters::check_density(double density)
+{
+  if (!(density >= kMinDensity && density <= kMaxDensity))
+    refuse("number_density = " + text(density) +
+           ": must be a finite number of atoms per volume from " + text(kMinDensity) + " to " +
+           text(kMaxDensity) + "; leave it out to take it from a cell with three periods");
 }
 
 // One bin of the histogram, or the polynomial that belongs to it: one cache line.
@@ -125,6 +124,11 @@ struct Kernel::Tables {
     if (u <= 0.0) return 1.0;
     if (u >= 1.0) return 0.0;
     if (derivative) *derivative = -30.0 * u * u * (1.0 - u) * (1.0 - u) * inverse_smooth;
+    if (u >
+        0.999) {    // the same with 1 - u in place of u: the difference from 1 has no digits here
+      const double v = 1.0 - u;
+      return v * v * v * (10.0 - v * (15.0 - 6.0 * v));
+    }
     return 1.0 - u * u * u * (10.0 - u * (15.0 - 6.0 * u));
   }
 
@@ -235,12 +239,19 @@ struct Scratch {
   }
 };
 
+// Room for neighbours in all the lists of a walk.
+struct BondRoom {
+  double most;
+  std::atomic<std::size_t> taken;
+};
+
 // The neighbours that a walk met: bonds end[c-1] to end[c] are those of centre[c].
 struct Bonds {
   std::vector<int> centre;
   std::vector<std::size_t> end;
   Indices neighbor;
   std::size_t n;
+  BondRoom *room;
 
   void clear()
   {
@@ -250,7 +261,15 @@ struct Bonds {
   }
   void reserve(std::size_t size)
   {
-    if (neighbor.size() < size) grow(neighbor, size);
+    if (neighbor.size() < size) {
+      const std::size_t before = neighbor.size(), more = size + size / 2 - before;
+      const double all = static_cast<double>(room->taken += more);
+      if (all > room->most && all > room->most * allowed())
+        refuse("q6_cutoff: the neighbours within it need more than " +
+               text(1e-9 * sizeof(int) * room->most * allowed(), 3) +
+               " GB; atoms lie too close: check the units, shorten q6_cutoff, " + or_allow(2.0));
+      grow(neighbor, size);
+    }
   }
 };
 
@@ -409,6 +428,48 @@ void walk(Workspace::Impl &ws, const Tables &tab, const Atoms &atoms, int thread
   });
 }
 
+// Refuse beforehand a walk that would never end: atoms far too dense for the cutoff, or one of them
+// so far away that all the others share a cell. Bounds come first that cost nothing.
+void limit_tests(const Neighborhood &near, const Atoms &atoms, double cutoff, bool all)
+{
+  const double n = static_cast<double>(atoms.n_owned);
+  const double usual = std::max(kMaxTests, kTestsPerAtom * n);
+  if (n * static_cast<double>(atoms.n_total) <= usual) return;
+  double stencil = 0.0;
+  for (const CellGeometry::Row &row : near.geometry.full)
+    stencil += static_cast<double>(row.last - row.first + 1);
+  const auto count = [](const CellGrid &grid, std::ptrdiff_t first, std::ptrdiff_t last) {
+    return static_cast<double>(grid.start[last + 1] - grid.start[first]);
+  };
+  double tests = 0.0;    // every pair from both ends
+  for (const CellGrid *grid : {all ? nullptr : &near.owned, &near.listed}) {
+    if (!grid) continue;
+    double fullest = 0.0;
+    const std::ptrdiff_t n_cells = static_cast<std::ptrdiff_t>(near.geometry.n_cells);
+    for (std::ptrdiff_t c = 0; c < n_cells; c++) fullest = std::max(fullest, count(*grid, c, c));
+    tests += n * stencil * fullest;
+  }
+  if (tests <= usual) return;
+  tests = 0.0;
+  const CellGrid &centres = all ? near.listed : near.owned;
+  for (std::ptrdiff_t c = 0; c < static_cast<std::ptrdiff_t>(near.geometry.n_cells); c++) {
+    const double here = count(centres, c, c);
+    if (here == 0.0) continue;
+    for (const CellGeometry::Row &row : near.geometry.full) {
+      tests += here * count(near.listed, c + row.first, c + row.last);
+      if (!all) tests += here * count(near.owned, c + row.first, c + row.last);
+    }
+  }
+  if (all) tests *= n / static_cast<double>(atoms.n_total);    // of cells with ghosts and owned
+  const double most = usual * allowed();
+  if (tests > most)
+    refuse("positions: " + text(tests, 3) + " distances would be tested for the cutoff of " +
+           text(cutoff) + ", more than " + text(most, 3) +
+           " take too long; atoms lie too close, or few of them very far from the others: check "
+           "the units, shorten rmax and q6_cutoff, take stray atoms out, " +
+           or_allow(tests / most));
+}
+
 // For a walk over Pairs::all, or over Pairs::owned and then Pairs::ghosts.
 void sort_atoms(Workspace::Impl &ws, const Atoms &atoms, double cutoff, bool all, int threads)
 {
@@ -416,6 +477,7 @@ void sort_atoms(Workspace::Impl &ws, const Atoms &atoms, double cutoff, bool all
   ws.near.n_owned = static_cast<int>(atoms.n_owned);
   if (!all) ws.near.owned.build(ws.near.geometry, atoms.x, 0, atoms.n_owned, threads);
   ws.near.listed.build(ws.near.geometry, atoms.x, all ? 0 : atoms.n_owned, atoms.n_total, threads);
+  limit_tests(ws.near, atoms, cutoff, all);
 }
 
 void add_partials(const std::vector<double> &partial, std::size_t n, double *total)
@@ -491,6 +553,11 @@ void Kernel::sums(const Atoms &atoms, double *moments, double *qlm, Workspace &w
   ws.lines.resize(stretches * per_stretch);
   std::memset(static_cast<void *>(ws.lines.data()), 0, ws.lines.size() * sizeof(Line));
   if (ws.bonds.size() < stretches) ws.bonds.resize(stretches);
+  BondRoom room{std::max(kMaxBytes / sizeof(int), kMaxBondsPerAtom * atoms.n_owned), {0}};
+  for (Bonds &bonds : ws.bonds) {
+    room.taken += bonds.neighbor.size();
+    bonds.room = &room;
+  }
   walk(ws, *t_, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
          Line *own = ws.lines.data() + s * per_stretch, *mixed = apart ? own + bins : own;
@@ -519,6 +586,7 @@ void Kernel::sums(const Atoms &atoms, double *moments, double *qlm, Workspace &w
 Entropy Kernel::entropy(const double *moments, double n_atoms, double density, Workspace &ws,
                         double *g, double *running) const
 {
+  Parameters::check_density(density);
   return loops().entropy(*t_, moments, n_atoms, density, ws.impl->thread(0), g, running);
 }
 
@@ -530,6 +598,15 @@ double Kernel::bond_order(const double *qlm, double scale) const
 void Kernel::local_entropy(const Atoms &atoms, double density, double *s, Workspace &workspace,
                            int threads) const
 {
+  Parameters::check_density(density);
+  const double points = static_cast<double>(atoms.n_owned) * n_grid();
+  const double most =
+      std::max(kMaxGridPoints, kGridPointsPerAtom * static_cast<double>(atoms.n_owned));
+  if (points > most && points > most * allowed())
+    refuse("dr = " + text(p_.dr) + ": " + text(points, 3) +
+           " points of the atoms' own g(r), more than " + text(most * allowed(), 3) +
+           " take too long; raise dr or sigma, shorten rmax, " +
+           or_allow(points / (most * allowed())));
   Workspace::Impl &ws = *workspace.impl;
   sort_atoms(ws, atoms, pair_cutoff(), true, threads);
   walk(ws, *t_, atoms, threads,
@@ -566,6 +643,7 @@ void Kernel::entropy_gradient(const Atoms &atoms, const double *moments, double 
                               double density, double *gradient, double *strain,
                               Workspace &workspace, int threads) const
 {
+  Parameters::check_density(density);
   Workspace::Impl &ws = *workspace.impl;
   loops().entropy_slope(*t_, moments, n_atoms, density, ws.thread(0));
   ws.lines = ws.thread(0).slope;

@@ -3,12 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
-#include <stdexcept>
 #include <string>
 
 #include "cell_grid.hpp"
+#include "limits.hpp"
 
 namespace entsym {
 
@@ -74,21 +73,15 @@ class Random {
 
 namespace {
 
-[[noreturn]] void refuse(const std::string &message) { throw std::invalid_argument(message); }
-
 constexpr double kPi = 3.14159265358979323846;
 constexpr double kRoulette = 0.01;    // of the window: nearer parents are hardly more likely
 constexpr double kMaxTrust = 2.0;     // longest step, in amplitudes of a gene
 constexpr double kMinTrust = 0.02;    // below, a target is out of reach from here
 
-std::string text(double value)
+std::string range(double low, double high)
 {
-  char buffer[32];
-  std::snprintf(buffer, sizeof(buffer), "%.4g", value);
-  return buffer;
+  return "(" + text(low, 4) + ", " + text(high, 4) + ")";
 }
-
-std::string text(double low, double high) { return "(" + text(low) + ", " + text(high) + ")"; }
 
 double dot(const double *a, const double *b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
@@ -178,6 +171,19 @@ double distance(const double *value, const Target &target)
   return std::sqrt(a * a + b * b);
 }
 
+void check(const Target &target)
+{
+  for (int v = 0; v < 2; v++)
+    if (!(std::abs(target.point[v]) <= kMaxValue && target.extent[v] >= kMinExtent &&
+          target.extent[v] <= kMaxValue))
+      refuse("target = " + text(target.point[v]) + ", extent = " + text(target.extent[v]) +
+             ": must be finite, at most " + text(kMaxValue) + " in size, the extent from " +
+             text(kMinExtent) + " to " + text(kMaxValue) + "; give values of sS and Q");
+  if (!(target.tolerance >= 0.0 && std::isfinite(target.tolerance)))
+    refuse("tolerance = " + text(target.tolerance) +
+           ": must be 0 or more and finite, a share of the window; 0.02 is the default");
+}
+
 Breeder::Breeder(const Kernel &hard, const Kernel &soft, const Genes &genes, const Limits &limits)
     : hard_(hard), soft_(soft), genes_(genes), limits_(limits), max_distance_(0.0)
 {
@@ -185,13 +191,15 @@ Breeder::Breeder(const Kernel &hard, const Kernel &soft, const Genes &genes, con
   double *amplitudes[3] = {&genes_.displacement, &genes_.volume, &genes_.shape};
   bool any = false;
   for (int k = 0; k < 4; k++) {
-    const double amplitude = k < 3 ? *amplitudes[k] : genes.swaps, most = k == 0 ? HUGE_VAL : 1.0;
-    if (!(amplitude >= 0.0 && std::isfinite(amplitude) && (k == 3 || amplitude <= most)))
-      refuse(std::string(names[k]) + " = " + text(amplitude) + ": must be finite, 0 (off) or more" +
-             (k == 1 || k == 2 ? " and at most 1" : ""));
+    const double amplitude = k < 3 ? *amplitudes[k] : genes.swaps, most = k == 0   ? kMaxLength
+                                                                          : k == 3 ? kMaxRepeats
+                                                                                   : 1.0;
+    if (!(amplitude >= 0.0 && amplitude <= most))
+      refuse(std::string(names[k]) + " = " + text(amplitude) +
+             ": must be finite, 0 (off) or more and at most " + text(most));
     const double probability = genes.probability[k];
     if (!(probability >= 0.0 && probability <= 1.0))
-      refuse("probabilities: that of " + std::string(names[k]) + " is " + text(probability) +
+      refuse("probabilities: that of " + std::string(names[k]) + " is " + text(probability, 4) +
              "; must lie between 0 (off) and 1");
     if (amplitude == 0.0) genes_.probability[k] = 0.0;
     if (k < 3 && probability == 0.0) *amplitudes[k] = 0.0;
@@ -202,31 +210,37 @@ Breeder::Breeder(const Kernel &hard, const Kernel &soft, const Genes &genes, con
         "genes: every amplitude or probability is 0; switch on displacement, volume, shape or "
         "swaps");
   if (!(genes.rate > 0.0 && genes.rate <= 1.0))
-    refuse("rate = " + text(genes.rate) + ": must be above 0 and at most 1");
+    refuse("rate = " + text(genes.rate) +
+           ": must be above 0 and at most 1, the share of atoms that D moves; 0.3 is the default");
   const std::size_t n = limits.frozen.size();
   if (limits.min_distance.size() != n * n)
-    refuse("min_distance: must be (n_species, n_species) with frozen (n_species,)");
+    refuse("min_distance: has " + std::to_string(limits.min_distance.size()) +
+           " values: must be (n_species, n_species) with frozen (n_species,), n_species = " +
+           std::to_string(n));
+  if (!limits.names.empty() && limits.names.size() != n)
+    refuse("names: are " + std::to_string(limits.names.size()) +
+           ": must be n_species = " + std::to_string(n) + ", or none");
   for (std::size_t k = 0; k < n * n; k++) {
     const double d = limits.min_distance[k];
-    if (!(d >= 0.0 && std::isfinite(d)))
-      refuse(named_distance(k / n, k % n) + " = " + text(d) + ": must be finite and 0 or more");
+    require_length(named_distance(k / n, k % n), d, "usual is half a bond length", true);
     max_distance_ = std::max(max_distance_, d);
   }
   if (!(limits.min_volume >= 0.0 && limits.min_volume < limits.max_volume &&
         std::isfinite(limits.max_volume)))
-    refuse("volume_limits = " + text(limits.min_volume, limits.max_volume) +
-           ": must be 0 or more, finite, and rise");
+    refuse("volume_limits = " + range(limits.min_volume, limits.max_volume) +
+           ": must be 0 or more, finite, and rise, in volume per atom");
   if (!(limits.min_angle >= 0.0 && limits.min_angle < limits.max_angle &&
         std::isfinite(limits.max_angle)))
-    refuse("angle_limits = " + text(limits.min_angle, limits.max_angle) +
-           ": must be 0 or more, finite, and rise");
+    refuse("angle_limits = " + range(limits.min_angle, limits.max_angle) +
+           ": must be 0 or more, finite, and rise, in degrees");
   const bool all_frozen =
       n > 0 && std::find(limits.frozen.begin(), limits.frozen.end(), 0) == limits.frozen.end();
   if (all_frozen && genes_.probability[1] == 0.0 && genes_.probability[2] == 0.0)
     refuse("frozen: every element is, and volume and shape are off; free one");
   if (all_frozen) genes_.probability[0] = genes_.displacement = 0.0;
-  if (limits.attempts < 1)
-    refuse("attempts = " + std::to_string(limits.attempts) + ": must be 1 or more");
+  if (limits.attempts < 1 || limits.attempts > kMaxRepeats)
+    refuse("attempts = " + std::to_string(limits.attempts) + ": must be from 1 to " +
+           std::to_string(kMaxRepeats) + "; 20 is the default");
 }
 
 std::string Breeder::named_distance(std::size_t a, std::size_t b) const
@@ -265,6 +279,9 @@ void Breeder::close_pairs(Draft &draft, const Visit &visit) const
 
 void Breeder::check(const Population &parents) const
 {
+  if (parents.n == 0 || parents.n_atoms == 0)
+    refuse("parents: " + std::to_string(parents.n) + " of " + std::to_string(parents.n_atoms) +
+           " atoms; give at least one, with atoms");
   free_atoms(parents);
   Draft draft;
   draft.set(parents);
@@ -273,27 +290,32 @@ void Breeder::check(const Population &parents) const
   std::string complaint;
   for (std::size_t k = 0; k < parents.n; k++) {
     draft.start_from(parents, k);
+    try {
+      list_images(draft.structure(draft.n_atoms()), max_distance_, draft.ws);
+    } catch (const std::invalid_argument &error) {
+      refuse("parent " + std::to_string(k) + ": " + error.what());
+    }
     const std::string parent = ": parent " + std::to_string(k) + " has ",
                       remedy = "; widen them or leave the parent out";
     for (int d = 0; d < 3; d++) {
       if (!draft.pbc[d] || !draft.pbc[(d + 1) % 3]) continue;
       const double degrees = angle(draft.cell, d);
       if (!(degrees >= limits_.min_angle && degrees <= limits_.max_angle))
-        refuse("angle_limits = " + text(limits_.min_angle, limits_.max_angle) + parent +
-               "an angle of " + text(degrees) + " degrees" + remedy);
+        refuse("angle_limits = " + range(limits_.min_angle, limits_.max_angle) + parent +
+               "an angle of " + text(degrees, 4) + " degrees" + remedy);
     }
     const double volume = draft.volume();
     if (draft.periodic() && !(volume >= limits_.min_volume && volume <= limits_.max_volume))
-      refuse("volume_limits = " + text(limits_.min_volume, limits_.max_volume) + parent +
-             text(volume) + " per atom" + remedy);
+      refuse("volume_limits = " + range(limits_.min_volume, limits_.max_volume) + parent +
+             text(volume, 4) + " per atom" + remedy);
     if (best == 0.0) continue;
     double worst = 0.0;
     std::string pair;
     close_pairs(draft, [&](std::size_t i, std::size_t j, const double *, double r, double least) {
       if (least - r > worst) {
         worst = least - r;
-        pair = named_distance(draft.species[i], draft.species[j]) + " = " + text(least) +
-               ": no parent keeps to it, the best has such a pair at " + text(r) + "; lower it";
+        pair = named_distance(draft.species[i], draft.species[j]) + " = " + text(least, 4) +
+               ": no parent keeps to it, the best has such a pair at " + text(r, 4) + "; lower it";
       }
       return false;
     });
@@ -506,11 +528,31 @@ std::vector<std::size_t> Breeder::free_atoms(const Population &population) const
   return free;
 }
 
+void Breeder::check_room(std::size_t n_children, std::size_t n_atoms)
+{
+  const double bytes = static_cast<double>(n_children) *
+                       (sizeof(Child) + 8.0 * (3.0 * static_cast<double>(n_atoms) + 9.0 + 2.0));
+  const double most = kMaxBytes * allowed();
+  if (bytes > most)
+    refuse("n_children = " + std::to_string(n_children) + ": so many individuals of " +
+           std::to_string(n_atoms) + " atoms need " + text(1e-9 * bytes, 3) + " GB, more than " +
+           text(1e-9 * most, 3) + " GB; make fewer at once, " + or_allow(bytes / most));
+}
+
 void Breeder::breed(const Population &population, const Target &target, const Brood &brood,
                     double *positions, double *cells, double *values, Child *children,
                     int threads) const
 {
   const std::size_t n_atoms = population.n_atoms;
+  entsym::check(target);
+  if (brood.steps < 0 || brood.steps > kMaxRepeats)
+    refuse("steps = " + std::to_string(brood.steps) + ": must be from 0 to " +
+           std::to_string(kMaxRepeats) + "; 6 is the default");
+  for (std::size_t k = 0; k < 2 * population.n; k++)
+    if (!(std::abs(population.values[k]) <= kMaxValue))
+      refuse("values: " + std::string(k % 2 ? "Q" : "sS") + " of structure " +
+             std::to_string(k / 2) + " is " + text(population.values[k]) +
+             ": must be finite, at most " + text(kMaxValue) + " in size; leave the structure out");
   const std::vector<std::size_t> free = free_atoms(population);
 
   // The wheel: running sums over the structures behind the library.

@@ -8,15 +8,17 @@
 #include <stdexcept>
 #include <string>
 
+#include "limits.hpp"
 #include "parallel.hpp"
 
 namespace entsym {
 
 namespace {
 
-constexpr double kMaxAtoms = 2e8;    // listed atoms, images included
-
-[[noreturn]] void refuse(const std::string &message) { throw std::invalid_argument(message); }
+// Memory that an image takes, with its share of what the kernel sorts and gathers it into: where one of
+// each pair of opposite images is listed, and where all are and have values of their own.
+constexpr double kBytesPerImage[2] = {260.0, 150.0};    // all, half
+constexpr double kFewImages = 1e6;                      // not worth counting beforehand
 
 void cross(const double *a, const double *b, double *c)
 {
@@ -58,7 +60,9 @@ void complete(double cell[3][3], const unsigned char *pbc)
 // The structure with its atoms wrapped into the cell, and its images.
 class Images {
  public:
-  Images(const Structure &s, PeriodicWorkspace &ws, int threads = 1) : structure_(s), ws_(ws)
+  // `reach`: the longest distance that counts.
+  Images(const Structure &s, PeriodicWorkspace &ws, double reach, int threads = 1)
+      : structure_(s), ws_(ws)
   {
     const std::size_t n = s.n_atoms;
     if (n == 0) refuse("positions: no atoms; select at least one");
@@ -71,15 +75,23 @@ class Images {
         if (s.pbc[d] && !std::isfinite(cell_[d][k]))
           refuse("cell: lattice vector " + std::to_string(d) + " is not finite; repair it");
       }
-    complete(cell_, s.pbc);
     double product = 1.0;
+    const double longest = std::min(kMaxVector, kFarAway * reach);
     for (int d = 0; d < 3; d++) {
-      cross(cell_[(d + 1) % 3], cell_[(d + 2) % 3], reciprocal_[d]);
-      product *= std::sqrt(dot(cell_[d], cell_[d]));
+      if (!s.pbc[d]) continue;
+      const double length = std::sqrt(dot(cell_[d], cell_[d]));
+      product *= length;
+      if (!(length >= kMinVector && length <= longest))
+        refuse("cell: lattice vector " + std::to_string(d) + " has the length " +
+               text(std::hypot(cell_[d][0], cell_[d][1], cell_[d][2])) + ": must be from " +
+               text(kMinVector) + " to " + text(longest) +
+               "; check the units, or give pbc = False where there is no period");
     }
+    complete(cell_, s.pbc);
+    for (int d = 0; d < 3; d++) cross(cell_[(d + 1) % 3], cell_[(d + 2) % 3], reciprocal_[d]);
     const double volume = dot(cell_[0], reciprocal_[0]);
     if (!(std::abs(volume) > 1e-10 * product))
-      refuse("cell: singular (volume " + std::to_string(volume) +
+      refuse("cell: singular (volume " + text(volume, 4) +
              "); give three independent vectors, or pbc = False where there is no period");
     for (auto &row : reciprocal_)
       for (double &x : row) x /= volume;
@@ -91,7 +103,16 @@ class Images {
             "volume");
       density_ = static_cast<double>(n) / std::abs(volume);
     }
+    Parameters::check_density(density_);
     wrap(threads);
+    for (int d = 0; d < 3; d++)    // without a period, fractions are coordinates
+      if (const double far = std::max(std::abs(low_[d]), std::abs(high_[d]));
+          !s.pbc[d] && far > kFarAway * reach)
+        refuse("positions: an atom is " + text(far, 4) +
+               " from the origin in a direction without "
+               "period: must be at most 1e9 cutoffs, " +
+               text(kFarAway * reach, 4) +
+               ", or distances have no digits left; move the structure to the origin");
   }
 
   double density() const { return density_; }
@@ -103,18 +124,22 @@ class Images {
   {
     const std::size_t n = structure_.n_atoms;
     listed_ = n;
-    double expected = static_cast<double>(n);
+    // A displacement of length c changes the fraction by at most c times the reciprocal vector.
+    double reach[3], most = 1.0;
+    for (int d = 0; d < 3; d++) {
+      reach[d] = structure_.pbc[d] ? cutoff * std::sqrt(dot(reciprocal_[d], reciprocal_[d])) : 0.0;
+      if (structure_.pbc[d]) most *= high_[d] - low_[d] + 2.0 * reach[d] + 1.0;
+    }
+    if (static_cast<double>(n) * (most - 1.0) > kFewImages) {
+      const double images = count(reach, half);
+      limit_images(images, cutoff, half);
+      if (n + static_cast<std::size_t>(images) > ws_.owner.size())
+        reserve(n + static_cast<std::size_t>(images));
+    }
     std::fill_n(ws_.decided.begin(), n, !half);
     for (int d = 0; d < 3; d++) {
       if (!structure_.pbc[d]) continue;
-      // A displacement of length c changes the fraction by at most c times the reciprocal vector.
-      const double reach = cutoff * std::sqrt(dot(reciprocal_[d], reciprocal_[d]));
-      expected *= high_[d] - low_[d] + 2.0 * reach;
-      if (expected > kMaxAtoms && reach > 1.0)
-        refuse("cell: " + std::to_string(n) + " atoms with a cutoff of " + std::to_string(cutoff) +
-               " need more than 2e8 images; check the units, shorten rmax and q6_cutoff, or take a "
-               "less skewed cell (ase.build.niggli_reduce)");
-      const double from = low_[d] - reach, to = high_[d] + reach;
+      const double from = low_[d] - reach[d], to = high_[d] + reach[d];
       for (std::size_t i = 0, before = listed_; i < before; i++) {
         const double f = ws_.fraction[3 * i + d];
         const int last = static_cast<int>(to - f);
@@ -132,6 +157,39 @@ class Images {
   PeriodicWorkspace &ws_;
   double cell_[3][3], reciprocal_[3][3], density_, low_[3], high_[3];
   std::size_t listed_;
+
+  // Number of images that `list` makes, as a double: it may be anything.
+  double count(const double *reach, bool half) const
+  {
+    double images = 0.0;
+    for (std::size_t i = 0; i < structure_.n_atoms; i++) {
+      // rows of atom i whose pair of opposite images is decided, and those, itself, where it is not
+      double decided = half ? 0.0 : 1.0;
+      const double open = 1.0 - decided;
+      for (int d = 0; d < 3; d++) {
+        if (!structure_.pbc[d]) continue;
+        const double f = ws_.fraction[3 * i + d], above = std::floor(high_[d] + reach[d] - f),
+                     below = std::floor(f - (low_[d] - reach[d]));
+        decided = decided * (1.0 + above + below) + open * above;
+      }
+      images += decided + open - 1.0;
+    }
+    return images;
+  }
+
+  // Images may take as much memory as is usual, or as the atoms themselves.
+  void limit_images(double images, double cutoff, bool half) const
+  {
+    const double bytes = kBytesPerImage[half], n = static_cast<double>(structure_.n_atoms);
+    const double most = std::min(std::max(kMaxBytes / bytes, n) * allowed(), 2e9 - n);
+    if (images > most)
+      refuse("cell: " + text(n) + " atoms with a cutoff of " + text(cutoff) + " have " +
+             text(images, 3) + " periodic images, which need " + text(1e-9 * bytes * images, 3) +
+             " GB, more than " + text(1e-9 * bytes * most, 3) +
+             " GB; check the units, shorten rmax and q6_cutoff, take a thicker or less skewed cell "
+             "(ase.build.niggli_reduce), " +
+             or_allow(images / most));
+  }
 
   void reserve(std::size_t n)
   {
@@ -154,13 +212,18 @@ class Images {
         ws_.owner[i] = static_cast<unsigned>(i);
         double *x = &ws_.x[3 * i];
         std::copy_n(structure_.positions + 3 * i, 3, x);
-        if (!(std::abs(x[0]) + std::abs(x[1]) + std::abs(x[2]) < HUGE_VAL))
-          refuse("positions: atom " + std::to_string(i) + " is not finite; remove or repair it");
+        const double size = std::abs(x[0]) + std::abs(x[1]) + std::abs(x[2]);
+        if (!(size <= kMaxPosition))
+          refuse("positions: atom " + std::to_string(i) +
+                 (std::isfinite(x[0]) && std::isfinite(x[1]) && std::isfinite(x[2])
+                      ? " is more than " + text(kMaxPosition) + " from the origin"
+                      : " is not finite") +
+                 "; remove or repair it");
         for (int d = 0; d < 3; d++) {
           double f = dot(x, reciprocal_[d]);
           if (structure_.pbc[d] && !(f >= 0.0 && f < 1.0)) {
             const double periods = std::floor(f);
-            if (std::abs(periods) > 1e9)
+            if (!(std::abs(periods) <= kFarAway))
               refuse("positions: atom " + std::to_string(i) +
                      " is more than 1e9 cells away; wrap the atoms into the cell");
             for (int k = 0; k < 3; k++) x[k] -= periods * cell_[d][k];
@@ -207,12 +270,17 @@ class Images {
   }
 };
 
+double reach_of(const Kernel &kernel)
+{
+  return std::max(kernel.pair_cutoff(), kernel.parameters().q_cutoff);
+}
+
 // sS and Q_l; the histogram stays in the workspace, n_neighbors (n_atoms,) if not null.
 void evaluate(const Kernel &kernel, const Structure &s, Images &images, double *value,
               PeriodicWorkspace &ws, int threads, double *g, double *running, double *n_neighbors)
 {
   const double n = static_cast<double>(s.n_atoms);
-  const double cutoff = std::max(kernel.pair_cutoff(), kernel.parameters().q_cutoff);
+  const double cutoff = reach_of(kernel);
   ws.moments.resize(kernel.n_moments());
   kernel.sums(images.list(cutoff, true), ws.moments.data(), ws.qlm_sum, ws.kernel, threads,
               n_neighbors);
@@ -271,14 +339,14 @@ void gradients(const Kernel &kernel, const Structure &s, Images &images, const G
 void evaluate(const Kernel &kernel, const Structure &s, double *value, PeriodicWorkspace &ws,
               int threads, double *g, double *running)
 {
-  Images images(s, ws, threads);
+  Images images(s, ws, reach_of(kernel), threads);
   evaluate(kernel, s, images, value, ws, threads, g, running, nullptr);
 }
 
 void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local,
                     PeriodicWorkspace &ws, int threads)
 {
-  Images images(s, ws, threads);
+  Images images(s, ws, reach_of(kernel), threads);
   const std::size_t n = s.n_atoms, columns = kernel.n_components();
   kernel.local_entropy(images.list(kernel.pair_cutoff(), false), images.density(), local.entropy,
                        ws.kernel, threads);
@@ -296,14 +364,14 @@ void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local
 void gradients(const Kernel &kernel, const Structure &s, const Gradients &out,
                PeriodicWorkspace &ws, int threads)
 {
-  Images images(s, ws, threads);
+  Images images(s, ws, reach_of(kernel), threads);
   gradients(kernel, s, images, out, ws, threads, false);
 }
 
 void evaluate_gradients(const Kernel &kernel, const Structure &s, double *value,
                         const Gradients &out, PeriodicWorkspace &ws, int threads)
 {
-  Images images(s, ws, threads);
+  Images images(s, ws, reach_of(kernel), threads);
   const bool hard = kernel.parameters().smooth == 0.0;
   ws.n_neighbors.resize(s.n_atoms);
   evaluate(kernel, s, images, value, ws, threads, nullptr, nullptr,
@@ -334,12 +402,12 @@ void evaluate_batch(const Kernel &kernel, const Structure *structures, std::size
 
 Atoms list_images(const Structure &s, double cutoff, PeriodicWorkspace &ws)
 {
-  return Images(s, ws).list(cutoff, false);
+  return Images(s, ws, HUGE_VAL).list(cutoff, false);
 }
 
 double count_pairs(const Kernel &kernel, const Structure &s, PeriodicWorkspace &ws)
 {
-  Images images(s, ws);
+  Images images(s, ws, reach_of(kernel));
   return kernel.count_pairs(images.list(kernel.pair_cutoff(), true), ws.kernel);
 }
 

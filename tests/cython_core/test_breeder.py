@@ -324,6 +324,20 @@ GOOD = {"displacement": 0.1}
         ({"angle_limits": (90, 80)}, r"angle_limits = \(90, 80\): must be .* rise"),
         ({"attempts": 0}, r"attempts = 0: must be a whole number"),
         ({"smooth": 9.0}, r"smooth = 9"),
+        ({"displacement": 1e300}, r"displacement = 1e\+300: must be finite, .* at most"),
+        (
+            {"min_distance": [[1e300]]},
+            r"min_distance = 1e\+300: must be finite, 0 or a length",
+        ),
+        (
+            {"min_distance": [[5e-324]]},
+            r"min_distance = 4.9\S+: must be finite, 0 or a length",
+        ),
+        ({"attempts": 2_000_000_000}, r"attempts = 2000000000: must be from 1 to 1000000"),
+        ({"swaps": 2_000_000_000}, r"swaps = 2000000000: must be finite"),
+        ({"names": ["A", "B"]}, r"names: are 2: must be n_species = 1"),
+        ({"volume_limits": 5.0}, r"volume_limits = 5.0: must be two numbers"),
+        ({"smooth": 5e-324}, r"smooth = 4.9\S+: must be 0"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -348,6 +362,11 @@ def test_bad_genes_and_limits(arguments, message):
         ({"seed": -1}, r"seed = -1: must be"),
         ({"steps": 1.5}, r"steps = 1.5: must be"),
         ({"threads": 0}, r"threads = 0"),
+        ({"n_children": 2_000_000_000}, r"n_children = 2000000000: so many .* GB, more than 1 GB"),
+        ({"stream": (1, 2)}, r"stream has 2 values: must be 3 whole numbers"),
+        ({"steps": 2_000_000_000}, r"steps = 2000000000: must be from 0 to 1000000"),
+        ({"values": [[np.nan, 0.0]]}, r"values: sS of structure 0 is nan: must be finite"),
+        ({"extent": (1e-300, 0.1)}, r"extent = 1e-300: must be finite"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

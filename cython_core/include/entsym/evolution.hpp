@@ -24,14 +24,17 @@ struct Window {
 
 /// The window of `n` structures at `values` (n, 2), each side moved outwards by `expand` of the
 /// extent; Q_l stays within 0 and 1. Its extents are 0 where all structures are alike.
+/// @throws std::invalid_argument without structures, for values or a share that make no sense
 Window window_of(const double *values, std::size_t n, double expand);
 
 /// `n` points evenly along each edge, corners once, or with the interior the n x n of a grid; sS
 /// rises from row to row, Q_l within a row.
+/// @throws std::invalid_argument for a window without extent, fewer than 2 or more than 1e5 points
 std::vector<Point> target_points(const Window &window, int n, bool interior);
 
 /// The empty cells of a window, as structures fill it. Cells are `n`-ths of its extents and, as
-/// those of the multi-resolution classification, anchored at 0; all that overlap with it count.
+/// those of the multi-resolution classification, anchored at 0; all that overlap with it count. Throws
+/// as target_points.
 class Gaps {
  public:
   Gaps(const Window &window, int n);

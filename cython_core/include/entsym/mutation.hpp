@@ -56,6 +56,8 @@ struct Target {
   double tolerance = 0.02;    ///< so near to the point is near enough
 };
 double distance(const double *value, const Target &target);
+/// @throws std::invalid_argument where a value or an extent is no place on a landscape
+void check(const Target &target);
 
 struct Brood {
   std::size_t n_library;    ///< the first structures of the population are the parent library
@@ -84,9 +86,14 @@ class Breeder {
   /// @throws std::invalid_argument for genes or limits that make no sense
   Breeder(const Kernel &hard, const Kernel &soft, const Genes &genes, const Limits &limits);
 
-  /// Parents must keep to the limits of volume and angles, and one at least to all distances.
+  /// Parents must be structures that the kernel takes, keep to the limits of volume and angles, and one
+  /// at least to all distances.
   /// @throws std::invalid_argument otherwise, and where swaps are on and all free atoms are alike
   void check(const Population &parents) const;
+
+  /// Hosts ask this before they make room for the children of one call.
+  /// @throws std::invalid_argument where that takes more than 1 GB, or what ENTSYM_LIMIT allows
+  static void check_room(std::size_t n_children, std::size_t n_atoms);
 
   /// Make children, written to `positions`, `cells`, `values` (as in Population, by child) and
   /// `children`. A share `fresh` of the parents comes evenly from the library, the rest by roulette
@@ -98,7 +105,8 @@ class Breeder {
   /// `volume`, a step is u = J^T (J J^T)^-1 m with J the gradients and m what is missing, both in
   /// units of the window, shortened where a component exceeds the trust radius (1 at first). Pairs
   /// that come too close are pushed apart; the exact values decide whether the step is taken.
-  /// @throws std::invalid_argument where swaps are on and all free atoms are alike
+  /// @throws std::invalid_argument where swaps are on and all free atoms are alike, and for a target
+  /// or values that are no places on a landscape
   void breed(const Population &population, const Target &target, const Brood &brood,
              double *positions, double *cells, double *values, Child *children, int threads) const;
 

@@ -25,8 +25,11 @@ struct Parameters {
   int n_grid() const { return static_cast<int>(rmax / dr + 1.5); }
   int n_components() const { return 2 * degree + 1; }
 
-  /// Check every field and settle dr. @throws std::invalid_argument naming field, value, range, remedy.
+  /// Check every field and settle dr. Lengths must lie between 1e-15 and 1e6, so that no product of
+  /// them overflows. @throws std::invalid_argument naming field, value, range, remedy.
   void validate();
+  /// The same of a number density, 1e-100 to 1e100.
+  static void check_density(double density);
 };
 
 }    // namespace entsym
