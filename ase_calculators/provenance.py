@@ -55,7 +55,9 @@ def file_hash(*paths: Path) -> str:
 
 
 @contextmanager
-def atomic_write(path: str | os.PathLike[str], mode: str = "w", **options: Any) -> Iterator[IO[Any]]:
+def atomic_write(
+    path: str | os.PathLike[str], mode: str = "w", **options: Any
+) -> Iterator[IO[Any]]:
     """Open a file that replaces `path` when it is closed, whole or not at all.
 
     Everything is written to a hidden draft in the same folder. An error or an interrupt inside the
@@ -82,6 +84,10 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w", **options: Any) 
         If the folder cannot be written to, or the disk is full.
     """
     target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():  # a device such as /dev/full is never replaced
+        with open(target, mode, **options) as file:
+            yield file
+        return
     draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
     if "b" not in mode:
         options.setdefault("encoding", "utf-8")

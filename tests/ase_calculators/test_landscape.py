@@ -314,7 +314,7 @@ def test_energies_of_a_fix(calc, dump, tmp_path):
     path = tmp_path / "thermo.txt"
     rows = "".join(f"{100 * k} 300 {-k}.5\n" for k in range(N_FRAMES))
     path.write_text(f"# Time-averaged data for fix 1\n# TimeStep c_thermo_temp c_thermo_pe\n{rows}")
-    assert run(dump, calc, energies=path).energy[2] == -2.5
+    assert run(dump, calc, energies=path, units="metal").energy[2] == -2.5
 
 
 def test_energies_that_do_not_match(calc, dump, log, frames, tmp_path):
@@ -468,13 +468,14 @@ def test_xyz_number_cut_short(calc, frames, tmp_path):
 
 
 def test_reasons_say_what_they_are(calc, frames, tmp_path):
-    """ASE raises KeyError for an unknown element: 'Zz' alone would be no reason."""
+    """ASE raises KeyError for an unknown element, which says nothing of what is wrong."""
     path = tmp_path / "f.xyz"
     write(path, frames[:2], format="extxyz")
     path.write_text(re.sub("^[A-Z][a-z]? ", "Zz ", path.read_text(), count=1, flags=re.M))
     table = mapped_with_skips(path, calc, 1)
     assert table.frame.tolist() == [1]
-    assert table.skipped == [(str(path), 0, "KeyError: 'Zz'")]
+    reason = "'Zz' is no chemical element; name types by specorder=['Al', ...]"
+    assert table.skipped == [(str(path), 0, reason)]
 
 
 def test_bad_files_among_good_ones(calc, dump, frames, tmp_path):
