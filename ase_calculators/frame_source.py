@@ -83,6 +83,9 @@ _MAGIC: tuple[tuple[bytes, Any], ...] = (
 )
 
 
+_DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+
+
 def _opener(path: str) -> Callable[..., Any]:
     """Return what opens a file, by its first bytes and not by its name."""
     if not stat.S_ISREG(file_status(path).st_mode):
@@ -123,7 +126,7 @@ def read_lines(path: str) -> Iterator[str]:
                         "log has such lines"
                     )
                 yield line
-    except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except _DAMAGED as error:
         raise ValueError(f"the file cannot be decompressed to its end: {error}") from error
 
 
@@ -283,8 +286,6 @@ def read_text(text: str, format: str, options: dict[str, Any]) -> Atoms:
         if format in ("lammps-dump-text", "lammps-dump-yaml"):
             return _dump_atoms(text, **options)
         return _xyz_atoms(text, format, **options)
-    except ValueError:
-        raise
     except Exception as error:  # ASE's readers raise whatever they stumble over
         raise ValueError(reason_of(error)) from error
 
@@ -303,6 +304,8 @@ def reason_of(error: BaseException) -> str:
         Its text.
     """
     text = " ".join(str(error).split())
+    if len(text) > 400:
+        text = f"{text[:400]} ..."
     if text and isinstance(error, ValueError | OSError) and not isinstance(error, UnicodeError):
         return text
     return f"{type(error).__name__}: {text}".removesuffix(": ")
@@ -371,7 +374,7 @@ def _numbers(what: str, words: Sequence[str]) -> np.ndarray:
     try:
         return np.array(words, dtype=float)
     except ValueError as error:
-        raise ValueError(f"{what}: {error}") from error
+        raise ValueError(f"{what}: {reason_of(error)}") from error
 
 
 def _box(flags: Sequence[str], rows: Sequence[str]) -> _Box:
@@ -387,7 +390,9 @@ def _box(flags: Sequence[str], rows: Sequence[str]) -> _Box:
     tilts = [word for word in flags if word in ("xy", "xz", "yz")]
     bounds = [word for word in flags if re.fullmatch("[pfsm]{2}", word)]
     if len(bounds) not in (0, 3):
-        raise ValueError(f"BOX BOUNDS: must name three boundaries like pp, got {' '.join(flags)}")
+        raise ValueError(
+            f"BOX BOUNDS: must name three boundaries like pp, got {' '.join(flags)[:80]}"
+        )
     pbc = tuple(word == "pp" for word in bounds) or None
     if general:
         return _Box(numbers[:, :3], numbers[:, 3], pbc)
@@ -407,7 +412,7 @@ def _dump_head(head: str) -> dict[str, tuple[list[str], list[str]]]:
     """Return the sections in front of the atoms: what stands behind each name, and its lines."""
     sections = {}
     for text in head.split("ITEM: ")[1:]:
-        title, *lines = text.split("\n")
+        title, *lines = f"{text}\n".split("\n")
         for name in ("UNITS", "TIMESTEP", "TIME", "NUMBER OF ATOMS", "BOX BOUNDS"):
             if title.startswith(name):
                 sections[name] = (title.removeprefix(name).split(), lines)
@@ -478,7 +483,7 @@ def _dump_atoms(
     names, found, body = body.partition("\n")
     columns = {name: k for k, name in enumerate(names.split())}
     if len(columns) != len(names.split()):
-        raise ValueError(f"its columns {names.strip()} hold a name twice")
+        raise ValueError(f"its columns {names.strip()[:200]} hold a name twice")
     rows = _dump_rows(body, n_atoms, len(columns))
     if not rows:
         raise ValueError("the frame has no atoms")
@@ -487,7 +492,7 @@ def _dump_atoms(
         try:
             ids = np.array([int(row[at]) for row in rows])
         except (ValueError, OverflowError) as error:
-            raise ValueError(f"column id: {error}") from error
+            raise ValueError(f"column id: {reason_of(error)}") from error
         places = np.argsort(ids, kind="stable")
         doubled = ids[places][1:] == ids[places][:-1]
         if doubled.any():
@@ -509,8 +514,8 @@ def _dump_atoms(
     )
     if kind is None:
         raise ValueError(
-            f"its columns are {names.strip()}, without x y z (or xs, xu, xsu and so on); write "
-            "dump custom ... id element x y z"
+            f"its columns are {names.strip()[:200]}, without x y z (or xs, xu, xsu and so on); "
+            "write dump custom ... id element x y z"
         )
     positions = values(*(kind.replace("x", axis) for axis in "xyz"))
     if kind.startswith("xs"):
@@ -622,6 +627,7 @@ def _xyz_atoms(
         if len(found[1].split()) != 9:
             raise ValueError(f"Lattice: must have 9 numbers, has {len(found[1].split())}")
         _numbers("Lattice", found[1].split())
+    comment = _SIX.sub(_nine, comment)  # of which ASE reads nine
     species, width, exact = 0, 4, False
     if found := _PROPERTIES.search(comment):
         species, width = _xyz_columns(found[1])
@@ -647,6 +653,17 @@ def _xyz_atoms(
     if units and any(key.lower() == "timestep" and key != "timestep" for key in atoms.info):
         _convert(atoms, units)  # dump extxyz writes LAMMPS's units
     return atoms
+
+
+_SIX = re.compile(r"((?:^|\s)(?:stress|virial)\s*=\s*)\"([^\"]*)\"")
+
+
+def _nine(found: re.Match[str]) -> str:
+    """Return stress or virial of xx, yy, zz, yz, xz, xy with its 9 numbers."""
+    words = found[2].split()
+    if len(words) != 6:
+        return found[0]
+    return f'{found[1]}"{" ".join(words[k] for k in (0, 5, 4, 5, 1, 3, 4, 3, 2))}"'
 
 
 def _xyz_columns(properties: str) -> tuple[int | None, int]:
@@ -697,7 +714,7 @@ def _kind(path: str) -> str:
     try:
         with _opener(path)(path, "rb") as file:
             head = file.read(4096)
-    except (EOFError, zlib.error, lzma.LZMAError) as error:
+    except _DAMAGED as error:
         raise ValueError(f"the file cannot be decompressed: {error}") from error
     text = head.removeprefix(codecs.BOM_UTF8).lstrip()
     if text.startswith(b"ITEM:"):
@@ -1211,7 +1228,8 @@ class _Log:
             if found:
                 self._add(str(self._step), found[1])
             elif not self.rows and len(self.tables[-1]) < 200:
-                self.tables[-1] += " ".join(["", *re.findall(r"(\S+)\s*=", line)])
+                names = [words[k - 1] for k, word in enumerate(words) if k and word == "="]
+                self.tables[-1] = f"{self.tables[-1]} {' '.join(names)}"[:200]
         elif words[0] == "keywords:" or "TimeStep" in words or self._name("Step") in words:
             self._table(line, words)
         elif self._columns:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TextIO
 
 import numpy as np
 
-from ase_calculators.frame_source import read_lines
+from ase_calculators.frame_source import read_lines, reason_of
 from ase_calculators.provenance import atomic_write
 
 if TYPE_CHECKING:
@@ -136,7 +136,9 @@ class FrameTable:
                     lines.append(line)
             rows = list(csv.reader(lines))
         except (ValueError, csv.Error) as error:
-            raise ValueError(f"{fspath(path)}: {error}; repair that line or {again}") from error
+            raise ValueError(
+                f"{fspath(path)}: {reason_of(error)}; repair that line or {again}"
+            ) from error
         names: list[str] = []
         if isinstance(parameters, dict):
             with contextlib.suppress(TypeError, KeyError):
@@ -156,7 +158,9 @@ class FrameTable:
         try:
             return cls._of(dict(zip(names, columns, strict=True)), parameters, skipped)
         except ValueError as error:
-            raise ValueError(f"{fspath(path)}: {error}; repair that row or {again}") from error
+            raise ValueError(
+                f"{fspath(path)}: {reason_of(error)}; repair that row or {again}"
+            ) from error
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """Return the columns as a pandas DataFrame, with `parameters` in its ``attrs``.

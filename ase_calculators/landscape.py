@@ -178,7 +178,7 @@ def _locate(name: str, column: Any, dtype: Any) -> NoReturn:
         try:
             np.array(word, dtype=dtype)
         except (ValueError, OverflowError) as error:
-            raise ValueError(f"{error} in row {number + 1}, column {name}") from None
+            raise ValueError(f"{reason_of(error)} in row {number + 1}, column {name}") from None
     raise ValueError(f"{name}: must be numbers")
 
 

@@ -61,8 +61,8 @@ def atomic_write(
     """Open a file that replaces `path` when it is closed, whole or not at all.
 
     Everything is written to a hidden draft in the same folder. An error or an interrupt inside the
-    ``with`` block removes the draft, a killed process leaves it behind; `path` keeps its old content
-    in both cases.
+    ``with`` block removes the draft, a killed process leaves it behind; `path` keeps its old
+    content in both cases. A device such as /dev/full is written to and stays.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def atomic_write(
         If the folder cannot be written to, or the disk is full.
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():  # a device such as /dev/full is never replaced
+    if target.exists() and not target.is_file():
         with open(target, mode, **options) as file:
             yield file
         return
