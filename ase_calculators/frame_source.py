@@ -308,7 +308,8 @@ def reason_of(error: BaseException) -> str:
         text = f"{text[:400]} ..."
     if text and isinstance(error, ValueError | OSError) and not isinstance(error, UnicodeError):
         return text
-    return f"{type(error).__name__}: {text}".removesuffix(": ")
+    kind = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return f"it cannot be read ({kind})"
 
 
 def check_units(units: str | None, name: str = "units") -> None:
@@ -695,7 +696,10 @@ def _convert(atoms: Atoms, units: str) -> None:
     atoms.set_cell(atoms.cell * length)
     atoms.positions *= length
     for key in [key for key in atoms.info if key.lower() == "potential_energy"]:
-        atoms.info[key] *= energy
+        value = atoms.info[key]
+        if isinstance(value, bool | str):
+            raise ValueError(f"{key} = {str(value)[:40]!r}: must be a number")
+        atoms.info[key] = np.asarray(value, dtype=float) * energy
     if atoms.calc is not None and "forces" in atoms.calc.results:
         atoms.calc.results["forces"] *= _factor("force", units)
     if "vel" in atoms.arrays:
