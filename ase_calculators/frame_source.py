@@ -629,7 +629,8 @@ def _xyz_atoms(
             raise ValueError(f"Lattice: must have 9 numbers, has {len(found[1].split())}")
         _numbers("Lattice", found[1].split())
     comment = _SIX.sub(_nine, comment)  # of which ASE reads nine
-    species, width, exact = 0, 4, False
+    species: int | None = 0
+    width, exact = 4, False
     if found := _PROPERTIES.search(comment):
         species, width = _xyz_columns(found[1])
         exact = True

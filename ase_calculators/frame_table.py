@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Iterable, Sequence
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, ClassVar, TextIO
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -74,7 +74,7 @@ class FrameTable:
             self.write_rows(file)
 
     @classmethod
-    def write_head(cls, file: TextIO, parameters: dict[str, Any]) -> None:
+    def write_head(cls, file: IO[str], parameters: dict[str, Any]) -> None:
         """Write what comes before the rows of a CSV.
 
         Parameters
@@ -90,7 +90,7 @@ class FrameTable:
         file.write(f"# {cls.TITLE}: {json.dumps(parameters)}\n# units: {units}\n")
         file.write(",".join(cls._names(parameters)) + "\n")
 
-    def write_rows(self, file: TextIO) -> None:
+    def write_rows(self, file: IO[str]) -> None:
         """Add the rows and the skipped frames to a CSV that has its head already.
 
         Parameters
@@ -185,7 +185,7 @@ class FrameTable:
 
 
 def write_rows(
-    file: TextIO, rows: Iterable[Iterable[Any]], skipped: Iterable[tuple[Any, ...]]
+    file: IO[str], rows: Iterable[Iterable[Any]], skipped: Iterable[tuple[Any, ...]]
 ) -> None:
     """Add rows and skipped frames to a CSV.
 

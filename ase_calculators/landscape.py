@@ -380,9 +380,11 @@ def map_landscape(
         start processes afresh, a script needs ``if __name__ == "__main__":`` around its calls.
     energies : path-like or "extxyz", optional
         A LAMMPS log, or any text with a table whose columns include Step or TimeStep and PotEng,
-        c_thermo_pe, v_pe or pe. Its energies are matched by the timestep of each dump frame (or
-        ``atoms.info["timestep"]``) and converted to eV from the units that the log or `units` name.
-        Default, and "extxyz": the energy stored with each frame; NaN where there is none.
+        c_thermo_pe, v_pe or pe. Its energies are matched by the timestep of each frame of a dump or
+        an extended XYZ file (or ``atoms.info["timestep"]``) and converted to eV from the units that
+        the log, the dump (``ITEM: UNITS``) or `units` name; where none does, it is refused.
+        Default, and "extxyz": the energy stored with each frame, as in `stored_energy`; NaN where
+        there is none.
     stride : int
         Take every so many frames of each source, from the first.
     output : path-like, optional
@@ -394,8 +396,11 @@ def map_landscape(
         Show the progress bar.
     **read_options
         Handed to ASE's reader. For dumps without an `element` column: ``specorder=["Si", "C"]``
-        names the elements of types 1, 2; without it they are H, He. For units other than metal:
-        ``units="real"``.
+        names the elements of types 1, 2; without it they are H, He. ``units="electron"`` names the
+        LAMMPS units of dumps and of the log where they do not themselves; without it, lengths of a
+        dump are in those of the log, or in Å. In lj units lengths are taken in sigma and energies
+        in epsilon, and so are `calc`'s parameters and the table, whose ``parameters`` say it.
+        ``pbc=False`` is for dumps that name no boundaries and are not periodic.
 
     Returns
     -------
@@ -408,7 +413,11 @@ def map_landscape(
     FileNotFoundError
         When a file does not exist or a pattern matches none.
     ValueError
-        When no frame at all is good, or the energies cannot be matched.
+        When no frame at all is good, a file comes twice, or the energies cannot be matched or their
+        units are unknown or contradictory.
+    OSError
+        When `output` cannot be begun. One that fails later is left with a warning, and the table is
+        returned.
 
     Examples
     --------

@@ -289,8 +289,8 @@ def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, 
             content = yaml.safe_load(Path(fspath(source)).read_text())
         except (OSError, UnicodeDecodeError) as error:
             raise ValueError(f"machines = {fspath(source)!r}: cannot be read: {error}") from None
-        except yaml.YAMLError as error:
-            reason = " ".join(str(error).split())
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
+            reason = " ".join(str(error).split())[:400]
             raise ValueError(f"machines = {fspath(source)!r}: is no plain YAML: {reason}") from None
     if not isinstance(content, Mapping) or not content:
         raise ValueError(f"machines = {source!r}: must hold machines by name, each with its keys")
