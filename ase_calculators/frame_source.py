@@ -36,6 +36,7 @@ UNITS = ("lj", "real", "metal", "si", "cgs", "electron", "micro", "nano")
 
 # no line of a frame or a log, and no frame as it lies in memory, is longer than so many bytes
 BYTES_PER_LINE = 1 << 20
+EMPTY_LINES = 10_000
 BYTES_PER_FRAME = 1 << 30
 # what an object of a line takes beside its characters
 _BYTES_OF_LINE = 64
@@ -117,7 +118,7 @@ def read_lines(path: str) -> Iterator[str]:
     """
     try:
         with _opener(path)(path, "rt", encoding="utf-8-sig", errors="entsym-latin-1") as file:
-            number = 0
+            number = n_empty = 0
             while line := file.readline(BYTES_PER_LINE):
                 number += 1
                 if len(line) == BYTES_PER_LINE and line[-1] != "\n":
@@ -125,6 +126,9 @@ def read_lines(path: str) -> Iterator[str]:
                         f"line {number} has more than {BYTES_PER_LINE} characters; no frame or "
                         "log has such lines"
                     )
+                n_empty = 0 if line.strip() else n_empty + 1
+                if n_empty > EMPTY_LINES:
+                    raise ValueError(f"line {number} follows {EMPTY_LINES} empty ones")
                 yield line
     except _DAMAGED as error:
         raise ValueError(f"the file cannot be decompressed to its end: {error}") from error
@@ -192,18 +196,14 @@ def _is_count(line: str) -> bool:
 def _xyz_texts(lines: Iterable[str]) -> Iterator[str]:
     """Cut an (extended) XYZ file into its frames: each starts with a number alone on its line."""
     frame: _Lines | None = None
-    n_blank = 0
     for line in lines:
         # the second line of a frame is its comment, which may be anything
         if _is_count(line) and not (frame and len(frame.lines) == 1):
             if frame:
                 yield str(frame)
             frame = _Lines()
-        elif frame is None:
-            if line.strip():
-                frame = _Lines()
-            elif (n_blank := n_blank + 1) > BYTES_PER_LINE:
-                raise ValueError(f"the file starts with {n_blank} empty lines")
+        elif frame is None and line.strip():
+            frame = _Lines()
         if frame is not None:
             frame.add(line)
     if frame:
