@@ -580,7 +580,7 @@ def _dump_elements(
         return [nearest[m] for m in masses.tolist()]
     elif "type" in columns:
         kinds = words("type")
-        for kind in set(kinds):
+        for kind in dict.fromkeys(kinds):
             if not _is_count(kind) or len(kind) > 3 or not 1 <= int(kind) < len(chemical_symbols):
                 raise ValueError(f"type {kind[:40]!r}: must be a whole number from 1 to 118")
         return [int(kind) for kind in kinds]
