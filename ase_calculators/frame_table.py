@@ -6,9 +6,12 @@ import csv
 import json
 from collections.abc import Iterable, Sequence
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, ClassVar, TextIO
+from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+
+from ase_calculators.frame_source import read_lines, reason_of
+from ase_calculators.provenance import atomic_write
 
 if TYPE_CHECKING:
     from typing import Self
@@ -59,14 +62,19 @@ class FrameTable:
         Parameters
         ----------
         path : path-like
-            The file, overwritten.
+            The file, replaced when the table is complete.
+
+        Raises
+        ------
+        OSError
+            When it cannot be written.
         """
-        with open(path, "w", encoding="utf-8", newline="") as file:
+        with atomic_write(path, newline="") as file:
             self.write_head(file, self.parameters)
             self.write_rows(file)
 
     @classmethod
-    def write_head(cls, file: TextIO, parameters: dict[str, Any]) -> None:
+    def write_head(cls, file: IO[str], parameters: dict[str, Any]) -> None:
         """Write what comes before the rows of a CSV.
 
         Parameters
@@ -76,10 +84,13 @@ class FrameTable:
         parameters : dict
             Of the table.
         """
-        file.write(f"# {cls.TITLE}: {json.dumps(parameters)}\n# units: {cls.UNITS}\n")
+        units = cls.UNITS
+        if parameters.get("units") == "lj":
+            units = units.replace("eV", "epsilon").replace("Å", "sigma")
+        file.write(f"# {cls.TITLE}: {json.dumps(parameters)}\n# units: {units}\n")
         file.write(",".join(cls._names(parameters)) + "\n")
 
-    def write_rows(self, file: TextIO) -> None:
+    def write_rows(self, file: IO[str]) -> None:
         """Add the rows and the skipped frames to a CSV that has its head already.
 
         Parameters
@@ -108,39 +119,48 @@ class FrameTable:
         Raises
         ------
         ValueError
-            When the file is no such table.
+            When the file is no such table, or a row of it cannot be.
         """
         kind, function, again = cls.KIND
         parameters, skipped, lines = None, [], []
-        with open(path, encoding="utf-8", newline="") as file:
-            for line in file:
+        try:
+            for line in read_lines(fspath(path)):
                 if not line.endswith("\n"):
                     break
                 if line.startswith(f"# {cls.TITLE}: "):
-                    with contextlib.suppress(json.JSONDecodeError):
+                    with contextlib.suppress(ValueError, RecursionError):
                         parameters = json.loads(line.removeprefix(f"# {cls.TITLE}: "))
                 elif line.startswith("# skipped: "):
-                    skipped.append(tuple(json.loads(line.removeprefix("# skipped: "))))
+                    skipped.append(_skipped(line.removeprefix("# skipped: ")))
                 elif not line.startswith("#"):
                     lines.append(line)
-        rows = list(csv.reader(lines))
+            rows = list(csv.reader(lines))
+        except (ValueError, csv.Error) as error:
+            raise ValueError(
+                f"{fspath(path)}: {reason_of(error)}; repair that line or {again}"
+            ) from error
         names: list[str] = []
-        with contextlib.suppress(TypeError, KeyError):
-            names = list(cls._names(parameters))  # type: ignore[arg-type]
+        if isinstance(parameters, dict):
+            with contextlib.suppress(TypeError, KeyError):
+                names = list(cls._names(parameters))
         if not isinstance(parameters, dict) or not names or not rows:
             raise ValueError(
                 f"{fspath(path)}: is no {kind} table, which starts with '# {cls.TITLE}: ' and its "
                 f"parameters; write it by {cls.__name__}.write or {function}(..., output=)"
             )
-        if rows[0] != names or any(len(row) != len(names) for row in rows):
+        wrong = [number for number, row in enumerate(rows) if len(row) != len(names)]
+        if rows[0] != names or wrong:
+            where = f"; row {wrong[0]} has {len(rows[wrong[0]])}" if rows[0] == names else ""
             raise ValueError(
-                f"{fspath(path)}: must have the columns {', '.join(names)} in each row"
+                f"{fspath(path)}: must have the columns {', '.join(names)} in each row{where}"
             )
         columns: Any = zip(*rows[1:], strict=True) if rows[1:] else [()] * len(names)
         try:
             return cls._of(dict(zip(names, columns, strict=True)), parameters, skipped)
         except ValueError as error:
-            raise ValueError(f"{fspath(path)}: {error}; repair that row or {again}") from error
+            raise ValueError(
+                f"{fspath(path)}: {reason_of(error)}; repair that row or {again}"
+            ) from error
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """Return the columns as a pandas DataFrame, with `parameters` in its ``attrs``.
@@ -165,7 +185,7 @@ class FrameTable:
 
 
 def write_rows(
-    file: TextIO, rows: Iterable[Iterable[Any]], skipped: Iterable[tuple[Any, ...]]
+    file: IO[str], rows: Iterable[Iterable[Any]], skipped: Iterable[tuple[Any, ...]]
 ) -> None:
     """Add rows and skipped frames to a CSV.
 
@@ -182,6 +202,24 @@ def write_rows(
         file.write(f"# skipped: {json.dumps(entry)}\n")
     csv.writer(file, lineterminator="\n").writerows([_cell(x) for x in row] for row in rows)
     file.flush()
+
+
+def _skipped(text: str) -> tuple[Any, ...]:
+    """Read what stands behind '# skipped: '."""
+    try:
+        entry = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"'# skipped: ' {text[:40]!r}") from error
+    whole = isinstance(entry, list) and len(entry) in (2, 3) and isinstance(entry[-1], str)
+    if (
+        not whole
+        or not isinstance(entry[-2], int)
+        or not all(isinstance(file, str) for file in entry[:-2])
+    ):
+        raise ValueError(
+            f"'# skipped: ' must be followed by [file, number, reason], got {text[:40]!r}"
+        )
+    return tuple(entry)
 
 
 def _cell(x: Any) -> Any:

@@ -5,11 +5,11 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from os import PathLike, fspath
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TextIO
 
 import numpy as np
 from ase import Atoms
@@ -19,9 +19,12 @@ from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.frame_source import (
     Frame,
     Thermo,
+    frame_files,
     open_frames,
     read_text,
     read_thermo,
+    reason_of,
+    source_units,
     stored_energy,
     with_step,
 )
@@ -107,8 +110,32 @@ class LandscapeTable(FrameTable):
     def _of(
         cls, columns: dict[str, Any], parameters: dict[str, Any], skipped: Any
     ) -> "LandscapeTable":
+        """Make a table of text, and refuse rows that no frame gives."""
+        if any(len(entry) != 3 for entry in skipped):
+            raise ValueError("'# skipped: ' must be followed by [file, number, reason]")
         fields: dict[str, Any] = dict(zip(_Row._fields, columns.values(), strict=True))
-        return cls(**fields, parameters=parameters, skipped=skipped)
+        dtypes = {"frame": np.int64, "n_atoms": np.int64, "file": np.str_}
+        for name, column in fields.items():
+            try:
+                fields[name] = np.array(column, dtype=dtypes.get(name, float))
+            except (ValueError, OverflowError):
+                _locate(name, column, dtypes.get(name, float))
+        table = cls(**fields, parameters=parameters, skipped=skipped)
+        faults = {
+            "sS must be a finite number": ~np.isfinite(table.sS),
+            f"{cls._names(parameters)[3]} must be from 0 to 1": ~(
+                (table.Q >= 0) & (table.Q < 1.001)
+            ),
+            "frame must be 0 or more": table.frame < 0,
+            "n_atoms must be 1 or more": table.n_atoms < 1,
+            "volume must be above 0, or nan": ~(np.isnan(table.volume) | (table.volume > 0)),
+            "energy must be finite, or nan": np.isinf(table.energy),
+        }
+        for fault, rows in faults.items():
+            if rows.any():
+                raise ValueError(f"row {np.flatnonzero(rows)[0] + 1}: {fault}")
+        _check_frames(table)
+        return table
 
     @property
     def Q6(self) -> np.ndarray:
@@ -143,6 +170,41 @@ class LandscapeTable(FrameTable):
             self.frame, self.file, self.sS, self.Q, self.n_atoms, self.volume, self.energy,
         )  # fmt: skip
         return dict(zip(self._names(self.parameters), values, strict=True))
+
+
+def _locate(name: str, column: Any, dtype: Any) -> NoReturn:
+    """Say which row has no such number."""
+    for number, word in enumerate(column):
+        try:
+            np.array(word, dtype=dtype)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"{reason_of(error)} in row {number + 1}, column {name}") from None
+    raise ValueError(f"{name}: must be numbers")
+
+
+def _check_frames(table: LandscapeTable) -> None:
+    """Refuse frames that are there twice, or missing between others."""
+    rows: dict[str, dict[int, str]] = {}
+    numbers = zip(table.file.tolist(), table.frame.tolist(), strict=True)
+    for place, (file, frame) in [
+        *((f"row {k + 1}", entry) for k, entry in enumerate(numbers)),
+        *((f"skipped entry {k + 1}", entry[:2]) for k, entry in enumerate(table.skipped)),
+    ]:
+        seen = rows.setdefault(file, {})
+        if frame in seen:
+            of_file = f" of {file}" if file else ""
+            raise ValueError(f"{place}: frame {frame}{of_file} is in {seen[frame]} already")
+        seen[frame] = place
+    for file, seen in rows.items():
+        frames = np.sort(np.array(list(seen), dtype=np.int64))
+        steps = np.diff(frames)
+        if len(set(steps.tolist())) > 1:  # a stride leaves out frames at even distances
+            stride = int(steps.min())
+            before = int(frames[np.flatnonzero(steps != stride)[0]])
+            of_file = f" of {file}" if file else ""
+            raise ValueError(
+                f"{seen[before]}: frame {before + stride}{of_file} is missing after it"
+            )
 
 
 class _Row(NamedTuple):
@@ -184,19 +246,18 @@ def _map_piece(
     skipped: list[tuple[str, int, str]] = []
 
     def skip(frame: Frame, error: Exception) -> None:
-        reason = str(error)
-        if not (reason and isinstance(error, ValueError | OSError)):  # of a KeyError the key alone
-            reason = f"{type(error).__name__}: {reason}".removesuffix(": ")
-        skipped.append((frame.file, frame.number, " ".join(reason.split())))
+        skipped.append((frame.file, frame.number, reason_of(error)))
 
     for frame in piece:
         try:
-            if isinstance(frame.content, Exception):
-                raise frame.content
-            if isinstance(frame.content, str):
-                kept.append((frame, read_text(frame.content, frame.format, options)))
-            else:
-                kept.append((frame, frame.content))
+            atoms = frame.content
+            if isinstance(atoms, str):
+                atoms = read_text(atoms, frame.format, options)
+            if isinstance(atoms, Exception):
+                raise atoms
+            if thermo is None:
+                atoms.info["energy"] = stored_energy(atoms)
+            kept.append((frame, atoms))
         except Exception as error:  # ASE's readers raise whatever they stumble over
             skip(frame, error)
 
@@ -215,13 +276,53 @@ def _map_piece(
     rows = []
     for (frame, atoms), (sS, Q) in zip(kept, values.tolist(), strict=True):
         if thermo is None:
-            energy = stored_energy(atoms)
+            energy = atoms.info["energy"]
         else:
             energy = np.nan if frame.step is None else thermo.energies.get(frame.step, np.nan)
             energy *= len(atoms) if thermo.per_atom else 1
         volume = atoms.cell.volume if atoms.cell.rank == 3 else np.nan
         rows.append(_Row(frame.number, frame.file, sS, Q, len(atoms), volume, energy))
     return rows, skipped
+
+
+class _Output:
+    """The CSV of a map, which goes on in memory when the disk is full."""
+
+    def __init__(self, path: str | PathLike[str], parameters: dict[str, Any]) -> None:
+        self.path = fspath(path)
+        self.file: TextIO | None
+        self.file = open(self.path, "w", encoding="utf-8", newline="")  # noqa: SIM115
+        try:
+            LandscapeTable.write_head(self.file, parameters)
+            self.file.flush()
+        except OSError as error:  # nothing is lost yet
+            self._close()
+            raise OSError(f"output = {self.path!r}: cannot be written: {error}") from error
+
+    def __enter__(self) -> "_Output":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self.file:
+            with suppress(OSError):  # it was flushed; what is left has been told
+                self.file.close()
+        self.file = None
+
+    def add(self, rows: list[_Row], skipped: list[tuple[str, int, str]]) -> None:
+        if self.file is None:
+            return
+        try:
+            _write_rows(self.file, rows, skipped)
+        except OSError as error:
+            self._close()
+            warnings.warn(
+                f"output = {self.path!r}: cannot be written any more: {error}; the table that is "
+                "returned is complete, write it elsewhere",
+                stacklevel=3,
+            )
 
 
 def _in_order(
@@ -279,9 +380,11 @@ def map_landscape(
         start processes afresh, a script needs ``if __name__ == "__main__":`` around its calls.
     energies : path-like or "extxyz", optional
         A LAMMPS log, or any text with a table whose columns include Step or TimeStep and PotEng,
-        c_thermo_pe, v_pe or pe. Its energies are matched by the timestep of each dump frame (or
-        ``atoms.info["timestep"]``) and converted to eV from the units that the log or `units` name.
-        Default, and "extxyz": the energy stored with each frame; NaN where there is none.
+        c_thermo_pe, v_pe or pe. Its energies are matched by the timestep of each frame of a dump or
+        an extended XYZ file (or ``atoms.info["timestep"]``) and converted to eV from the units that
+        the log, the dump (``ITEM: UNITS``) or `units` name; where none does, it is refused.
+        Default, and "extxyz": the energy stored with each frame, as in `stored_energy`; NaN where
+        there is none.
     stride : int
         Take every so many frames of each source, from the first.
     output : path-like, optional
@@ -293,8 +396,11 @@ def map_landscape(
         Show the progress bar.
     **read_options
         Handed to ASE's reader. For dumps without an `element` column: ``specorder=["Si", "C"]``
-        names the elements of types 1, 2; without it they are H, He. For units other than metal:
-        ``units="real"``.
+        names the elements of types 1, 2; without it they are H, He. ``units="electron"`` names the
+        LAMMPS units of dumps and of the log where they do not themselves; without it, lengths of a
+        dump are in those of the log, or in Å. In lj units lengths are taken in sigma and energies
+        in epsilon, and so are `calc`'s parameters and the table, whose ``parameters`` say it.
+        ``pbc=False`` is for dumps that name no boundaries and are not periodic.
 
     Returns
     -------
@@ -307,7 +413,11 @@ def map_landscape(
     FileNotFoundError
         When a file does not exist or a pattern matches none.
     ValueError
-        When no frame at all is good, or the energies cannot be matched.
+        When no frame at all is good, a file comes twice, or the energies cannot be matched or their
+        units are unknown or contradictory.
+    OSError
+        When `output` cannot be begun. One that fails later is left with a warning, and the table is
+        returned.
 
     Examples
     --------
@@ -322,29 +432,33 @@ def map_landscape(
     for name, value in (("processes", processes), ("stride", stride)):
         if not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} = {value}: must be a whole number, 1 or more")
+    paths = frame_files(source) or []
+    if doubled := [path for path in dict.fromkeys(paths) if paths.count(path) > 1]:
+        raise ValueError(f"source: names the file {doubled[0]!r} twice; name each once")
+    units = source_units(source, format, read_options.get("units"))
     thermo = None
     if energies is not None and energies != "extxyz":
-        thermo = read_thermo(energies, read_options.get("units"))
+        thermo = read_thermo(energies, units)
+        units = thermo.units
+    if units is not None:
+        read_options["units"] = units
     frames, total = open_frames(source, format, stride, read_options)
     # a calculator of its own: the caller's may carry atoms and results into every process
     calc = EntropySymmetry(**calc.todict(), threads=calc.parameters["threads"])
-    parameters = table_parameters(calc)
+    parameters = table_parameters(calc) | ({"units": "lj"} if units == "lj" else {})
 
     rows: list[_Row] = []
     skipped: list[tuple[str, int, str]] = []
     function = partial(_map_piece, calc, read_options, thermo)
     pieces = _pieces(with_step(frames, energies) if thermo else frames)
     with ExitStack() as stack:
-        file = None
-        if output is not None:
-            file = stack.enter_context(open(output, "w", encoding="utf-8", newline=""))
-            LandscapeTable.write_head(file, parameters)
+        file = None if output is None else stack.enter_context(_Output(output, parameters))
         bar = stack.enter_context(tqdm(total=total, unit=" frames", disable=not progress))
         for piece, (new_rows, new_skipped) in _in_order(function, pieces, processes):
             rows += new_rows
             skipped += new_skipped
             if file:
-                _write_rows(file, new_rows, new_skipped)
+                file.add(new_rows, new_skipped)
             bar.update(len(piece))
 
     if not rows:
@@ -364,7 +478,7 @@ def map_landscape(
     if energies and thermo and (n_without := int(np.isnan(table.energy).sum())):
         warnings.warn(
             f"energies = {fspath(energies)!r}: has no line for the timestep of {n_without} of "
-            f"{len(table)} frames; their energy is NaN",
+            f"{len(table)} frames, or several that differ; their energy is NaN",
             stacklevel=2,
         )
     return table

@@ -15,12 +15,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
 from ase.data import atomic_numbers
 from ase.neighborlist import neighbor_list
-from ase.stress import full_3x3_to_voigt_6_stress, voigt_6_to_full_3x3_stress
+from ase.stress import voigt_6_to_full_3x3_stress
 
-from ase_calculators.frame_source import read_frames
+from ase_calculators.frame_source import read_frames, stored_labels
 from ase_calculators.provenance import versions
 
 FORMATS = ("deepmd/npy", "deepmd/npy/mixed")
@@ -39,7 +38,7 @@ class Labels(NamedTuple):
     Attributes
     ----------
     energy : float
-        Energy, eV.
+        Energy that the forces belong to, eV.
     forces : (n, 3) float64
         Forces, eV/Å.
     stress : (6,) float64 or None
@@ -108,14 +107,18 @@ def virial(atoms: Atoms) -> np.ndarray:
 def labels(atoms: Atoms, prefix: str = "") -> Labels:
     """Return the labels that came with a frame; never calculate one.
 
+    The energy is the one that the forces belong to: the free energy where the frame has one, as
+    files of VASP and GPAW do beside the energy that is extrapolated to zero smearing. A virial is
+    made a stress, -virial / volume. `stored_labels` of `frame_source` says which names are known.
+
     Parameters
     ----------
     atoms : ase.Atoms
         The frame.
     prefix : str
-        Empty for the results in ``atoms.calc``; else they are ``info[prefix + "energy"]``,
-        ``arrays[prefix + "forces"]`` and ``info[prefix + "stress"]``, as `relabel` writes them with
-        "teacher\\_".
+        Empty for the frame's own labels, which are results in ``atoms.calc`` or stand in ``info``
+        and ``arrays``; else they are ``info[prefix + "energy"]``, ``arrays[prefix + "forces"]`` and
+        ``info[prefix + "stress"]``, as `relabel` writes them with "teacher\\_".
 
     Returns
     -------
@@ -125,7 +128,8 @@ def labels(atoms: Atoms, prefix: str = "") -> Labels:
     Raises
     ------
     ValueError
-        When there is no energy or there are no forces, or one of them is not finite.
+        When there is no energy or there are no forces, one of them is not finite, or two names
+        say different things.
 
     Examples
     --------
@@ -136,28 +140,15 @@ def labels(atoms: Atoms, prefix: str = "") -> Labels:
     >>> labels(atoms, "teacher_").energy
     -3.4
     """
-    found: dict[str, Any] = {}
-    for name in ("energy", "forces", "stress"):
-        if prefix:
-            source = atoms.arrays if name == "forces" else atoms.info
-            found[name] = source.get(prefix + name)
-        else:
-            try:
-                found[name] = atoms.calc.get_property(name, atoms, allow_calculation=False)
-            except (AttributeError, PropertyNotImplementedError):  # no calculator; not in it
-                found[name] = None
-    for name in ("energy", "forces"):
-        if found[name] is None:
-            raise ValueError(f"{prefix}{name} is missing")
+    found = stored_labels(atoms, prefix)
+    energy, forces = found["energy"], found["forces"]
     for name, value in found.items():
+        if value is None and name != "stress":
+            raise ValueError(f"{prefix}{name} is missing")
         if value is not None and not np.isfinite(value).all():
             raise ValueError(f"{prefix}{name} is not finite")
-    stress = found["stress"]
-    if stress is not None:
-        stress = np.asarray(stress, dtype=float)
-        if stress.shape == (3, 3):
-            stress = full_3x3_to_voigt_6_stress(stress)
-    return Labels(float(found["energy"]), np.array(found["forces"], dtype=float), stress)
+    assert energy is not None and forces is not None
+    return Labels(float(energy), np.array(forces), found["stress"])
 
 
 def check_labels(

@@ -12,7 +12,6 @@ has none yet goes to label.py of the autodft template (standard, test) and to re
 """
 
 import argparse
-import json
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from ase_calculators.distillation import Sets, split_sets
 from ase_calculators.figures import save_figure
 from ase_calculators.frame_source import read_frames
 from ase_calculators.landscape import table_parameters
+from ase_calculators.provenance import atomic_write, write_json
 
 
 def landscape(library: str, path: Path, calc: EntropySymmetry, named: bool) -> LandscapeTable:
@@ -37,8 +37,8 @@ def landscape(library: str, path: Path, calc: EntropySymmetry, named: bool) -> L
     library : str
         The frames.
     path : pathlib.Path
-        The table, read where it is as new as the library and of its frames and these parameters,
-        else written.
+        The table: read where it is of these frames and parameters, made again where the library has
+        changed since, written where there is none.
     calc : EntropySymmetry
         The parameters.
     named : bool
@@ -52,22 +52,30 @@ def landscape(library: str, path: Path, calc: EntropySymmetry, named: bool) -> L
     Raises
     ------
     ValueError
-        When the file that the user named is of something else.
+        When the file is of another library or other parameters, or is no table.
     """
-    if path.is_file() and path.stat().st_mtime >= Path(library).stat().st_mtime:
+    if path.exists():
         table = LandscapeTable.read(path)
-        if (
-            table.parameters == table_parameters(calc)
-            and {Path(file).name for file in table.file} == {Path(library).name}
-            and len(table) + len(table.skipped) == sum(1 for _ in read_frames(library))
-        ):
+        wanted = table_parameters(calc)
+        differing = [
+            f"{key} {table.parameters.get(key)} (now {wanted.get(key)})"
+            for key in wanted.keys() | table.parameters.keys()
+            if key != "version" and table.parameters.get(key) != wanted.get(key)
+        ]
+        files = {Path(file).name for file in table.file}
+        differing += [f"file {name}" for name in sorted(files - {Path(library).name})]
+        current = path.stat().st_mtime >= Path(library).stat().st_mtime and len(table) + len(
+            table.skipped
+        ) == sum(1 for _ in read_frames(library))
+        if not differing and current:
             return table
-        if named:
+        if named or differing:
             raise ValueError(
-                f"landscape = {str(path)!r}: is of other frames or parameters; name another file, "
-                "or none"
+                f"landscape = {str(path)!r}: is of other frames or parameters"
+                f"{': ' if differing else ''}{', '.join(sorted(differing))}; name another file by "
+                "--landscape, or remove it"
             )
-        print(f"{path}: is of other frames or parameters and is made again")
+        print(f"{path}: the library has changed since, and is mapped again")
     table = map_landscape(library, calc)
     table.write(path)
     return table
@@ -95,7 +103,7 @@ def write(sets: Sets, table: LandscapeTable, library: str, folder: Path) -> None
     }
     with ExitStack() as stack:
         files = {
-            name: stack.enter_context(open(folder / f"{name}.extxyz", "w", encoding="utf-8"))
+            name: stack.enter_context(atomic_write(folder / f"{name}.extxyz"))
             for name in sets._fields
         }
         bar = tqdm(read_frames(library), "writing", unit=" frames")
@@ -181,7 +189,7 @@ def main() -> None:
     content = {"library": args.library, "frames": {"library": len(table), **counts}, **options,
                "labelled": args.labelled,
                "landscape": table.parameters}  # fmt: skip
-    (args.output / "sets.json").write_text(json.dumps(content, indent=1) + "\n")
+    write_json(args.output / "sets.json", content)
     print(", ".join(f"{name} {n}" for name, n in counts.items()), f"frames: {args.output}")
 
 

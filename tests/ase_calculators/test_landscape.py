@@ -5,9 +5,14 @@ import bz2
 import doctest
 import gzip
 import json
+import os
 import re
+import subprocess
 import sys
+import warnings
+from pathlib import Path
 
+import ase.io
 import matplotlib
 import numpy as np
 import pytest
@@ -314,7 +319,7 @@ def test_energies_of_a_fix(calc, dump, tmp_path):
     path = tmp_path / "thermo.txt"
     rows = "".join(f"{100 * k} 300 {-k}.5\n" for k in range(N_FRAMES))
     path.write_text(f"# Time-averaged data for fix 1\n# TimeStep c_thermo_temp c_thermo_pe\n{rows}")
-    assert run(dump, calc, energies=path).energy[2] == -2.5
+    assert run(dump, calc, energies=path, units="metal").energy[2] == -2.5
 
 
 def test_energies_that_do_not_match(calc, dump, log, frames, tmp_path):
@@ -344,6 +349,260 @@ def test_energy_in_info(calc, frames):
     bare[2].info["energy"] = -3.5
     energy = run(bare, calc).energy
     assert energy[2] == -3.5 and np.isnan(energy).sum() == N_FRAMES - 1
+
+
+# --- units ----------------------------------------------------------------------------------------
+
+BOHR, HARTREE, KCAL = 0.529177210903, 27.211386245988, 0.0433641153  # CODATA 2018
+
+
+@pytest.mark.parametrize("said", ["dump", "option", "log"])
+def test_lengths_in_bohr(calc, frames, expected, log, tmp_path, said):
+    """What ITEM: UNITS, units= or the log name: LAMMPS names units once, before the first frame."""
+    scaled = [atoms.copy() for atoms in frames]
+    for atoms in scaled:
+        atoms.set_cell(atoms.cell / BOHR, scale_atoms=True)
+    path = tmp_path / "electron.dump"
+    head = "ITEM: UNITS\nelectron\n" if said == "dump" else ""
+    path.write_text(head + "".join(dump_text(a, 100 * k) for k, a in enumerate(scaled)))
+    log.write_text(log.read_text().replace("units metal", "units electron"))
+    options = {"option": {"units": "electron"}, "log": {"energies": log}}.get(said, {})
+    table = run(path, calc, **options)
+    np.testing.assert_allclose(table.sS, expected["sS"], rtol=1e-6)
+    np.testing.assert_allclose(table.volume, [a.cell.volume for a in frames], rtol=1e-7)
+    if said == "log":
+        assert table.energy == pytest.approx(HARTREE * (-20.5 - np.arange(N_FRAMES)), rel=1e-7)
+    with pytest.raises(ValueError, match="units = 'bohr': must be one of lj, real, metal"):
+        run(path, calc, units="bohr")
+    if said == "dump":
+        with pytest.raises(ValueError, match="'electron', and units= or the log 'metal'"):
+            run(path, calc, units="metal")
+
+
+def test_reduced_units(calc, frames, expected, log, tmp_path):
+    """Lengths stay as they are and the table says so; energies per atom become the frame's."""
+    path = tmp_path / "lj.dump"
+    path.write_text("".join(dump_text(a, 100 * k) for k, a in enumerate(frames)))
+    text = log.read_text()
+    log.write_text(text.replace("units metal\n", ""))
+    with pytest.raises(ValueError, match="does not name its units, nor do units= or the dump"):
+        run(path, calc, energies=log)
+    table = run(path, calc, energies=log, units="lj")
+    assert_rows(table, expected)
+    assert table.energy == pytest.approx(4 * (-20.5 - np.arange(N_FRAMES)))
+    assert table.parameters["units"] == "lj"
+    table.write(tmp_path / "lj.csv")
+    assert "volume sigma^3, energy epsilon per frame" in (tmp_path / "lj.csv").read_text()
+    log.write_text("Unit style    : lj\n" + text.replace("units metal\n", ""))
+    assert run(path, calc, energies=log).energy.tolist() == table.energy.tolist()
+    with pytest.raises(ValueError, match="is in units lj, and units= or the dump says 'real'"):
+        run(path, calc, energies=log, units="real")
+    path.write_text("ITEM: UNITS\nlj\n" + path.read_text())
+    assert run(path, calc).parameters["units"] == "lj"
+    with pytest.raises(ValueError, match="ITEM: UNITS of the dump says 'lj', lengths in sigma"):
+        list(frame_source.read_frames(path))
+
+
+def test_energies_of_a_fix_in_reduced_units(calc, dump, tmp_path):
+    """A compute in the file of a fix is the sum over all atoms, in any units."""
+    path = tmp_path / "thermo.txt"
+    path.write_text("# Time-averaged data for fix 1\n# TimeStep c_thermo_pe\n0 -2.5\n100 -3.5\n")
+    with pytest.warns(UserWarning, match="has no line for the timestep of 5"):
+        assert run(dump, calc, energies=path, units="lj").energy[:2].tolist() == [-2.5, -3.5]
+
+
+MULTI = (
+    "------------ Step {} ----- CPU =            0 (sec) -------------\n"
+    "TotEng   =      -1.0000 KinEng   =     0.5000 Temp     =   300.0000\n"
+    "PotEng   =      {} E_bond   =     0.0000 E_angle  =     0.0000\n"
+)
+
+
+@pytest.mark.parametrize("style", ["multi", "yaml", "renamed", "last", "crlf"])
+def test_styles_of_a_log(calc, dump, tmp_path, style):
+    rows = [(100 * k, -20.5 - k) for k in range(N_FRAMES)]
+    text = "LAMMPS\nunits metal\n" + {
+        "multi": "".join(MULTI.format(*row) for row in rows),
+        "yaml": "---\nkeywords: ['Step', 'Temp', 'PotEng', ]\ndata:\n"
+        + "".join(f"  - [{step}, 300, {energy}, ]\n" for step, energy in rows) + "...\n",
+        "renamed": "thermo_modify colname pe Epot colname step when\nTemp when Epot\n"
+        + "".join(f"300 {step} {energy}\n" for step, energy in rows),
+        "last": "Temp PotEng Step\n" + "".join(f"1 {energy} {step}\n" for step, energy in rows),
+        "crlf": "Step PotEng\n" + "".join(f"{step} {energy}\n" for step, energy in rows),
+    }[style]  # fmt: skip
+    path = tmp_path / "log.styles"
+    path.write_text(text, newline="\r\n" if style == "crlf" else "\n")
+    assert run(dump, calc, energies=path).energy == pytest.approx(-20.5 - np.arange(N_FRAMES))
+
+
+def test_steps_that_come_twice(calc, dump, log):
+    """Energies that differ for a step, as after reset_timestep: none of them is taken."""
+    log.write_text(log.read_text() + "Step PotEng\n200 -1.0\n300 -23.50000001\n400 -2")
+    with pytest.warns(UserWarning, match="1 of 7 frames, or several that differ"):
+        energy = run(dump, calc, energies=log).energy
+    assert np.isnan(energy).tolist() == [False, False, True, *[False] * 4] and energy[4] == -24.5
+
+
+# --- dialects -------------------------------------------------------------------------------------
+
+
+def test_timesteps_of_extended_xyz(calc, frames, log, tmp_path):
+    """Of dump extxyz (which writes LAMMPS's units), of ours, of dump xyz."""
+    path = tmp_path / "f.xyz"
+    write(path, frames, format="extxyz")
+    bare = re.sub(r" energy=\S+", "", path.read_text())
+    for line, stored in (("Timestep={} Potential_energy=-7", -7), ("timestep={}", np.nan)):
+        text = bare
+        for k in range(N_FRAMES):
+            text = text.replace("\nLattice", f"\n{line.format(100 * k)} @", 1)
+        path.write_text(text.replace("@", "Lattice"))
+        for source in (path, ase.io.read(path, ":")):
+            energy = run(source, calc, energies=log, units="metal").energy
+            assert energy == pytest.approx(-20.5 - np.arange(N_FRAMES))
+            np.testing.assert_equal(run(source, calc).energy, np.full(N_FRAMES, stored))
+    path.write_text(path.read_text().replace("timestep=", "Potential_energy=-7 Timestep="))
+    assert run(path, calc, units="real").energy == pytest.approx([-7 * KCAL] * N_FRAMES)
+    text = "4\nAtoms. Timestep: 300\n" + "".join(bare.splitlines(keepends=True)[2:6])
+    path.write_text(text)
+    cluster = EntropySymmetry(**PARAMETERS, number_density=0.06)
+    assert run(path, cluster, energies=log).energy.tolist() == [-23.5]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["typelabel", "type", "mass", "scaled", "no-flags", "time", "yaml", "bom", "triclinic", "abc"],
+)
+def test_dumps_of_every_kind(calc, frames, tmp_path, kind):
+    """The same frame, in what LAMMPS, VMD and editors make of it."""
+    atoms = frames[3]
+    a = atoms.cell.lengths().tolist()
+    if kind in ("triclinic", "abc"):
+        atoms.set_cell([[a[0], 0, 0], [1.0, a[1], 0], [-0.5, 0.25, a[2]]], scale_atoms=True)
+    plain = dump_text(atoms, 5)
+    text = {
+        "typelabel": plain.replace("element", "typelabel"),
+        "type": dump_text(atoms, 5, "id type x y z fx fy fz"),
+        "mass": plain.replace("element", "mass").replace("Al", "26.98").replace("Cu", "63.5"),
+        "no-flags": plain.replace(" pp pp pp", ""),
+        "time": "ITEM: UNITS\nmetal\nITEM: TIME\n0.5\n" + plain,
+        "bom": "\ufeff" + plain.replace("\n", " \t\r\n"),
+    }.get(kind, plain)  # fmt: skip
+    if kind == "scaled":
+        lines = text.replace("x y z", "xs ys zs").splitlines()
+        for at in range(9, 13):
+            words = lines[at].split()
+            words[2:5] = [repr(float(word) / a[0]) for word in words[2:5]]
+            lines[at] = " ".join(words)
+        text = "\n".join([*lines, ""])
+    if kind == "triclinic":
+        rows = f"-0.5 {a[0] + 1.0!r} 1.0\n0.0 {a[1] + 0.25!r} -0.5\n0.0 {a[2]!r} 0.25\n"
+        text = re.sub(r"BOUNDS pp pp pp\n(.*\n){3}", f"BOUNDS xy xz yz pp pp pp\n{rows}", text)
+    if kind == "abc":
+        rows = "".join(" ".join(map(repr, row)) + " 0.0\n" for row in atoms.cell.tolist())
+        text = re.sub(r"BOUNDS pp pp pp\n(.*\n){3}", f"BOUNDS abc origin pp pp pp\n{rows}", text)
+    if kind == "yaml":
+        rows = "".join(f"  - [ {' , '.join(r.split())}, ]\n" for r in plain.splitlines()[9:])
+        text = (
+            "---\ncreator: LAMMPS\ntimestep: 5\nnatoms: 4\nboundary: [ p, p, p, p, p, p, ]\nbox:\n"
+            + f"  - [ 0, {a[0]!r} ]\n" * 3 + "keywords: [ id, element, x, y, z, fx, fy, fz, ]\n"
+            + f"data:\n{rows}...\n"
+        )  # fmt: skip
+    path = tmp_path / "f.dump"
+    path.write_text(text, newline="")
+    options = {"specorder": ["Al", "Cu"]} if kind == "type" else {}
+    (frame,) = frame_source.open_frames(path, None, 1, options)[0] if kind != "no-flags" else [None]
+    if frame is not None:
+        found = frame_source.read_text(frame.content, frame.format, options)
+        assert sorted(found.symbols) == ["Al", "Al", "Al", "Cu"]
+        np.testing.assert_allclose(found.positions, atoms.positions, atol=1e-12)
+        np.testing.assert_allclose(found.cell.array, atoms.cell.array, atol=1e-12)
+        assert found.pbc.all() and found.info["timestep"] == frame.step == 5
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table = run(path, calc, **options)
+    assert ["names no boundaries" in str(w.message) for w in caught] == [True] * (
+        kind == "no-flags"
+    )
+    assert_rows(table, calc.evaluate([atoms]))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("ITEM: TIMESTEP\n0\nITEM: NUMBER OF ENTRIES\n1\nITEM: ENTRIES a\n1\n", "is of dump local"),
+     ("\x28\xb5\x2f\xfd1234", "is compressed by zstd"),
+     ("99999999999\nLattice=\"1 0 0 0 1 0 0 0 1\"\nAl 0 0 0\n", "1 of 99999999999 atoms were read"),
+     ("1\nProperties=species:S:1:pos:R:99999999999\nAl 0 0 0\n", "Properties: must be"),
+     ("1\nLattice=\"1 0 0\"\nAl 0 0 0\n", "Lattice: must have 9 numbers, has 3"),
+     ("1\nx\n1 0 0 0\n", "'1' is a type and no element; say specorder="),
+     ("1\n" + "x" * 2_000_000 + "\nAl 0 0 0\n", "line 2 has more than 1048576 characters")],
+    ids=["local", "zstd", "count", "columns", "lattice", "types", "line"],
+)  # fmt: skip
+@pytest.mark.parametrize("ending", ["xyz", "xyz.gz"])
+def test_files_that_are_refused(calc, tmp_path, text, message, ending):
+    """By what is wrong, at once, however large the counts are that they give."""
+    path = tmp_path / f"f.{ending}"
+    data = text.encode("latin-1")
+    path.write_bytes(gzip.compress(data) if ending == "xyz.gz" and message[-4:] != "zstd" else data)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        run(path, calc)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        list(frame_source.read_frames(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [(("NUMBER OF ATOMS\n4", "NUMBER OF ATOMS\n99999999999"), "4 of 99999999999 atoms were read"),
+     (("NUMBER OF ATOMS\n4", "NUMBER OF ATOMS\n3"), "has 4 lines for its 3 atoms"),
+     (("id element", "id type"), "'Al': must be a whole number"),
+     (("\n2 Al", "\n1 Al"), "atom 1 is there twice"),
+     (("id element x y z", "id element xs y z"), "without x y z (or xs, xu, xsu and so on)"),
+     (("BOUNDS pp pp pp", "BOUNDS pp pp"), "must name three boundaries")],
+    ids=["more", "fewer", "type", "twice", "columns", "flags"],
+)  # fmt: skip
+def test_dump_frames_that_are_refused(calc, frames, tmp_path, change, message):
+    path = tmp_path / "f.dump"
+    path.write_text(dump_text(frames[0], 0).replace(*change))
+    with pytest.raises(ValueError, match=re.escape(message)):
+        run(path, calc)
+
+
+def test_types_without_an_element(calc, frames, tmp_path):
+    path = tmp_path / "f.dump"
+    path.write_text(dump_text(frames[0], 0, "id type x y z"))
+    with pytest.raises(ValueError, match="type 2 is not among the 1 of specorder, Al; name an"):
+        run(path, calc, specorder=["Al"])
+    with pytest.raises(ValueError, match="specorder: 'Zz' is no chemical element"):
+        run(path, calc, specorder=["Al", "Zz"])
+    with pytest.raises(ValueError, match="colour: is no option of a dump's reader"):
+        run(path, calc, colour=1)
+
+
+def test_pipes_and_doubled_files(calc, dump, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="is not a regular file; write a pipe's output to one"):
+        run(tmp_path / "pipe", calc)
+    with pytest.raises(ValueError, match=r"names the file '.*run.dump' twice"):
+        run([dump, dump], calc)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk(calc, frames, tmp_path, monkeypatch):
+    """Nothing is begun where it cannot be written, and nothing computed is lost."""
+    with pytest.raises(OSError, match="output = '/dev/full': cannot be written: .*No space"):
+        run(frames, calc, output="/dev/full")
+    table = run(frames, calc)
+    with pytest.raises(OSError, match="No space"):
+        table.write("/dev/full")
+    assert not os.path.isfile("/dev/full")
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(landscape, "_write_rows", full)
+    with pytest.warns(
+        UserWarning, match="cannot be written any more: .*the table that is returned"
+    ):
+        assert len(run(frames, calc, output=tmp_path / "t.csv")) == N_FRAMES
 
 
 # --- broken frames --------------------------------------------------------------------------------
@@ -468,13 +727,14 @@ def test_xyz_number_cut_short(calc, frames, tmp_path):
 
 
 def test_reasons_say_what_they_are(calc, frames, tmp_path):
-    """ASE raises KeyError for an unknown element: 'Zz' alone would be no reason."""
+    """ASE raises KeyError for an unknown element, which says nothing of what is wrong."""
     path = tmp_path / "f.xyz"
     write(path, frames[:2], format="extxyz")
     path.write_text(re.sub("^[A-Z][a-z]? ", "Zz ", path.read_text(), count=1, flags=re.M))
     table = mapped_with_skips(path, calc, 1)
     assert table.frame.tolist() == [1]
-    assert table.skipped == [(str(path), 0, "KeyError: 'Zz'")]
+    reason = "'Zz' is no chemical element; name types by specorder=['Al', ...]"
+    assert table.skipped == [(str(path), 0, reason)]
 
 
 def test_bad_files_among_good_ones(calc, dump, frames, tmp_path):
@@ -593,6 +853,30 @@ def test_files_that_are_no_table(tmp_path):
         LandscapeTable.read(path)
 
 
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [("0,a,nan,0.2,4,66,-3\n", "row 1: sS must be a finite number"),
+     ("0,a,-1,0.2,4,66,-3\n1,a,-1,nan,4,66,-3\n", "row 2: Q6 must be from 0 to 1"),
+     ("0,a,-1,0.2,4,66,inf\n", "row 1: energy must be finite, or nan"),
+     ("0,a,-1,0.2,0,66,-3\n", "row 1: n_atoms must be 1 or more"),
+     ("0,a,-1,0.2,4,-6,-3\n", "row 1: volume must be above 0"),
+     ("0,a,-1,0.2,4,66,-3\n0,a,-1,0.2,4,66,-3\n", "row 2: frame 0 of a is in row 1 already"),
+     ("0,a,-1,0.2,4,66,-3\n# skipped: [\"a\", 0, \"x\"]\n", "frame 0 of a is in row 1 already"),
+     ("".join(f"{k},a,-1,0.2,4,66,-3\n" for k in (0, 1, 3, 4)), "row 2: frame 2 of a is missing"),
+     ("0,a,-1,0.2,4,66,-3\n# skipped: [1]\n", "must be followed by [file, number, reason]"),
+     ("0.5,a,-1,0.2,4,66,-3\n", "in row 1, column frame")],
+    ids=["nan", "Q", "energy", "atoms", "volume", "twice", "both", "missing", "skipped", "half"],
+)  # fmt: skip
+def test_rows_that_no_frame_gives(tmp_path, rows, message):
+    path = tmp_path / "x.csv"
+    head = '# entsym: {"degree": 6}\nframe,file,sS,Q6,n_atoms,volume,energy\n'
+    path.write_text(head + rows)
+    with pytest.raises(ValueError, match=f"x.csv: .*{re.escape(message)}.*repair that"):
+        LandscapeTable.read(path)
+    path.write_text(head + "".join(f"{k},a,-1,0.2,4,66,nan\n" for k in (0, 10, 20)))  # a stride
+    assert len(LandscapeTable.read(path)) == 3
+
+
 def test_empty_table_can_be_read(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text('# entsym: {"degree": 6}\nframe,file,sS,Q6,n_atoms,volume,energy\n')
@@ -696,3 +980,15 @@ def test_bad_pictures(table):
     text = "choose another or None, or map the landscape with energies="
     with pytest.raises(ValueError, match=f"color = 'energy': no frame of the table has it; {text}"):
         plot_landscape(table)
+
+
+# --- any file -------------------------------------------------------------------------------------
+
+
+def test_mutated_files():
+    """Each is read or refused in a line of ours, within seconds and a bounded memory."""
+    driver = Path(__file__).parents[1] / "fuzz" / "readers.py"
+    done = subprocess.run(
+        [sys.executable, driver, "--count", "400"], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -15,6 +15,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from ase_calculators.frame_source import read_frames, stored_energy
 from ase_calculators.training_sets import (
     check_labels,
     labels,
@@ -62,6 +63,112 @@ def as_teacher(atoms):
 
 
 # --- labels ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["f.extxyz", "f.traj", "f.db", "f.json"])
+def test_the_energy_is_the_one_of_the_forces(frames, tmp_path, name):
+    """VASP and GPAW also give an energy extrapolated to zero smearing."""
+    atoms = frames[0].copy()
+    atoms.calc = SinglePointCalculator(
+        atoms, energy=-14.9, free_energy=-15.0, forces=np.zeros((4, 3))
+    )
+    ase.io.write(tmp_path / name, atoms)
+    (found,) = read_frames(tmp_path / name)
+    assert labels(found).energy == stored_energy(found) == -15.0
+
+
+def test_the_energy_of_a_vasprun(tmp_path):
+    """What VASP writes, as far as ASE reads it."""
+
+    def rows(x):
+        return "".join("<v> {} {} {} </v>\n".format(*row) for row in x)
+
+    cell, n = 4.05 * np.eye(3), 1
+    structure = (
+        f'<structure{{}}><crystal><varray name="basis">{rows(cell)}</varray></crystal>'
+        f'<varray name="positions">{rows(np.zeros((n, 3)))}</varray></structure>'
+    )
+    energy = '<energy><i name="e_fr_energy"> -15.00 </i><i name="e_wo_entrp"> -14.80 </i>'
+    energy += '<i name="e_0_energy"> -14.90 </i></energy>'
+    (tmp_path / "vasprun.xml").write_text(
+        '<?xml version="1.0"?><modeling><kpoints><varray name="kpointlist"><v> 0 0 0 </v></varray>'
+        '<varray name="weights"><v> 1 </v></varray></kpoints><atominfo><array name="atoms"><set>'
+        "<rc><c>Al</c><c>1</c></rc></set></array></atominfo>"
+        + structure.format(' name="initialpos"') + f"<calculation><scstep>{energy}</scstep>"
+        + structure.format("") + f'<varray name="forces">{rows(np.zeros((n, 3)))}</varray>'
+        + f'<varray name="stress">{rows(np.eye(3))}</varray>{energy}</calculation></modeling>'
+    )  # fmt: skip
+    (found,) = read_frames(tmp_path / "vasprun.xml")
+    assert labels(found).energy == stored_energy(found) == -15.0
+    # VASP's stress is in kB (0.1 GPa), above 0 under compression
+    assert labels(found).stress[:3] == pytest.approx(-0.1 / 160.21766208, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("line", "column", "prefix"),
+    [("energy=-1.5", "forces", ""), ("free_energy=-1.5 energy=-1.4", "force", ""),
+     ("dft_energy=-1.5", "dft_force", ""), ("REF_energy=-1.5", "REF_forces", ""),
+     ("Energy=-1.5", "Forces", ""), ("Timestep=3 Potential_energy=-1.5", "forces", ""),
+     ("REF_energy=-1.5 energy=-9", "REF_forces", "REF_"),
+     ("free_energy=-1.5 REF_energy=-1.5 energy=-1.4", "forces", "")],
+)  # fmt: skip
+@pytest.mark.parametrize("numbers", [3, 6, 9])
+@pytest.mark.parametrize("name", ["virial", "stress"])
+def test_dialects_of_labels(tmp_path, line, column, prefix, numbers, name):
+    """In the names of NEP, GAP, MACE and LAMMPS; virial = -volume * stress, above 0 compressed."""
+    stress = np.array([[1.0, 0.1, 0.2], [0.1, 2.0, 0.3], [0.2, 0.3, 3.0]]) / 64
+    value = stress if name == "stress" else -64 * stress
+    shape = {3: value.tolist(), 6: value.ravel()[[0, 4, 8, 5, 2, 1]], 9: value.ravel()}[numbers]
+    text = str(shape) if numbers == 3 else " ".join(map(repr, map(float, shape)))
+    (tmp_path / "f.xyz").write_text(
+        f'1\nlattice="4 0 0 0 4 0 0 0 4" {line} {prefix}{name}="{text}" '
+        f"properties=species:S:1:pos:R:3:{column}:R:3\nAl 0 0 0 0.25 0 -0.5\n"
+    ) if numbers > 3 else ase.io.write(
+        tmp_path / "f.xyz", _with_info(line, column, {f"{prefix}{name}": value}), format="extxyz"
+    )
+    (atoms,) = read_frames(tmp_path / "f.xyz")
+    found = labels(atoms, prefix)
+    assert found.energy == -1.5 and found.forces.tolist() == [[0.25, 0.0, -0.5]]
+    np.testing.assert_allclose(found.stress, stress.ravel()[[0, 4, 8, 5, 2, 1]], rtol=1e-7)
+    assert check_labels(tmp_path / "f.xyz", prefix) == 1
+
+
+def _with_info(line, column, more):
+    atoms = Atoms("Al", cell=[4, 4, 4], pbc=True)
+    atoms.info = {k: float(v) for k, v in (word.split("=") for word in line.split())} | more
+    atoms.arrays[column] = np.array([[0.25, 0.0, -0.5]])
+    return atoms
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [({"virial": -65 * np.eye(3), "stress": np.eye(3)}, "stress and virial are both there and"),
+     ({"virial": "one"}, "virial = 'one': must be numbers"),
+     ({"virial": np.ones(5)}, "virial has 5 numbers; must have 9 or 6"),
+     ({"virial": np.array([[0, 1, 0], [0, 0, 0], [0, 0, 0.0]])}, "virial is not symmetric"),
+     ({"REF_energy": -3.0}, "energy and REF_energy are both there and differ"),
+     ({"free_energy": -1.6, "dft_energy": -3.0}, "dft_energy and free_energy are both there and"),
+     ({"energy": True}, "energy = 'True': must be a number")],
+    ids=["both", "word", "five", "skew", "energies", "free", "flag"],
+)  # fmt: skip
+def test_labels_that_are_refused(change, message):
+    atoms = _with_info("energy=-1.5", "forces", change)
+    with pytest.raises(ValueError, match=message):
+        labels(atoms)
+    atoms.info = {"energy": -1.5, "virial": -64 * np.eye(3), "stress": 1.0001 * np.eye(3)}
+    assert labels(atoms).stress == pytest.approx([1, 1, 1, 0, 0, 0], rel=1e-3)
+
+
+def test_frames_that_cannot_be_read_are_named(tmp_path):
+    (tmp_path / "f.extxyz").write_text("1\n\nAl 0 0 0\n1\n\nZz 0 0 0\n")
+    with pytest.raises(ValueError, match=r"f.extxyz: frame 1 cannot be read: 'Zz' is no chemical"):
+        check_labels(tmp_path / "f.extxyz")
+    (tmp_path / "f.traj").write_bytes(b"- of Ulm" + bytes(40))
+    with pytest.raises(ValueError, match=r"f.traj: frame 0 cannot be read: .*; mend or remove it"):
+        check_labels(tmp_path / "f.traj")
+    (tmp_path / "words.txt").write_text("to be or not to be")
+    with pytest.raises(ValueError, match="words.txt: frame 0 cannot be read: is of no format"):
+        check_labels(tmp_path / "words.txt")
 
 
 def test_labels_of_a_result_and_of_a_teacher(frames):

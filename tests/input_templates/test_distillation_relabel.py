@@ -276,29 +276,38 @@ def test_sets(script, is_picture, folder, library, direct):
     assert other != expected.test.tolist()
 
 
-def test_sets_map_again_what_is_of_other_frames_or_parameters(script, folder, library, tmp_path):
+def test_sets_keep_a_landscape_of_other_frames_or_parameters(script, folder, library, tmp_path):
     frames = ase.io.read(library, ":60")
     ase.io.write(tmp_path / "one.extxyz", frames[:40])
     ase.io.write(tmp_path / "other.extxyz", frames[20:])
     table = tmp_path / "landscape.csv"
     cells = ("--standard", 0.8, 0.04, "--supplementary", 0.2, 0.01, "--test-cell", 1.6, 0.08)
 
-    def sets(name, *options):
-        """Return the table and whether it was written, by a run after which it is the newest."""
-        script("sets.py", tmp_path / name, *cells, *options, "--output", tmp_path, cwd=folder)
+    def sets(name, *options, **expected):
+        """Return what is said, and whether the table was written."""
+        said = script("sets.py", tmp_path / name, *cells, *options, "--output", tmp_path,
+                      cwd=folder, **expected)  # fmt: skip
         new = table.stat().st_mtime != 2e9
         os.utime(table, (2e9, 2e9))
-        return LandscapeTable.read(table), new
+        return said, new
 
-    first, _ = sets("one.extxyz")
-    assert len(first) == 40 and not sets("one.extxyz")[1]
-    other, new = sets("one.extxyz", "--rmax", 5.5)
-    assert new and other.parameters["rmax"] == 5.5 and (other.sS != first.sS).all()
-    other, new = sets("other.extxyz")  # as many frames
-    assert new and np.allclose(other.sS[:20], first.sS[20:])
-    table.write_text("".join(table.read_text().splitlines(True)[:-5]))  # of a run that was killed
+    assert sets("one.extxyz")[1] and not sets("one.extxyz")[1]
+    first = table.read_text()
+    said, new = sets("one.extxyz", "--rmax", 5.5, fails=True)
+    assert "parameters: rmax 6.0 (now 5.5); name another file by --landscape" in said and not new
+    said, new = sets("other.extxyz", fails=True)
+    assert "parameters: file one.extxyz; name another file" in said and not new
+    assert table.read_text() == first
+    sets("one.extxyz", "--rmax", 5.5, "--landscape", tmp_path / "wide.csv")
+    assert LandscapeTable.read(tmp_path / "wide.csv").parameters["rmax"] == 5.5
+    table.write_text("".join(first.splitlines(True)[:-5]))  # of a run that was killed
     os.utime(table, (2e9, 2e9))
-    assert len(sets("other.extxyz")[0]) == 40
+    assert sets("one.extxyz")[1] and table.read_text() == first
+    notes = tmp_path / "notes.csv"
+    notes.write_text("my notes\n")
+    said = script("sets.py", tmp_path / "one.extxyz", *cells, "--landscape", notes, cwd=folder,
+                  fails=True)  # fmt: skip
+    assert "is no landscape table" in said and notes.read_text() == "my notes\n"
 
 
 def test_sets_wrong_usage(script, folder, library):
