@@ -91,6 +91,8 @@ class LammpsPotential(LAMMPSlib):
         ValueError
             When an element has no atom type, or vectors with a period do not span their space.
         """
+        if not system_changes:  # what is asked for is not there, such as stress without a volume
+            return
         unknown = sorted(set(atoms.symbols) - set(self.elements))
         if unknown:
             raise ValueError(
