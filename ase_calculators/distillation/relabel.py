@@ -689,9 +689,7 @@ def _draw(outputs: Sequence[_Output], table: LandscapeTable | None, path: Path) 
 # --- models by name -------------------------------------------------------------------------------
 
 
-def open_model(
-    name: str | PathLike[str], element: str | Sequence[str] | None = None
-) -> Any:
+def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = None) -> Any:
     """Open a model by the name that a script is given.
 
     Parameters

@@ -499,8 +499,8 @@ def _check_format(systems: Iterable[Path], kind: str) -> None:
     if True in formats and kind not in _MIXED:
         raise ValueError(
             f"sets: {formats[True]} is deepmd/npy/mixed, which a descriptor of type {kind} cannot "
-            "read; write the set with write_deepmd(..., format='deepmd/npy'), or use a profile with "
-            "a descriptor of type se_atten"
+            "read; write the set with write_deepmd(..., format='deepmd/npy'), or use a profile "
+            "with a descriptor of type se_atten"
         )
     if len(formats) > 1:
         raise ValueError(

@@ -121,8 +121,8 @@ def train_teacher(
             )
     if settings["r_max"] >= VACUUM:
         raise ValueError(
-            f"profile: r_max = {settings['r_max']}: must be below {VACUUM:g} Å, the vacuum of frames "
-            "without a period"
+            f"profile: r_max = {settings['r_max']}: must be below {VACUUM:g} Å, the vacuum of "
+            "frames without a period"
         )
     require("mace", "mace-torch", "the teacher")
     target = Path(fspath(folder)).resolve()
@@ -206,13 +206,11 @@ def _check_elements(settings: dict[str, Any], train: list[str], validation: list
         try:
             float(energy)
         except ValueError:
-            raise ValueError(
-                f"profile: E0s: {name} = {energy!r}: must be a number, eV"
-            ) from None
+            raise ValueError(f"profile: E0s: {name} = {energy!r}: must be a number, eV") from None
     if missing := sorted(set(train) - set(given)):
         raise ValueError(
-            f"profile: E0s = {given}: {', '.join(missing)} of the frames is missing; add the energy "
-            "of its isolated atom, or use 'average'"
+            f"profile: E0s = {given}: {', '.join(missing)} of the frames is missing; add the "
+            "energy of its isolated atom, or use 'average'"
         )
 
 
@@ -395,7 +393,8 @@ class MaceCommittee(Committee):
                 if unknown := sorted(set(atoms.symbols) - set(known)):
                     raise ValueError(
                         f"atoms: {', '.join(unknown)} is not among the elements that the teacher "
-                        f"has learned, {', '.join(known)}; leave such frames out, or train with them"
+                        f"has learned, {', '.join(known)}; leave such frames out, or train with "
+                        "them"
                     )
             torch_tools.set_default_dtype(member.default_dtype)
             data = [

@@ -170,8 +170,8 @@ def _elements(given: str | Sequence[str], named: list[str]) -> list[str]:
         elements = named if len(named) > 1 else elements
     elif named and elements != named:
         raise ValueError(
-            f"element = {given!r}: pair_coeff names {', '.join(named)} for the atom types from 1 on; "
-            "give these in this order, or mend pair_coeff"
+            f"element = {given!r}: pair_coeff names {', '.join(named)} for the atom types from 1 "
+            "on; give these in this order, or mend pair_coeff"
         )
     if len(set(elements)) < len(elements):
         raise ValueError(

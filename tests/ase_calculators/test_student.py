@@ -241,12 +241,14 @@ def test_validation_of_what_is_not_learned_is_refused(sets, tmp_path):
     write_deepmd(labelled(2, 700), tmp_path / "more", type_map=["Cu", "Al"])
     changes = {"sets": {sets / "standard": 1.0, tmp_path / "more": 1.0}}
     with pytest.raises(ValueError, match=r"validation: .*holds Cu"):
-        train_student(folder=tmp_path / "s", **arguments(sets, validation=tmp_path / "v", **changes))
+        train_student(
+            folder=tmp_path / "s", **arguments(sets, validation=tmp_path / "v", **changes)
+        )
 
 
 def test_mixed_sets_are_refused_by_what_cannot_read_them(sets, tmp_path):
     write_deepmd(labelled(2, 700), tmp_path / "mixed", format="deepmd/npy/mixed")
-    with pytest.raises(ValueError, match=r"is deepmd/npy/mixed, .*type se_e2_a cannot read.*npy'\)"):
+    with pytest.raises(ValueError, match=r"is deepmd/npy/mixed, .*se_e2_a cannot read.*npy'\)"):
         train_student(folder=tmp_path / "s", **arguments(sets, sets=tmp_path / "mixed"))
     other = profile()
     other["model"]["descriptor"] = {"type": "se_atten"}
