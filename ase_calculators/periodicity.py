@@ -47,7 +47,8 @@ def with_vacuum(atoms: Atoms, vacuum: float = VACUUM) -> Atoms:
     if np.linalg.matrix_rank(box.cell.array[box.pbc]) < box.pbc.sum():
         raise ValueError(
             f"pbc = {' '.join('FT'[int(flag)] for flag in box.pbc)}: the cell vectors of these "
-            f"periods, {box.cell.array[box.pbc].round(3).tolist()} Å, do not span their space; give the cell"
+            f"periods, {box.cell.array[box.pbc].round(3).tolist()} Å, do not span their space; "
+            "give the cell"
         )
     if box.pbc.all():
         return box
