@@ -353,7 +353,7 @@ def open_student(student: Student | str | PathLike[str], trust: bool = False) ->
         def calculate(
             self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = ()
         ) -> None:
-            atoms = self.atoms if atoms is None else atoms
+            atoms = self.atoms if atoms is None else atoms  # type: ignore[has-type]
             unknown = sorted(set(atoms.symbols) - set(self.type_dict))
             if unknown:
                 raise ValueError(
