@@ -3,34 +3,50 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from os import PathLike, environ, fspath
 from pathlib import Path
 from typing import Any
 
 from ase.calculators.calculator import all_changes
 from ase.calculators.lammpslib import LAMMPSlib
+from ase.data import atomic_numbers
 
+from ase_calculators.periodicity import stress_scale, with_vacuum
 from ase_calculators.provenance import file_hash
+
+# Å between the atoms and the faces of a box without a period, together
+_MARGIN = 2.0
 
 
 class LammpsPotential(LAMMPSlib):
-    """Calculate energy, forces and stress of one element by LAMMPS's potential commands.
+    """Calculate energy, forces and stress by LAMMPS's potential commands.
 
-    It is ASE's LAMMPSlib, kept alive between calls; LAMMPS starts afresh whenever the number of
-    atoms changes.
+    It is ASE's LAMMPSlib, kept alive between calls; LAMMPS starts afresh whenever elements, their
+    number or the periods change. Along a direction without a period LAMMPS's boundary is ``f``, and
+    its box holds all atoms, whatever the frame's cell is there. A frame whose cell has no volume
+    has no stress.
 
     Parameters
     ----------
     commands : str, path-like or sequence of str
         Commands ``pair_style``, ``pair_coeff``, ..., one per line, or the path of a file of them,
-        such as the `potential.mod` of a deck. ``units metal`` is assumed.
-    element : str
-        The element of atom type 1.
+        such as the `potential.mod` of a deck. ``units metal`` is assumed. With a ``set type ...
+        charge`` among them atoms have charges.
+    element : str or sequence of str
+        Elements of the atom types 1, 2, ..., as a list or as words ("Na Cl"). Where ``pair_coeff *
+        *`` names several, one of them is enough: LAMMPS's own order is taken.
+
+    Attributes
+    ----------
+    elements : list of str
+        Elements of the atom types 1, 2, ...
 
     Raises
     ------
     ValueError
-        When there is no ``pair_style`` among the commands.
+        When there is no ``pair_style`` among the commands, or `element` is not what ``pair_coeff``
+        names.
 
     Examples
     --------
@@ -41,12 +57,22 @@ class LammpsPotential(LAMMPSlib):
     -3.411
     """
 
-    def __init__(self, commands: str | PathLike[str] | list[str], element: str) -> None:
+    def __init__(
+        self, commands: str | PathLike[str] | list[str], element: str | Sequence[str]
+    ) -> None:
         import lammps_plugin
 
         lammps_plugin.plugin_folder()  # MPI library and folder of potentials, also without install
         self.commands = potential_commands(commands)
-        super().__init__(lmpcmds=self.commands, atom_types={element: 1}, keep_alive=True)
+        text = "\n".join(self._with_included(self.commands))
+        self.elements = _elements(element, _named(text))
+        style = "charge" if re.search(r"^\s*set\s.*\scharge\s", text, re.MULTILINE) else "atomic"
+        super().__init__(
+            lmpcmds=self.commands,
+            atom_types={name: number for number, name in enumerate(self.elements, 1)},
+            lammps_header=["units metal", f"atom_style {style}", "atom_modify map array sort 0 0"],
+            keep_alive=True,
+        )
 
     def calculate(
         self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
@@ -61,16 +87,37 @@ class LammpsPotential(LAMMPSlib):
             What ASE asks for; all of it is always calculated.
         system_changes : list of str
             What has changed since the last call.
+
+        Raises
+        ------
+        ValueError
+            When an element has no atom type, or vectors with a period do not span their space.
         """
+        if not system_changes:  # what is asked for is not there, such as stress without a volume
+            return
+        unknown = sorted(set(atoms.symbols) - set(self.elements))
+        if unknown:
+            raise ValueError(
+                f"atoms: {', '.join(unknown)} is not among the elements of the potential's atom "
+                f"types, {', '.join(self.elements)}; leave such frames out, or use a potential of "
+                "all elements"
+            )
+        box = with_vacuum(atoms, _MARGIN)
         if "numbers" in system_changes or "pbc" in system_changes:
             self.clean()
             self.previous_atoms_numbers: Any = []
         try:
-            super().calculate(atoms, properties, system_changes)
+            super().calculate(box, properties, system_changes)
         except Exception:
             self.clean()  # after an error LAMMPS is in no defined state
             self.previous_atoms_numbers = []
             raise
+        self.atoms = atoms.copy()  # not the box, by which ASE would calculate everything again
+        scale = stress_scale(box, atoms)
+        if scale is None:
+            del self.results["stress"]
+        else:
+            self.results["stress"] *= scale
 
     def files(self) -> list[Path]:
         """Return the files that the commands name: parameters, networks.
@@ -81,9 +128,10 @@ class LammpsPotential(LAMMPSlib):
             Those that exist here or in the folder of ``LAMMPS_POTENTIALS``, also of files that
             are included.
         """
-        text = "\n".join(self._with_included(self.commands))
         found = []
-        for word in dict.fromkeys(re.findall(r"[^\s\"']+", text)):
+        for word in dict.fromkeys(
+            re.findall(r"[^\s\"']+", "\n".join(self._with_included(self.commands)))
+        ):
             for folder in (".", environ.get("LAMMPS_POTENTIALS", ".")):
                 if Path(folder, word).is_file():
                     found.append(Path(folder, word))
@@ -148,6 +196,46 @@ def plain_commands(text: str) -> list[str]:
         elif not piece.startswith("#"):
             lines[-1] += " " if piece.isspace() else piece
     return [line.strip() for line in lines if line.strip()]
+
+
+def _named(text: str) -> list[str]:
+    """Return the elements of types 1, 2, ... that ``pair_coeff * *`` names, or none."""
+    meam = re.search(r"^\s*pair_style\s.*\bmeam", text, re.MULTILINE)
+    types: dict[int, str] = {}
+    for words in re.findall(r"^\s*pair_coeff\s+\*\s+\*\s+([^#\n]*)", text, re.MULTILINE):
+        last: list[str] = []
+        for word in reversed(words.split()):
+            # NULL leaves a type to another style; in meam it stands for a file
+            if word not in atomic_numbers and (word != "NULL" or meam):
+                break
+            last.insert(0, word)
+        types |= {number: name for number, name in enumerate(last) if name != "NULL"}
+    whole = len(types) > 0 and max(types) == len(types) - 1
+    return [types[number] for number in sorted(types)] if whole else []
+
+
+def _elements(given: str | Sequence[str], named: list[str]) -> list[str]:
+    """Return the elements of the atom types from what the user and ``pair_coeff`` say."""
+    elements = re.split(r"[\s,]+", given.strip()) if isinstance(given, str) else list(given)
+    wrong = [name for name in elements if name not in atomic_numbers]
+    if wrong or not elements or len(set(elements)) < len(elements):
+        raise ValueError(
+            f"element = {given!r}: must be the symbols of the atom types 1, 2, ..., each once; "
+            "use e.g. 'Al' or ['Ni', 'Al']"
+        )
+    if len(elements) == 1 and (len(named) < 2 or elements[0] in named):
+        elements = named if len(named) > 1 else elements
+    elif named and elements != named:
+        raise ValueError(
+            f"element = {given!r}: pair_coeff names {', '.join(named)} for the atom types from 1 "
+            "on; give these in this order, or mend pair_coeff"
+        )
+    if len(set(elements)) < len(elements):
+        raise ValueError(
+            f"pair_coeff: names {', '.join(elements)}, an element twice; a frame cannot tell these "
+            "types apart, name each element once"
+        )
+    return elements
 
 
 def included(line: str) -> Path:

@@ -20,6 +20,7 @@ from ase.neighborlist import neighbor_list
 from ase.stress import voigt_6_to_full_3x3_stress
 
 from ase_calculators.frame_source import read_frames, stored_labels
+from ase_calculators.periodicity import with_vacuum
 from ase_calculators.provenance import versions
 
 FORMATS = ("deepmd/npy", "deepmd/npy/mixed")
@@ -377,6 +378,11 @@ def write_deepmd(
     one removes. ``set.json`` says what it was made of: format, prefix, number of frames and their
     settings, elements, versions and the SHA-256 of all labels and structures.
 
+    DeePMD knows frames with three periods and frames with none. The latter are in systems of their
+    own, ``<name>.nopbc``. A frame with one or two periods becomes one with three, in a cell with 30
+    Å of vacuum along the other directions (`ase_calculators.periodicity.with_vacuum`): no atom sees
+    an image of itself there, so that energy, forces and virial are those of the frame.
+
     Parameters
     ----------
     frames : path-like, or iterable of path-like, or iterable of ase.Atoms
@@ -386,7 +392,9 @@ def write_deepmd(
     prefix : str
         As in `labels`.
     format : {"deepmd/npy", "deepmd/npy/mixed"}
-        One system for each formula, or for each number of atoms.
+        One system for each formula, or for each number of atoms. The latter can be learned by
+        networks with one descriptor for all elements only, such as se_atten; `train_student`'s
+        profiles have others.
     chunk : int
         Frames in memory at a time, and in a ``set.*`` at most.
     type_map : sequence of str, optional
@@ -444,7 +452,7 @@ def write_deepmd(
                 buffer.clear()  # nothing is written any more, but every fault shall be told
                 continue
             names += [name for name in dict.fromkeys(atoms.symbols) if name not in names]
-            for array in (atoms.numbers, atoms.positions, atoms.cell.array, *label):
+            for array in (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, *label):
                 if array is not None:
                     digest.update(np.ascontiguousarray(array).tobytes())
             buffer.append((atoms, label))
@@ -492,27 +500,32 @@ def _write_chunk(
     """Add the frames of a chunk to their systems, a new ``set.*`` of each."""
     import dpdata
 
-    by_formula: dict[str, list[tuple[Atoms, Labels]]] = {}
+    by_system: dict[tuple[str, bool], list[tuple[Atoms, Labels]]] = {}
     for frame in buffer:
-        by_formula.setdefault(frame[0].get_chemical_formula(), []).append(frame)
-    for formula, same in by_formula.items():
+        system = frame[0].get_chemical_formula(), not frame[0].pbc.any()
+        by_system.setdefault(system, []).append(frame)
+    for (formula, aperiodic), same in by_system.items():
         # atoms of one element together, in the order of the names
         kinds = [np.array([names.index(s) for s in atoms.symbols]) for atoms, _ in same]
         orders = [np.argsort(kind, kind="stable") for kind in kinds]
         types = kinds[0][orders[0]]
-        sorted_frames = list(zip((atoms for atoms, _ in same), orders, strict=True))
+        boxes = [atoms if aperiodic else with_vacuum(atoms) for atoms, _ in same]
         data = {
             "atom_names": list(names),
             "atom_numbs": np.bincount(types, minlength=len(names)).tolist(),
             "atom_types": types,
             "orig": np.zeros(3),
-            "cells": np.array([atoms.cell.array for atoms, _ in sorted_frames]),
-            "coords": np.array([atoms.positions[order] for atoms, order in sorted_frames]),
+            "cells": np.array([box.cell.array for box in boxes]),
+            "coords": np.array(
+                [box.positions[order] for box, order in zip(boxes, orders, strict=True)]
+            ),
             "energies": np.array([label.energy for _, label in same]),
             "forces": np.array(
                 [label.forces[order] for (_, label), order in zip(same, orders, strict=True)]
             ),
         }
+        if aperiodic:
+            data["nopbc"] = True
         if same[0][1].stress is not None:
             data["virials"] = np.array(
                 [
@@ -522,6 +535,7 @@ def _write_chunk(
                 ]
             )
         name = str(len(types)) if format.endswith("mixed") else formula
+        name += ".nopbc" * aperiodic
         folder, scratch = part / name, part / "scratch"
         dpdata.LabeledSystem(data=data).to(
             format, str(scratch), set_size=len(same), prec=np.float64
@@ -529,6 +543,7 @@ def _write_chunk(
         folder.mkdir(exist_ok=True)
         n_sets = len(list(folder.glob("set.*")))
         (scratch / "set.000").rename(folder / f"set.{n_sets:03d}")
-        (scratch / "type.raw").replace(folder / "type.raw")
+        for file in ("type.raw", *["nopbc"] * aperiodic):
+            (scratch / file).replace(folder / file)
         shutil.rmtree(scratch)
         counts[name] = counts.get(name, 0) + len(same)

@@ -33,6 +33,8 @@ from ase_calculators.landscape import LandscapeTable
 from ase_calculators.provenance import file_hash
 
 PREFIX = "teacher_"
+# by their endings models are DeePMD's; open_student tells which of them are safe
+_STUDENTS = (".pb", ".pth", ".pt", ".pt2", ".pte", ".dp", ".savedmodel", ".savedmodeltf")
 
 
 class Committee(Calculator):
@@ -543,7 +545,11 @@ def _to_do(
             atoms = read_text(content, format, {}) if format else content
             old = last[number]
             # ASE writes positions to 1e-8 Å
-            if not np.array_equal(atoms.numbers, old.numbers) or not all(
+            same = all(
+                np.array_equal(one, other)
+                for one, other in ((atoms.numbers, old.numbers), (atoms.pbc, old.pbc))
+            )
+            if not same or not all(
                 np.allclose(one, other, rtol=0, atol=1e-6)
                 for one, other in ((atoms.positions, old.positions), (atoms.cell, old.cell))
             ):
@@ -684,7 +690,7 @@ def _draw(outputs: Sequence[_Output], table: LandscapeTable | None, path: Path) 
 # --- models by name -------------------------------------------------------------------------------
 
 
-def open_model(name: str | PathLike[str], element: str | None = None) -> Any:
+def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = None) -> Any:
     """Open a model by the name that a script is given.
 
     Parameters
@@ -692,8 +698,9 @@ def open_model(name: str | PathLike[str], element: str | None = None) -> Any:
     name : str or path-like
         A folder that `train_teacher` has made; a DeePMD model, by its ending (.pb, .pth, ...); a
         file with ``pair_style`` and ``pair_coeff``; or ``module:callable`` of any ASE calculator.
-    element : str, optional
-        The element of atom type 1, for a ``pair_style``.
+    element : str or sequence of str, optional
+        Elements of the atom types 1, 2, ..., for a ``pair_style``, as `LammpsPotential` takes them:
+        of several that ``pair_coeff`` names one is enough.
 
     Returns
     -------
@@ -703,7 +710,8 @@ def open_model(name: str | PathLike[str], element: str | None = None) -> Any:
     Raises
     ------
     ValueError
-        When the name is none of these, or the element is missing.
+        When the name is none of these, the element is missing, or a file is neither safe nor
+        trusted, as `open_student` and `open_teacher` tell.
 
     Examples
     --------
@@ -711,11 +719,11 @@ def open_model(name: str | PathLike[str], element: str | None = None) -> Any:
     'emt'
     """
     path = Path(name)
-    if path.is_dir():
+    if path.is_dir() and not path.suffix.startswith(".savedmodel"):
         from ase_calculators.distillation.teacher import open_teacher
 
         return open_teacher(path)
-    if path.is_file() and path.suffix in (".pb", ".pth", ".pt2", ".dp", ".savedmodel"):
+    if path.exists() and path.suffix in _STUDENTS:
         from ase_calculators.distillation.student import open_student
 
         return open_student(path)
@@ -737,5 +745,6 @@ def open_model(name: str | PathLike[str], element: str | None = None) -> Any:
         )
     try:
         return getattr(import_module(module), attribute)()
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"model = {str(name)!r}: {error}; give the path of a model") from error
+    except Exception as error:  # whatever is in the user's module
+        reason = " ".join(f"{error}".split()) or type(error).__name__
+        raise ValueError(f"model = {str(name)!r}: {reason}; give the path of a model") from error

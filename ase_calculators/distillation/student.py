@@ -25,6 +25,7 @@ from ase_calculators.distillation.training import (
     run_program,
     run_programs,
 )
+from ase_calculators.periodicity import VACUUM, stress_scale, with_vacuum
 from ase_calculators.provenance import file_hash, versions, write_json
 
 RECORD = "student.json"
@@ -38,6 +39,10 @@ _DP = [sys.executable, "-m", "deepmd"]
 # models that deepmd-gnn adds; with descriptors that only PyTorch has; all else is TensorFlow's
 _GNN = ("mace", "nequip")
 _PYTORCH = (*_GNN, "dpa2", "dpa3")
+# descriptors that know elements by an embedding and so can read deepmd/npy/mixed
+_MIXED = (*_PYTORCH, "se_atten", "se_atten_v2", "dpa1")
+# graphs and arrays; what else DeePMD-kit opens may run code of its own: .pt2 is a compiled library
+_SAFE = (".pb", ".pth", ".dp", ".savedmodel", ".savedmodeltf")
 
 
 class Student(NamedTuple):
@@ -137,7 +142,9 @@ def train_student(
     ------
     ValueError
         When an argument is out of its range, ``sel`` is below the number of neighbours that `dp
-        neighbor-stat` finds, the compressed model deviates, or the folder holds another student.
+        neighbor-stat` finds, the sets are deepmd/npy/mixed and the descriptor cannot read that, the
+        validation set has elements that no frame of the sets has, the compressed model deviates, or
+        the folder holds another student.
     FloatingPointError
         When the loss is not finite; the last good checkpoint is kept.
     RuntimeError
@@ -163,7 +170,12 @@ def train_student(
             "its own; see input_templates/distillation/deepmd_gnn"
         )
     compress = compress and not pytorch
-    elements = _elements([system for group in groups for system in group.systems] + checked)
+    learned = [system for group in groups for system in group.systems]
+    _check_format(learned + checked, _type(settings))
+    elements = _elements(learned + checked)
+    trained = _present(learned)
+    if start is None:  # what it starts from may have learned others
+        _check_elements(checked, trained)
     _fill_in(settings, groups, checked, elements, seed, steps)
     total = settings["training"]["numb_steps"]
     begin = None if start is None else _start_of(start)
@@ -193,6 +205,7 @@ def train_student(
     record |= used | versions(
         "entsym", "deepmd-kit", "tensorflow_cpu", "tensorflow", "torch", "deepmd-gnn", "numpy"
     )
+    record["elements"] = [name for name in elements if start is not None or name in trained]
     write_json(path, record)
     frozen = target / ("frozen.pth" if pytorch else "frozen.pb")
     student = Student(frozen, target / "student.pb", target)
@@ -278,25 +291,35 @@ def check_compression(
     return largest
 
 
-def open_student(student: Student | str | PathLike[str]) -> Any:
+def open_student(student: Student | str | PathLike[str], trust: bool = False) -> Any:
     """Open a network as an ASE calculator.
 
-    A frozen model is a TensorFlow graph or TorchScript: opening one runs no Python of its own.
+    A frozen model is a TensorFlow graph or TorchScript (.pb, .pth, .dp, .savedmodel): opening one
+    runs no code of its own. A .pt2 is a compiled library, which runs when it is opened; this one
+    and all other kinds are refused without `trust`.
+
+    DeePMD knows three periods and none. A frame with one or two is calculated in a periodic cell
+    with 30 Å of vacuum along the others, which the network does not look across; its stress is of
+    the frame's own volume. One whose cell has no volume has no stress.
 
     Parameters
     ----------
     student : Student or path-like
         A student, its folder (both mean the compressed model, where there is one), or a model file.
+    trust : bool
+        Open the file whatever it is.
 
     Returns
     -------
     deepmd.calculator.DP
-        The calculator: energy, forces, stress; its ``files()`` are the model's.
+        The calculator: energy, forces, stress; its ``files()`` are the model's. Frames with
+        elements that it never learned (``elements`` in the ``student.json`` beside it, else its
+        type map) are refused with a ValueError.
 
     Raises
     ------
     ValueError
-        When there is no such file.
+        When there is no such file, it cannot be opened, or it is neither safe nor trusted.
     ImportError
         When DeePMD-kit is missing.
 
@@ -306,20 +329,76 @@ def open_student(student: Student | str | PathLike[str]) -> Any:
     """
     require("deepmd", "deepmd-kit", "the student")
     path = student.compressed if isinstance(student, Student) else Path(fspath(student))
-    if path.is_dir():
+    if path.is_dir() and path.suffix not in _SAFE:
         path = path / ("frozen.pth" if (path / "frozen.pth").is_file() else "student.pb")
-    if not path.is_file():
+    if not path.exists():
         raise ValueError(
             f"student = {str(path)!r}: there is no such file; name a frozen model or the folder of "
             "train_student"
+        )
+    if not trust and path.suffix not in _SAFE:
+        raise ValueError(
+            f"student = {str(path)!r}: is none of {', '.join(_SAFE)}, and opening it may run code "
+            "that is in it (a .pt2 is a compiled library); say trust=True if you know where it "
+            "comes from, or freeze the model to .pth"
         )
     import os
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from deepmd.calculator import DP
 
-    calculator = DP(path)
-    calculator.files = lambda: [path]  # as of LammpsPotential: by it a committee is known
+    class StudentCalculator(DP):
+        """DP that keeps to the periods and to the elements that were learned."""
+
+        def calculate(
+            self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = ()
+        ) -> None:
+            atoms = self.atoms if atoms is None else atoms  # type: ignore[has-type]
+            unknown = sorted(set(atoms.symbols) - set(self.type_dict))
+            if unknown:
+                raise ValueError(
+                    f"atoms: {', '.join(unknown)} is not among the elements that {str(path)!r} has "
+                    f"learned, {', '.join(self.type_dict)}; leave such frames out, or train with "
+                    "them"
+                )
+            box = atoms
+            if atoms.pbc.any() and not atoms.pbc.all():
+                box = with_vacuum(atoms)
+                box.pbc = True
+                box.info.update(atoms.info)  # DeePMD's fparam, aparam
+            # stress as ASE means it is not asked for: of a frame without periods it would raise
+            super().calculate(box, ["energy", "forces"], system_changes)
+            self.atoms = atoms.copy()
+            if box is not atoms:
+                scale = stress_scale(box, atoms)
+                stress = self.results.pop("stress")
+                if scale is not None:
+                    self.results["stress"] = stress * scale
+            elif not atoms.pbc.any():
+                self.results.pop("stress", None)
+                if atoms.cell.rank == 3:
+                    w = np.asarray(self.results["virial"])
+                    stress = -0.5 * (w + w.T) / atoms.cell.volume
+                    self.results["stress"] = stress.flat[[0, 4, 8, 5, 2, 1]]
+
+    try:
+        calculator = StudentCalculator(path)
+    except Exception as error:  # protobuf's, TensorFlow's, torch's
+        raise ValueError(
+            f"student = {str(path)!r}: cannot be opened "
+            f"({' '.join(f'{type(error).__name__}: {error}'.split())[:200]}); name a frozen model"
+        ) from error
+    record = path.parent / RECORD
+    if record.is_file():
+        content = json.loads(record.read_text(encoding="utf-8"))
+        if "elements" in content and file_hash(path) in (
+            content.get("model"), content.get("compressed")
+        ):  # fmt: skip
+            calculator.type_dict = {
+                name: k for name, k in calculator.type_dict.items() if name in content["elements"]
+            }
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    calculator.files = lambda: files  # as of LammpsPotential: by it a committee is known
     return calculator
 
 
@@ -330,6 +409,8 @@ def _groups(sets: Any) -> list[_Set]:
     """Read the sets and weights that a user gives."""
     if isinstance(sets, str | PathLike):
         sets = {sets: 1.0}
+    if not isinstance(sets, Iterable):
+        raise ValueError(f"sets = {sets!r}: must be a DeePMD set, or pairs of one and its weight")
     pairs = list(sets.items()) if isinstance(sets, Mapping) else list(sets)
     if not pairs:
         raise ValueError("sets: there are none; give at least one DeePMD set")
@@ -342,7 +423,7 @@ def _groups(sets: Any) -> list[_Set]:
             raise ValueError(f"sets: weight = {weight!r} of {given}: must be a number above 0")
         systems = _systems(given, "sets")
         n_frames = [
-            sum(np.load(file, mmap_mode="r").shape[0] for file in system.glob("set.*/box.npy"))
+            sum(np.load(file, mmap_mode="r").shape[0] for file in system.glob("set.*/coord.npy"))
             for system in systems
         ]
         found.append(_Set(systems, float(weight), n_frames))
@@ -351,8 +432,11 @@ def _groups(sets: Any) -> list[_Set]:
 
 def _systems(given: Any, name: str) -> list[Path]:
     """Return the systems of a set: folders with type.raw."""
-    found = []
-    for part in [given] if isinstance(given, str | PathLike) else given:
+    found: list[Path] = []
+    parts = [given] if isinstance(given, str | PathLike) else list(given)
+    if not parts:
+        raise ValueError(f"{name}: there are none; give at least one DeePMD set")
+    for part in parts:
         systems = sorted(path.parent.resolve() for path in Path(fspath(part)).rglob("type.raw"))
         if not systems:
             raise ValueError(
@@ -374,6 +458,57 @@ def _elements(systems: Iterable[Path]) -> list[str]:
     return list(found)
 
 
+def _types(system: Path) -> np.ndarray:
+    """Return the types that atoms of a system have, ascending."""
+    kinds = sorted(system.glob("set.*/real_atom_types.npy"))  # deepmd/npy/mixed
+    if kinds:
+        return np.unique(np.concatenate([np.load(file).ravel() for file in kinds]))
+    return np.unique(np.loadtxt(system / "type.raw", dtype=int, ndmin=1))
+
+
+def _present(systems: Iterable[Path]) -> set[str]:
+    """Return the elements that atoms of systems have; a type map may name more."""
+    found = set()
+    for system in systems:
+        names, types = (system / "type_map.raw").read_text().split(), _types(system)
+        if types.max(initial=0) >= len(names):
+            raise ValueError(
+                f"sets: {system} has atoms of type {types.max()}, and its type_map.raw names "
+                f"{len(names)} elements; write the set again"
+            )
+        found |= {names[number] for number in types if number >= 0}
+    return found
+
+
+def _check_elements(checked: Iterable[Path], trained: set[str]) -> None:
+    """Refuse validation frames with elements that are never learned."""
+    for system in checked:
+        unknown = sorted(_present([system]) - trained)
+        if unknown:
+            raise ValueError(
+                f"validation: {system} holds {', '.join(unknown)}, which no frame of the sets has "
+                f"({', '.join(sorted(trained))}); leave such frames out, or train with them"
+            )
+
+
+def _check_format(systems: Iterable[Path], kind: str) -> None:
+    """Refuse sets that the descriptor cannot read."""
+    formats: dict[bool, Path] = {}
+    for system in systems:
+        formats.setdefault(any(system.glob("set.*/real_atom_types.npy")), system)
+    if True in formats and kind not in _MIXED:
+        raise ValueError(
+            f"sets: {formats[True]} is deepmd/npy/mixed, which a descriptor of type {kind} cannot "
+            "read; write the set with write_deepmd(..., format='deepmd/npy'), or use a profile "
+            "with a descriptor of type se_atten"
+        )
+    if len(formats) > 1:
+        raise ValueError(
+            f"sets: {formats[True]} is deepmd/npy/mixed and {formats[False]} is deepmd/npy; write "
+            "all of them in one format"
+        )
+
+
 def _fill_in(
     settings: dict[str, Any],
     groups: Sequence[_Set],
@@ -385,7 +520,7 @@ def _fill_in(
     """Complete a profile to DeePMD-kit's input: elements, systems, weights, seeds, steps."""
     try:
         model, training = settings["model"], settings["training"]
-        _reach(model), settings["learning_rate"]
+        (cutoff, _), _ = _reach(model), settings["learning_rate"]
         if steps is None:
             steps = training["numb_steps"]
     except KeyError as error:
@@ -394,6 +529,11 @@ def _fill_in(
         raise ValueError(f"steps = {steps!r}: must be a whole number, 1 or more")
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise ValueError(f"seed = {seed!r}: must be a whole number from 0 to 2^32 - 1")
+    if not isinstance(cutoff, int | float) or not 0 < cutoff < VACUUM:
+        raise ValueError(
+            f"profile: cutoff = {cutoff!r}: must be a number above 0 and below {VACUUM:g} Å, the "
+            "vacuum of frames without a period"
+        )
     model.setdefault("type_map", list(elements))
     unknown = set(elements) - set(model["type_map"])
     if unknown:
@@ -489,11 +629,12 @@ def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -
              *(["--mixed-type"] if together else [])],
             target, "neighbor_stat.log",
         )  # fmt: skip
-        sizes = re.search(r"max_nbor_size: \[([\d, ]+)\]", said)
+        # as NumPy prints it: [15 45], over several lines where there are many elements
+        sizes = re.search(r"max_nbor_size: \[([\d,\s]+)\]", said)
         distance = re.search(r"min_nbor_dist: (\S+)", said)
         if sizes is None or distance is None:
             raise RuntimeError(f"dp neighbor-stat says nothing: {target / 'neighbor_stat.log'}")
-        most = np.maximum(most, [int(word) for word in sizes[1].split(",")])
+        most = np.maximum(most, [int(word) for word in re.findall(r"\d+", sizes[1])])
         nearest = min(nearest, float(distance[1]))
     given = np.atleast_1d(sel)
     if not isinstance(sel, str) and (len(given) != len(most) or (given < most).any()):
@@ -612,13 +753,15 @@ def _frames(systems: Iterable[Path], n: int) -> list[Atoms]:
     for system, folder in files:
         names = (system / "type_map.raw").read_text().split()
         symbols = [names[int(word)] for word in (system / "type.raw").read_text().split()]
-        coordinates, boxes = np.load(folder / "coord.npy"), np.load(folder / "box.npy")
+        coordinates = np.load(folder / "coord.npy")
+        pbc = not (system / "nopbc").exists()
+        boxes = np.load(folder / "box.npy") if pbc else np.zeros((len(coordinates), 9))
         kinds = folder / "real_atom_types.npy"  # deepmd/npy/mixed
         types = np.load(kinds) if kinds.exists() else None
         for k in np.linspace(0, len(boxes) - 1, max(1, n // len(files))).astype(int):
             if types is not None:
                 symbols = [names[number] for number in types[k]]
             found.append(
-                Atoms(symbols, coordinates[k].reshape(-1, 3), cell=boxes[k].reshape(3, 3), pbc=True)
+                Atoms(symbols, coordinates[k].reshape(-1, 3), cell=boxes[k].reshape(3, 3), pbc=pbc)
             )
     return found

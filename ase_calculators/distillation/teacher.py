@@ -17,7 +17,7 @@ from typing import Any
 
 import ase.io
 from ase import Atoms
-from ase.data import atomic_numbers
+from ase.data import atomic_numbers, chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
 from ase_calculators.distillation.relabel import Committee
@@ -29,6 +29,7 @@ from ase_calculators.distillation.training import (
     run_programs,
 )
 from ase_calculators.frame_source import read_frames
+from ase_calculators.periodicity import VACUUM, stress_scale, with_vacuum
 from ase_calculators.provenance import file_hash, versions, write_json
 from ase_calculators.training_sets import check_labels, labels
 
@@ -49,6 +50,9 @@ def train_teacher(
     processes: int = 1,
 ) -> list[Path]:
     """Train a MACE model of each seed, by mace_run_train.
+
+    Frames without a period along some direction are learned in a periodic cell with 30 Å of vacuum
+    there, their stress as of its volume, since MACE puts a cell of its own in place of theirs.
 
     Called again after a kill it goes on from the last checkpoints; models that are there are kept,
     and further seeds are added. ``teacher.json`` in the folder says what was used: settings,
@@ -83,8 +87,9 @@ def train_teacher(
     Raises
     ------
     ValueError
-        When an argument is out of its range, labels are missing, or the folder holds a teacher of
-        other frames or settings.
+        When an argument is out of its range, labels are missing, validation frames or E0s lack or
+        have elements that the frames to learn from do not, or the folder holds a teacher of other
+        frames or settings.
     FloatingPointError
         When a loss is not finite; the last good checkpoint is kept.
     RuntimeError
@@ -114,6 +119,11 @@ def train_teacher(
                 f"profile: {name} = {settings.get(name)!r}: must be a number above 0; see "
                 "profiles/mace_small.yaml"
             )
+    if settings["r_max"] >= VACUUM:
+        raise ValueError(
+            f"profile: r_max = {settings['r_max']}: must be below {VACUUM:g} Å, the vacuum of "
+            "frames without a period"
+        )
     require("mace", "mace-torch", "the teacher")
     target = Path(fspath(folder)).resolve()
     target.mkdir(parents=True, exist_ok=True)
@@ -121,6 +131,7 @@ def train_teacher(
         name: _write_frames(frames, target / f"{name}.extxyz", prefix)
         for name, frames in (("train", train), ("validation", validation))
     }
+    _check_elements(settings, sets["train"]["elements"], sets["validation"]["elements"])
     path = target / RECORD
     used = {"profile": settings, "prefix": prefix, **sets}
     record: dict[str, Any] = {
@@ -163,15 +174,44 @@ def _write_frames(frames: Any, path: Path, prefix: str) -> dict[str, Any]:
     with open(draft, "w", encoding="utf-8") as file:
         for atoms in found:
             label = labels(atoms, prefix)
-            bare = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+            bare = with_vacuum(atoms)
+            scale = stress_scale(bare, atoms)
+            bare.pbc = True
             bare.info["REF_energy"] = label.energy
             bare.arrays["REF_forces"] = label.forces
-            if label.stress is not None:
-                bare.info["REF_stress"] = label.stress
+            if label.stress is not None and scale is not None:
+                bare.info["REF_stress"] = label.stress / scale
             ase.io.write(file, bare, format="extxyz")
     draft.replace(path)
     elements = sorted({symbol for atoms in found for symbol in atoms.symbols})
     return {"n_frames": len(found), "elements": elements, "sha256": file_hash(path)}
+
+
+def _check_elements(settings: dict[str, Any], train: list[str], validation: list[str]) -> None:
+    """Refuse elements that cannot be learned."""
+    if unknown := sorted(set(validation) - set(train)):
+        raise ValueError(
+            f"validation: has {', '.join(unknown)}, which no frame to learn from has "
+            f"({', '.join(train)}); leave such frames out, or train with them"
+        )
+    given = settings.get("E0s")
+    if not isinstance(given, dict):
+        return
+    for name, energy in given.items():
+        if name not in atomic_numbers or not isinstance(energy, int | float | str):
+            raise ValueError(
+                f"profile: E0s = {given}: must be a symbol and eV for each element, e.g. "
+                "{'Al': -0.12}, or 'average'"
+            )
+        try:
+            float(energy)
+        except ValueError:
+            raise ValueError(f"profile: E0s: {name} = {energy!r}: must be a number, eV") from None
+    if missing := sorted(set(train) - set(given)):
+        raise ValueError(
+            f"profile: E0s = {given}: {', '.join(missing)} of the frames is missing; add the "
+            "energy of its isolated atom, or use 'average'"
+        )
 
 
 def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
@@ -344,15 +384,25 @@ class MaceCommittee(Committee):
 
         if not frames:
             return []
+        boxes = [with_vacuum(atoms) for atoms in frames]
+        scales = [stress_scale(box, atoms) for box, atoms in zip(boxes, frames, strict=True)]
         by_member = []
         for member in self.members:
+            known = [chemical_symbols[z] for z in member.z_table.zs]
+            for atoms in frames:
+                if unknown := sorted(set(atoms.symbols) - set(known)):
+                    raise ValueError(
+                        f"atoms: {', '.join(unknown)} is not among the elements that the teacher "
+                        f"has learned, {', '.join(known)}; leave such frames out, or train with "
+                        "them"
+                    )
             torch_tools.set_default_dtype(member.default_dtype)
             data = [
                 AtomicData.from_config(
-                    config_from_atoms(Atoms(a.numbers, a.positions, cell=a.cell, pbc=a.pbc)),
+                    config_from_atoms(Atoms(a.numbers, a.positions, cell=a.cell, pbc=True)),
                     z_table=member.z_table, cutoff=member.r_max, heads=member.available_heads,
                 )
-                for a in frames
+                for a in boxes
             ]  # fmt: skip
             loader = torch_geometric.dataloader.DataLoader(data, len(data), shuffle=False)
             batch = next(iter(loader)).to(member.device)
@@ -367,9 +417,9 @@ class MaceCommittee(Committee):
                     {
                         "energy": energy[k],
                         "forces": forces[ends[k] : ends[k + 1]],
-                        "stress": full_3x3_to_voigt_6_stress(stress[k]),
+                        "stress": scale and scale * full_3x3_to_voigt_6_stress(stress[k]),
                     }
-                    for k in range(len(frames))
+                    for k, scale in enumerate(scales)
                 ]
             )
         return [

@@ -92,7 +92,7 @@ def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) ->
     Raises
     ------
     ValueError
-        When there is no such profile.
+        When there is no such profile, or it cannot be read.
 
     Examples
     --------
@@ -109,11 +109,18 @@ def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) ->
             f"profile = {fspath(profile)!r}: must be 'small', 'paper', a file that exists, or a "
             "dict of settings"
         )
-    if path.suffix == ".json":
-        return json.loads(path.read_text(encoding="utf-8"))
     import yaml
 
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        text = path.read_text(encoding="utf-8")
+        found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(
+            f"profile = {str(path)!r}: cannot be read ({' '.join(str(error).split())}); mend it"
+        ) from None
+    if not isinstance(found, dict):
+        raise ValueError(f"profile = {str(path)!r}: must hold settings by name; see {PROFILES}")
+    return found
 
 
 def require(module: str, package: str, what: str) -> None:

@@ -100,7 +100,7 @@ def label(frames: Iterable[Atoms], path: Path, total: int | None = None) -> int:
     calculator = LammpsPotential(POTENTIAL, "Al")
     with open(draft, "a", encoding="utf-8") as file:
         for atoms in tqdm(islice(frames, n_done, None), path.name, total, initial=n_done):
-            bare = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True)
+            bare = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
             calculator.calculate(bare, ["energy", "forces", "stress"])
             results = {key: calculator.results[key] for key in ("energy", "forces", "stress")}
             bare.calc = SinglePointCalculator(bare, **results)
@@ -175,7 +175,7 @@ def main() -> None:
     calc = EntropySymmetry(**ALUMINIUM)
     melt = ase.io.read(folder / "parents.extxyz", ":")
     start = crystals(len(melt[0]), args.seed) + [
-        Atoms(a.symbols, a.positions, cell=a.cell, pbc=True) for a in melt
+        Atoms(a.symbols, a.positions, cell=a.cell, pbc=a.pbc) for a in melt
     ]
     volumes = [atoms.get_volume() / len(atoms) for atoms in start]
     gen = PolymorphGen(

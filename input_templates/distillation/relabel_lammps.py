@@ -24,8 +24,10 @@ from ase.calculators.lammps import Prism
 from ase.units import bar
 
 from ase_calculators.distillation import Committee, open_model, relabel
+from ase_calculators.periodicity import stress_scale, with_vacuum
 from ase_calculators.validation import LammpsPotential
 
+MARGIN = 2.0  # Å between the atoms and the faces of a box without a period, together
 HERE = Path(__file__).resolve().parent
 DECK = HERE / "in.relabel"
 EXTERNAL = """
@@ -55,14 +57,20 @@ def write_dump(frames: Sequence[Atoms], prisms: list[Prism], elements: list[str]
             x, y, z, xy, xz, yz = prism.get_lammps_prism()
             low, high = min(0, xy, xz, xy + xz), max(0, xy, xz, xy + xz)
             file.write(f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n{len(atoms)}\n")
-            file.write("ITEM: BOX BOUNDS xy xz yz pp pp pp\n")
+            faces = " ".join("pp" if period else "ff" for period in atoms.pbc)
+            file.write(f"ITEM: BOX BOUNDS xy xz yz {faces}\n")
             for row in (
                 (low, x + high, xy), (min(0, yz), y + max(0, yz), xz), (0.0, z, yz)
             ):  # fmt: skip
                 file.write("{:.17g} {:.17g} {:.17g}\n".format(*row))
             file.write("ITEM: ATOMS id type x y z\n")
-            rows = prism.vector_to_lammps(atoms.positions, wrap=True)
+            rows = prism.vector_to_lammps(atoms.positions, wrap=bool(atoms.pbc.all()))
             for number, (symbol, row) in enumerate(zip(atoms.symbols, rows, strict=True), 1):
+                if symbol not in elements:
+                    raise ValueError(
+                        f"{symbol!r} is not in list --elements {' '.join(elements)}; name the "
+                        "element of each atom type"
+                    )
                 file.write("{} {} {:.17g} {:.17g} {:.17g}\n".format(
                     number, elements.index(symbol) + 1, *row))  # fmt: skip
 
@@ -110,14 +118,15 @@ class Rerun(Committee):
     potential : str
         File of the pair_style.
     elements : list of str
-        Elements of the atom types 1, 2, ...
+        Elements of the atom types 1, 2, ...; of several that pair_coeff names one is enough.
     ranks : int
         MPI ranks.
     """
 
     def __init__(self, potential: str, elements: list[str], ranks: int) -> None:
-        super().__init__([LammpsPotential(potential, elements[0])])
-        self.potential, self.elements, self.ranks = Path(potential).resolve(), elements, ranks
+        model = LammpsPotential(potential, elements)
+        super().__init__([model])
+        self.potential, self.elements, self.ranks = Path(potential).resolve(), model.elements, ranks
 
     def evaluate(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
         """Calculate frames.
@@ -130,25 +139,60 @@ class Rerun(Committee):
         Returns
         -------
         list of dict
-            Energy, forces and stress of each.
+            Energy, forces and stress of each; no stress where the cell has no volume.
         """
-        prisms = [Prism(atoms.cell.array) for atoms in frames]
+        found: list[dict[str, Any]] = [{} for _ in frames]
+        by_periods: dict[str, list[int]] = {}
+        for number, atoms in enumerate(frames):
+            key = " ".join("p" if period else "f" for period in atoms.pbc)
+            by_periods.setdefault(key, []).append(number)
+        for periods, numbers in by_periods.items():
+            labels = self.of_same_periods([frames[number] for number in numbers], periods)
+            for number, label in zip(numbers, labels, strict=True):
+                found[number] = label
+        return found
+
+    def of_same_periods(self, frames: Sequence[Atoms], periods: str) -> list[dict[str, Any]]:
+        """Calculate frames whose periods are the same, in one run of the deck.
+
+        Parameters
+        ----------
+        frames : sequence of ase.Atoms
+            The frames.
+        periods : str
+            LAMMPS's boundary: p or f along each direction.
+
+        Returns
+        -------
+        list of dict
+            As `evaluate`.
+        """
+        boxes = [with_vacuum(atoms, MARGIN) for atoms in frames]
+        prisms = [Prism(box.cell.array) for box in boxes]
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            write_dump(frames, prisms, self.elements, folder / "library.dump")
-            self.run(folder)
-            return read_labels(prisms, folder)
+            write_dump(boxes, prisms, self.elements, folder / "library.dump")
+            self.run(folder, periods)
+            found = read_labels(prisms, folder)
+        for label, box, atoms in zip(found, boxes, frames, strict=True):
+            scale = stress_scale(box, atoms)
+            stress = label.pop("stress")
+            if scale is not None:
+                label["stress"] = stress * scale
+        return found
 
-    def run(self, folder: Path) -> None:
+    def run(self, folder: Path, periods: str) -> None:
         """Run the deck in a folder.
 
         Parameters
         ----------
         folder : pathlib.Path
             Where library.dump is.
+        periods : str
+            LAMMPS's boundary.
         """
         binaries = Path(sys.executable).parent
-        variables = self.variables(folder)
+        variables = self.variables(folder, periods)
         command = [binaries / "lmp", "-nocite", "-log", "none", "-in", DECK, *variables]
         if self.ranks > 1:
             command = [binaries / "mpirun", "-n", str(self.ranks), *command]
@@ -160,13 +204,15 @@ class Rerun(Committee):
             lines = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
             raise RuntimeError(" ".join(lines) or f"lmp failed: {done.stderr[-300:]}")
 
-    def variables(self, folder: Path) -> list[str]:
+    def variables(self, folder: Path, periods: str) -> list[str]:
         """Return the deck's variables.
 
         Parameters
         ----------
         folder : pathlib.Path
             Where library.dump is.
+        periods : str
+            LAMMPS's boundary.
 
         Returns
         -------
@@ -176,6 +222,7 @@ class Rerun(Committee):
         values = {
             "frames": folder / "library.dump",
             "types": len(self.elements),
+            "periods": periods,
             "model": self.potential,
             "labels": folder / "labels.dump",
             "output": folder / "log.relabel",
@@ -200,13 +247,15 @@ class External(Rerun):
         self.hash = self.teacher.hash
         self.elements = elements
 
-    def evaluate(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
-        """Calculate frames.
+    def of_same_periods(self, frames: Sequence[Atoms], periods: str) -> list[dict[str, Any]]:
+        """Calculate frames whose periods are the same, in one run of the deck.
 
         Parameters
         ----------
         frames : sequence of ase.Atoms
             The frames.
+        periods : str
+            LAMMPS's boundary: p or f along each direction.
 
         Returns
         -------
@@ -214,16 +263,18 @@ class External(Rerun):
             Energy, forces, stress and, of a committee, the spreads of each.
         """
         self.spreads: dict[int, dict[str, Any]] = {}
-        found = super().evaluate(frames)
+        found = super().of_same_periods(frames, periods)
         return [result | self.spreads[step] for step, result in enumerate(found)]
 
-    def run(self, folder: Path) -> None:
+    def run(self, folder: Path, periods: str) -> None:
         """Run the deck in a folder, with the calculator as its fix external.
 
         Parameters
         ----------
         folder : pathlib.Path
             Where library.dump is.
+        periods : str
+            LAMMPS's boundary.
         """
         import lammps_plugin
 
@@ -233,11 +284,12 @@ class External(Rerun):
         self.potential = folder / "external.mod"
         self.potential.write_text(EXTERNAL)
         before, _, after = DECK.read_text().rpartition("\nrerun")
+        (folder / "in.before").write_text(before + "\n")
         lmp = lammps(
-            cmdargs=["-screen", "none", "-nocite", "-log", "none", *self.variables(folder)]
+            cmdargs=["-screen", "none", "-nocite", "-log", "none", *self.variables(folder, periods)]
         )
         try:
-            lmp.commands_string(before)
+            lmp.file(str(folder / "in.before"))
             lmp.set_fix_external_callback("teacher", self.calculate_for, lmp)
             self.error: Exception | None = None
             lmp.commands_string("rerun" + after)
@@ -265,13 +317,13 @@ class External(Rerun):
         if self.error:
             return
         try:
-            low, high, xy, yz, xz, _, _ = lmp.extract_box()
+            low, high, xy, yz, xz, periods, _ = lmp.extract_box()
             lx, ly, lz = np.subtract(high, low)
             kinds = np.array(lmp.numpy.extract_atom("type")[:n])
             order = np.argsort(tag)
             atoms = Atoms(
                 [self.elements[kind - 1] for kind in kinds[order]], x[order],
-                cell=[[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]], pbc=True,
+                cell=[[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]], pbc=periods,
             )  # fmt: skip
             (result,) = self.teacher.evaluate([atoms])
             f[order] = result["forces"]

@@ -3,7 +3,8 @@
 #
 #   -var     default             meaning
 #   student  student/student.pb  compressed model of student.py
-#   element  Al                  of atom type 1; the model's type map must hold it
+#   element  Al                  of atom type 1; of several types "Ni Al"; the model's type map must
+#                                hold them
 
 variable student index student/student.pb
 variable element index Al

@@ -290,7 +290,10 @@ BAD_PARAMETERS = {
     "odd-degree": (dict(degree=5), "degree = 5"),
     "large-degree": (dict(degree=14), "degree = 14"),
     "smooth": (dict(smooth=4.0), "smooth = 4"),
-    "density": (dict(number_density=-0.1), "number_density = -0.1: must be a finite number of atoms"),
+    "density": (
+        dict(number_density=-0.1),
+        "number_density = -0.1: must be a finite number",
+    ),
     "density-nan": (dict(number_density=float("nan")), "number_density = nan"),
     "threads": (dict(threads=0), "threads = 0: must be a whole number"),
     "no-elements": (dict(elements=()), r"elements = \(\): no atom counts; name an element"),

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_calculators.distillation import (
     Committee,
     check_compression,
+    open_model,
     open_student,
     train_student,
     training,
@@ -220,6 +223,113 @@ def test_bad_weight_and_elements(sets, tmp_path):
         train_student(folder=tmp_path, **arguments(sets, profile=other))
     with pytest.raises(ValueError, match="there is no such file; name a frozen model"):
         open_student(tmp_path)
+
+
+def with_copper(atoms, n=2):
+    """Return a frame of which some atoms are copper; its labels stay."""
+    other = atoms.copy()
+    other.numbers[:n] = 29
+    other.calc = SinglePointCalculator(other, **atoms.calc.results)
+    return other
+
+
+def test_validation_of_what_is_not_learned_is_refused(sets, tmp_path):
+    write_deepmd([with_copper(a) for a in labelled(2, 700)], tmp_path / "v", type_map=["Al", "Cu"])
+    with pytest.raises(ValueError, match=r"validation: .*holds Cu, which no frame of the sets has"):
+        train_student(folder=tmp_path / "s", **arguments(sets, validation=tmp_path / "v"))
+    # a type map that names more is no frame
+    write_deepmd(labelled(2, 700), tmp_path / "more", type_map=["Cu", "Al"])
+    changes = {"sets": {sets / "standard": 1.0, tmp_path / "more": 1.0}}
+    with pytest.raises(ValueError, match=r"validation: .*holds Cu"):
+        train_student(
+            folder=tmp_path / "s", **arguments(sets, validation=tmp_path / "v", **changes)
+        )
+
+
+def test_mixed_sets_are_refused_by_what_cannot_read_them(sets, tmp_path):
+    write_deepmd(labelled(2, 700), tmp_path / "mixed", format="deepmd/npy/mixed")
+    with pytest.raises(ValueError, match=r"is deepmd/npy/mixed, .*se_e2_a cannot read.*npy'\)"):
+        train_student(folder=tmp_path / "s", **arguments(sets, sets=tmp_path / "mixed"))
+    other = profile()
+    other["model"]["descriptor"] = {"type": "se_atten"}
+    with pytest.raises(ValueError, match="write all of them in one format"):
+        train_student(
+            folder=tmp_path / "s", **arguments(sets, sets=tmp_path / "mixed", profile=other)
+        )
+
+
+@pytest.mark.slow
+def test_mixed_sets_are_learned_by_se_atten(tmp_path):
+    both = [with_copper(atoms, k % 5) for k, atoms in enumerate(labelled(10, 700))]
+    write_deepmd(both, tmp_path / "mixed", format="deepmd/npy/mixed")
+    write_deepmd(both[:2], tmp_path / "validation", format="deepmd/npy/mixed")
+    attention = profile()
+    attention["model"]["descriptor"] |= {"type": "se_atten", "sel": 60, "attn_layer": 0}
+    trained = train_student(
+        tmp_path / "mixed", tmp_path / "validation", tmp_path / "s", attention, steps=20,
+        compress=False,
+    )  # fmt: skip
+    assert np.isfinite(open_student(trained).get_potential_energy(both[3]))
+
+
+@pytest.mark.slow
+def test_two_elements_and_frames_without_periods(tmp_path):
+    """Two elements, a slab, a cluster and an atom: learned, compressed, with the periods kept."""
+    frames = [with_copper(atoms, k % 5) for k, atoms in enumerate(labelled(6, 700))]
+    for pbc in ((True, True, False), (False, False, False)):
+        other = frames[1].copy()
+        other.pbc = pbc
+        other.calc = SinglePointCalculator(other, **frames[1].calc.results)
+        frames.append(other)
+    atom = Atoms("Cu", cell=[5, 5, 5])
+    atom.calc = SinglePointCalculator(atom, energy=0.0, forces=np.zeros((1, 3)), stress=np.zeros(6))
+    write_deepmd([*frames, atom], tmp_path / "set")
+    write_deepmd(frames[5:], tmp_path / "validation")
+    small = profile()
+    small["model"]["descriptor"]["sel"] = [60]
+    trained = train_student(
+        tmp_path / "set", tmp_path / "validation", tmp_path / "s", small, steps=20
+    )
+    record = json.loads((tmp_path / "s" / "student.json").read_text())
+    assert len(record["neighbours"]) == 2 and min(record["neighbours"]) > 10
+    assert sorted(record["elements"]) == ["Al", "Cu"]
+    calc, slab = open_student(trained), frames[6]
+    large = slab.copy()
+    large.cell[2] *= 10
+    large.pbc = True
+    # float64 network: the same but for the rounding of sums
+    assert calc.get_potential_energy(slab) == pytest.approx(calc.get_potential_energy(large))
+    stress = calc.get_stress(large) * 10  # of a tenth of the volume
+    np.testing.assert_allclose(calc.get_stress(slab), stress, atol=1e-8)
+    small_box = slab.copy()
+    small_box.pbc = True
+    assert abs(calc.get_potential_energy(small_box) - calc.get_potential_energy(slab)) > 1e-3
+    cluster = frames[7].copy()
+    large.cell = np.diag([60.0, 60.0, 60.0])
+    assert calc.get_potential_energy(cluster) == pytest.approx(calc.get_potential_energy(large))
+    stress = calc.get_stress(large) * large.cell.volume / cluster.cell.volume
+    np.testing.assert_allclose(calc.get_stress(cluster), stress, atol=1e-8)
+    cluster.numbers[0] = 79
+    with pytest.raises(ValueError, match="atoms: Au is not among the elements that"):
+        calc.get_potential_energy(cluster)
+
+
+@pytest.mark.parametrize("name", ["a.pt2", "a.pte", "a.pt", "a.model"])
+def test_native_code_is_opened_only_when_trusted(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(ValueError, match=r"may run code .*; say trust=True if you know where"):
+        open_student(tmp_path / name)
+    if not name.endswith("model"):
+        with pytest.raises(ValueError, match="say trust=True"):
+            open_model(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.pb", "a.pth", "a.dp"])
+def test_a_file_that_is_no_model_is_told_in_a_line(tmp_path, name):
+    (tmp_path / name).write_bytes(b"no model")
+    with pytest.raises(ValueError, match=r"cannot be opened .*; name a frozen model$") as told:
+        open_student(tmp_path / name)
+    assert "\n" not in str(told.value)
 
 
 def test_missing_extra_is_named(monkeypatch, sets, tmp_path):

@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -247,3 +248,51 @@ def test_missing_extra_is_named(monkeypatch, tmp_path):
         train_teacher(TRAIN, VALIDATION, tmp_path)
     with pytest.raises(ImportError, match=message):
         open_teacher(tmp_path)
+
+
+def test_elements_that_are_not_learned(tmp_path):
+    copper = labelled(2, seed=300)
+    for atoms in copper:
+        atoms.calc.atoms.numbers[0] = atoms.numbers[0] = 29
+    with pytest.raises(ValueError, match="validation: has Cu, which no frame to learn from has"):
+        train_teacher(TRAIN, copper, tmp_path / "a", PROFILE)
+    with pytest.raises(ValueError, match=r"E0s = .* Cu of the frames is missing"):
+        train_teacher(copper, copper, tmp_path / "b", PROFILE)
+    with pytest.raises(ValueError, match="must be a symbol and eV for each element"):
+        train_teacher(TRAIN, VALIDATION, tmp_path / "c", PROFILE | {"E0s": {"Xx": 1.0}})
+
+
+def test_an_element_that_was_not_learned_and_frames_without_periods(folder):
+    teacher = open_teacher(folder)
+    atoms = labelled(1, seed=300)[0]
+    stranger = atoms.copy()
+    stranger.numbers[0] = 29
+    with pytest.raises(ValueError, match="atoms: Cu is not among the elements that the teacher"):
+        teacher.get_potential_energy(stranger)
+    # rotated, so that no axis is along a vector
+    slab = atoms.copy()
+    slab.rotate(37, (1, 2, 3), rotate_cell=True)
+    slab.pbc = (True, True, False)
+    large = slab.copy()
+    large.pbc = True
+    large.cell[2] *= 12
+    one, other = teacher.evaluate([slab, large])
+    assert one["energy"] == pytest.approx(other["energy"], abs=1e-9)
+    np.testing.assert_allclose(one["stress"], other["stress"] * 12, atol=1e-9)
+    assert np.abs(one["stress"]).max() > 1e-4
+    slab.cell[2] = 0.0
+    (flat,) = teacher.evaluate([slab])
+    assert "stress" not in flat and flat["energy"] == pytest.approx(one["energy"], abs=1e-9)
+
+
+def test_a_slab_is_learned_with_its_virial(tmp_path):
+    slab = labelled(1, seed=300)[0]
+    slab.pbc = slab.calc.atoms.pbc = (True, True, False)
+    with pytest.raises(ValueError, match="E0s"):  # written before the E0s are looked at
+        train_teacher([slab], [slab], tmp_path, PROFILE | {"E0s": {"Cu": 1.0}})
+    written = ase.io.read(tmp_path / "train.extxyz")
+    assert written.pbc.all() and written.cell.volume > 5 * slab.cell.volume
+    np.testing.assert_allclose(
+        written.info["REF_stress"] * written.cell.volume, slab.get_stress() * slab.cell.volume,
+        rtol=1e-6,
+    )  # fmt: skip

@@ -10,10 +10,12 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.lammps import Prism
+from ase.geometry import complete_cell
 
 from ase_calculators.distillation import split_sets
 from ase_calculators.landscape import LandscapeTable
 from ase_calculators.training_sets import check_labels, labels
+from ase_calculators.validation import LammpsPotential
 
 POTENTIAL = "pair_style eam/fs\npair_coeff * * Al_mm.eam.fs Al\n"
 ALLOY = "pair_style eam/alloy\npair_coeff * * NiAlH_jea.eam.alloy Al Ni\n"
@@ -194,6 +196,41 @@ def test_in_relabel_alone_on_a_dump_of_md(lmp, folder):
     for one, two in zip(old[1:], new[1:], strict=True):
         np.testing.assert_allclose(one.get_forces(), two.get_forces(), atol=1e-10)
         assert np.abs(two.get_forces()).max() > 0.01
+
+
+def test_frames_keep_their_periods(python, folder):
+    """All eight sets of periods, in pieces that mix them, by pair_style and by fix external."""
+    frames = cells(8)
+    for atoms, pbc in zip(frames, np.ndindex(2, 2, 2), strict=True):
+        atoms.pbc = np.array(pbc, dtype=bool)
+    ase.io.write(folder / "periods.extxyz", frames)
+    expected = []
+    for atoms in frames:  # far from its images, in a periodic cell
+        large = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True)
+        cell = complete_cell(np.where(atoms.pbc[:, None], atoms.cell.array, 0.0))
+        cell[~atoms.pbc] *= 60
+        large.cell = cell
+        large.calc = LammpsPotential(POTENTIAL, "Al")
+        expected.append((large.get_potential_energy(), large.get_forces()))
+    for name, words in (("pair", ()), ("external", ("--teacher", "teachers:one"))):
+        output = f"periods-{name}.extxyz"
+        python("relabel_lammps.py", "periods.extxyz", *words, "--output", output)
+        found = ase.io.read(folder / output, ":")
+        for (energy, forces), atoms in zip(expected, found, strict=True):
+            label = labels(atoms, "teacher_")
+            assert label.energy == pytest.approx(energy, abs=1e-6)  # positions have 8 digits
+            np.testing.assert_allclose(label.forces, forces, atol=1e-6)
+
+
+def test_a_dump_with_other_periods_is_refused(lmp, folder):
+    (folder / "slab.dump").write_text(
+        "ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n2\nITEM: BOX BOUNDS pp pp ff\n0 9\n0 9\n0 9\n"
+        "ITEM: ATOMS id type x y z\n1 1 1 1 1\n2 1 1 1 3.9\n"
+    )
+    words = (("frames", "slab.dump"), ("tilted", "no"))
+    said = lmp("in.relabel", *words, cwd=folder, fails=True)
+    assert "ERROR: periods = p p p: the box of slab.dump is another" in said
+    lmp("in.relabel", *words, ("periods", "p p f"), cwd=folder)
 
 
 WRONG = {
