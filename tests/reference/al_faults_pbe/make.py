@@ -9,123 +9,28 @@ python make.py --labels 5           # the first cells only
 The cells are labelled in the order of `frames`, ten at a time.
 """
 
-import argparse
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, fcc100, fcc110, fcc111, make_supercell
+from stacks import STACKS, StackSettings, arguments, label
+from stacks import stack as stack_of
 
-from ase_calculators.autodft import AutoDFT, DFTSettings
-from ase_calculators.autodft.export import export
-
-HERE = Path(__file__).parent
 ELEMENT, LATTICE = "Al", 4.04
 SEED = 4712
-# cells of a batch: a job starts with the most expensive cell, so small batches keep the order
-BATCH = 10
-# an empty space of more than this along the third vector is no gap between layers, Å
-VACUUM = 6.0
-# what the ledger says of the machine and not of the label
-PRIVATE = ("machine", "job", "folder", "host")
+NAMES = ("fcc", "hcp", "dhcp", "isf", "esf", "6h", "9r", "twin")
 
 
-@dataclass(frozen=True)
-class StackSettings(DFTSettings):
-    """DFT settings with one mesh for all stacks of close-packed layers, whatever their volume.
-
-    A fixed number of points makes meshes of all stacks alike, so that their errors cancel; those of
-    `DFTSettings` jump with each change of volume and number of layers.
-
-    Attributes
-    ----------
-    in_plane : int
-        Points along each vector of a close-packed plane.
-    layers : int
-        Points along the stack of a cell with one layer; L layers have ceil(layers / L).
-    """
-
-    in_plane: int = 16
-    layers: int = 24
-
-    def mesh(self, atoms: Atoms) -> tuple[int, int, int]:
-        """Return the mesh of a cell.
-
-        Parameters
-        ----------
-        atoms : ase.Atoms
-            A cell with one atom a layer, layers along its third vector, or any other one.
-
-        Returns
-        -------
-        (int, int, int)
-            Points along each reciprocal vector; 1 along a vacuum. Other cells have the mesh of
-            `DFTSettings`.
-        """
-        first, second, _ = atoms.cell.array
-        area = np.linalg.norm(np.cross(first, second))
-        height = atoms.cell.volume / area
-        vacuum = np.ptp(atoms.get_scaled_positions()[:, 2]) * height < height - VACUUM
-        if max(np.linalg.norm(first), np.linalg.norm(second)) > 1.6 * LATTICE / np.sqrt(2):
-            return super().mesh(atoms)
-        reciprocal = np.linalg.norm(np.linalg.inv(atoms.cell.array[:2, :2]), axis=0)
-        # in a close-packed plane sqrt(area) * |b| is the square root of 2 / sqrt(3)
-        points = self.in_plane * reciprocal * np.sqrt(area) / np.sqrt(2 / np.sqrt(3))
-        n1, n2 = np.ceil(points - 0.05).astype(int).tolist()
-        return n1, n2, 1 if vacuum else -(-self.layers // len(atoms))
+def stack(*args, **options) -> Atoms:
+    """Return a stack of aluminium."""
+    return stack_of(ELEMENT, *args, **options)
 
 
-def stack(
-    steps: Sequence[float], lattice: float = LATTICE, spacings: float | Sequence[float] = 1.0
-) -> Atoms:
-    """Return close-packed layers, one atom each, shifted against each other.
-
-    Parameters
-    ----------
-    steps : sequence of float
-        Shift from each layer to the next, in units of a/6 <112>; 1 continues fcc, -1 (or 2) is the
-        other site, 0 is on top. The last one leads to the first layer of the next cell.
-    lattice : float
-        Lattice constant of the fcc crystal, Å.
-    spacings : float or sequence of float
-        Distances to the next layer, in units of the fcc crystal's.
-
-    Returns
-    -------
-    ase.Atoms
-        The cell.
-    """
-    side, distance = lattice / np.sqrt(2), lattice / np.sqrt(3)
-    first = np.array([side, 0.0, 0.0])
-    second = np.array([side / 2, side * np.sqrt(3) / 2, 0.0])
-    heights = np.concatenate([[0.0], np.cumsum(np.broadcast_to(spacings, len(steps)) * distance)])
-    shifts = np.concatenate([[0.0], np.cumsum(steps)])
-    places = np.outer(shifts, (first + second) / 3)
-    places[:, 2] = heights
-    third = places[-1].copy()
-    # shifts repeat after 3 steps; the vector closest to the normal
-    third -= np.rint(shifts[-1] / 3) * (first + second)
-    atoms = Atoms(f"{ELEMENT}{len(steps)}", places[:-1], cell=[first, second, third], pbc=True)
-    atoms.wrap()
-    return atoms
-
-
-STACKS = {
-    "fcc": [1] * 3,
-    "hcp": [1, -1],
-    "dhcp": [1, 1, -1, -1],
-    "isf": [1] * 7 + [-1],
-    "esf": [1] * 5 + [-1] * 2,
-    "6h": [1] * 3 + [-1] * 3,
-    "9r": [1, 1, -1] * 3,
-    "twin": [1] * 4 + [-1] * 4,
-}  # fmt: skip
-
-
-def perfect(lattice: float, spacing: float = 1.0, names: Sequence[str] = tuple(STACKS)):
+def perfect(
+    lattice: float, spacing: float = 1.0, names: Sequence[str] = NAMES
+) -> Iterator[tuple[Atoms, str]]:
     """Yield the named stacks at a lattice constant and spacing."""
     for name in names:
         yield stack(STACKS[name], lattice, spacing), f"{name} a={lattice} d={spacing}"
@@ -215,7 +120,8 @@ def frames() -> list[Atoms]:
     rng = np.random.default_rng(SEED)
     stacks = [
         *perfect(LATTICE), *perfect(3.92), *sheared(LATTICE), *perfect(4.16),
-        *perfect(LATTICE, 0.95, ("fcc", "hcp", "isf")), *perfect(LATTICE, 1.06, ("fcc", "hcp", "isf")),
+        *perfect(LATTICE, 0.95, ("fcc", "hcp", "isf")),
+        *perfect(LATTICE, 1.06, ("fcc", "hcp", "isf")),
         *opened(),
     ]  # fmt: skip
     groups = [list(rattled(rng)), list(vacancies(rng)), list(slabs(rng)), list(sheared(3.96))]
@@ -230,36 +136,13 @@ def frames() -> list[Atoms]:
 
 def main() -> None:
     """Read the command line, label, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, default=Path("work"), help="(%(default)s)")
-    parser.add_argument("--labels", type=int, help="label only the first so many (all)")
-    parser.add_argument("--collect", action="store_true", help="write what is done, run nothing")
-    parser.add_argument("--output", type=Path, default=HERE / "labels.extxyz")
-    args = parser.parse_args()
-    args.folder.mkdir(parents=True, exist_ok=True)
+    args = arguments(__doc__.splitlines()[0], Path(__file__).parent)
     # code, PAW set, functional, cutoff, smearing and eigensolver of al_pbe
     settings = StackSettings(
         "gpaw", cutoff=300.0, k_spacing=0.0275, smearing=0.2,
         options={"eigensolver": {"name": "rmm-diis"}},
     )  # fmt: skip
-    machine = {"python": sys.executable, "capacity": 1, "minutes": 600,
-               "environment": {"OMP_NUM_THREADS": 1}}  # fmt: skip
-    dft = AutoDFT(args.folder / "labels.db", settings, {"here": machine})
-    cells = frames()[: args.labels]
-    if not args.collect:
-        for start in range(0, len(cells), BATCH):
-            added = dft.add(cells[start : start + BATCH])
-            for number, reason in added.refused:
-                print(f"cell {start + number} is refused: {reason}")
-            print(dft.run(), flush=True)
-    print(f"{len(cells)} cells; {dft.status()}")
-    labelled = {atoms.info["key"]: atoms for atoms in dft.labelled()}
-    done = [labelled[key] for key in map(settings.key, cells) if key in labelled]
-    for atoms in done:
-        for name in PRIVATE:
-            atoms.info.pop(name, None)
-    if done:
-        export(done, args.output, "extxyz", settings)
+    label(frames(), settings, args)
 
 
 if __name__ == "__main__":
