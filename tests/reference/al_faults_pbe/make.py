@@ -139,7 +139,7 @@ def main() -> None:
     args = arguments(__doc__.splitlines()[0], Path(__file__).parent)
     # code, PAW set, functional, cutoff, smearing and eigensolver of al_pbe
     settings = StackSettings(
-        "gpaw", cutoff=300.0, k_spacing=0.0275, smearing=0.2,
+        "gpaw", cutoff=300.0, k_spacing=0.0215, smearing=0.2, in_plane=20, layers=24,
         options={"eigensolver": {"name": "rmm-diis"}},
     )  # fmt: skip
     label(frames(), settings, args)

@@ -37,7 +37,7 @@ class StackSettings(DFTSettings):
         Points along the stack of a cell with one layer; L layers have ceil(layers / L).
     """
 
-    in_plane: int = 16
+    in_plane: int = 20
     layers: int = 24
 
     def mesh(self, atoms: Atoms) -> tuple[int, int, int]:
