@@ -33,6 +33,7 @@ root_doc = "docs/index"
 include_patterns = [
     "docs/**",
     "lammps_plugin/*.md",
+    "input_templates/README.md",
     "input_templates/**/README.md",
     "input_templates/**/RESULTS.md",
     "benchmarks/RESULTS.md",
@@ -90,8 +91,9 @@ def _skip(app, what, name, obj, skip, options):
 def _list_templates(app, docname, source):
     """Hang the templates' pages below their index, whose Markdown stays what GitHub shows."""
     if docname == "input_templates/README":
-        patterns = ("*/README", "*/*/README", "*/RESULTS", "*/*/RESULTS")
-        source[0] += "\n".join(("", "```{toctree}", ":hidden:", ":glob:", "", *patterns, "```", ""))
+        pages = sorted(d for d in app.env.found_docs if d.startswith("input_templates/"))
+        pages = [page.removeprefix("input_templates/") for page in pages if page != docname]
+        source[0] += "\n".join(("", "```{toctree}", ":hidden:", "", *pages, "```", ""))
 
 
 def setup(app):
