@@ -6,6 +6,7 @@ where they lie: nothing is copied.
 """
 
 import os
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -91,8 +92,9 @@ def _skip(app, what, name, obj, skip, options):
 def _list_templates(app, docname, source):
     """Hang the templates' pages below their index, whose Markdown stays what GitHub shows."""
     if docname == "input_templates/README":
-        pages = sorted(d for d in app.env.found_docs if d.startswith("input_templates/"))
-        pages = [page.removeprefix("input_templates/") for page in pages if page != docname]
+        folders = re.findall(r"\]\((\S+)/README\.md\)", source[0])
+        pages = [f"{folder}/{name}" for folder in folders for name in ("README", "RESULTS")]
+        pages = [page for page in pages if f"input_templates/{page}" in app.env.found_docs]
         source[0] += "\n".join(("", "```{toctree}", ":hidden:", "", *pages, "```", ""))
 
 

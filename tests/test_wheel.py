@@ -20,6 +20,7 @@ PACKAGES = ("cython_core", "lammps_plugin", "ase_calculators")
 # Steinhardt, Nelson, Ronchetti, Phys. Rev. B 28, 784 (1983): Q6 of fcc, with all its digits
 FCC_Q6 = 0.57452425971407
 DECK = """
+units metal
 lattice fcc 4.05
 region box block 0 2 0 2 0 2
 create_box 1 box
@@ -114,7 +115,7 @@ def test_lammps_and_ase_agree(clean, tmp_path, ranks):
     output = clean("mpirun", "-n", str(ranks), "lmp", "-log", "none", "-in", deck)
     step, sS, Q6, neighbors = map(float, re.search(r"^ +0( +\S+){3}$", output, re.M)[0].split())
     assert (step, neighbors) == (0, 12)
-    assert Q6 == pytest.approx(FCC_Q6, abs=1e-12)
+    assert pytest.approx(FCC_Q6, abs=1e-12) == Q6
     ase_sS, ase_Q6 = map(float, clean("python", "-c", SCRIPT).split())
     assert ase_sS == pytest.approx(sS, rel=1e-12)
     assert ase_Q6 == pytest.approx(FCC_Q6, abs=1e-12)
