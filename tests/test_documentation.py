@@ -299,10 +299,11 @@ def test_keys_of_deepmd_sets(formats, tmp_path):
     assert set(content) <= documented(formats, "DeePMD data")
 
 
-def test_columns_of_the_ledger(formats, tmp_path):
+def test_columns_of_the_ledger(formats, tmp_path, monkeypatch):
     """All tables but those of ASE's own."""
     import sqlite3
 
+    monkeypatch.chdir(tmp_path)  # dpdispatcher starts a log where it is imported
     pytest.importorskip("dpdispatcher")
     from ase_calculators.autodft import AutoDFT, DFTSettings
 
