@@ -132,7 +132,7 @@ lint: $(TOOLS)
 	$(BIN)/cython-lint $(wildcard cython_core/*.pyx cython_core/*.pxd)
 	$(BIN)/mypy
 	$(BIN)/numpydoc lint $(DOCSTRINGS)
-	$(BIN)/codespell $(PY) README.md CHANGELOG.md Makefile
+	$(BIN)/codespell $(PY) README.md CHANGELOG.md CONTRIBUTING.md Makefile
 
 format: $(TOOLS)
 	$(BIN)/ruff check --fix-only -q $(PY)
