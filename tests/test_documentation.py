@@ -299,21 +299,33 @@ def test_keys_of_deepmd_sets(formats, tmp_path):
     assert set(content) <= documented(formats, "DeePMD data")
 
 
-def test_columns_of_the_ledger(formats, tmp_path, monkeypatch):
-    """All tables but those of ASE's own."""
+def test_labels_and_ledger_of_autodft(formats, tmp_path, monkeypatch):
+    """Of one frame, labelled here by a calculator of ASE."""
     import sqlite3
 
     monkeypatch.chdir(tmp_path)  # dpdispatcher starts a log where it is imported
     pytest.importorskip("dpdispatcher")
     from ase_calculators.autodft import AutoDFT, DFTSettings
 
-    AutoDFT(str(tmp_path / "labels.db"), settings=DFTSettings.paper("vasp")).status()
+    settings = DFTSettings(code="ase.calculators.emt:EMT")
+    dft = AutoDFT("labels.db", settings, {"here": {"capacity": 1}}, poll=0.1)
+    atoms = bulk("Al", cubic=True)
+    atoms.rattle(0.1, seed=1)
+    dft.add([atoms])
+    dft.run()
+    assert dft.export("set.extxyz", format="extxyz") == 1
+    results = {"energy", "free_energy", "forces", "stress"}
+    known = documented(formats, "Labels of Auto-DFT")
+    assert written_keys(Path("set.extxyz")) == known | results
+
     text = section(formats, "The ledger of Auto-DFT")
-    with sqlite3.connect(tmp_path / "labels.db") as database:
+    with sqlite3.connect("labels.db") as database:
+        tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
         for table in ("tasks", "jobs", "attempts", "settings", "pseudopotentials"):
+            assert table in tables
             [row] = re.findall(rf"^\| `{table}` \| (.+) \|$", text, re.MULTILINE)
             columns = {column[1] for column in database.execute(f"PRAGMA table_info({table})")}
-            assert columns and columns == set(re.findall(r"`(\w+)`", row))
+            assert columns == set(re.findall(r"`(\w+)`", row))
 
 
 # --- tutorials ------------------------------------------------------------------------------------
