@@ -59,8 +59,8 @@ test-deepmd-gnn: $(GNN)
 	PATH=$(abspath $(VENV)/deepmd-gnn/bin):$$PATH pytest tests/deepmd_gnn $(PYTEST_ARGS)
 
 docs: $(DOCS)
-	rm -rf docs/api
-	$(<D)/bin/sphinx-build -q -W --keep-going -c docs . build/docs
+	rm -rf docs/api build/docs build/doctrees
+	$(<D)/bin/sphinx-build -q -W --keep-going -c docs -d build/doctrees . build/docs
 	ENTSYM_SITE=$(abspath build/docs) $(<D)/bin/pytest -q tests/test_documentation.py $(PYTEST_ARGS)
 	@echo "$(abspath build/docs/docs/index.html)"
 
