@@ -61,7 +61,7 @@ test-deepmd-gnn: $(GNN)
 docs: $(DOCS)
 	rm -rf docs/api build/docs build/doctrees
 	$(<D)/bin/sphinx-build -q -W --keep-going -c docs -d build/doctrees . build/docs
-	ENTSYM_SITE=$(abspath build/docs) $(<D)/bin/pytest -q tests/test_documentation.py $(PYTEST_ARGS)
+	ENTSYM_SITE=$(abspath build/docs) $(<D)/bin/pytest -q tests/test_documentation.py -k "not tutorial"
 	@echo "$(abspath build/docs/docs/index.html)"
 
 # The manylinux tag that the compiler's libraries allow; a linux tag where there is none.
