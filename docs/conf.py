@@ -10,8 +10,7 @@ import re
 from importlib import metadata
 from pathlib import Path
 
-# Notebooks draw without a display, and pages do not ask for the network.
-os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ.pop("MPLBACKEND", None)  # notebooks draw into their pages
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 project = "entsym"
