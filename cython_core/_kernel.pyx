@@ -167,7 +167,7 @@ cdef class Kernel:
       over the pairs with r_ij < rmax + 5 sigma,
     - sS = -2 pi rho int_0^rmax [g ln g - g + 1] r^2 dr by the trapezoid rule, in k_B per atom,
     - q_lm(i) = sum_j f(r_ij) Y_lm(r_ij) / sum_j f(r_ij) over the neighbours below `q6_cutoff`,
-    - Q_l = sqrt(4 pi / (2 l + 1) sum_m |<q_lm>|^2), the mean taken over all atoms.
+    - ``Q_l = sqrt(4 pi / (2 l + 1) sum_m |<q_lm>|^2)``, the mean taken over all atoms.
 
     Two atoms in one place count as a pair at r = 0 in sS and are no neighbours in Q_l; an atom
     without neighbours has q_lm = 0. An object is immutable and may serve many threads.

@@ -246,7 +246,7 @@ class DFTSettings:
         return cls(code=code, **changes)
 
     def mesh(self, atoms: Atoms) -> tuple[int, int, int]:
-        """Return the mesh of a frame: ceil(|b| / k_spacing), b without 2 pi; 1 where not periodic.
+        """Return the mesh of a frame: ``ceil(|b| / k_spacing)``, b without 2 pi; 1 if not periodic.
 
         Parameters
         ----------
