@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 os.environ.pop("MPLBACKEND", None)  # notebooks draw into their pages
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # of tqdm, for want of ipywidgets
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 project = "entsym"
@@ -52,6 +53,7 @@ nb_execution_in_temp = True
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_output_stderr = "remove-warn"  # no tutorial warns
 
 # --- API pages ---
 autosummary_generate = True
