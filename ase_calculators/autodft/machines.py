@@ -24,7 +24,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ase_calculators.autodft import worker
-from ase_calculators.autodft.settings import is_code, is_number
+from ase_calculators.autodft.settings import is_number
 
 SCHEDULERS = {"shell": "Shell", "slurm": "Slurm", "pbs": "PBS", "lsf": "LSF"}
 
@@ -194,7 +194,7 @@ class Machine:
             )  # fmt: skip
         for code in self.codes:
             _require(
-                is_code(code), f"{at}.codes", code,
+                worker.is_code(code), f"{at}.codes", code,
                 f"must each be one of {', '.join(worker.CODES)}, or 'module:class'",
             )  # fmt: skip
         for flag in self.flags:

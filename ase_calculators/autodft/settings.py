@@ -4,20 +4,16 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from os import PathLike, fspath
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols
-from ase.units import GPa
 
-from ase_calculators.autodft.worker import CODES
-from ase_calculators.provenance import atomic_writes
+from ase_calculators.autodft.worker import CODES, is_code
 
 # positions and cells are compared to this, Å; before that they are rounded to the last digit of
 # extended XYZ, so that a frame that went through a file is the same one
@@ -38,29 +34,6 @@ _OPTIONS_SET = {
     "pseudos "
     "natom ntypat typat znucl xred xcart acell rprim",
 }
-
-_EXTERNAL = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-
-
-def is_code(name: str) -> bool:
-    """Say whether a name is that of a code or of an ASE calculator.
-
-    Parameters
-    ----------
-    name : str
-        The name.
-
-    Returns
-    -------
-    bool
-        Whether it is.
-
-    Examples
-    --------
-    >>> is_code("vasp"), is_code("ase.calculators.emt:EMT"), is_code("vaps")
-    (True, True, False)
-    """
-    return name in CODES or bool(_EXTERNAL.fullmatch(name))
 
 
 def is_number(value: Any) -> bool:
@@ -337,154 +310,6 @@ class DFTSettings:
         n = len(atoms)
         return float(4e-7 * spin * n_points * n * (1 + n / 100) * volume * self.cutoff**1.5)
 
-    @classmethod
-    def converged(
-        cls,
-        code: str,
-        elements: Iterable[str],
-        frames: Sequence[Atoms],
-        *,
-        machines: Any,
-        ledger: str | PathLike[str] = "convergence.db",
-        cutoffs: Sequence[float] = (250.0, 300.0, 350.0, 400.0, 500.0, 600.0),
-        k_spacings: Sequence[float] = (0.08, 0.06, 0.05, 0.04, 0.03),
-        energy: float = 1e-3,
-        forces: float = 1e-2,
-        stress: float = 0.1,
-        figure: str | PathLike[str] = "convergence.png",
-        **changes: Any,
-    ) -> "DFTSettings":
-        """Return the cheapest cutoff and mesh that hold energy, forces and stress.
-
-        The cutoff is scanned with the coarsest mesh and the mesh with the lowest cutoff, since the
-        two errors hardly know of each other; an error is the largest difference to the last of its
-        scan over all frames, and those of cutoff and mesh are added. Every calculation goes through
-        the ledger: a scan that was stopped goes on.
-
-        Parameters
-        ----------
-        code : str
-            The code.
-        elements : iterable of str
-            Elements the settings are for; each must be in a frame.
-        frames : sequence of ase.Atoms
-            A sample, best of rattled and strained cells, as in symmetric ones forces vanish.
-        machines : path-like or dict
-            As for `AutoDFT`.
-        ledger : path-like
-            The ledger.
-        cutoffs : sequence of float
-            Ascending, eV; the last one is the reference.
-        k_spacings : sequence of float
-            Descending, 2 pi / Å; the last one is the reference.
-        energy : float
-            Allowed error, eV per atom.
-        forces : float
-            Allowed error of a component, eV/Å.
-        stress : float
-            Allowed error of a component, GPa.
-        figure : path-like
-            Picture of the scan; the numbers are written beside it as JSON.
-        **changes : Any
-            Attributes that differ from the paper's.
-
-        Returns
-        -------
-        DFTSettings
-            The settings.
-
-        Raises
-        ------
-        ValueError
-            When an argument is out of its range.
-        RuntimeError
-            When a calculation failed, or nothing but the references holds the tolerances.
-        """
-        from ase_calculators.autodft.autodft import AutoDFT
-
-        frames, cutoffs, k_spacings = list(frames), list(cutoffs), list(k_spacings)
-        missing = set(elements) - {s for atoms in frames for s in atoms.get_chemical_symbols()}
-        if missing or not frames:
-            raise ValueError(
-                f"elements = {sorted(missing)}: in none of the frames; add frames that hold them"
-            )
-        for name, values in (("cutoffs", cutoffs), ("k_spacings", k_spacings)):
-            if not all(map(is_number, values)):
-                raise ValueError(f"{name} = {values}: must be numbers")
-        for name, allowed in (("energy", energy), ("forces", forces), ("stress", stress)):
-            if not (is_number(allowed) and allowed > 0):
-                raise ValueError(f"{name} = {allowed!r}: must be a number above 0")
-        if len(cutoffs) < 2 or np.any(np.diff(cutoffs) <= 0):
-            raise ValueError(f"cutoffs = {cutoffs}: must be two or more, ascending")
-        if len(k_spacings) < 2 or np.any(np.diff(k_spacings) >= 0):
-            raise ValueError(f"k_spacings = {k_spacings}: must be two or more, descending")
-
-        def labelled(cutoff: float, k_spacing: float) -> list[Atoms]:
-            settings = cls.paper(code, cutoff=cutoff, k_spacing=k_spacing, **changes)
-            dft = AutoDFT(ledger, settings=settings, machines=machines)
-            dft.add(frames)
-            dft.run()
-            keys = [settings.key(atoms) for atoms in frames]
-            found = {atoms.info["key"]: atoms for atoms in dft.labelled()}
-            lost = [number for number, key in enumerate(keys) if key not in found]
-            if lost:
-                raise RuntimeError(
-                    f"cutoff = {cutoff}, k_spacing = {k_spacing}: frames {lost} have no label; see "
-                    "dft.status()"
-                )
-            return [found[key] for key in keys]
-
-        def errors(scan: list[list[Atoms]]) -> np.ndarray:
-            rows = []
-            for labels in scan:
-                pairs = list(zip(labels, scan[-1], strict=True))
-                rows.append((
-                    max(abs(a.get_potential_energy() - b.get_potential_energy()) / len(a)
-                        for a, b in pairs),
-                    max(np.abs(a.get_forces() - b.get_forces()).max() for a, b in pairs),
-                    max(np.abs(a.get_stress() - b.get_stress()).max() for a, b in pairs) / GPa,
-                ))  # fmt: skip
-            return np.array(rows)
-
-        of_cutoff = errors([labelled(cutoff, k_spacings[0]) for cutoff in cutoffs])
-        of_mesh = errors([labelled(cutoffs[0], spacing) for spacing in k_spacings])
-        tolerances = np.array([energy, forces, stress])
-        candidates = []
-        for i, cutoff in enumerate(cutoffs[:-1]):
-            for j, k_spacing in enumerate(k_spacings[:-1]):
-                if np.all(of_cutoff[i] + of_mesh[j] <= tolerances):
-                    settings = cls.paper(code, cutoff=cutoff, k_spacing=k_spacing, **changes)
-                    cost = sum(settings.cost(atoms) for atoms in frames)
-                    candidates.append((cost, i, j, settings))
-        best = min(candidates, key=lambda c: c[:3]) if candidates else None
-        path = Path(fspath(figure))
-        picture = _draw(cutoffs, k_spacings, of_cutoff, of_mesh, tolerances, best)
-        with (
-            atomic_writes(path, mode="wb") as (drawing,),
-            atomic_writes(path.with_suffix(".json")) as (file,),
-        ):
-            picture.savefig(drawing, format=path.suffix[1:] or "png", dpi=130)
-            json.dump(
-                {
-                    "code": code,
-                    "n_frames": len(frames),
-                    "tolerances": {"energy": energy, "forces": forces, "stress": stress},
-                    "cutoffs": cutoffs,
-                    "errors of the cutoff": of_cutoff.tolist(),
-                    "k_spacings": k_spacings,
-                    "errors of the mesh": of_mesh.tolist(),
-                    "chosen": asdict(best[3]) if best else None,
-                },
-                file,
-                indent=1,
-            )
-        if best is None:
-            raise RuntimeError(
-                f"cutoffs up to {cutoffs[-1]}, k_spacings down to {k_spacings[-1]}: none but these "
-                f"references holds the tolerances; extend the scan (see {path})"
-            )
-        return best[3]
-
     def but(self, **changes: Any) -> "DFTSettings":
         """Return these settings with some of them changed.
 
@@ -499,38 +324,3 @@ class DFTSettings:
             The settings.
         """
         return replace(self, **changes)
-
-
-def _draw(
-    cutoffs: list[float],
-    k_spacings: list[float],
-    of_cutoff: np.ndarray,
-    of_mesh: np.ndarray,
-    allowed: np.ndarray,
-    best: Any,
-) -> Any:
-    """Draw the errors against cutoff and mesh, with what is allowed and what was chosen."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 6.6), layout="constrained")
-    axes = figure.subplots(3, 2, sharey="row", sharex="col")
-    quantities = ("energy\n(meV/atom)", "forces\n(meV/Å)", "stress\n(GPa)")
-    for row, (label, factor) in enumerate(zip(quantities, (1e3, 1e3, 1.0), strict=True)):
-        scans = ((cutoffs, of_cutoff, "#0072b2"), (k_spacings, of_mesh, "#d55e00"))
-        for ax, (x, y, color) in zip(axes[row], scans, strict=True):
-            ax.plot(x[:-1], factor * np.maximum(y[:-1, row], 1e-9), "o-", color=color, ms=4, lw=1)
-            ax.axhline(factor * allowed[row], color="0.4", ls="--", lw=0.8)
-            ax.set_yscale("log")
-            ax.grid(color="0.92", lw=0.6)
-            ax.set_axisbelow(True)
-            ax.spines[["top", "right"]].set_visible(False)
-        axes[row, 0].set_ylabel(label)
-        axes[row, 1].invert_xaxis() if row == 0 else None
-    if best:
-        for ax in axes[:, 0]:
-            ax.axvline(cutoffs[best[1]], color="0.7", lw=4, zorder=0)
-        for ax in axes[:, 1]:
-            ax.axvline(k_spacings[best[2]], color="0.7", lw=4, zorder=0)
-    axes[-1, 0].set_xlabel(f"cutoff (eV); reference {cutoffs[-1]:g}")
-    axes[-1, 1].set_xlabel(f"k-spacing (2π/Å); reference {k_spacings[-1]:g}")
-    return figure

@@ -325,6 +325,28 @@ def _any(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str,
 
 
 CODES = {"gpaw": _gpaw, "vasp": _vasp, "espresso": _espresso, "abinit": _abinit}
+_EXTERNAL = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def is_code(name: str) -> bool:
+    """Return whether a name is that of a code or of an ASE calculator.
+
+    Parameters
+    ----------
+    name : str
+        Name, such as "vasp" or "module:class".
+
+    Returns
+    -------
+    bool
+        True for a name in `CODES` and for "module:class".
+
+    Examples
+    --------
+    >>> is_code("vasp"), is_code("ase.calculators.emt:EMT"), is_code("vaps")
+    (True, True, False)
+    """
+    return name in CODES or bool(_EXTERNAL.fullmatch(name))
 
 
 def rung_of(settings: dict[str, Any], rung: int) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -16,7 +16,7 @@ import ase.io
 import numpy as np
 from ase.build import bulk
 
-from ase_calculators.autodft import DFTSettings
+from ase_calculators.autodft import converged_settings
 
 
 def sample(n_frames: int) -> list:
@@ -76,7 +76,7 @@ def main() -> None:
         "here": {"python": sys.executable, "environment": {"OMP_NUM_THREADS": 1}}
     }
     try:
-        settings = DFTSettings.converged(
+        settings = converged_settings(
             args.code,
             {symbol for atoms in frames for symbol in atoms.get_chemical_symbols()},
             frames,

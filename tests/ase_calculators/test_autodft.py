@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Auto-DFT: settings, ledger, machines, export, what a frame or a file may not do."""
 
+import ast
+import doctest
 import gc
+import graphlib
+import importlib
 import json
 import os
 import shutil
@@ -24,7 +28,14 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
-from ase_calculators.autodft import AutoDFT, DFTSettings, read_machines, virial
+from ase_calculators.autodft import (
+    AutoDFT,
+    DFTSettings,
+    converged_settings,
+    read_machines,
+    virial,
+    worker,
+)
 from ase_calculators.autodft import machines as autodft_machines
 from ase_calculators.autodft.autodft import unreasonable
 from ase_calculators.autodft.export import export
@@ -42,6 +53,40 @@ def rattled(n=3, symbol="Al"):
         atoms.rattle(0.1, seed=seed)
         frames.append(atoms)
     return frames
+
+
+# --- modules ------------------------------------------------------------------------------------
+
+PACKAGE = "ase_calculators.autodft"
+MODULES = sorted(path.stem for path in Path(worker.__file__).parent.glob("[!_]*.py"))
+
+
+def test_modules_import_in_one_direction():
+    """Imports inside functions count; `TopologicalSorter` raises `CycleError` for a circle."""
+    imports = graphlib.TopologicalSorter()
+    for module in MODULES:
+        source = Path(worker.__file__).with_name(f"{module}.py").read_text()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            for name in names:
+                if f"{name}.".startswith(f"{PACKAGE}."):
+                    target = name.split(".")[2:3]
+                    assert target and target[0] in MODULES, f"{module} imports the package itself"
+                    imports.add(module, *target)
+    order = list(imports.static_order())
+    layers = ["worker", "settings", "machines", "autodft", "convergence"]
+    assert [module for module in order if module in layers] == layers
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_in_docstrings(module):
+    assert doctest.testmod(importlib.import_module(f"{PACKAGE}.{module}")).failed == 0
 
 
 # --- settings -----------------------------------------------------------------------------------
@@ -172,16 +217,16 @@ def test_converged_returns_the_cheapest_that_holds(tmp_path):
         "machines": HERE, "ledger": tmp_path / "l.db", "cutoffs": (200.0, 300.0),
         "k_spacings": (0.1, 0.05), "figure": tmp_path / "scan.png", "smearing": 0.2,
     }  # fmt: skip
-    settings = DFTSettings.converged(EXTERNAL.code, {"Al"}, rattled(2), **arguments)
+    settings = converged_settings(EXTERNAL.code, {"Al"}, rattled(2), **arguments)
     assert settings == EXTERNAL.but(cutoff=200.0, k_spacing=0.1, smearing=0.2)
     scan = json.loads((tmp_path / "scan.json").read_text())
     assert scan["chosen"]["cutoff"] == 200.0 and np.all(np.array(scan["errors of the mesh"]) == 0)
     assert (tmp_path / "scan.png").stat().st_size > 10_000
     n_jobs = len(list((tmp_path / "l.db.files" / "jobs").iterdir()))
-    assert DFTSettings.converged(EXTERNAL.code, {"Al"}, rattled(2), **arguments) == settings
+    assert converged_settings(EXTERNAL.code, {"Al"}, rattled(2), **arguments) == settings
     assert len(list((tmp_path / "l.db.files" / "jobs").iterdir())) == n_jobs
     with pytest.raises(ValueError, match=r"elements = \['Cu'\]: in none of the frames"):
-        DFTSettings.converged(EXTERNAL.code, {"Al", "Cu"}, rattled(1), **arguments)
+        converged_settings(EXTERNAL.code, {"Al", "Cu"}, rattled(1), **arguments)
 
 
 # --- ledger -------------------------------------------------------------------------------------

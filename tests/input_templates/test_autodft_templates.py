@@ -95,7 +95,7 @@ def test_scan(script, folder, is_picture):
         "--smearing", 0.5, cwd=folder, fails=True,
     )  # fmt: skip
     # so rough a scan finds nothing, and says so; the errors fall with the cutoff
-    assert "none but these references holds the tolerances" in said
+    assert "only these references hold the tolerances" in said
     scan = json.loads((folder / "convergence.json").read_text())
     errors = np.array(scan["errors of the cutoff"])
     assert (errors[0] > errors[1]).all() and (errors[2] == 0).all()
