@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Auto-DFT: frames in, labels out, each calculated once, on any mix of machines."""
+"""Auto-DFT: label frames by first principles, each once, on any mix of machines."""
 
 from ase_calculators.autodft.autodft import Added, AutoDFT, Status
 from ase_calculators.autodft.convergence import converged_settings

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What is calculated: code, functional, cutoff, mesh; and how much of it is enough."""
+"""Settings of a calculation: code, functional, cutoff, mesh and all else that defines a label."""
 
 import hashlib
 import json
@@ -15,14 +15,14 @@ from ase.data import chemical_symbols
 
 from ase_calculators.autodft.worker import CODES, is_code
 
-# positions and cells are compared to this, Å; before that they are rounded to the last digit of
-# extended XYZ, so that a frame that went through a file is the same one
+# resolution at which positions and cells are compared, Å; before that they are rounded to the last
+# digit of extended XYZ, so that a frame keeps its key when it is written and read
 RESOLUTION, LAST_DIGIT = 1e-6, 1e-8
 
-# what becomes part of files' names, command lines and input files
+# texts that become part of file names, command lines and input files
 _XC = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+-]*")
 _PSEUDOPOTENTIAL = re.compile(r"(?!\.+$)[A-Za-z0-9_.+-]*")
-# options that have an attribute of their own, or say where a code is and what it reads and writes
+# options that follow from an attribute, or determine where a code is and what it reads and writes
 _OPTIONS_SET = {
     "gpaw": "mode xc kpts occupations convergence setups spinpol txt restart label directory",
     "vasp": "command xc encut ediff ismear sigma ispin kpts gamma setups pp kspacing kgamma label "
@@ -37,23 +37,23 @@ _OPTIONS_SET = {
 
 
 def is_number(value: Any) -> bool:
-    """Say whether a value is a number.
+    """Return whether a value is a number.
 
     Parameters
     ----------
     value : object
-        The value.
+        Value to check.
 
     Returns
     -------
     bool
-        Whether it is; True and False are not.
+        True for a number; True and False are not numbers.
     """
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Return all texts in lists and dictionaries."""
+    """Yield all texts in lists and dictionaries."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -66,41 +66,41 @@ def _texts(value: Any) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class DFTSettings:
-    """Say what is calculated, the same for every frame.
+    """Settings of a calculation, the same for every frame.
 
     Attributes
     ----------
     code : str
-        "vasp", "gpaw", "espresso", "abinit"; or ``"module:class"`` for any other ASE calculator,
-        made from `options` alone.
+        "vasp", "gpaw", "espresso" or "abinit", or ``"module:class"`` of any other ASE calculator,
+        which is made from `options` alone.
     xc : str
-        Functional by the code's own name.
+        Functional, by the code's own name.
     cutoff : float
-        Plane waves, eV.
+        Cutoff of the plane waves, eV.
     energy_tolerance : float
-        At which the SCF ends, eV per cell.
+        Tolerance of the SCF, eV per cell.
     k_spacing : float
         Largest distance of points along each reciprocal vector, in units of 2 pi / Å. The mesh
-        follows from it and the cell (`mesh`) when a frame is added, and is given to every code
-        explicitly, with the origin in it.
+        follows from it and the cell (`mesh`) when a frame is added. Every code gets the mesh
+        explicitly; it contains the origin.
     smearing : float
-        Gaussian width, eV.
+        Width of the Gaussian smearing, eV.
     spin : bool
-        With spin polarisation, from the frames' initial magnetic moments.
+        Spin polarisation, which starts from the frames' initial magnetic moments.
     pseudopotentials : dict of str to str
-        Which one of each element where there are several: the ending of VASP's (``{"Ca": "_sv"}``),
-        GPAW's setup, the file of Quantum ESPRESSO and ABINIT.
+        Choice for each element that has several: the ending of VASP's (``{"Ca": "_sv"}``), GPAW's
+        setup, the file of Quantum ESPRESSO and ABINIT.
     options : dict
         Further parameters, by the code's own names.
     ladder : sequence of dict, optional
-        Options that replace these in the second attempt of a frame, in the third, ...
-        ``smearing_factor`` multiplies the smearing and marks the label as altered. Default: that of
-        the code (`LADDERS`).
+        Options that replace these in the second attempt of a frame, in the third, and so on.
+        ``smearing_factor`` multiplies the smearing and marks the label as altered. Default: the
+        ladder of the code (`LADDERS`).
 
     Raises
     ------
     ValueError
-        When an argument is out of its range.
+        If an argument is out of its range.
 
     Examples
     --------
@@ -134,7 +134,7 @@ class DFTSettings:
             )
         if self.code == "abinit" and self.xc != "PBE":
             raise ValueError(
-                f"xc = {self.xc!r}: must be 'PBE' with abinit, the only one it is given"
+                f"xc = {self.xc!r}: must be 'PBE' with abinit, for which no other is implemented"
             )
         for name in ("cutoff", "energy_tolerance", "k_spacing", "smearing"):
             value = getattr(self, name)
@@ -159,7 +159,7 @@ class DFTSettings:
                 )
         ladder = () if self.ladder is None else self.ladder
         if not isinstance(ladder, list | tuple):
-            raise ValueError(f"ladder = {ladder!r}: must be a list of dictionaries, one an attempt")
+            raise ValueError(f"ladder = {ladder!r}: must be a list of dictionaries")
         self._require_options("options", self.options)
         for number, step in enumerate(ladder):
             self._require_options(f"ladder[{number}]", step)
@@ -167,12 +167,12 @@ class DFTSettings:
             json.dumps(asdict(self), allow_nan=False)
         except (TypeError, ValueError, RecursionError) as error:
             raise ValueError(
-                f"options, ladder: {error}; give only what fits in JSON: numbers, texts, lists, "
+                f"options, ladder: {error}; use only what JSON can hold: numbers, texts, lists, "
                 "dictionaries"
             ) from None
 
     def _require_options(self, where: str, options: Any) -> None:
-        """Refuse options that would say something else than the attributes, or break an input."""
+        """Refuse options that would contradict the attributes or break an input file."""
         if not isinstance(options, Mapping):
             raise ValueError(
                 f"{where} = {options!r}: must be a dictionary of the code's parameters"
@@ -199,49 +199,49 @@ class DFTSettings:
     def paper(cls, code: str = "gpaw", **changes: Any) -> "DFTSettings":
         """Return the paper's settings for a code.
 
-        PBE, 600 eV, 1e-6 eV, 2 pi x 0.04 1/Å. 600 eV means the same for VASP, GPAW (plane waves)
-        and the PAW of Quantum ESPRESSO and ABINIT, as the energy of the fastest plane wave: 44.1 Ry
-        and 22.05 Ha; the densities' cutoffs are 8 and 2 times that. The paper names no smearing;
-        0.05 eV is ours.
+        They are PBE, 600 eV, 1e-6 eV and 2 pi x 0.04 1/Å. 600 eV is the energy of the fastest plane
+        wave in VASP, GPAW and the PAW of Quantum ESPRESSO (44.1 Ry) and ABINIT (22.05 Ha); the
+        cutoffs of the density are 8 and 2 times that in the latter two. The paper gives no
+        smearing; 0.05 eV is our choice.
 
         Parameters
         ----------
         code : str
-            The code.
+            Code, as in `DFTSettings`.
         **changes : Any
-            Attributes that differ.
+            Attributes that differ from the paper's.
 
         Returns
         -------
         DFTSettings
-            The settings.
+            Settings of the paper, with the changes.
         """
         return cls(code=code, **changes)
 
     def mesh(self, atoms: Atoms) -> tuple[int, int, int]:
-        """Return the mesh of a frame: ceil(|b| / k_spacing), b without 2 pi; 1 where not periodic.
+        """Return the mesh of a frame: ceil(|b| / k_spacing), b without 2 pi; 1 if not periodic.
 
         Parameters
         ----------
         atoms : ase.Atoms
-            The frame.
+            Frame.
 
         Returns
         -------
         (int, int, int)
-            Points along each reciprocal vector.
+            Number of points along each reciprocal vector.
         """
         cell = atoms.cell.array
         invert = np.linalg.inv if abs(np.linalg.det(cell)) > 1e-9 else np.linalg.pinv
         lengths = np.linalg.norm(invert(cell), axis=0)
-        # 1e-6: a cell that came through a file with few digits keeps its mesh
+        # 1e-6: a cell that was written with few digits and read keeps its mesh
         points = np.maximum(1, np.ceil(lengths / self.k_spacing - 1e-6)).astype(int)
         n1, n2, n3 = np.where(atoms.pbc, points, 1).tolist()
         return n1, n2, n3
 
     @cached_property
     def hash(self) -> str:
-        """Name what decides about a label.
+        """Return a hash of all settings.
 
         Returns
         -------
@@ -266,7 +266,7 @@ class DFTSettings:
         Parameters
         ----------
         atoms : ase.Atoms
-            The frame; what agrees to 1e-6 Å is the same one.
+            Frame; frames that agree to 1e-6 Å have the same key.
 
         Returns
         -------
@@ -286,18 +286,18 @@ class DFTSettings:
         return sha.hexdigest()
 
     def cost(self, atoms: Atoms, mesh: tuple[int, int, int] | None = None) -> float:
-        """Guess the seconds that a frame takes on one core.
+        """Return a rough estimate of the seconds that a frame takes on one core.
 
-        mesh points x atoms x (1 + atoms / 100) x volume x cutoff^1.5, with a factor that fits GPAW
-        and two to eight Al atoms within a factor of two or so. Only ratios matter: `AutoDFT`
-        calibrates the factor with the times that it sees.
+        The estimate is mesh points x atoms x (1 + atoms / 100) x volume x cutoff^1.5, with a factor
+        that fits GPAW and two to eight Al atoms within about a factor of two. Only ratios matter:
+        `AutoDFT` calibrates the factor with measured times.
 
         Parameters
         ----------
         atoms : ase.Atoms
-            The frame.
+            Frame.
         mesh : (int, int, int), optional
-            Its mesh, where it is known already.
+            Mesh of the frame, if it is known already.
 
         Returns
         -------
@@ -311,7 +311,7 @@ class DFTSettings:
         return float(4e-7 * spin * n_points * n * (1 + n / 100) * volume * self.cutoff**1.5)
 
     def but(self, **changes: Any) -> "DFTSettings":
-        """Return these settings with some of them changed.
+        """Return a copy of these settings with changes.
 
         Parameters
         ----------
@@ -321,6 +321,6 @@ class DFTSettings:
         Returns
         -------
         DFTSettings
-            The settings.
+            Changed settings.
         """
         return replace(self, **changes)

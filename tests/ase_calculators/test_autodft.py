@@ -743,23 +743,23 @@ def test_bad_machines(keys, message):
 def test_bad_files_of_machines(tmp_path):
     path = tmp_path / "machines.yaml"
     for text, message in (
-        ("a: [", "is no plain YAML"),
+        ("a: [", "is not plain YAML"),
         ("- a\n", "must hold machines by name"),
         ("a: 3\n", "machines: a = 3: must be keys and values"),
-        (f"a: !!python/object/apply:os.system ['touch {tmp_path}/owned']\n", "is no plain YAML"),
+        (f"a: !!python/object/apply:os.system ['touch {tmp_path}/owned']\n", "is not plain YAML"),
         ("'a;b': {}\n", "names are letters"),
-        ("a: {cores: 1}\nb: {}\na: {cores: 2}\n", "'a' is there twice in what begins at line 1"),
-        ("a: {cores: 1, cores: 2}\n", "'cores' is there twice in what begins at line 1; keep one"),
-        ("a: {environment: {A: 1, A: 2}}\n", "'A' is there twice"),
+        ("a: {cores: 1}\nb: {}\na: {cores: 2}\n", "'a' occurs twice in the mapping that begins at line 1"),
+        ("a: {cores: 1, cores: 2}\n", "'cores' occurs twice in the mapping that begins at line 1; keep one"),
+        ("a: {environment: {A: 1, A: 2}}\n", "'A' occurs twice"),
         ("", "must hold machines by name"),
         ("# nothing\n", "must hold machines by name"),
-        ("a:\n\tcores: 1\n", "is no plain YAML: .*cannot start any token"),
-        ("a: {}\n---\nb: {}\n", "is no plain YAML: expected a single document"),
+        ("a:\n\tcores: 1\n", "is not plain YAML: .*cannot start any token"),
+        ("a: {}\n---\nb: {}\n", "is not plain YAML: expected a single document"),
         ("a: 0\n", "machines: a = 0: must be keys and values"),
-        ("a: 2026-13-45\n", "is no plain YAML: month must be in 1..12"),
-        ("[" * 5000, "is no plain YAML: nested too deeply"),
+        ("a: 2026-13-45\n", "is not plain YAML: month must be in 1..12"),
+        ("[" * 5000, "is not plain YAML: nested too deeply"),
         ("a: {flags: &f [*f]}\n", r"machines: a.flags = \[\[...\]\]: must be a list"),
-        ("? [a]\n: {}\n", "is no plain YAML: .*unhashable"),
+        ("? [a]\n: {}\n", "is not plain YAML: .*unhashable"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message) as error:
@@ -778,7 +778,7 @@ def test_machines_may_share_keys_by_yamls_merge(tmp_path):
     path.write_text("a: &a {cores: 2, frames: 5}\nb:\n  <<: *a\n  cores: 3\n")
     machines = read_machines(path)
     assert (machines["b"].cores, machines["b"].frames) == (3, 5)
-    with pytest.raises(ValueError, match="machines: 5 is there twice"):
+    with pytest.raises(ValueError, match="machines: 5 occurs twice"):
         read_machines({"5": {}, 5: {}})
 
 
@@ -857,7 +857,7 @@ def test_damaged_ledgers_are_told_in_a_line(tmp_path):
     dft = AutoDFT(tmp_path / "l.db", EXTERNAL)
     os.truncate(tmp_path / "l.db", 5000)
     for call in (dft.status, dft.labelled, dft.failures, dft.retry, lambda: dft.add(rattled(1))):
-        with pytest.raises(RuntimeError, match="l.db': database disk image is malformed; what is"):
+        with pytest.raises(RuntimeError, match="l.db': database disk image is malformed; its con"):
             call()
 
 
