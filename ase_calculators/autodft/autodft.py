@@ -231,7 +231,7 @@ class AutoDFT:
             try:
                 reason = unreasonable(atoms, self._closest)
                 task = None if reason else self._task(atoms)
-            except Exception as error:  # whatever a frame may contain, only this one is refused
+            except Exception as error:  # any error of a frame refuses only this frame
                 reason, task = " ".join(f"{type(error).__name__}: {error}".split()), None
             if task is None:
                 added.refused.append((number, reason))

@@ -18,7 +18,7 @@ from ase_calculators.provenance import atomic_writes
 
 
 class _Choice(NamedTuple):
-    """Settings that hold the tolerances.
+    """Settings that hold the tolerances, and their place in the scan.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class _Choice(NamedTuple):
     cutoff, k_spacing : int
         Positions in the two scans.
     settings : DFTSettings
-        The settings.
+        Settings.
     """
 
     cost: float
@@ -88,7 +88,7 @@ def converged_settings(
     Returns
     -------
     DFTSettings
-        The settings.
+        Cheapest settings that hold the tolerances.
 
     Raises
     ------

@@ -600,7 +600,7 @@ class Ledger:
         return True
 
     def jobs(self, machine: str, host: str) -> list[Job]:
-        """Return the jobs of a machine that have not ended, whatever their settings.
+        """Return the jobs of a machine that have not ended, with any settings.
 
         Parameters
         ----------
