@@ -643,7 +643,7 @@ class _Dispatcher:
             self.out_of_use[name] = reason
         self._delay[name] = min(_LONGEST_DELAY, max(1.0, 2 * self._delay[name]))
         self._not_before[name] = time.monotonic() + self._delay[name]
-        self.notes[name] = f"next job in {self._delay[name]:.0f} s: {reason}"[:100]
+        self.notes[name] = f"paused for {self._delay[name]:.0f} s: {reason}"[:100]
 
     def _tasks(self, job: Job) -> list[str]:
         rows = self._ledger.query(

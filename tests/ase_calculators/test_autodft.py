@@ -842,7 +842,7 @@ def test_arguments_of_another_kind(tmp_path):
             AutoDFT(ledger, settings, machines)
 
 
-def test_damaged_ledgers_are_told_in_a_line(tmp_path):
+def test_damaged_ledgers_are_reported_in_a_line(tmp_path):
     """Ledgers cut at any length; then one that is cut while a driver has it open."""
     dft = AutoDFT(tmp_path / "l.db", EXTERNAL)
     dft.add(rattled(60))
@@ -890,7 +890,7 @@ def test_a_row_that_is_damaged_costs_no_other(tmp_path):
         assert dft.export(tmp_path / "x.xyz", "extxyz") == 2
 
 
-def test_the_database_of_another_program_is_left_alone(tmp_path):
+def test_the_database_of_another_program_is_not_touched(tmp_path):
     path = tmp_path / "history.sqlite"
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE visits (id)")

@@ -250,7 +250,7 @@ def test_unreachable_machine_and_one_without_the_code_cost_nothing(laboratory):
     assert set(dft.status().machines) == {"here"}
 
 
-def test_no_machine_left_says_why(laboratory):
+def test_no_machine_left_reports_the_reasons(laboratory):
     lacking = laboratory.machine()
     lacking["environment"] = {}
     dft = AutoDFT(laboratory.folder / "labels.db", SETTINGS, {"lacking": lacking}, poll=0.1)

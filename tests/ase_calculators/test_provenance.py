@@ -214,7 +214,7 @@ def test_devices_are_written_to_and_stay(tmp_path):
     assert read == ["through"]
 
 
-def test_what_cannot_be_written_is_told_before_the_work(tmp_path):
+def test_what_cannot_be_written_is_reported_before_the_work(tmp_path):
     for path, message in (
         (tmp_path, "Is a directory: '"), (tmp_path / "none" / "a", "No such file .*none/a'"),
         (tmp_path / ("n" * 300), "File name too long: '.*n'"),

@@ -232,7 +232,7 @@ def test_select_every_frame_there_is():
         assert select(table_of([0.0], [0.0]), 1).rows.tolist() == [0]
 
 
-def test_select_says_how_close(cloud):
+def test_select_reports_how_close(cloud):
     """2,100 frames at 1,900 places."""
     more = reordered(cloud, np.r_[np.arange(2000), np.arange(100)])
     with pytest.warns(UserWarning, match="n = 2100: the nearest that a grid gives is 1900 frames"):
@@ -449,7 +449,7 @@ def test_bad_sets(mapped, frames, tmp_path):
         write_sets(table, np.where(table.frame == 0, -1, 0), *paths, progress=False)
 
 
-def test_a_frame_that_broke(mapped, tmp_path):
+def test_a_damaged_frame(mapped, tmp_path):
     table, rounds = mapped
     path = tmp_path / "b.extxyz"
     path.write_text(path.read_text().replace("Cu", "Qq"))
@@ -594,7 +594,7 @@ def test_one_structure_is_not_a_list():
         (lambda t: substitute([bulk("Al")], {"Al": "Cu"}, seed=-1), "seed = -1: must be a whole n"),
     ],
 )  # fmt: skip
-def test_other_kinds_of_arguments_are_told_in_a_line(call, message):
+def test_other_kinds_of_arguments_are_reported_in_a_line(call, message):
     n = 5
     table = LandscapeTable(
         frame=range(n), file=[""] * n, sS=np.linspace(-5, -1, n), Q=np.linspace(0, 0.5, n),
@@ -605,7 +605,7 @@ def test_other_kinds_of_arguments_are_told_in_a_line(call, message):
     assert "\n" not in str(error.value)
 
 
-def test_sets_are_compressed_by_suffix_and_kept_when_a_frame_broke(mapped, tmp_path):
+def test_sets_are_compressed_by_suffix_and_kept_if_a_frame_is_damaged(mapped, tmp_path):
     table, rounds = mapped
     paths = tmp_path / "1.extxyz.gz", tmp_path / "2.extxyz"
     counts = write_sets(table, rounds, *paths, progress=False)
