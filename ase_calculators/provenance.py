@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What numbers were made of: versions, hashes of files, records that no kill leaves in halves."""
+"""Provenance: package versions, file hashes, and files that are written atomically."""
 
 import bz2
 import errno
@@ -34,12 +34,12 @@ def versions(*packages: str) -> dict[str, str]:
     Parameters
     ----------
     *packages : str
-        Their names.
+        Names of the packages.
 
     Returns
     -------
     dict of str to str
-        Those that are installed.
+        Versions of those that are installed.
     """
     found = {}
     for package in packages:
@@ -51,17 +51,17 @@ def versions(*packages: str) -> dict[str, str]:
 
 
 def file_hash(*paths: Path) -> str:
-    """Hash files, one after the other.
+    """Return a hash of files.
 
     Parameters
     ----------
     *paths : pathlib.Path
-        The files.
+        Files.
 
     Returns
     -------
     str
-        SHA-256 over their contents, hexadecimal.
+        SHA-256 of their contents one after the other, hexadecimal.
     """
     digest = hashlib.sha256()
     for path in paths:
@@ -72,7 +72,7 @@ def file_hash(*paths: Path) -> str:
 
 
 def _open_draft(target: Path) -> tuple[int, Path]:
-    """Open an empty, locked draft beside a file, with the mode and the owner of that file."""
+    """Open an empty, locked draft next to a file, with the mode and the owner of that file."""
     if target.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     if target.exists() and not os.access(target, os.W_OK):
@@ -81,23 +81,23 @@ def _open_draft(target: Path) -> tuple[int, Path]:
     if len(os.fsencode(name)) > 200:  # 255 are allowed
         name = hashlib.sha256(os.fsencode(name)).hexdigest()
     flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-    # few names, so that the drafts of killed processes are used again
+    # few names, so that drafts left by interrupted processes are used again
     for number in itertools.count():
         draft = target.with_name(f".{name}.{number}.draft")
         try:
             descriptor = os.open(draft, flags, 0o666)
         except OSError as error:
-            if os.path.lexists(draft):  # somebody else's
+            if os.path.lexists(draft):  # it belongs to somebody else
                 continue
             raise OSError(error.errno, os.strerror(error.errno or 0), str(target)) from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # who had the lock may have put the draft in place since it was opened here
+            # the process that had the lock may have put the draft in place after it was opened here
             if os.path.samestat(os.fstat(descriptor), draft.stat()):
                 break
         except (BlockingIOError, FileNotFoundError):
             pass
-        except OSError:  # a file system without locks: a name that nobody else takes
+        except OSError:  # a file system without locks: use a unique name
             os.close(descriptor)
             draft = target.with_name(f".{name}.{uuid.uuid4().hex}.draft")
             descriptor = os.open(draft, flags | os.O_EXCL, 0o666)
@@ -117,35 +117,36 @@ def _open_draft(target: Path) -> tuple[int, Path]:
 def atomic_writes(
     *paths: str | os.PathLike[str], mode: str = "w", **options: Any
 ) -> Iterator[list[IO[Any]]]:
-    """Open files that belong together and replace `paths` when all are closed, or none is replaced.
+    """Open files that belong together; on closing, all of them replace `paths`, or none does.
 
-    Everything is written to hidden drafts beside the files. An error or an interrupt inside the
-    ``with`` block removes the drafts; a killed process leaves them to the next one that writes the
-    same file. The files keep their old content in both cases. When every draft is on the disk they
-    take their places one right after the other: a kill in between leaves whole files, of which some
-    are new. A file keeps its mode and, where the system allows it, its owner; a symbolic link is
-    followed. What is no regular file, such as /dev/null, is written to directly.
+    The content is written to hidden drafts next to the files. An error or Ctrl-C inside the
+    ``with`` block removes the drafts. A killed process leaves its drafts, and the next process that
+    writes the same file uses them again. In both cases the files keep their old content. When all
+    drafts are on the disk, they replace the files one right after the other; if the process is
+    killed in between, all files are complete and some of them are new. A file keeps its mode and,
+    if the system allows it, its owner. Symbolic links are followed. A path that is not a regular
+    file, such as /dev/null, is written to directly.
 
     Parameters
     ----------
     *paths : str or path-like
-        The files to replace. The suffixes .gz, .bz2 and .xz compress.
+        Files to replace. The suffixes .gz, .bz2 and .xz compress.
     mode : str
-        "w" or "wb".
-    **options
-        Passed to `open`; text is UTF-8 unless `encoding` says otherwise.
+        Mode, "w" or "wb".
+    **options : Any
+        Options of `open`. The default encoding of text is UTF-8.
 
     Yields
     ------
     list of file objects
-        The drafts, in the order of `paths`.
+        Drafts, in the order of `paths`.
 
     Raises
     ------
     ValueError
-        When the mode is another one or two of the paths are one file.
+        If the mode is another one or two of the paths are the same file.
     OSError
-        If a file or its folder cannot be written to, which is found at once, or the disk is full.
+        If a file or its folder cannot be written to, which is checked at once, or the disk is full.
     """
     if mode not in ("w", "wb"):
         raise ValueError(f"mode = {mode!r}: must be 'w' or 'wb'")
@@ -155,7 +156,7 @@ def atomic_writes(
     if "b" not in mode:
         options.setdefault("encoding", "utf-8")
     drafts: list[tuple[Path, Path]] = []
-    with ExitStack() as held:  # the locks, until the drafts are in place or gone
+    with ExitStack() as held:  # locks, until the drafts are in place or removed
         try:
             with ExitStack() as stack:
                 files: list[IO[Any]] = []
@@ -173,7 +174,7 @@ def atomic_writes(
             for descriptor in descriptors:
                 os.fsync(descriptor)
             for _, target in drafts:
-                # a replacement takes 30 us, not 4 ms, when the old content need not be freed in it
+                # replacing takes 30 us instead of 4 ms if it need not free the old content
                 with suppress(OSError):
                     held.callback(os.close, os.open(target, os.O_RDONLY | os.O_CLOEXEC))
             while drafts:
@@ -201,7 +202,7 @@ def _opened(
     raw = open(draft, "wb", opener=opener)  # noqa: SIM115
     stack.enter_context(raw)
     packed: Any
-    if suffix == ".gz":  # no time in it: same content, same file
+    if suffix == ".gz":  # without the time, so that the same content gives the same file
         packed = stack.enter_context(gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
     else:
         packer = bz2.BZ2File if suffix == ".bz2" else lzma.LZMAFile
@@ -213,85 +214,91 @@ def _opened(
 def atomic_write(
     path: str | os.PathLike[str], mode: str = "w", **options: Any
 ) -> Iterator[IO[Any]]:
-    """Open a file that replaces `path` when it is closed, whole or not at all.
+    """Open a file that replaces `path` when it is closed, completely or not at all.
 
     Parameters
     ----------
     path : str or path-like
-        The file to replace, as in `atomic_writes`.
+        File to replace, as in `atomic_writes`.
     mode : str
-        "w" or "wb".
-    **options
-        Passed to `open`; text is UTF-8 unless `encoding` says otherwise.
+        Mode, "w" or "wb".
+    **options : Any
+        Options of `open`. The default encoding of text is UTF-8.
 
     Yields
     ------
     file object
-        The draft.
+        Draft.
 
     Raises
     ------
     ValueError
-        When the mode is another one.
+        If the mode is another one.
     OSError
-        If the file or its folder cannot be written to, which is found at once, or the disk is full.
+        If the file or its folder cannot be written to, which is checked at once, or the disk is
+        full.
     """
     with atomic_writes(path, mode=mode, **options) as (file,):
         yield file
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file at once or not at all.
+    """Write a JSON file completely or not at all.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file.
+        File to replace.
     content : object
-        What JSON can hold.
+        Content that JSON can hold.
     """
     with atomic_write(path) as file:
         file.write(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def add_json_line(path: Path, content: Any) -> None:
-    """Add a line to a file of JSON lines.
+    """Append a line to a file of JSON lines.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file.
+        File, created if there is none.
     content : object
-        What JSON can hold.
+        Content that JSON can hold.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written to or the disk is full.
     """
     line = json.dumps(content).encode() + b"\n"
     with open(path, "a+b", buffering=0) as file:
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":  # what a kill left unfinished keeps its line
+            if file.read(1) != b"\n":  # a line left incomplete by an interruption stays a line
                 line = b"\n" + line
         if file.write(line) != len(line):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(path))
 
 
 def json_lines(path: Path) -> Iterator[Any]:
-    """Read a file of JSON lines; one that a kill left unfinished is passed over.
+    """Yield the content of a file of JSON lines; incomplete lines are skipped.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file; there may be none.
+        File; nothing is yielded if there is none.
 
     Yields
     ------
     object
-        What a line holds.
+        Content of a line.
     """
     if path.is_file():
         for line in path.read_text(encoding="utf-8").split("\n"):
             try:
                 yield json.loads(line)
-            except ValueError:  # empty, or unfinished
+            except ValueError:  # empty or incomplete
                 continue
 
 

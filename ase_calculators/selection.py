@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Multi-resolution classification: landscapes thinned out evenly, coverage, sets, substitution.
+"""Multi-resolution classification: even samples of landscapes, coverage, files, substitution.
 
 A resolution (dsS, dQ) cuts the plane into cells: frame (sS, Q) lies in the cell
-(floor(sS / dsS), floor(Q / dQ)). The grid is anchored at 0, whatever the table, so that cells of
-different tables, runs and hosts are the same; LAMMPS's ``fix entsym/select`` uses them too.
+(floor(sS / dsS), floor(Q / dQ)). The grid is anchored at 0 for every table, so that different
+tables, runs and hosts share the same cells. LAMMPS's ``fix entsym/select`` uses them too.
 """
 
 import hashlib
@@ -24,11 +24,11 @@ from ase_calculators.frame_source import Frame, open_frames, read_text
 from ase_calculators.landscape import LandscapeTable
 from ase_calculators.provenance import atomic_writes
 
-# so many cells may a window have, or the occupied part of the plane along both axes
+# largest number of cells in a window, and in the rectangle that encloses all frames
 MAX_CELLS_IN_WINDOW = 10**8
 MAX_CELLS_IN_PLANE = 2**62
 
-# atoms in the cells of ase.data.reference_states, by lattice, or by element where they differ
+# atoms in the cells of ase.data.reference_states, by lattice, or by element if it differs
 _ATOMS_PER_CELL = {
     "fcc": 4, "bcc": 2, "hcp": 2, "diamond": 8, "sc": 1, "bct": 2, "rhombohedral": 2,
     "Hg": 1, "Sm": 3, "Sn": 4, "Ga": 8, "Mn": 58, "Pa": 2, "U": 4, "Np": 8,
@@ -42,35 +42,35 @@ def multi_resolution(
 ) -> np.ndarray:
     """Keep one frame per cell of the landscape, in rounds from a coarse grid to finer ones.
 
-    Each round keeps the best frame of every cell of its grid that holds none yet. Frames of earlier
-    rounds are not offered again, and cover the finer cell that they lie in. Hence the frames of the
-    rounds 0 to k together fill every cell of grid k that the table reaches: where each grid divides
-    the one before, with exactly one frame each, and so the union of the rounds is even.
+    Each round keeps the best frame of every cell of its grid that has no kept frame yet. Frames of
+    earlier rounds stay and cover the finer cells in which they lie. Hence the frames of rounds 0 to
+    k together fill every cell of grid k that contains a frame of the table. If each grid divides
+    the one before, every such cell has exactly one kept frame, so that the union is even.
 
-    The result belongs to the frames and not to their order: equal scores are decided by the
+    The result does not depend on the order of the frames: ties of the score are resolved by the
     distance to the centre of the cell, then by sS, Q, file and frame.
 
     Parameters
     ----------
     table : LandscapeTable
-        The landscape. Frames whose sS or Q is not finite are never kept.
+        Landscape. Frames whose sS or Q is not finite are never kept.
     resolutions : sequence of (float, float)
         Cell sizes (dsS, dQ) of the rounds, from coarse to fine; dsS in k_B per atom.
     score : "energy" or (n,) array of float, optional
-        What the representative of a cell has the lowest value of: the energy per atom, or numbers
-        of your own, one per row. NaN ranks last. Default: the distance to the centre of the cell,
-        in units of the cell.
+        Score, of which the kept frame of a cell has the lowest value: the energy per atom, or one
+        number per row. NaN ranks last. Default: the distance to the centre of the cell, in units of
+        the cell.
 
     Returns
     -------
     (n,) int64
-        Number of the round in which the frame was kept, from 0; -1 for never.
+        Number of the round that kept the frame, from 0; -1 if none did.
 
     Raises
     ------
     ValueError
-        When the table is empty, a resolution is not positive, a round is coarser than the one
-        before, or the scores do not fit the table.
+        If the table is empty, a resolution is not positive, a round is coarser than the one before,
+        or the scores do not fit the table.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def multi_resolution(
         distance = (offset * offset).sum(axis=1)
         rows = good[offered]
         best = _best_of_cells(keys[offered], distance if ranks is None else ranks[rows])
-        # few are left, so that a sort with every key is cheap; the first of each cell wins
+        # few are left, so that a sort by all keys is cheap; the first of each cell wins
         rows, distance, keys = rows[best], distance[best], keys[offered][best]
         order = np.lexsort(
             (table.frame[rows], table.file[rows], table.Q[rows], table.sS[rows], distance, keys)
@@ -109,14 +109,14 @@ def multi_resolution(
 
 
 class Selection(NamedTuple):
-    """Frames that `select` has chosen.
+    """Result of `select`.
 
     Attributes
     ----------
     rows : (k,) int64
-        Rows of the table, ascending.
+        Rows of the selected frames, ascending.
     resolution : (float, float)
-        Cell size (dsS, dQ) that gives them.
+        Cell size (dsS, dQ) that selects them.
     """
 
     rows: np.ndarray
@@ -129,34 +129,40 @@ def select(
     ratio: float | None = None,
     score: str | Sequence[float] | np.ndarray | None = None,
 ) -> Selection:
-    """Find the resolution that keeps about `n` frames, and the frames.
+    """Find the resolution that keeps about `n` frames, and return it with these frames.
 
-    The cell shrinks at a fixed ratio dsS : dQ. The number of frames is a whole number and jumps, so
-    that `n` itself may not exist: the nearest that bisection meets is taken, and a warning says so
-    where it is more than 5 % (and more than one frame) off.
+    Bisection varies the cell size at a fixed ratio dsS : dQ. The number of frames jumps with the
+    cell size, so that there may be no grid with exactly `n` frames. The nearest number that
+    bisection meets is taken, with a warning if it differs by more than 5 % and by more than one
+    frame.
 
     Parameters
     ----------
     table : LandscapeTable
-        The landscape.
+        Landscape.
     n : int
         Number of frames wanted.
     ratio : float, optional
-        dsS / dQ; 20 for the paper's 0.1 / 0.005. Default: that of the extents of the table, so that
-        both axes have the same number of cells.
+        Ratio dsS / dQ; 20 for the paper's 0.1 / 0.005. Default: the ratio of the extents of the
+        table, so that both axes have the same number of cells.
     score : "energy" or (n,) array of float, optional
-        As in `multi_resolution`.
+        Score, as in `multi_resolution`.
 
     Returns
     -------
     Selection
-        The rows and the resolution.
+        Rows and resolution.
 
     Raises
     ------
     ValueError
-        When `n` is below 1 or above the number of frames with finite sS and Q, or the ratio is not
+        If `n` is below 1 or above the number of frames with finite sS and Q, or the ratio is not
         positive.
+
+    Warns
+    -----
+    UserWarning
+        If the number of frames differs from `n` by more than 5 % and by more than one frame.
 
     Examples
     --------
@@ -187,12 +193,12 @@ def select(
 
     def count(size: float) -> int:
         keys = _keys(np.floor(points / (size * shape)), size * shape)
-        dense = keys.max() < 10 * len(keys)  # then counting is ten times faster than sorting
+        dense = keys.max() < 10 * len(keys)  # counting is then ten times faster than sorting
         occupied = np.count_nonzero(np.bincount(keys)) if dense else len(np.unique(keys))
         tried[size] = int(occupied)
         return tried[size]
 
-    # cells larger than all coordinates are the fewest that a grid anchored at 0 can have
+    # with cells larger than all coordinates, a grid anchored at 0 has the fewest occupied cells
     coarse = 2.0 * float(max(np.abs(points / shape).max(), np.finfo(float).tiny * 1e10))
     fine, floor = coarse, coarse * 1e-8
     found = count(fine)
@@ -220,19 +226,20 @@ def select(
 
 
 class Coverage(NamedTuple):
-    """How well frames cover a window of the landscape.
+    """Coverage of a window of the landscape.
 
     Attributes
     ----------
     share : float
-        Occupied cells over all cells of the window.
+        Number of occupied cells over the number of all cells of the window.
     evenness : float
-        Entropy of the occupancy over its maximum, -sum p ln p / ln n_cells with p the share of the
-        frames in a cell: 1 when all cells hold the same number, 0 when one holds all, or none any.
+        Entropy of the occupancy over its maximum, -sum p ln p / ln n_cells, where p is the share of
+        the frames in a cell: 1 if all cells hold the same number, 0 if one cell holds all frames or
+        there are none.
     empty : (k, 2) float64
-        Centres (sS, Q) of the empty cells, of their part within the window.
+        Centres (sS, Q) of the empty cells; of cells on the border, centres of the part inside.
     counts : (n_sS, n_Q) int64
-        Frames in each cell.
+        Number of frames in each cell.
     """
 
     share: float
@@ -246,15 +253,15 @@ def coverage(
     window: tuple[float, float, float, float] | None = None,
     resolution: tuple[float, float] = (0.1, 0.005),
 ) -> Coverage:
-    """Measure how many cells of a window hold frames, and how evenly.
+    """Compute how many cells of a window hold frames, and how evenly.
 
     Parameters
     ----------
     table : LandscapeTable
-        The landscape. Frames outside the window do not count; those on its border do.
+        Landscape. Frames outside the window do not count; frames on its border do.
     window : (float, float, float, float), optional
-        sS_min, sS_max, Q_min, Q_max. Its cells are all that overlap with it. Default: the extents
-        of the table.
+        Limits sS_min, sS_max, Q_min, Q_max. All cells that overlap with the window belong to it.
+        Default: the extents of the table.
     resolution : (float, float)
         Cell size (dsS, dQ).
 
@@ -266,8 +273,8 @@ def coverage(
     Raises
     ------
     ValueError
-        When the window is not finite or has its ends the wrong way round, the resolution is not
-        positive or too fine, or there is neither a window nor a frame to give one.
+        If the window is not finite or its limits are in the wrong order, the resolution is not
+        positive or too fine, or there is neither a window nor a frame.
 
     Examples
     --------
@@ -292,7 +299,7 @@ def coverage(
         if ends.shape != (4,) or not np.isfinite(ends).all() or not (ends[::2] < ends[1::2]).all():
             raise ValueError(f"window = {' '.join(str(window).split())}: {rule}")
         low, high = ends.reshape(2, 2).T
-        # rounding must not add a cell to a window that ends where one does
+        # rounding must not add a cell to a window that ends at the border of a cell
         first, last = np.floor(low / size + 1e-9), np.ceil(high / size - 1e-9) - 1
     shape = last - first + 1
     if shape.prod() > MAX_CELLS_IN_WINDOW:
@@ -323,7 +330,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _floats(value: Any, what: str, rule: str) -> np.ndarray:
-    """Return a copy as an array of numbers."""
+    """Return a copy as a float array; `rule` ends the error text."""
     try:
         return np.array(value, dtype=float)
     except (TypeError, ValueError):
@@ -353,7 +360,7 @@ def _checked_resolutions(resolutions: Sequence[tuple[float, float]]) -> np.ndarr
 
 
 def _scores(table: LandscapeTable, score: Any) -> np.ndarray | None:
-    """Return what is to be lowest, with infinity for the unknown; None for the distance."""
+    """Return the scores, with infinity for NaN; None for the distance."""
     if score is None:
         return None
     if isinstance(score, str):
@@ -374,7 +381,7 @@ def _scores(table: LandscapeTable, score: Any) -> np.ndarray | None:
 
 
 def _keys(cells: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return a number for each cell (n, 2), in the order of the cells."""
+    """Return a number for each cell (n, 2) that sorts as the cells do."""
     if len(cells) == 0:
         return np.empty(0, dtype=np.int64)
     low = cells.min(axis=0)
@@ -389,7 +396,7 @@ def _keys(cells: np.ndarray, size: np.ndarray) -> np.ndarray:
 
 
 def _best_of_cells(keys: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Return the rows that have the lowest rank of their cell, ties included."""
+    """Return the rows with the lowest rank in their cell, ties included."""
     order = np.argsort(keys, kind="stable")
     keys, ranks = keys[order], ranks[order]
     starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]][: len(keys)])
@@ -399,7 +406,7 @@ def _best_of_cells(keys: np.ndarray, ranks: np.ndarray) -> np.ndarray:
     return order[ranks == np.repeat(lowest, np.diff(np.r_[starts, len(keys)]))]
 
 
-# --- sets of frames -------------------------------------------------------------------------------
+# --- files of frames ------------------------------------------------------------------------------
 
 
 def write_sets(
@@ -413,51 +420,54 @@ def write_sets(
     progress: bool = True,
     **read_options: Any,
 ) -> tuple[int, int]:
-    """Write the kept frames as two extended XYZ files, a coarse set and one that fills it up.
+    """Write the kept frames to two extended XYZ files, one of the first and one of later rounds.
 
-    The standard set is small (10 to 1,000 frames, for DFT), the supplementary one larger (100 to
-    10,000, for a teacher); no frame is in both. Frames are read again from the files that the table
-    names, one after the other, and come out sorted by file and number. Written are species,
-    positions, cell and pbc; energies and forces of the source are left out, since they would pass
-    for labels. ``info`` of each frame holds sS, Q6 (or of another degree), round, the `parameters`
-    of the table, the source as `file` and `frame`, its energy as `source_energy`, eV, and
-    `selection`, a hash that all frames of the two files share.
+    The standard set is small (10 to 1,000 frames, for DFT), the supplementary set is larger (100 to
+    10,000 frames, for a teacher). No frame is in both. Frames are read again from the files that
+    the table names, one by one, and written in the order of file and number, with species,
+    positions, cell and pbc. Energies and forces of the source are left out, because they would pass
+    for labels. ``info`` of each frame contains sS, Q6 (or Q of another degree), round, the
+    `parameters` of the table, the source as `file` and `frame`, its energy as `source_energy`, eV,
+    and `selection`, a hash that all frames of the two files share.
 
-    Both files are replaced when both are whole (`atomic_writes`): an error or a kill leaves the old
-    ones. A kill in the moment between the two replacements leaves a new standard and an old
-    supplementary set, whose `selection` differ; call again.
+    Both files are replaced when both are complete (`atomic_writes`): an error or an interruption
+    keeps the old ones. An interruption between the two replacements leaves a new standard and an
+    old supplementary set, whose `selection` differ; call again.
 
     Parameters
     ----------
     table : LandscapeTable
-        The landscape.
+        Landscape.
     rounds : (n,) array of int
-        What `multi_resolution` returned for it.
+        Rounds of the frames, from `multi_resolution`.
     standard : path-like
         File of the first rounds, replaced; the suffixes .gz, .bz2 and .xz compress.
     supplementary : path-like
         File of the later rounds, likewise.
     standard_rounds : int
-        Number of rounds, from the first, that make the standard set.
+        Number of rounds, from the first, that form the standard set.
     frames : iterable of ase.Atoms, optional
-        The structures, for a table that was not mapped from files.
+        Structures, for a table that was not mapped from files.
     format : str, optional
-        ASE's name of the files' format. Default: as ASE guesses.
+        ASE's name of the files' format. Default: ASE's guess.
     progress : bool
-        Show the progress bar.
-    **read_options
-        Handed to ASE's reader, as for `map_landscape`.
+        Show a progress bar.
+    **read_options : Any
+        Options of ASE's reader, as for `map_landscape`.
 
     Returns
     -------
     (int, int)
-        Number of frames in the two files.
+        Numbers of frames in the two files.
 
     Raises
     ------
     ValueError
-        When `rounds` does not fit the table, a file does not hold its frames any more, or the
-        table has no files and `frames` is not given.
+        If `rounds` does not fit the table, a file does not contain its frames any more, the two
+        files are the same or one of them is a source, or `frames` is missing for a table without
+        files.
+    TypeError
+        If `standard` or `supplementary` is not the name of a file.
 
     Examples
     --------
@@ -497,7 +507,7 @@ def write_sets(
     }
     kept = sorted(zip(table.file[rows].tolist(), table.frame[rows].tolist(), rounds[rows].tolist()))
     selection = hashlib.sha256(repr((kept, table.parameters, standard_rounds)).encode())
-    label = f"sets-{selection.hexdigest()[:16]}"  # not all digits: extended XYZ reads a number then
+    label = f"sets-{selection.hexdigest()[:16]}"  # with a letter, or extended XYZ may read a number
     with (
         atomic_writes(standard, supplementary) as files,
         tqdm(total=len(rows), unit=" frames", disable=not progress) as bar,
@@ -532,7 +542,7 @@ def _frames_of_rows(
     format: str | None,
     read_options: dict[str, Any],
 ) -> Iterator[tuple[int, Atoms]]:
-    """Read the frames of some rows, each file once, from its start to the last frame needed."""
+    """Yield rows and their frames; read each file once, from its start to the last frame needed."""
     for name in sorted(set(table.file[rows].tolist())):
         of_file = rows[table.file[rows] == name]
         wanted = dict(zip(table.frame[of_file].tolist(), of_file.tolist()))
@@ -551,7 +561,7 @@ def _frames_of_rows(
                     content = read_text(content, frame.format, read_options)
                 if isinstance(content, Exception):
                     raise content
-            except Exception as error:  # ASE's readers raise whatever they stumble over
+            except Exception as error:  # ASE's readers raise errors of any kind
                 raise ValueError(
                     f"{where}: frame {frame.number} cannot be read: {error}; map the landscape "
                     "again"
@@ -574,40 +584,41 @@ def substitute(
     scale: float | Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> list[Atoms]:
-    """Carry configurations over to another element or to a dilute alloy.
+    """Replace elements of configurations by another element or by a dilute alloy.
 
-    Species are replaced and the structure is scaled in volume; fractional coordinates stay.
+    Species are replaced and the volume is scaled; fractional coordinates do not change.
 
     Parameters
     ----------
     frames : iterable of ase.Atoms
-        The configurations; not modified.
+        Configurations; not modified.
     elements : dict of str to str or to dict
-        What takes the place of an element: another, ``{"Ir": "Al"}``, or several with their
+        Replacement of each element: another element, ``{"Ir": "Al"}``, or several with their
         fractions, ``{"Ir": {"Ir": 0.95, "Re": 0.05}}``, on randomly chosen sites. The number of
-        atoms of each is its fraction, rounded up or down at random such that the mean over many
-        frames is exact.
+        atoms of each is its fraction of the sites, rounded up or down at random such that the mean
+        over many frames is exact.
     scale : float or dict of str to float, optional
-        Factor of the volume, or volumes per atom by element (Å^3), which stand in for the reference
+        Factor of the volume, or volumes per atom by element (Å^3) that replace the reference
         volumes. Default: the ratio of the reference volumes of new and old elements, averaged over
-        the atoms with the fractions asked for. Those are the volumes of the crystals in
-        ``ase.data.reference_states``; for elements that have none there (gases, B, P, S, halogens,
-        Pu and beyond) the covalent radius cubed, times the median of volume over radius cubed of
-        the others: too small by a factor of two to five where molecules pack, so give volumes.
+        the atoms with the given fractions. Reference volumes are those of the crystals in
+        ``ase.data.reference_states``. For elements without a crystal there (gases, B, P, S,
+        halogens, Pu and beyond) the reference volume is the covalent radius cubed, times the median
+        of volume over radius cubed of the others. For molecular crystals this is too small by a
+        factor of two to five: give volumes.
     seed : int
-        Seed of the choice of sites; that of a frame depends on its number among `frames` too.
+        Random seed of the choice of sites. The sites of a frame also depend on its number.
 
     Returns
     -------
     list of ase.Atoms
-        Species, positions, cell and pbc; all else belonged to the old elements and is left out.
+        Frames with species, positions, cell and pbc only; all else belonged to the old elements.
 
     Raises
     ------
     TypeError
-        When `frames` is a single structure.
+        If `frames` is a single structure or contains anything but structures.
     ValueError
-        When an element is unknown or in none of the frames, fractions do not add up to 1, or the
+        If an element is unknown or in none of the frames, fractions do not add up to 1, or the
         scale is not positive.
 
     Examples
@@ -657,7 +668,7 @@ def substitute(
             if factor is None:
                 old_volume += len(sites) * volume(number)
                 new_volume += len(sites) * sum(f * volume(new) for new, f in share.items())
-            # evenly spaced marks over the fractions laid end to end: each element gets its number
+            # evenly spaced marks on the cumulative fractions: each element gets its number of sites
             marks = (np.arange(len(sites)) + rng.random()) / len(sites)
             chosen = np.searchsorted(np.cumsum(list(share.values()))[:-1], marks, side="right")
             numbers[rng.permutation(sites)] = np.array(list(share))[chosen]
@@ -683,12 +694,12 @@ def substitute(
 def _number(name: Any) -> int:
     number = atomic_numbers.get(name, 0) if isinstance(name, str) else 0
     if number == 0:
-        raise ValueError(f"elements: {name!r} is no chemical element; use a symbol like 'Al'")
+        raise ValueError(f"elements: {name!r} is not a chemical element; use a symbol like 'Al'")
     return number
 
 
 def _fractions(old: str, new: str | Mapping[str, float]) -> dict[int, float]:
-    """Return atomic numbers and fractions of what takes the place of an element."""
+    """Return atomic numbers and fractions of the elements that replace an element."""
     if isinstance(new, str):
         return {_number(new): 1.0}
     if not isinstance(new, Mapping) or not all(map(_is_number, new.values())):
@@ -707,7 +718,7 @@ def _fractions(old: str, new: str | Mapping[str, float]) -> dict[int, float]:
 
 
 def _lattice_volume(number: int) -> float | None:
-    """Return the volume per atom of an element whose crystal ASE knows, Å^3."""
+    """Return the volume per atom of an element, Å^3; None if ASE has no crystal of it."""
     state: dict[str, Any] | None = reference_states[number]  # type: ignore[assignment]
     if state is None:
         return None
@@ -725,7 +736,7 @@ def _lattice_volume(number: int) -> float | None:
 
 
 def _reference_volume(number: int) -> float:
-    """Return a volume per atom, Å^3: of the crystal, else scaled from the covalent radius."""
+    """Return the volume per atom, Å^3, of the crystal or else from the covalent radius."""
     volume = _lattice_volume(number)
     if volume is not None:
         return volume

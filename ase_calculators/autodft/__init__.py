@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Auto-DFT: frames in, labels out, each calculated once, on any mix of machines."""
+"""Auto-DFT: label frames by first principles, each once, on any mix of machines."""
 
 from ase_calculators.autodft.autodft import Added, AutoDFT, Status
+from ase_calculators.autodft.convergence import converged_settings
 from ase_calculators.autodft.export import virial
 from ase_calculators.autodft.machines import Machine, read_machines
 from ase_calculators.autodft.settings import DFTSettings
@@ -10,6 +11,7 @@ from ase_calculators.autodft.worker import LADDERS
 __all__ = [
     "AutoDFT",
     "DFTSettings",
+    "converged_settings",
     "Added",
     "Status",
     "Machine",

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The driver: adds frames to the ledger, sends jobs, watches them, collects what they wrote.
+"""The driver: adds frames to the ledger, sends jobs, watches them and collects their results.
 
-There is no memory but the ledger, and nothing in it is believed that can be looked up: the driver
-writes down what it is about to do, does it, and at every turn compares the ledger with the queues
-and the jobs' folders, by the jobs' names. Starting again after a kill is the same turn once more.
-A job starts only by making a folder that can be made once, so a job of which it is not known
-whether it was sent is withdrawn by making that folder first.
+All state is in the ledger. The driver writes down what it is about to do, does it, and at each poll
+compares the ledger with the queues and the jobs' folders, by the jobs' names. A restart after an
+interruption is just another poll. A job starts by making a folder, which only one process can make.
+If it is unknown whether a job was sent, the driver makes that folder first: the job is withdrawn.
 """
 
 import contextlib
@@ -24,17 +23,23 @@ from tqdm.auto import tqdm
 from ase_calculators.autodft.equivalence import Equivalents
 from ase_calculators.autodft.export import export
 from ase_calculators.autodft.ledger import DAMAGED, STATES, Job, Ledger, info_text
-from ase_calculators.autodft.machines import Connection, NotSent, Sight, Unreachable, read_machines
+from ase_calculators.autodft.machines import (
+    Connection,
+    JobStatus,
+    NotSent,
+    Unreachable,
+    read_machines,
+)
 from ase_calculators.autodft.settings import DFTSettings, is_number
 from ase_calculators.autodft.worker import RESULTS, read_lines
 
 # frames per transaction
 _BATCH = 4000
-# turns for which a job must be seen gone before it is believed: a folder may be seen late over NFS
+# polls in a row that must find a job gone before it counts as ended: over NFS, folders appear late
 _PATIENCE = 2
-# jobs in a row that come to nothing after which a machine is left alone
+# jobs in a row without any result after which a machine gets no more jobs
 _FRUITLESS = 5
-# frames given up after which a machine that has labelled nothing is left alone
+# frames given up after which a machine that has labelled none gets no more jobs
 _HOPELESS = 5
 _LONGEST_DELAY = 600.0
 # Å; a key counts positions in 1e-8 Å, as 64-bit integers
@@ -43,19 +48,19 @@ _LARGEST = 1e6
 
 @dataclass
 class Added:
-    """Tell what became of frames that were added.
+    """Result of adding frames.
 
     Attributes
     ----------
     new : int
-        Tasks that are new in the ledger.
+        Number of tasks that are new in the ledger.
     known : int
-        Frames that were there already, with the same settings.
+        Number of frames that were in the ledger already, with the same settings.
     refused : list of (int, str)
-        Numbers of the frames that were not taken, and why.
+        Numbers of the frames that were refused, and the reasons.
     equivalent : list of (int, str)
-        Numbers of the frames that are others written otherwise, where that was asked for, and the
-        keys of those.
+        Numbers of the frames that are equivalent to others, and the keys of those. Empty unless
+        equivalent frames were looked for.
     """
 
     new: int = 0
@@ -66,16 +71,16 @@ class Added:
 
 @dataclass
 class Status:
-    """Count tasks.
+    """Numbers of tasks.
 
     Attributes
     ----------
     states : dict of str to int
-        Tasks in each state.
+        Number of tasks in each state.
     machines : dict of str to dict of str to int
-        The same of each machine.
+        The same for each machine.
     reasons : dict of str to int
-        Why tasks failed or were given up.
+        Reasons why tasks failed or were given up, and their numbers.
     wall : float
         Time spent on the labels, s.
     """
@@ -98,35 +103,39 @@ class Status:
 class AutoDFT:
     """Label frames by first principles, each once, on any mix of machines.
 
-    Several drivers may work on one ledger; each watches the jobs of all. Machines are called one
-    after the other; one that does not answer is asked again after 1, 2, 4, ... 600 s.
+    Several drivers may work on one ledger; each of them watches all jobs. Machines are called one
+    after the other. One that does not answer is called again after 1, 2, 4, ... 600 s.
 
     Parameters
     ----------
     ledger : path-like
         SQLite file, or ``postgresql://user@host/database``.
     settings : DFTSettings
-        What is calculated. Tasks with other settings in the same ledger are left alone.
+        Settings of the calculations. Tasks with other settings in the same ledger are not touched.
     machines : path-like or dict
-        machines.yaml, or what it would say; see `Machine`.
+        machines.yaml, or its content; see `Machine`.
     attempts : int
-        Failures after which a frame is given up; each attempt is a step of the code's ladder.
+        Number of failures after which a frame is given up; each attempt is a step of the code's
+        ladder.
     closest : float
-        Frames with two atoms closer than this share of the sum of their covalent radii are refused.
+        Smallest allowed distance of two atoms, relative to the sum of their covalent radii. Other
+        frames are refused.
     poll : float
-        Longest time between two turns, s.
+        Longest time between two polls, s.
 
     Attributes
     ----------
     settings : DFTSettings
-        As given.
+        Settings as given.
     machines : dict of str to Machine
-        The machines that may run the code.
+        Machines that may run the code.
 
     Raises
     ------
     ValueError
-        When an argument is out of its range or no machine may run the code.
+        If an argument is out of its range or no machine may run the code.
+    TypeError
+        If `ledger`, `settings` or `machines` is of another type.
 
     Examples
     --------
@@ -169,37 +178,37 @@ class AutoDFT:
         self._hash = self.settings.hash
 
     def add(self, frames: Iterable[Atoms], equivalent: bool = False) -> Added:
-        """Add frames to the ledger; one that is there with the same settings is not added twice.
+        """Add frames to the ledger, each once for the same settings.
 
         Parameters
         ----------
         frames : iterable of ase.Atoms
-            The frames, read as they are needed. Of their ``info`` numbers and text are kept, up to
-            100,000 characters; a calculation needs none of it. Nothing else of a frame is kept but
-            species, positions, cell, pbc and, with spin, initial magnetic moments.
+            Frames, read one by one. The ledger keeps species, positions, cell and pbc, and with
+            spin the initial magnetic moments. It also keeps numbers and text of ``info``, up to
+            100,000 characters, which no calculation needs.
         equivalent : bool
-            Do not add periodic cells that are in the ledger written otherwise: atoms in another
-            order or other images, another origin, other vectors of the same lattice, a rotation, a
-            mirror image. They are told in `Added.equivalent` and have no label of their own: energy
-            is that of the other, forces and stress are turned with the cell. The mesh of a label is
-            that of the cell as it is written, so that two may differ by the error of the mesh. At
-            the first use all frames of the ledger are read, some 10 ms each. Not with spin. Cells
-            that another process adds at the same time are not seen.
+            Do not add a periodic cell that is equivalent to one in the ledger, that is, differs
+            only by the order of the atoms, their images, the origin, the lattice vectors, a
+            rotation or a reflection. `Added.equivalent` lists such frames; they get no label of
+            their own. Their energy is that of the other cell; forces and stress turn with the cell.
+            The mesh follows from the cell as it is written, so that labels of equivalent cells may
+            differ by the error of the mesh. The first use reads all frames of the ledger. Not
+            possible with spin. Cells that another process adds at the same time are not seen.
 
         Returns
         -------
         Added
-            What was new, known and refused. A frame that cannot be calculated or kept is refused,
-            with its number and the reason; the others are added.
+            Numbers of new and known frames, and the frames that were refused. A frame that cannot
+            be calculated or kept is refused, with its number and the reason; the others are added.
 
         Raises
         ------
         TypeError
-            When `frames` is one Atoms or holds something else.
+            If `frames` is one Atoms or contains anything but Atoms.
         ValueError
-            With `equivalent` and spin.
+            If `equivalent` is used with spin.
         RuntimeError
-            When the ledger cannot be written.
+            If the ledger cannot be written.
         """
         if isinstance(frames, Atoms):
             raise TypeError("frames: must be an iterable of Atoms, not one Atoms; pass [atoms]")
@@ -222,7 +231,7 @@ class AutoDFT:
             try:
                 reason = unreasonable(atoms, self._closest)
                 task = None if reason else self._task(atoms)
-            except Exception as error:  # whatever a frame may hold is its own affair
+            except Exception as error:  # any error of a frame refuses only this frame
                 reason, task = " ".join(f"{type(error).__name__}: {error}".split()), None
             if task is None:
                 added.refused.append((number, reason))
@@ -247,14 +256,14 @@ class AutoDFT:
 
     @cached_property
     def _equivalents(self) -> Equivalents:
-        """The frames of the ledger, to be found where they are written otherwise."""
+        """Return an index of the ledger's frames, to look up equivalent ones."""
         equivalents = Equivalents()
         for key, atoms in self._ledger.all_frames(self._hash):
             equivalents.add(atoms, key)
         return equivalents
 
     def _equal_one(self, atoms: Atoms, key: str, others: list[str]) -> str:
-        """Return which of the candidates a frame equals; none where it is there itself."""
+        """Return the candidate that a frame is equivalent to; "" if it is in the ledger itself."""
         if key not in others:
             for other in others:
                 for _, found in self._ledger.all_frames(self._hash, other):
@@ -263,7 +272,7 @@ class AutoDFT:
         return ""
 
     def _task(self, atoms: Atoms) -> tuple[str, Atoms, float, dict[str, Any]]:
-        """Return what the ledger keeps of a frame: nothing that a calculation does not need."""
+        """Return key, frame, cost and data of a task, without what no calculation needs."""
         settings = self.settings
         bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell.array, pbc=atoms.pbc)
         if settings.spin:
@@ -273,25 +282,25 @@ class AutoDFT:
         return settings.key(bare), bare, settings.cost(bare, mesh), data
 
     def run(self) -> Status:
-        """Send, watch and collect until every task is done or given up.
+        """Send and watch jobs and collect their results until every task is done or given up.
 
-        Ctrl-C, or a kill, leaves the jobs running; run again to go on.
+        If the driver is interrupted, the jobs continue; another call of `run` resumes.
 
         Returns
         -------
         Status
-            What came out.
+            Final numbers of tasks.
 
         Raises
         ------
         ValueError
-            When there are no machines.
+            If there are no machines.
         RuntimeError
-            When no machine can go on, with the reason of each.
+            If no machine can continue, with the reason of each.
         """
         if not self.machines:
             raise ValueError("machines = None: give machines.yaml to run anything")
-        turn = _Turn(self)
+        dispatcher = _Dispatcher(self)
         with contextlib.ExitStack() as stack:
             bars = {}
             n_open, n_done = self._open()
@@ -302,16 +311,18 @@ class AutoDFT:
                 )
             while True:
                 for name in self.machines:
-                    turn.visit(name)
+                    dispatcher.poll(name)
                 n_open, n_done = self._open()
-                self._show(bars, turn)
+                self._show(bars, dispatcher)
                 if not n_open:
                     break
                 self._require_known_machines()
-                if all(name in turn.out_of_use for name in self.machines):
-                    reasons = "; ".join(f"{n}: {why}" for n, why in turn.out_of_use.items())
-                    raise RuntimeError(f"machines: none can go on with {n_open} tasks; {reasons}")
-                # soon while something happens, then less and less often
+                if all(name in dispatcher.out_of_use for name in self.machines):
+                    reasons = "; ".join(f"{n}: {why}" for n, why in dispatcher.out_of_use.items())
+                    raise RuntimeError(
+                        f"machines: none can continue with {n_open} tasks; {reasons}"
+                    )
+                # poll often while something happens, then less and less often
                 pause = min(self._poll, 1.5 * pause if n_open == n_before else 0.1)
                 n_before = n_open
                 time.sleep(pause)
@@ -323,7 +334,7 @@ class AutoDFT:
         Returns
         -------
         Status
-            The counts.
+            Numbers of tasks.
         """
         states = dict.fromkeys(STATES, 0)
         machines: dict[str, dict[str, int]] = {}
@@ -348,14 +359,14 @@ class AutoDFT:
         Parameters
         ----------
         altered : bool
-            With those for which the ladder had to change the smearing.
+            Include labels for which the ladder changed the smearing.
 
         Returns
         -------
         list of ase.Atoms
             Energy (the free energy that belongs to the forces), forces and stress are in the
-            calculator; ``info`` holds what came with the frame and how the label was made: key,
-            machine, job, code version, settings, pseudopotentials' hashes, ladder, time.
+            calculator. ``info`` contains the info of the frame and the provenance of the label:
+            key, machine, job, code version, settings, pseudopotentials' hashes, ladder, time.
         """
         return list(self._ledger.labels(self._hash, altered))
 
@@ -370,45 +381,45 @@ class AutoDFT:
         Parameters
         ----------
         path : path-like
-            Folder, or the file of extended XYZ.
+            Folder, or file of extended XYZ.
         format : {"deepmd/npy", "deepmd/npy/mixed", "extxyz"}
-            The format.
+            Format.
         altered : bool
-            As in `labelled`.
+            Include altered labels, as in `labelled`.
 
         Returns
         -------
         int
-            How many frames.
+            Number of frames.
         """
         frames = self._ledger.labels(self._hash, altered)
         elements = self._ledger.elements(self._hash, altered)
         return export(frames, path, format, self.settings, elements)
 
     def retry(self) -> int:
-        """Let the tasks that were given up start afresh, after their cause was removed.
+        """Reset the tasks that were given up, so that they are tried again.
 
         Returns
         -------
         int
-            How many.
+            Number of these tasks.
         """
         return self._ledger.retry(self._hash)
 
     def abandon(self, machine: str) -> int:
-        """Give up what a machine that is gone for good was to do; others will do it.
+        """End the jobs of a machine that is gone for good; their tasks go to other machines.
 
-        Should it still be at it, its results are never looked at.
+        If such a job still runs, its results are ignored.
 
         Parameters
         ----------
         machine : str
-            The machine.
+            Name of the machine.
 
         Returns
         -------
         int
-            How many jobs.
+            Number of jobs.
         """
         rows = self._ledger.query(
             "SELECT name FROM jobs WHERE state <> 'ended' AND settings = ? AND machine = ?",
@@ -425,7 +436,7 @@ class AutoDFT:
         Returns
         -------
         list of dict
-            Key, state, machine, job, attempt, reason and log of each.
+            Key, state, machine, job, attempt, reason and log of each attempt.
         """
         names = ("key", "state", "machine", "job", "attempt", "reason", "log")
         rows = self._ledger.query(
@@ -437,7 +448,7 @@ class AutoDFT:
         return [dict(zip(names, row, strict=True)) for row in rows]
 
     def close(self) -> None:
-        """Leave the ledger, so that other drivers need not wait for this one."""
+        """Close the ledger, so that other drivers do not wait for this one."""
         self._ledger.close()
 
     def _open(self) -> tuple[int, int]:
@@ -451,7 +462,7 @@ class AutoDFT:
         return sum(rows.values()) - n_ended, n_ended
 
     def _require_known_machines(self) -> None:
-        """Refuse to wait for machines that this driver does not know."""
+        """Raise if all that is left to do is on machines that this driver does not know."""
         rows = self._ledger.query(
             "SELECT DISTINCT machine, driver FROM jobs WHERE state <> 'ended' AND settings = ?",
             (self._hash,),
@@ -463,11 +474,11 @@ class AutoDFT:
         )[0][0]
         if unknown and not waiting and all(m in unknown for m, _ in rows):
             raise RuntimeError(
-                f"machines: what is left is with {', '.join(unknown)}, which this driver does not "
-                "know; add it to machines.yaml, or call dft.abandon(name) if it is gone"
+                f"machines: the remaining tasks are on {', '.join(unknown)}, which this driver "
+                "does not know; add it to machines.yaml, or call dft.abandon(name) if it is gone"
             )
 
-    def _show(self, bars: dict[str, tqdm], turn: "_Turn") -> None:
+    def _show(self, bars: dict[str, tqdm], dispatcher: "_Dispatcher") -> None:
         done = dict(
             self._ledger.query(
                 "SELECT machine, COUNT(*) FROM tasks WHERE settings = ? AND state = 'done' "
@@ -478,12 +489,12 @@ class AutoDFT:
         for name, bar in bars.items():
             bar.n = done.get(name, 0)
             bar.total = n_open + n_ended
-            bar.set_postfix_str(turn.notes.get(name, ""), refresh=False)
+            bar.set_postfix_str(dispatcher.notes.get(name, ""), refresh=False)
             bar.refresh()
 
 
-class _Turn:
-    """What a driver does at a machine, again and again, and what it must remember for that."""
+class _Dispatcher:
+    """Poll machines: update the ledger from their jobs, and submit new jobs."""
 
     def __init__(self, dft: AutoDFT) -> None:
         self._dft = dft
@@ -499,21 +510,21 @@ class _Turn:
         self.notes: dict[str, str] = {}
         self.out_of_use: dict[str, str] = {}
 
-    def visit(self, name: str) -> None:
-        """Look after the jobs of a machine and send new ones, unless it does not answer."""
+    def poll(self, name: str) -> None:
+        """Update the jobs of a machine and submit new ones, unless it must not be called yet."""
         start = time.monotonic()
         if start < self._not_before[name]:
             return
         try:
-            self._watch(name)
+            self._update_jobs(name)
             if name not in self.out_of_use:
-                self._fill(name)
+                self._submit(name)
         except Unreachable as error:
-            # at least as long as it kept the others waiting
+            # at least as long as the call blocked the other machines
             delay = max(1.0, 2 * self._delay[name], time.monotonic() - start)
             self._delay[name] = min(_LONGEST_DELAY, delay)
             self._not_before[name] = time.monotonic() + self._delay[name]
-            self.notes[name] = f"asked again in {self._delay[name]:.0f} s: {error}"[:100]
+            self.notes[name] = f"called again in {self._delay[name]:.0f} s: {error}"[:100]
         else:
             if time.monotonic() >= self._not_before[name]:
                 self._delay[name] = 0.0
@@ -525,36 +536,36 @@ class _Turn:
         return "" if shared else self._ledger.host
 
     def _jobs(self, name: str) -> list[Job]:
-        # of all settings: they share the machine, and their driver may be gone
+        # jobs of all settings: they share the machine, and their driver may have ended
         return self._ledger.jobs(name, self._host(name))
 
-    def _watch(self, name: str) -> None:
+    def _update_jobs(self, name: str) -> None:
         mine = []
         for job in self._jobs(name):
-            # what another driver is sending or collecting is its affair as long as it lives
+            # a job that a running driver sends or collects is left to that driver
             if job.driver not in (None, self._ledger.driver) and self._ledger.is_alive(job.driver):
                 continue
             mine.append(job)
-        sights = self._connections[name].look({job.name: job.queue_id for job in mine})
+        statuses = self._connections[name].status({job.name: job.queue_id for job in mine})
         for job in mine:
-            self._judge(name, job, sights[job.name])
+            self._update_job(name, job, statuses[job.name])
 
-    def _judge(self, name: str, job: Job, sight: Sight) -> None:
+    def _update_job(self, name: str, job: Job, status: JobStatus) -> None:
         if not job.sent:
-            # its driver died before anything was sent; the condition keeps it from still doing so
+            # its driver ended before anything was sent; the condition prevents sending it now
             if self._ledger.change_job(job.name, "sent = 0", sent=2):
                 self._ledger.end(job, "never sent", (), self._dft._attempts)
             return
-        if sight.started and job.state in ("reserved", "submitted"):
+        if status.started and job.state in ("reserved", "submitted"):
             self._ledger.change_job(job.name, "state <> 'ended'", state="running", driver=None)
-        elif sight.alive and job.state == "reserved":
+        elif status.alive and job.state == "reserved":
             self._ledger.change_job(job.name, "state = 'reserved'", state="submitted", driver=None)
-        if sight.lines > job.lines:
-            self._collect(name, job, sight.lines)
-        if sight.finished or not sight.alive:
+        if status.lines > job.lines:
+            self._collect(name, job, status.lines)
+        if status.finished or not status.alive:
             self._gone[job.name] = self._gone.get(job.name, 0) + 1
-            if sight.finished or self._gone[job.name] >= _PATIENCE:
-                self._close(name, job, sight)
+            if status.finished or self._gone[job.name] >= _PATIENCE:
+                self._close(name, job, status)
         else:
             self._gone.pop(job.name, None)
 
@@ -576,11 +587,11 @@ class _Turn:
             self._fruitless[name] = 0
         return entries
 
-    def _close(self, name: str, job: Job, sight: Sight) -> None:
+    def _close(self, name: str, job: Job, status: JobStatus) -> None:
         connection = self._connections[name]
-        if not sight.started and not connection.withdraw(job.name):
+        if not status.started and not connection.withdraw(job.name):
             return  # it has just started
-        entries = self._collect(name, job, sight.lines)
+        entries = self._collect(name, job, status.lines)
         started = [entry["start"] for entry in entries if "start" in entry]
         ended = {entry["key"] for entry in entries if "key" in entry}
         lost: list[str] = []
@@ -593,11 +604,11 @@ class _Turn:
                 self.out_of_use[name] = refused
         elif stopped:
             reason = stopped
-        elif sight.finished:
-            # frames of a job that came to its end, but whose results cannot be read
+        elif status.finished:
+            # the job reached its end, but results of these frames cannot be read
             lost = [key for key in self._tasks(job) if key not in ended]
             reason = "the result is lost or truncated" if lost else "finished"
-        elif not sight.started:
+        elif not status.started:
             text = connection.read(job.name, "err") or connection.read(job.name, "scheduler.log")
             reason = " ".join(f"it never started {text}".split())[-300:]
         else:
@@ -606,7 +617,7 @@ class _Turn:
         self._ledger.end(job, reason, lost, self._dft._attempts)
         self._gone.pop(job.name, None)
         if (stopped or not (ended or lost)) and name not in self.out_of_use:
-            self._hold(name, reason)
+            self._back_off(name, reason)
         n_given_up, n_done = self._given_up(name)
         if not n_done and n_given_up - self._given_up_before[name] >= _HOPELESS:
             self.out_of_use.setdefault(
@@ -614,7 +625,7 @@ class _Turn:
             )
 
     def _given_up(self, name: str) -> tuple[int, int]:
-        """Count the frames that a machine gave up after all attempts, and those it labelled."""
+        """Return how many frames a machine gave up after all attempts, and how many it labelled."""
         rows = self._ledger.query(
             "SELECT state, COUNT(*) FROM tasks WHERE settings = ? AND machine = ? AND "
             "(state = 'done' OR state = 'given up' AND attempts >= ?) GROUP BY state",
@@ -623,16 +634,16 @@ class _Turn:
         states = dict(rows)
         return states.get("given up", 0), states.get("done", 0)
 
-    def _hold(self, name: str, reason: str) -> None:
-        """Wait before the next job of a machine that does nothing, in the end for good."""
+    def _back_off(self, name: str, reason: str) -> None:
+        """Delay the next job of a machine that returns nothing; in the end send no more."""
         if time.monotonic() < self._not_before[name]:
-            return  # jobs that end at once, cancelled by hand perhaps, count once
+            return  # jobs that end at the same time, perhaps cancelled by hand, count once
         self._fruitless[name] += 1
         if self._fruitless[name] >= _FRUITLESS:
             self.out_of_use[name] = reason
         self._delay[name] = min(_LONGEST_DELAY, max(1.0, 2 * self._delay[name]))
         self._not_before[name] = time.monotonic() + self._delay[name]
-        self.notes[name] = f"held for {self._delay[name]:.0f} s: {reason}"[:100]
+        self.notes[name] = f"paused for {self._delay[name]:.0f} s: {reason}"[:100]
 
     def _tasks(self, job: Job) -> list[str]:
         rows = self._ledger.query(
@@ -641,8 +652,8 @@ class _Turn:
         )
         return [row[0] for row in rows]
 
-    def _fill(self, name: str) -> None:
-        """Send jobs as long as there are tasks and the machine has room."""
+    def _submit(self, name: str) -> None:
+        """Send jobs while there are tasks and the machine has room."""
         machine = self._dft.machines[name]
         while time.monotonic() >= self._not_before[name]:
             scale = self._seconds_per_cost(name)
@@ -656,7 +667,7 @@ class _Turn:
             self._send(name, job_name, tasks, scale)
 
     def _seconds_per_cost(self, name: str) -> float:
-        """Calibrate expected costs with what labels took so far, best on the same machine."""
+        """Return seconds per expected cost from the labels so far, of the same machine if any."""
         query = "SELECT SUM(wall), SUM(cost) FROM tasks WHERE settings = ? AND state = 'done'"
         for condition, values in ((" AND machine = ?", (name,)), ("", ())):
             wall, cost = self._ledger.query(query + condition, (self._dft._hash, *values))[0]
@@ -665,7 +676,7 @@ class _Turn:
         return 1.0
 
     def _length(self, name: str) -> float:
-        """Return how long a job should be: what is open, spread over all room there is."""
+        """Return how long a job should be, s: the open tasks, spread over all job slots."""
         machine = self._dft.machines[name]
         rows = self._ledger.query(
             "SELECT SUM(cost) FROM tasks WHERE settings = ? AND state NOT IN ('done', 'given up')",
@@ -714,7 +725,7 @@ class _Turn:
             "pseudopotentials": self._ledger.pseudopotentials(dft._hash),
             "tasks": frames,
         }
-        # from here on it may have been sent
+        # from here on the job may have been sent
         if not self._ledger.change_job(job_name, "sent = 0", sent=1):
             return
         try:
@@ -731,19 +742,19 @@ class _Turn:
 
 
 def unreasonable(atoms: Atoms, closest: float) -> str:
-    """Say why a frame is not worth paying for.
+    """Return the reason why a frame is not worth calculating.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        The frame.
+        Frame to check.
     closest : float
-        Least distance of two atoms over the sum of their covalent radii.
+        Smallest allowed distance of two atoms, relative to the sum of their covalent radii.
 
     Returns
     -------
     str
-        The reason; empty when there is none.
+        Reason; empty if there is none.
 
     Examples
     --------
@@ -769,7 +780,7 @@ def unreasonable(atoms: Atoms, closest: float) -> str:
     reach = 2 * closest * radii.max()
     inverse = np.linalg.inv(cell)
     heights = 1 / np.linalg.norm(inverse, axis=0)
-    # fractions wrapped to +-1/2 leave out no vector shorter than the reach but these images
+    # with fractions wrapped to +-1/2, these images contain every vector shorter than the reach
     n_images = np.where(atoms.pbc, np.ceil(reach / heights - 0.5), 0).astype(int).clip(0)
     fractions = atoms.positions @ inverse
     difference = fractions[:, None, :] - fractions[None, :, :]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Equal cells that are written otherwise: their energies are equal, and one of them is enough."""
+"""Equivalent cells: descriptions of one crystal, of which one calculation is enough."""
 
 import bisect
 import warnings
@@ -11,15 +11,15 @@ from ase.utils.structure_comparator import SymmetryEquivalenceCheck
 
 # radii of the sums over pairs, in units of the cube root of the volume per atom
 _RADII = (1.3, 1.6, 2.0)
-# relative difference of the sums of equal cells: eight decimals of extended XYZ, many atoms
+# relative difference of the sums of equivalent cells: eight decimals of extended XYZ, many atoms
 _TOLERANCE = 1e-6
 
 
 def _numbers(atoms: Atoms) -> tuple[float, ...]:
-    """Return numbers that equal cells share.
+    """Return numbers that equivalent cells share.
 
-    The volume, and sums over pairs of Z_i Z_j (1 - (d / r)^2)^3 within three radii r. An atom that
-    moves by 1e-4 Å changes them by more than `_TOLERANCE`.
+    They are the volume, and sums over pairs of Z_i Z_j (1 - (d / r)^2)^3 within three radii r. An
+    atom that moves by 1e-4 Å changes them by more than `_TOLERANCE`.
     """
     length = (atoms.cell.volume / len(atoms)) ** (1 / 3)
     i, j, d = neighbor_list("ijd", atoms, max(_RADII) * length)
@@ -33,46 +33,46 @@ def _numbers(atoms: Atoms) -> tuple[float, ...]:
 
 
 class Equivalents:
-    """Find cells that are equal but for how they are written.
+    """Index of cells, to find equivalent ones.
 
-    That is another order of the atoms, another origin, atoms in other images, other vectors of the
-    same lattice, a rotation, a mirror image: all leave the energy as it is, and turn or reorder the
-    forces. Candidates are found by numbers that do not depend on any of these, and confirmed by
-    ASE's `SymmetryEquivalenceCheck`. Cells that are not periodic in three directions, or differ in
-    their number of atoms, are never taken for equal.
+    Equivalent cells differ only by the order of the atoms, the origin, the images of the atoms, the
+    vectors of the same lattice, a rotation or a reflection. All of these keep the energy and turn
+    or reorder the forces. Candidates are found by numbers that depend on none of these, and
+    confirmed by ASE's `SymmetryEquivalenceCheck`. Cells that are not periodic in three directions
+    or differ in their number of atoms never count as equivalent.
     """
 
     def __init__(self) -> None:
-        # its own rounding makes it miss equal cells at finer tolerances; the numbers are finer
+        # finer tolerances miss equivalent cells because of ASE's rounding; the numbers are finer
         self._check = SymmetryEquivalenceCheck(angle_tol=0.02, ltol=2e-4, stol=2e-3, vol_tol=1e-3)
         self._known: dict[str, list[tuple[tuple[float, ...], str]]] = {}
 
     def add(self, atoms: Atoms, key: str) -> None:
-        """Remember a cell.
+        """Add a cell to the index.
 
         Parameters
         ----------
         atoms : ase.Atoms
-            The cell.
+            Cell to add.
         key : str
-            Its name.
+            Key of the cell.
         """
         if atoms.pbc.all():
             same = self._known.setdefault(atoms.get_chemical_formula(), [])
             bisect.insort(same, (_numbers(atoms), key))
 
     def candidates(self, atoms: Atoms) -> list[str]:
-        """Return the names of the cells that may be equal.
+        """Return the keys of the cells that may be equivalent.
 
         Parameters
         ----------
         atoms : ase.Atoms
-            The cell.
+            Cell to look up.
 
         Returns
         -------
         list of str
-            The names; hardly ever more than one.
+            Keys of the candidates, rarely more than one.
         """
         same = self._known.get(atoms.get_chemical_formula(), [])
         if not same or not atoms.pbc.all():
@@ -89,21 +89,21 @@ class Equivalents:
         return found
 
     def equal(self, a: Atoms, b: Atoms) -> bool:
-        """Say whether two candidates are equal.
+        """Return whether two candidates are equivalent.
 
         Parameters
         ----------
         a, b : ase.Atoms
-            The cells.
+            Cells to compare.
 
         Returns
         -------
         bool
-            Whether an isometry takes one to the other, to some 5 mÅ.
+            True if an isometry maps one to the other, to about 5 mÅ.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
                 return bool(self._check.compare(a, b))
-            except Exception:  # whatever it stumbles over: paid for twice rather than lost
+            except Exception:  # any error of ASE: calculate both rather than lose one
                 return False

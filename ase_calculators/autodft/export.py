@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Training sets from labelled frames."""
+"""Export of labelled frames as training sets."""
 
 import json
 import shutil
@@ -31,39 +31,39 @@ def export(
     settings: DFTSettings,
     elements: Iterable[str],
 ) -> int:
-    """Write labelled frames one after the other, with the settings beside them as settings.json.
+    """Write labelled frames one by one, and their settings next to them as settings.json.
 
     Parameters
     ----------
     frames : iterable of ase.Atoms
-        With energy, forces and stress.
+        Frames with energy, forces and stress.
     path : path-like
-        Folder of DeePMD systems, or file of extended XYZ; replaced when the new one is whole.
+        Folder of DeePMD data, or file of extended XYZ; replaced when the new one is complete.
     format : {"deepmd/npy", "deepmd/npy/mixed", "extxyz"}
-        The format.
+        Format.
     settings : DFTSettings
-        Of the labels.
+        Settings of the labels.
     elements : iterable of str
         Elements of the frames, the type map of DeePMD.
 
     Returns
     -------
     int
-        How many frames.
+        Number of frames.
 
     Raises
     ------
     ValueError
-        When the format is unknown or there are no frames.
+        If the format is unknown or there are no frames.
     ImportError
-        When dpdata is missing.
+        If dpdata is not installed.
     OSError
-        When the files cannot be written.
+        If the files cannot be written.
 
     Warns
     -----
     UserWarning
-        When extended XYZ cannot hold an entry of a frame's ``info``, which is then left out.
+        If extended XYZ cannot hold an entry of a frame's ``info``, which is then left out.
     """
     if format not in FORMATS:
         raise ValueError(f"format = {format!r}: must be one of {', '.join(FORMATS)}")
@@ -77,12 +77,12 @@ def export(
     if format == "extxyz":
         left_out: Counter[str] = Counter()
         target.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_writes(target, target.with_suffix(".settings.json")) as (file, beside):
+        with atomic_writes(target, target.with_suffix(".settings.json")) as (file, settings_file):
             for atoms in frames:
                 atoms.info = {"virial": virial(atoms), **_writable(atoms.info, left_out)}
                 ase.io.write(file, atoms, format="extxyz")
                 n_frames += 1
-            beside.write(settings.to_json())
+            settings_file.write(settings.to_json())
         if left_out:
             names = ", ".join(f"{name!r} of {n}" for name, n in left_out.most_common(5))
             warnings.warn(
@@ -103,21 +103,24 @@ def export(
 
         write_deepmd(noted(), target, format=format, type_map=sorted(elements))
         notes.seek(0)
-        with atomic_writes(target / "settings.json", target / "provenance.json") as (file, beside):
+        with atomic_writes(target / "settings.json", target / "provenance.json") as (
+            file,
+            provenance,
+        ):
             file.write(settings.to_json())
-            beside.write("[")
-            shutil.copyfileobj(notes, beside)
-            beside.write("\n]\n")
+            provenance.write("[")
+            shutil.copyfileobj(notes, provenance)
+            provenance.write("\n]\n")
     return n_frames
 
 
 def _reads_back(info: dict[str, Any]) -> bool:
-    """Say whether ASE's extended XYZ gives these entries back under their names."""
+    """Return whether ASE's extended XYZ gives these entries back under their names."""
     try:
         line = key_val_dict_to_str({"before": 1, **info, "after": 2})
         line.encode()
         read = key_val_str_to_dict(line)
-    except Exception:  # whatever its parser stumbles over
+    except Exception:  # any error of ASE's parser
         return False
     return (
         len(line.splitlines()) == 1

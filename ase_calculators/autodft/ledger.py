@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The ledger: an ASE database with a row per task, and beside it what is happening to each.
+"""The ledger: an ASE database with a row per task, and tables of the tasks' states.
 
-Structures and results are rows of ASE's own table. States are kept in tables of their own in the
-same database, where they can be changed under a condition and counted in no time. Every change is
-one transaction; no lock outlives the process that holds it.
+Structures and results are rows of ASE's own table. States are in separate tables of the same
+database, where they can be changed under a condition and counted quickly. Every change is one
+transaction. No lock outlives the process that holds it.
 """
 
 import atexit
@@ -33,14 +33,14 @@ from ase_calculators.autodft.worker import other_pseudopotentials
 
 STATES = ("waiting", "reserved", "submitted", "running", "done", "failed", "given up")
 
-# characters of a frame's info, of names and text together
+# largest number of characters in a frame's info, names and text together
 LARGEST_INFO = 100_000
 
-# why a frame is given up that the ledger does not hold any more as it was added
+# reason to give up a frame whose row cannot be read any more
 DAMAGED = "its row in the ledger is damaged"
 
-# names that ASE, its extended XYZ and labels have for something of their own: what an info has by
-# such a name is what its frame came with, not the label
+# names with a meaning in ASE, in its extended XYZ or in labels; entries of a frame's info with such
+# names are returned under other names, so that they do not pass for the label
 _TAKEN = frozenset(
     (
         *all_properties, "virial", "Lattice", "Properties", "pbc", "key", "machine", "job",
@@ -77,7 +77,7 @@ _TABLES = (
 
 
 class Job(NamedTuple):
-    """A job as the ledger knows it.
+    """Row of the table of jobs.
 
     Attributes
     ----------
@@ -86,19 +86,19 @@ class Job(NamedTuple):
     settings : str
         Hash of the settings of its tasks.
     machine : str
-        Where.
+        Name of its machine.
     host : str
-        Of a machine that is where the driver is: which one; otherwise empty.
+        Host of the driver if the machine is that host; otherwise empty.
     driver : str or None
-        Who is sending or collecting it now.
+        Driver that is sending or collecting it now.
     state : str
         "reserved", "submitted", "running" or "ended".
     queue_id : str or None
-        What the scheduler called it.
+        Identifier in the scheduler.
     sent : int
-        Whether it may have been sent.
+        Nonzero if it may have been sent.
     lines : int
-        Lines of results that have been entered.
+        Number of lines of results that have been entered.
     """
 
     name: str
@@ -116,7 +116,7 @@ _JOB_COLUMNS = ", ".join(Job._fields)
 
 
 def _is_of_a_database(error: Exception) -> bool:
-    """Say whether SQLite or psycopg raised it, which may not be installed."""
+    """Return whether SQLite or psycopg, which may not be installed, raised an error."""
     return any(kind.__module__.startswith(("sqlite3", "psycopg")) for kind in type(error).__mro__)
 
 
@@ -125,15 +125,16 @@ def _line(error: Exception) -> str:
 
 
 def info_text(info: dict[Any, Any]) -> str:
-    """Return what of a frame's ``info`` goes with its label: numbers and text, by their names.
+    """Return the numbers and text of a frame's ``info`` as JSON.
 
-    It is kept as text since ASE's own JSON takes some names for types of its own, such as
-    ``__ndarray__``. A calculation needs nothing of it.
+    The ledger keeps them as text because ASE's own JSON interprets some names, such as
+    ``__ndarray__``. No calculation needs them.
 
     Parameters
     ----------
     info : dict
-        Of the frame; what has no name, and is neither a number nor text, is left out.
+        Info of a frame. Entries whose name is not text, or whose value is neither a number nor
+        text, are left out.
 
     Returns
     -------
@@ -143,14 +144,14 @@ def info_text(info: dict[Any, Any]) -> str:
     Raises
     ------
     ValueError
-        When it cannot be kept as it is.
+        If it is too long to be kept.
 
     Examples
     --------
     >>> info_text({"__ndarray__": "x", "generation": np.int64(7), "parents": [1, 2]})
     '{"__ndarray__": "x", "generation": 7}'
     """
-    # extended XYZ gives NumPy's numbers
+    # extended XYZ returns NumPy's numbers
     plain = {k: v.item() if isinstance(v, np.generic) else v for k, v in info.items()}
     kept = {
         k: v for k, v in plain.items() if isinstance(k, str) and isinstance(v, str | int | float)
@@ -167,13 +168,13 @@ def info_text(info: dict[Any, Any]) -> str:
 
 
 def _data(row: Any) -> dict[str, Any]:
-    """Return what is kept with a row; nothing where ASE's JSON cannot read it.
+    """Return the data of a row; nothing if ASE's JSON cannot read them.
 
-    That was so where an info had one of the names of `info_text` and was not yet kept as text.
+    Ledgers of earlier versions contain such rows: their infos were not yet kept as text.
     """
     try:
         return dict(row.data)
-    except Exception:  # whatever ASE's decoder stumbles over
+    except Exception:  # any error of ASE's decoder
         return {}
 
 
@@ -188,16 +189,16 @@ class Ledger:
     Attributes
     ----------
     driver : str
-        This process.
+        Name of this process.
     folder : pathlib.Path
-        For what belongs to the ledger: beside the file, or here.
+        Folder of the ledger's files: next to a SQLite file, otherwise in the present folder.
 
     Raises
     ------
     ValueError
-        When there is no ledger and none can be made.
+        If there is no ledger and none can be made.
     RuntimeError
-        From the methods, when the database cannot be read or written any more.
+        From the methods, if the database cannot be read or written any more.
     """
 
     def __init__(self, url: str) -> None:
@@ -210,7 +211,7 @@ class Ledger:
         self.driver = f"{self.host}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            # held as long as this process lives, whatever it dies of
+            # locked until this process ends, in whatever way
             self._alive = open(self.folder / f"driver-{self.driver}", "w")  # noqa: SIM115
             fcntl.flock(self._alive, fcntl.LOCK_EX)
         except (OSError, ValueError) as error:
@@ -223,7 +224,7 @@ class Ledger:
             raise
 
     def _open(self, url: str) -> None:
-        """Open the database and make what is missing of its tables."""
+        """Open the database and create missing tables."""
         try:
             self._db = ase.db.connect(
                 url, type="postgresql" if self.postgresql else "db", use_lock_file=False
@@ -247,16 +248,14 @@ class Ledger:
                     cursor.execute("SELECT id, key, state, attempts, wall FROM tasks LIMIT 0")
             except ValueError:
                 raise
-            except (
-                Exception
-            ) as error:  # SQLite's, psycopg's, ASE's for a version that it cannot read
+            except Exception as error:  # of SQLite, of psycopg, or of ASE for a later version
                 raise ValueError(
                     f"ledger = {self.url!r}: {_line(error)}; give a file that can be written and "
                     "is new or a ledger"
                 ) from None
 
     def _require_ours(self, url: str) -> None:
-        """Leave the database of another program alone."""
+        """Raise if the database belongs to another program."""
         with closing(sqlite3.connect(url, timeout=20)) as connection:
             rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             tables = [name for (name,) in rows]
@@ -267,24 +266,24 @@ class Ledger:
             )
 
     def close(self) -> None:
-        """Tell the other drivers that this one is gone."""
+        """Close this driver's file, so that other drivers see that this one has ended."""
         self._alive.close()
         with suppress(OSError):
             (self.folder / f"driver-{self.driver}").unlink()
         atexit.unregister(self.close)
 
     def is_alive(self, driver: str | None) -> bool:
-        """Say whether a driver still runs: whether it holds the lock of its file.
+        """Return whether a driver still runs.
 
         Parameters
         ----------
         driver : str or None
-            The driver.
+            Name of the driver.
 
         Returns
         -------
         bool
-            Whether it runs.
+            True if it holds the lock of its file.
         """
         if driver == self.driver:
             return True
@@ -294,7 +293,7 @@ class Ledger:
         except BlockingIOError:
             return True
         except OSError:
-            # a driver of PostgreSQL on another host has its file there
+            # with PostgreSQL, a driver on another host has its file there
             return self.postgresql and not (driver or "").startswith(f"{self.host}-")
         with suppress(OSError):
             (self.folder / f"driver-{driver}").unlink()
@@ -302,7 +301,7 @@ class Ledger:
 
     @contextmanager
     def _connected(self) -> Iterator[Any]:
-        """Give a cursor; tell in a line what becomes of the database."""
+        """Yield a cursor; turn errors of the database into a `RuntimeError` of one line."""
         try:
             with self._db:
                 yield self._db.connection.cursor()
@@ -310,23 +309,25 @@ class Ledger:
             if not _is_of_a_database(error):
                 raise
             raise RuntimeError(
-                f"ledger = {self.url!r}: {_line(error)}; what is in it stays, and what jobs write "
-                "is collected by the next run"
+                f"ledger = {self.url!r}: {_line(error)}; its content is kept, and the next run "
+                "collects the results of the jobs"
             ) from None
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
-        """Give a cursor, all of whose changes are made, or none; one writer at a time.
+        """Yield a cursor whose changes are made all or not at all, by one writer at a time.
 
         Yields
         ------
         cursor
-            To execute SQL with ? for values.
+            Cursor that executes SQL with ? for values.
         """
         with self._connected() as cursor:
             if self.postgresql:
                 connection = self._db.connection
-                connection.rollback = connection.con.rollback  # ASE calls what is not there
+                connection.rollback = (
+                    connection.con.rollback
+                )  # ASE calls this method, which its wrapper lacks
             lock = "LOCK TABLE tasks, jobs IN EXCLUSIVE MODE" if self.postgresql else None
             cursor.execute(lock or "BEGIN IMMEDIATE")
             yield cursor
@@ -339,29 +340,29 @@ class Ledger:
         statement : str
             SQL with ? for values.
         values : sequence
-            The values.
+            Values.
 
         Returns
         -------
         list of tuple
-            The rows.
+            Rows.
         """
         with self._connected() as cursor:
             cursor.execute(statement, tuple(values))
             return [tuple(row) for row in cursor.fetchall()]
 
     def settings(self, settings: str) -> dict[str, Any]:
-        """Return settings.
+        """Return the content of settings.
 
         Parameters
         ----------
         settings : str
-            Their hash.
+            Hash of the settings.
 
         Returns
         -------
         dict
-            Their content.
+            Content.
         """
         rows = self.query("SELECT content FROM settings WHERE hash = ?", (settings,))
         try:
@@ -372,7 +373,7 @@ class Ledger:
             ) from None
 
     def pseudopotentials(self, settings: str) -> dict[str, str]:
-        """Return the pseudopotentials that the labels so far were made with.
+        """Return the hashes of the pseudopotentials of the existing labels.
 
         Parameters
         ----------
@@ -382,7 +383,7 @@ class Ledger:
         Returns
         -------
         dict of str to str
-            SHA-256 of each element's.
+            SHA-256 of the data of each element.
         """
         rows = self.query(
             "SELECT element, hash FROM pseudopotentials WHERE settings = ?", (settings,)
@@ -401,12 +402,12 @@ class Ledger:
         settings : (str, str)
             Hash and content of the settings.
         tasks : sequence of (str, ase.Atoms, float, dict)
-            Key, frame, expected cost, and what else is kept with it.
+            Key, frame, expected cost, and data to keep with it.
 
         Returns
         -------
         int
-            How many were new.
+            Number of new tasks.
         """
         n_new = 0
         with self.transaction() as cursor:
@@ -432,29 +433,29 @@ class Ledger:
         return n_new
 
     def reserve(
-        self, settings: str, machine: str, host: str, capacity: int, n_most: int, length: float
+        self, settings: str, machine: str, host: str, capacity: int, max_frames: int, length: float
     ) -> tuple[str, list[tuple[int, str, int, float]]] | None:
-        """Take tasks for a new job, where the machine has room for one.
+        """Reserve tasks for a new job, if the machine has room for one.
 
         Parameters
         ----------
         settings : str
             Hash of the settings.
         machine : str
-            The machine.
+            Name of the machine.
         host : str
-            As in `Job`.
+            Host, as in `Job`.
         capacity : int
-            Most jobs at once on the machine, of all drivers.
-        n_most : int
-            Most frames.
+            Largest number of jobs at once on the machine, of all drivers.
+        max_frames : int
+            Largest number of frames in the job.
         length : float
-            Sum of expected costs that is enough.
+            Sum of expected costs at which the job is long enough.
 
         Returns
         -------
         (str, list of (int, str, int, float)) or None
-            Name of the job; id, key, failures so far and cost of its tasks. None when there is no
+            Name of the job; id, key, failures so far and cost of its tasks. None if there is no
             task or no room.
         """
         with self.transaction() as cursor:
@@ -470,12 +471,12 @@ class Ledger:
             )  # fmt: skip
             proven = bool(cursor.fetchall())
             taken: list[tuple[int, str, int, float]] = []
-            # first attempts first, but for a machine that has not labelled anything yet, which
-            # might otherwise fail them all; those with more time and memory are jobs of their own
+            # first attempts come first, except for a machine without any label, which might fail
+            # them all; tasks with more time and memory form separate jobs
             for state in ("waiting", "failed") if proven else ("failed", "waiting"):
                 cursor.execute(
                     "SELECT id, key, attempts, cost FROM tasks WHERE settings = ? AND state = ? "
-                    "ORDER BY cost DESC LIMIT ?", (settings, state, n_most),
+                    "ORDER BY cost DESC LIMIT ?", (settings, state, max_frames),
                 )  # fmt: skip
                 total = 0.0
                 for row in cursor.fetchall():
@@ -502,17 +503,17 @@ class Ledger:
         return name, taken
 
     def frames(self, ids: Iterable[int]) -> list[tuple[Atoms, list[int] | None] | None]:
-        """Return frames.
+        """Return frames and their meshes.
 
         Parameters
         ----------
         ids : iterable of int
-            Their rows.
+            Rows of the frames.
 
         Returns
         -------
         list of (ase.Atoms, list of int) or None
-            Frames and their meshes; no mesh where it was not kept, None for a row that is damaged.
+            Frames and meshes; no mesh if none was kept, None for a damaged row.
         """
         found: list[tuple[Atoms, list[int] | None] | None] = []
         with self._connected():
@@ -520,26 +521,26 @@ class Ledger:
                 try:
                     row = self._db.get(number)
                     found.append((row.toatoms(), _data(row).get("mesh")))
-                except Exception as error:  # whatever ASE's reader of rows stumbles over
+                except Exception as error:  # any error of ASE's reader of rows
                     if _is_of_a_database(error):
                         raise
                     found.append(None)
         return found
 
     def all_frames(self, settings: str, key: str = "") -> Iterator[tuple[str, Atoms]]:
-        """Return the frames of settings, whatever their state; damaged ones are left out.
+        """Yield the frames of all tasks, in any state; damaged ones are left out.
 
         Parameters
         ----------
         settings : str
             Hash of the settings.
         key : str
-            Of the one that is wanted. Default: all.
+            Key of the only frame wanted. Default: all frames.
 
         Yields
         ------
         (str, ase.Atoms)
-            Keys and frames, in the order in which they were added.
+            Key and frame, in the order in which they were added.
         """
         last = -1
         while rows := self.query(
@@ -557,9 +558,9 @@ class Ledger:
         Parameters
         ----------
         ids : iterable of int
-            Their rows.
+            Rows of the tasks.
         reason : str
-            Why.
+            Reason.
         """
         with self.transaction() as cursor:
             for number in ids:
@@ -569,21 +570,21 @@ class Ledger:
                 )  # fmt: skip
 
     def change_job(self, name: str, condition: str, **changes: Any) -> bool:
-        """Change a job if it still is as expected.
+        """Change a job if a condition holds.
 
         Parameters
         ----------
         name : str
-            The job.
+            Name of the job.
         condition : str
-            SQL that must hold.
+            Condition in SQL.
         **changes : Any
-            New values; a new state is also that of its unfinished tasks.
+            New values by column. The state "submitted" also becomes that of its reserved tasks.
 
         Returns
         -------
         bool
-            Whether it was.
+            True if the condition held.
         """
         with self.transaction() as cursor:
             cursor.execute(f"SELECT name FROM jobs WHERE name = ? AND {condition}", (name,))
@@ -599,19 +600,19 @@ class Ledger:
         return True
 
     def jobs(self, machine: str, host: str) -> list[Job]:
-        """Return the jobs of a machine that have not ended, whatever their settings.
+        """Return the jobs of a machine that have not ended, with any settings.
 
         Parameters
         ----------
         machine : str
-            The machine.
+            Name of the machine.
         host : str
-            As in `Job`.
+            Host, as in `Job`.
 
         Returns
         -------
         list of Job
-            The jobs, oldest first.
+            Jobs, oldest first.
         """
         rows = self.query(
             f"SELECT {_JOB_COLUMNS} FROM jobs WHERE state <> 'ended' AND machine = ? "
@@ -628,30 +629,30 @@ class Ledger:
         provenance: dict[str, Any],
         attempts: int,
     ) -> tuple[int, str]:
-        """Enter what a job has written; what was entered before changes nothing.
+        """Enter the results of a job; entries that were entered before have no effect.
 
-        The first label with an element settles its pseudopotential for all with these settings; a
-        label made with another one is not taken.
+        The first label with an element fixes the pseudopotential of that element for these
+        settings. A label that was made with another one is refused.
 
         Parameters
         ----------
         job : Job
-            The job.
+            Job.
         entries : list of dict
-            All that it has written so far.
+            All entries that it has written so far.
         n_lines : int
-            Lines that were read.
+            Number of lines that were read.
         provenance : dict
-            To keep with each label.
+            Provenance to keep with each label.
         attempts : int
-            After so many failures a task is given up.
+            Number of failures after which a task is given up.
 
         Returns
         -------
         int
-            How many tasks ended, well or not.
+            Number of tasks that ended, with a label or a failure.
         str
-            Why labels were not taken; empty when all were.
+            Reason why labels were refused; empty if none was.
         """
         n_ended, refused = 0, ""
         with self.transaction() as cursor:
@@ -688,7 +689,7 @@ class Ledger:
                         try:
                             self._enter_label(cursor, number, entry, job, provenance)
                             continue
-                        except Exception as error:  # whatever ASE stumbles over in one row
+                        except Exception as error:  # any error of ASE in one row
                             if _is_of_a_database(error):
                                 raise
                             entry = {**entry, "ok": False, "final": True, "reason": DAMAGED}
@@ -701,7 +702,7 @@ class Ledger:
     ) -> None:
         row = self._db.get(number)
         atoms = row.toatoms()
-        if not _data(row):  # then ASE could not add the label to it
+        if not _data(row):  # ASE could not add the label to such data
             empty = self._db.encode({}, binary=self._db.version >= 9)
             cursor.execute("UPDATE systems SET data = ? WHERE id = ?", (empty, number))
         calculator = SinglePointCalculator(
@@ -716,7 +717,7 @@ class Ledger:
         atoms.calc = calculator
         kept = ("energy_zero", "version", "pseudopotentials", "rung", "changed", "altered", "wall")
         label = {**provenance, **{k: entry[k] for k in kept}}
-        label["changed"] = json.dumps(label["changed"])  # names of the user's, see info_text
+        label["changed"] = json.dumps(label["changed"])  # names given by the user, see info_text
         self._db.update(number, atoms, data={"label": label})
         cursor.execute(
             "UPDATE tasks SET state = 'done', ended = ?, wall = ?, reason = ? WHERE id = ?",
@@ -752,18 +753,18 @@ class Ledger:
         )  # fmt: skip
 
     def end(self, job: Job, outcome: str, lost: Iterable[str], attempts: int) -> None:
-        """Close a job; what it did not finish waits again.
+        """End a job; the tasks that it did not finish wait again.
 
         Parameters
         ----------
         job : Job
-            The job.
+            Job.
         outcome : str
-            Why it ended.
+            Reason why it ended.
         lost : iterable of str
-            Keys of the tasks that were running when the job died, which counts as their failure.
+            Keys of the tasks that were running when the job died; these count as failed.
         attempts : int
-            After so many failures a task is given up.
+            Number of failures after which a task is given up.
         """
         lost = set(lost)
         with self.transaction() as cursor:
@@ -786,7 +787,7 @@ class Ledger:
                 )
 
     def retry(self, settings: str) -> int:
-        """Let tasks that were given up start afresh.
+        """Reset tasks that were given up, so that they are tried again.
 
         Parameters
         ----------
@@ -796,7 +797,7 @@ class Ledger:
         Returns
         -------
         int
-            How many.
+            Number of these tasks.
         """
         with self.transaction() as cursor:
             where = "WHERE settings = ? AND state = 'given up'"
@@ -813,12 +814,12 @@ class Ledger:
         settings : str
             Hash of the settings.
         altered : bool
-            With labels for which the smearing was changed.
+            Include labels for which the ladder changed the smearing.
 
         Returns
         -------
         list of str
-            Their symbols, sorted.
+            Symbols, sorted.
         """
         rows = self.query(
             "SELECT DISTINCT s.z FROM species s JOIN tasks t ON t.id = s.id "
@@ -828,20 +829,20 @@ class Ledger:
         return sorted(chemical_symbols[number] for (number,) in rows)
 
     def labels(self, settings: str, altered: bool) -> Iterator[Atoms]:
-        """Return the labelled frames, in the order in which they were added.
+        """Yield the labelled frames, in the order in which they were added.
 
         Parameters
         ----------
         settings : str
             Hash of the settings.
         altered : bool
-            With labels for which the smearing was changed.
+            Include labels for which the ladder changed the smearing.
 
         Yields
         ------
         ase.Atoms
-            With energy, forces and stress, and in ``info`` what they were made with. What the frame
-            came with by a name that ASE or the label has for something of its own is there as
+            Frame with energy, forces and stress, and with its provenance in ``info``. An entry of
+            the frame's own info whose name has a meaning in ASE or in the label is returned under
             ``source_`` and that name.
         """
         last = -1
@@ -861,7 +862,7 @@ class Ledger:
     def _labelled(
         self, number: int, settings: str, key: str, machine: str, job: str
     ) -> Atoms | None:
-        """Return a frame with its label; none, and a warning, where its row is damaged."""
+        """Return a frame with its label; warn and return None if its row is damaged."""
         try:
             row = self._db.get(number)
             atoms = row.toatoms()
@@ -877,7 +878,7 @@ class Ledger:
                 **{k: v if isinstance(v, str | int | float | bool) else json.dumps(v)
                    for k, v in data["label"].items()},
             }  # fmt: skip
-        except Exception as error:  # whatever ASE's reader of rows stumbles over
+        except Exception as error:  # any error of ASE's reader of rows
             if _is_of_a_database(error):
                 raise
             warnings.warn(

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Machines: what machines.yaml may say, and dpdispatcher as the way to them.
+"""Machines: the keys of machines.yaml, and the connection to each machine by dpdispatcher.
 
-dpdispatcher moves files, writes the schedulers' scripts and submits them, here or over SSH. It is
-asked for one job at a time and never to remember anything; what is where is looked up by the jobs'
-names.
+dpdispatcher moves files, writes the schedulers' scripts and submits them, here or over SSH. It gets
+one job at a time and stores nothing: the state of a job is looked up by the job's name.
 """
 
 import functools
@@ -24,12 +23,12 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from ase_calculators.autodft import worker
-from ase_calculators.autodft.settings import is_code, is_number
+from ase_calculators.autodft.settings import is_number
 
 SCHEDULERS = {"shell": "Shell", "slurm": "Slurm", "pbs": "PBS", "lsf": "LSF"}
 
-# How the schedulers list the names of our jobs, one a line; a list that cannot be had is an error,
-# never an empty list.
+# Commands that list the names of our jobs, one per line. A command that fails is an error, never an
+# empty list.
 _QUEUES = {
     "slurm": 'squeue --noheader --format "%j" --user "$(id -un)"',
     "pbs": 'ids=$(qselect -u "$(id -un)") || exit 1; '
@@ -38,37 +37,37 @@ _QUEUES = {
     '*"No unfinished job found"*) names=;; *) echo "$names" >&2; exit 1;; esac; echo "$names"',
 }
 _OPTIONS = {"slurm": "#SBATCH", "pbs": "#PBS", "lsf": "#BSUB"}
-# one option of a scheduler: nothing that could end the line, no blank but one before the value
+# one option of a scheduler: nothing that could end the line, one blank at most, before the value
 _FLAG = re.compile(r"--?[A-Za-z][\w-]*(?:[= ][\w./:,@+%=\[\]*-]+)?", re.ASCII)
 _WORD = re.compile(r"(?!-)[\w.:@/+~-]+")
 _MERGE = "tag:yaml.org,2002:merge"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([MG])B?")
-# time in which a machine over SSH must answer, s: paramiko itself would wait for ever
+# time in which a machine over SSH must answer, s; paramiko itself has no limit
 ANSWER = 60.0
 
 
 class Unreachable(Exception):
-    """A machine does not answer; others go on."""
+    """A machine does not answer; the others continue."""
 
 
 class NotSent(Unreachable):
-    """A machine does not answer, and a job has certainly not been submitted."""
+    """A machine does not answer, and the job has certainly not been submitted."""
 
 
-class Sight(NamedTuple):
-    """What is seen of a job.
+class JobStatus(NamedTuple):
+    """Status of a job on its machine.
 
     Attributes
     ----------
     started : bool
-        Whether it was started, or withdrawn.
+        True if it was started or withdrawn.
     finished : bool
-        Whether it came to its end.
+        True if it reached its end.
     alive : bool
-        Whether the queue knows it, or its process runs.
+        True if it is in the queue or its process runs.
     lines : int
-        Lines of results.
+        Number of lines of results.
     """
 
     started: bool
@@ -89,44 +88,45 @@ class Machine:
     Attributes
     ----------
     name : str
-        Name. The ledger knows a machine by it: what moves to another host or root while jobs are
-        about is another machine, and wants another name.
+        Name, by which the ledger knows the machine. A machine that moves to another host or root
+        while it has jobs needs another name.
     scheduler : {"shell", "slurm", "pbs", "lsf"}
-        What starts jobs.
+        Scheduler that starts the jobs.
     root : str
-        Folder there for the jobs; of a local machine relative to the ledger's folder.
+        Folder for the jobs on the machine; for a local machine relative to the ledger's folder.
     codes : list of str
-        Codes it may run; empty for all.
+        Codes that may run there. Default: all.
     capacity : int
-        Jobs at once.
+        Number of jobs at once.
     minutes : float
-        Length that jobs are made for; with a queue, their time limit is twice that, and of later
-        attempts of a frame twice, four times, ... as much. It bounds each frame, too.
+        Target length of a job, and the time limit of a frame. With a queue the time limit of a job
+        is twice that. Each further attempt of a frame doubles both limits.
     frames : int
-        Most frames of a job.
+        Largest number of frames in a job.
     nodes, cores, gpus : int
-        Nodes of a job, cores and GPUs on each.
+        Nodes of a job; cores and GPUs of each node.
     memory : str
-        Of a node, such as "4G"; doubled with each attempt. Default: not asked for.
+        Memory of a node, such as "4G", doubled with each attempt. Default: none is requested.
     partition : str
         Partition or queue.
     flags : list of str
         Further options of the scheduler, such as "--account=abc".
     modules : list of str
-        To load.
+        Modules to load.
     source : list of str
         Scripts to source, with their arguments.
     environment : dict of str to str
-        Variables.
+        Environment variables.
     python : str
-        Python there, with NumPy and ASE. Default: the present one, over SSH python3.
+        Python with NumPy and ASE on the machine. Default: the present one, over SSH python3.
     command : str
-        What starts the code: ``mpirun -n 16 vasp_std``; for GPAW and other calculators the Python
-        that runs a frame, ``mpirun -n 4 gpaw python``. Words, not a shell's language.
+        Command that starts the code: ``mpirun -n 16 vasp_std``. For GPAW and other calculators it
+        is the Python that runs a frame: ``mpirun -n 4 gpaw python``. It is split into words and
+        not interpreted by a shell.
     potentials : str
-        Folder there with POTCARs (``potpaw_PBE/Al/POTCAR``), PAW sets or pseudopotentials.
+        Folder with POTCARs (``potpaw_PBE/Al/POTCAR``), PAW sets or pseudopotentials on the machine.
     ssh : dict
-        host, user, port, key (file of the private one). Default: the machine is here.
+        Keys host, user, port and key (file of the private key). Default: a local machine.
     """
 
     name: str
@@ -151,7 +151,7 @@ class Machine:
     ssh: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the values, each with its place in the file."""
+        """Check the values; errors name their place in the file."""
         at = f"machines: {self.name}"
         _require(
             bool(_NAME.fullmatch(str(self.name))), "machines", self.name,
@@ -161,12 +161,12 @@ class Machine:
             isinstance(self.scheduler, str) and self.scheduler in SCHEDULERS,
             f"{at}.scheduler", self.scheduler, f"must be one of {', '.join(SCHEDULERS)}",
         )  # fmt: skip
-        lowest = {"capacity": 1, "frames": 1, "nodes": 1, "cores": 1, "gpus": 0}
-        for key, least in lowest.items():
+        minima = {"capacity": 1, "frames": 1, "nodes": 1, "cores": 1, "gpus": 0}
+        for key, minimum in minima.items():
             value = getattr(self, key)
             _require(
-                type(value) is int and value >= least, f"{at}.{key}", value,
-                f"must be a whole number of {least} or more",
+                type(value) is int and value >= minimum, f"{at}.{key}", value,
+                f"must be a whole number of {minimum} or more",
             )  # fmt: skip
         _require(
             is_number(self.minutes) and 0 < self.minutes < 1e6, f"{at}.minutes",
@@ -194,9 +194,18 @@ class Machine:
             )  # fmt: skip
         for code in self.codes:
             _require(
-                is_code(code), f"{at}.codes", code,
+                worker.is_code(code), f"{at}.codes", code,
                 f"must each be one of {', '.join(worker.CODES)}, or 'module:class'",
             )  # fmt: skip
+        self._require_plain_words(at)
+        try:
+            self.words = shlex.split(self.command)
+        except ValueError as error:
+            raise ValueError(f"{at}.command = {self.command!r}: {error}") from None
+        self._require_ssh(at)
+
+    def _require_plain_words(self, at: str) -> None:
+        """Check what becomes part of a scheduler's script."""
         for flag in self.flags:
             _require(
                 bool(_FLAG.fullmatch(flag)), f"{at}.flags", flag,
@@ -204,15 +213,15 @@ class Machine:
             )  # fmt: skip
         for key in ("modules", "source"):
             for line in getattr(self, key):
-                # dpdispatcher quotes them; it refuses a shell's language only when it is too late
+                # dpdispatcher quotes them, but refuses shell syntax only when a job is sent
                 try:
                     words = shlex.split(line) if line.isprintable() else []
-                except ValueError:  # a quotation without its end
+                except ValueError:  # no closing quotation
                     words = []
                 _require(
                     bool(words) and all(re.fullmatch(r"[\w.:@/+=~-]+", word) for word in words)
                     and not words[0].startswith("-"),
-                    f"{at}.{key}", line, "must be plain words, no shell's language",
+                    f"{at}.{key}", line, "must be plain words without shell syntax",
                 )  # fmt: skip
         _require(
             isinstance(self.environment, dict), f"{at}.environment", self.environment,
@@ -225,10 +234,9 @@ class Machine:
                 and str(value).isprintable(),
                 f"{at}.environment.{key}", value, "must be the name of a variable and its value",
             )  # fmt: skip
-        try:
-            self.words = shlex.split(self.command)
-        except ValueError as error:
-            raise ValueError(f"{at}.command = {self.command!r}: {error}") from None
+
+    def _require_ssh(self, at: str) -> None:
+        """Check the keys of the connection."""
         known = ("host", "user", "port", "key")
         _require(isinstance(self.ssh, dict), f"{at}.ssh", self.ssh, "must be host, user, port, key")
         for key, value in self.ssh.items():
@@ -253,30 +261,30 @@ class Machine:
             )  # fmt: skip
 
     def runs(self, code: str) -> bool:
-        """Say whether the machine may run a code.
+        """Return whether the machine may run a code.
 
         Parameters
         ----------
         code : str
-            The code.
+            Code, as in `DFTSettings`.
 
         Returns
         -------
         bool
-            Whether it may.
+            True if `codes` is empty or holds it.
         """
         return not self.codes or code in self.codes
 
 
 def _read_yaml(path: str, at: str) -> Any:
-    """Read plain YAML in which no name comes twice."""
+    """Read plain YAML and refuse a name that occurs twice in a mapping."""
     try:
         import yaml
     except ImportError:
         raise ImportError("machines.yaml needs pyyaml: pip install 'entsym[dft]'") from None
 
     class Loader(yaml.SafeLoader):
-        """YAML's own takes the last of several."""
+        """A loader that refuses repeated names, of which PyYAML's own takes the last."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             names = [key.value for key, _ in getattr(node, "value", []) if key.tag != _MERGE]
@@ -284,7 +292,7 @@ def _read_yaml(path: str, at: str) -> Any:
             if twice:
                 line = node.start_mark.line + 1
                 raise yaml.YAMLError(
-                    f"{twice[0]!r} is there twice in what begins at line {line}; keep one"
+                    f"{twice[0]!r} occurs twice in the mapping that begins at line {line}; keep one"
                 )
             return super().construct_mapping(node, deep)
 
@@ -293,9 +301,9 @@ def _read_yaml(path: str, at: str) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{at}: cannot be read: {error}") from None
     except RecursionError:
-        raise ValueError(f"{at}: is no plain YAML: nested too deeply") from None
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that is none
-        raise ValueError(f"{at}: is no plain YAML: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{at}: is not plain YAML: nested too deeply") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: an impossible date
+        raise ValueError(f"{at}: is not plain YAML: {' '.join(str(error).split())}") from None
 
 
 def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, Machine]:
@@ -304,7 +312,7 @@ def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, 
     Parameters
     ----------
     source : path-like or dict
-        The file, or what it would say.
+        File, or its content.
 
     Returns
     -------
@@ -314,7 +322,9 @@ def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, 
     Raises
     ------
     ValueError
-        When a key is unknown or a value out of its range, naming both.
+        If a key is unknown or a value out of its range; the message names both.
+    TypeError
+        If `source` is neither a file nor a dictionary.
     """
     if isinstance(source, Mapping):
         content: Any = source
@@ -331,7 +341,7 @@ def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, 
     for name, keys in content.items():
         keys = {} if keys is None else keys
         if str(name) in machines:
-            raise ValueError(f"machines: {name} is there twice; give each machine its own name")
+            raise ValueError(f"machines: {name} occurs twice; give each machine its own name")
         if not isinstance(keys, Mapping):
             raise ValueError(f"machines: {name} = {keys!r}: must be keys and values")
         for key, value in keys.items():
@@ -344,7 +354,7 @@ def read_machines(source: str | PathLike[str] | Mapping[str, Any]) -> dict[str, 
 
 
 def _dpdispatcher() -> SimpleNamespace:
-    """Import dpdispatcher without its log in the present folder and on the screen."""
+    """Import dpdispatcher without its log, in the present folder and on the screen."""
     disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
@@ -363,10 +373,10 @@ def _dpdispatcher() -> SimpleNamespace:
 
 
 def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a machine that hangs be one that does not answer.
+    """Return a method that raises `Unreachable` if a machine over SSH hangs.
 
-    What was asked is left to a thread of its own. Should it wake up and still submit a job, that
-    job finds itself withdrawn.
+    The call runs in its own thread, which is abandoned after `ANSWER` seconds. If the thread
+    resumes later and still submits a job, that job has been withdrawn by then and does not start.
     """
 
     @functools.wraps(method)
@@ -395,14 +405,14 @@ def _answered(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Connection:
-    """A machine as the driver reaches it.
+    """Connection of the driver to a machine.
 
     Parameters
     ----------
     machine : Machine
-        The machine.
+        Machine to connect to.
     folder : pathlib.Path
-        Of the ledger, for what is about to be sent and for the jobs of a local machine.
+        Folder of the ledger, for files to be sent and for the jobs of a local machine.
     """
 
     def __init__(self, machine: Machine, folder: Path) -> None:
@@ -443,55 +453,55 @@ class Connection:
 
     @_answered
     def call(self, command: str) -> str:
-        """Run a command there, in the root of all jobs.
+        """Run a command on the machine, in the root of all jobs.
 
         Parameters
         ----------
         command : str
-            The command, its words quoted.
+            Shell command; its words must be quoted.
 
         Returns
         -------
         str
-            What it printed.
+            Standard output.
 
         Raises
         ------
         Unreachable
-            When it fails or the machine does not answer.
+            If the command fails or the machine does not answer.
         """
         try:
             code, _, out, err = self._connect().block_call(command)
-            said, complaint = out.read().decode(), err.read().decode()
+            output, errors = out.read().decode(), err.read().decode()
         except Unreachable:
             raise
         except Exception as error:
             self._machine = None
             raise Unreachable(f"{type(error).__name__}: {error}") from None
         if code:
-            raise Unreachable(" ".join(complaint.split())[-300:] or f"exit {code}")
-        return said
+            raise Unreachable(" ".join(errors.split())[-300:] or f"exit {code}")
+        return output
 
-    def look(self, jobs: dict[str, str | None]) -> dict[str, Sight]:
-        """See what has become of jobs, all in one call.
+    def status(self, jobs: dict[str, str | None]) -> dict[str, JobStatus]:
+        """Return the status of jobs, all in one call.
 
         Parameters
         ----------
         jobs : dict of str to (str or None)
-            Names, and what the scheduler called them.
+            Names of the jobs, and the scheduler's identifiers.
 
         Returns
         -------
-        dict of str to Sight
-            What is seen of each.
+        dict of str to JobStatus
+            Status of each job.
         """
         if not jobs:
             return {}
         names = " ".join(shlex.quote(name) for name in jobs)
-        # the queue first: a job that leaves it in between has left its results already
+        # the queue first: a job that leaves it in between has written its results already
         queue = _QUEUES.get(self.machine.scheduler)
         lines = [f"queue=$({queue}) || exit 1", 'echo "$queue"', "echo ---"] if queue else []
-        # a process is alive when it holds its lock, or has been started and is about to take it
+        # a process is alive if it holds its lock, or has been started and is about to take it
         pids = " ".join(f"{shlex.quote(name)}) pid={int(queue_id)};;"
                         for name, queue_id in jobs.items()
                         if not queue and queue_id)  # fmt: skip
@@ -499,7 +509,7 @@ class Connection:
             f"for job in {names}; do",
             "started=0; finished=0; alive=0; lines=0; pid=",
             f"case $job in {pids} esac" if pids else ":",
-            # by its folder, since another process may have come to its number
+            # identified by its folder, because another process may have got its number
             '[ -n "$pid" ] && [ "/proc/$pid/cwd" -ef "$job" ] && alive=1' if pids else ":",
             '[ -d "$job/started" ] && { started=1; alive=0; }',
             '[ -e "$job/lock" ] && ! flock -n "$job/lock" true && alive=1' if not queue else ":",
@@ -508,18 +518,18 @@ class Connection:
             'echo "$job" $started $finished $alive $lines',
             "done",
         ]
-        said = self.call("\n".join(lines))
+        output = self.call("\n".join(lines))
         queued: set[str] = set()
         if queue:
-            listed, _, said = said.partition("---\n")
+            listed, _, output = output.partition("---\n")
             queued = set(listed.split())
-        sights = {}
-        for line in said.splitlines():
+        found = {}
+        for line in output.splitlines():
             name, started, finished, alive, n_lines = line.split()
-            sights[name] = Sight(
+            found[name] = JobStatus(
                 started == "1", finished == "1", alive == "1" or name in queued, int(n_lines)
             )
-        return sights
+        return found
 
     @_answered
     def read(self, name: str, file: str) -> str:
@@ -528,14 +538,14 @@ class Connection:
         Parameters
         ----------
         name : str
-            The job.
+            Name of the job.
         file : str
-            The file.
+            Name of the file.
 
         Returns
         -------
         str
-            Its content; empty when there is none.
+            Content; empty if there is no such file or it is not text.
         """
         try:
             context = self._connect()
@@ -550,23 +560,25 @@ class Connection:
             raise Unreachable(f"{type(error).__name__}: {error}") from None
 
     def withdraw(self, name: str) -> bool:
-        """Take a job's right to start, which only one can have.
+        """Withdraw a job, unless it has started.
+
+        A job starts by making the folder `started`; only one process can make it.
 
         Parameters
         ----------
         name : str
-            The job.
+            Name of the job.
 
         Returns
         -------
         bool
-            Whether it will never start; otherwise it has started.
+            True if the job will never start; False if it has started.
         """
         quoted = shlex.quote(name)
-        said = self.call(
+        output = self.call(
             f"mkdir -p {quoted} && if mkdir {quoted}/started 2>/dev/null; then echo withdrawn; fi"
         )
-        return said.strip() == "withdrawn"
+        return output.strip() == "withdrawn"
 
     @_answered
     def send(self, name: str, content: dict[str, Any], rung: int) -> str:
@@ -575,23 +587,23 @@ class Connection:
         Parameters
         ----------
         name : str
-            The job.
+            Name of the job.
         content : dict
-            What its job.json says.
+            Content of its job.json.
         rung : int
-            Failures of its frames so far: doubles time and memory.
+            Failures of its frames so far; each doubles time and memory.
 
         Returns
         -------
         str
-            What the scheduler calls it; empty when it takes no more jobs now.
+            The scheduler's identifier; empty if it takes no more jobs now.
 
         Raises
         ------
         NotSent
-            When that fails before the job could be submitted.
+            If it fails before the job could be submitted.
         Unreachable
-            When it fails then; whether the job was submitted is unknown.
+            If it fails later; whether the job was submitted is then unknown.
         """
         machine, dp = self.machine, self._dp
         python = machine.python or ("python3" if machine.ssh else sys.executable)
@@ -624,8 +636,8 @@ class Connection:
             context, there = self._connect(), self._machine
             submission = dp.Submission(work_base=name, resources=resources, task_list=[task])
             submission.generate_jobs()
-            submission.submission_hash = name  # the folder's name there is the job's
-            context.remote_root = None  # nothing is to be moved from an earlier one
+            submission.submission_hash = name  # names the folder on the machine
+            context.remote_root = None  # no folder of an earlier submission is to be moved
             context.bind_submission(submission)
             context.upload(submission)
             (job,) = submission.belonging_jobs

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Label the frames of one job, one after the other: the part that runs on the machine itself.
 
-python worker.py runs in a folder with job.json. It is copied there by AutoDFT and needs Python,
-NumPy, ASE and the code, not entsym. Every frame is a process and a folder of its own, so that
-whatever becomes of it costs no other. All that happens is appended to results.jsonl, a line at a
-time, each with a checksum: what is on disk is all the state there is.
+python worker.py runs in a folder with job.json. AutoDFT copies it there. It needs Python, NumPy,
+ASE and the code, but not entsym. Each frame has its own process and folder, so that its failure
+does not affect the others. Every event is appended to results.jsonl, one line with a checksum. The
+state of a job is on the disk only.
 """
 
 import contextlib
@@ -36,22 +36,21 @@ from ase.units import Hartree, Rydberg
 
 RESULTS = "results.jsonl"
 LOG_TAIL = 4000
-# files of no further use that would fill the disk, and licensed ones
+# files to delete: large ones of no further use, and licensed ones
 DROPPED = ("WAVECAR", "CHG", "CHGCAR", "POTCAR", "*_WFK*", "*_DEN*", "pwscf.save", "pwscf.wfc*")
 
-
-# what is kept on the disk from the beginning, to be renamed and cut when the disk is full: neither
-# asks for space
+# content and size of a file that is written at the start, to be renamed and cut if the disk is
+# full: neither operation needs space
 RESERVE = b"writing failed: the disk of the run folder is full\n"
 RESERVE_BYTES = 1 << 17
 
 
-class Missing(Exception):
-    """What a code needs is not installed here."""
+class NotInstalled(Exception):
+    """A code, or what it needs, is not installed on this machine."""
 
 
-class Different(Exception):
-    """What a code needs is not here what it was for the labels so far."""
+class PseudopotentialMismatch(Exception):
+    """The pseudopotentials on this machine differ from those of the existing labels."""
 
 
 class Calculation(NamedTuple):
@@ -60,32 +59,32 @@ class Calculation(NamedTuple):
     Attributes
     ----------
     calculator : ase.calculators.calculator.BaseCalculator
-        The calculator.
+        ASE calculator.
     version : str
-        Of the code.
+        Version of the code.
     pseudopotentials : dict of str to str
         SHA-256 of the data of each element.
-    said : (str, str, bool)
-        File of the code, what it says there, and whether it says so when the SCF has converged or
-        has not; empty for a code that raises.
+    convergence_marker : (str, str, bool), optional
+        Name of an output file, a text, and whether a converged SCF writes the text (True) or an SCF
+        that has not converged writes it (False). Default: the calculator raises.
     ends : dict of str to str
-        Files that the code writes, and what stands in them when it has come to its own end.
-    terms : (str, str, float)
-        How its file has the free energy and -TS, and their unit, eV; empty where ASE reads both the
-        free energy and its extrapolation.
+        Names of output files, and the text that each contains if the code has reached its end.
+    energy_patterns : (str, str, float), optional
+        Patterns of the free energy and of -TS in that output file, and their unit, eV. Default: ASE
+        reads both the free energy and its extrapolation.
     """
 
     calculator: Any
     version: str
     pseudopotentials: dict[str, str]
-    said: tuple[str, str, bool] | None = None
+    convergence_marker: tuple[str, str, bool] | None = None
     ends: Mapping[str, str] = MappingProxyType({})
-    terms: tuple[str, str, float] | None = None
+    energy_patterns: tuple[str, str, float] | None = None
 
 
-# What the attempts after the first change. Mixing and algorithm leave the label what it is; another
-# smearing does not: such labels are marked as altered. Each attempt also gets twice the time and
-# memory of the one before.
+# Changes of the attempts after the first. Another mixing or algorithm does not change the label;
+# another smearing does, so such labels are marked as altered. Each attempt also gets twice the time
+# and memory of the one before.
 LADDERS: dict[str, list[dict[str, Any]]] = {
     "gpaw": [
         {"mixer": {"method": "separate", "beta": 0.02, "nmaxold": 5, "weight": 100.0}},
@@ -111,19 +110,19 @@ LADDERS: dict[str, list[dict[str, Any]]] = {
 
 
 def other_pseudopotentials(known: dict[str, str], used: dict[str, str]) -> str:
-    """Say which pseudopotentials are not those of the labels so far.
+    """Return an error text that names the pseudopotentials that differ from the existing labels.
 
     Parameters
     ----------
     known : dict of str to str
-        SHA-256 of each element's in the ledger.
+        SHA-256 of the data of each element in the ledger.
     used : dict of str to str
-        Of those here.
+        SHA-256 of the data of each element on this machine.
 
     Returns
     -------
     str
-        The elements, with both hashes; empty when all agree.
+        Text with the elements and both hashes; empty if all agree.
     """
     other = [f"{element} ({used[element][:8]}..., not {known[element][:8]}...)"
              for element in sorted(used.keys() & known.keys())
@@ -132,15 +131,15 @@ def other_pseudopotentials(known: dict[str, str], used: dict[str, str]) -> str:
         return ""
     return (
         f"pseudopotentials: those here differ from the ledger's labels for {', '.join(other)}; "
-        "install the same ones, or begin another ledger"
+        "install the same ones, or start another ledger"
     )
 
 
 def _hashes(files: dict[str, Path], code: str) -> dict[str, str]:
-    """Hash the pseudopotentials; name the elements that have none."""
+    """Return the hashes of the pseudopotentials; raise `NotInstalled` if an element has none."""
     missing = [f"{element} ({path})" for element, path in files.items() if not path.is_file()]
     if missing:
-        raise Missing(f"pseudopotentials: none of {code} for {', '.join(missing)}")
+        raise NotInstalled(f"pseudopotentials: none of {code} for {', '.join(missing)}")
     return {e: hashlib.sha256(path.read_bytes()).hexdigest() for e, path in files.items()}
 
 
@@ -150,7 +149,7 @@ def _gpaw(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str
         from gpaw.convergence_criteria import Energy
         from gpaw.setup_data import search_for_file
     except ImportError as error:
-        raise Missing(f"gpaw: is not installed here ({error}); pip install gpaw") from None
+        raise NotInstalled(f"gpaw: is not installed here ({error}); pip install gpaw") from None
     if job["potentials"]:
         gpaw.setup_paths.insert(0, job["potentials"])
     names = settings["pseudopotentials"]
@@ -164,7 +163,7 @@ def _gpaw(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str
         else:
             hashes[element] = hashlib.sha256(data).hexdigest()
     if missing:
-        raise Missing(
+        raise NotInstalled(
             f"PAW set: none of gpaw for {', '.join(missing)} in {settings['xc']}; install "
             "gpaw-data or give the machine's key potentials"
         )
@@ -186,10 +185,10 @@ def _gpaw(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str
 
 
 def _program(job: dict[str, Any], default: str) -> str:
-    """Return the machine's command of a code, quoted, after seeing that it is there."""
+    """Return the machine's command of a code, quoted; raise `NotInstalled` if it is not there."""
     command = job["command"] or [default]
     if shutil.which(command[0]) is None:
-        raise Missing(
+        raise NotInstalled(
             f"{job['code']}: {command[0]!r} is not installed here; give the machine's key command "
             "or its modules"
         )
@@ -223,9 +222,13 @@ def _vasp(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str
         **{"prec": "Accurate", "ibrion": -1, "nsw": 0, "isif": 2, "lreal": False, "lwave": False,
            "lcharg": False, "lasph": True, "nelm": 100, **settings["options"]},
     )  # fmt: skip
-    said = ("OUTCAR", "aborting loop because EDIFF is reached", True)
-    ends = {"OUTCAR": "General timing and accounting", "vasprun.xml": "</modeling>"}
-    return Calculation(calculator, "vasp", hashes, said, ends)
+    return Calculation(
+        calculator,
+        "vasp",
+        hashes,
+        convergence_marker=("OUTCAR", "aborting loop because EDIFF is reached", True),
+        ends={"OUTCAR": "General timing and accounting", "vasprun.xml": "</modeling>"},
+    )
 
 
 def _espresso(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
@@ -262,9 +265,16 @@ def _espresso(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict
             },
         },
     )
-    said = ("espresso.pwo", "convergence has been achieved", True)
-    terms = (r"^! +total energy +=(.*)Ry", r"smearing contrib. \(-TS\) +=(.*)Ry", Rydberg)
-    return Calculation(calculator, "espresso", hashes, said, {"espresso.pwo": "JOB DONE."}, terms)
+    return Calculation(
+        calculator,
+        "espresso",
+        hashes,
+        convergence_marker=("espresso.pwo", "convergence has been achieved", True),
+        ends={"espresso.pwo": "JOB DONE."},
+        energy_patterns=(
+            r"^! +total energy +=(.*)Ry", r"smearing contrib. \(-TS\) +=(.*)Ry", Rydberg
+        ),
+    )  # fmt: skip
 
 
 def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
@@ -277,13 +287,13 @@ def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[s
     elements = [str(Atoms([number]).symbols) for number in numbers]
     files = {e: folder / (names.get(e) or f"{e}.xml") for e in elements}
     hashes = _hashes(files, "abinit")
-    # ASE finds potentials by their names only
+    # ASE finds potentials by their names alone
     Path("potentials").mkdir(exist_ok=True)
     for element, file in files.items():
         link = Path("potentials") / f"{element}.GGA.xml"
         link.unlink(missing_ok=True)
         link.symlink_to(file.resolve())
-    # all in eV; the mesh holds the origin, as for the other codes
+    # all in eV; the mesh contains the origin, as for the other codes
     calculator = Abinit(
         profile=AbinitProfile(command),
         pps="pawxml",
@@ -305,26 +315,51 @@ def _abinit(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[s
         prtden=0,
         **{"nstep": 100, **settings["options"]},
     )
-    said = ("abinit.abo", "not enough SCF cycles to converge", False)
-    # not what ASE reads, which is the direct sum: that one is off by 1e-4 eV when this is converged
-    terms = (r"^ +etotal1? +(\S+)", r"'-kT\*entropy' +:(.*)", Hartree)
     return Calculation(
-        calculator, "abinit", hashes, said, {"abinit.abo": "Calculation completed."}, terms
+        calculator,
+        "abinit",
+        hashes,
+        convergence_marker=("abinit.abo", "not enough SCF cycles to converge", False),
+        ends={"abinit.abo": "Calculation completed."},
+        # ASE reads the direct sum instead, which is off by 1e-4 eV when this energy is converged
+        energy_patterns=(r"^ +etotal1? +(\S+)", r"'-kT\*entropy' +:(.*)", Hartree),
     )
 
 
 def _any(settings: dict[str, Any], atoms: Atoms, mesh: list[int], job: dict[str, Any]):
-    """Any ASE calculator, "module:class", made from the options."""
+    """Return any ASE calculator, "module:class", made from the options."""
     module, _, name = job["code"].partition(":")
     try:
         factory = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise Missing(f"code = {job['code']!r}: cannot be imported here ({error})") from None
+        raise NotInstalled(f"code = {job['code']!r}: cannot be imported here ({error})") from None
     version = getattr(sys.modules[module.partition(".")[0]], "__version__", "unknown")
     return Calculation(factory(**settings["options"]), f"{job['code']} {version}", {})
 
 
 CODES = {"gpaw": _gpaw, "vasp": _vasp, "espresso": _espresso, "abinit": _abinit}
+_EXTERNAL = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+def is_code(name: str) -> bool:
+    """Return whether a name is that of a code or of an ASE calculator.
+
+    Parameters
+    ----------
+    name : str
+        Name, such as "vasp" or "module:class".
+
+    Returns
+    -------
+    bool
+        True for a name in `CODES` and for "module:class".
+
+    Examples
+    --------
+    >>> is_code("vasp"), is_code("ase.calculators.emt:EMT"), is_code("vaps")
+    (True, True, False)
+    """
+    return name in CODES or bool(_EXTERNAL.fullmatch(name))
 
 
 def rung_of(settings: dict[str, Any], rung: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -335,14 +370,14 @@ def rung_of(settings: dict[str, Any], rung: int) -> tuple[dict[str, Any], dict[s
     settings : dict
         Settings of the first attempt.
     rung : int
-        Failures so far; beyond the ladder its last step counts.
+        Failures so far; the last step of the ladder serves for all further attempts.
 
     Returns
     -------
     settings : dict
-        Those to use.
+        Settings of this attempt.
     changed : dict
-        What of them was changed.
+        Step of the ladder that was applied.
     """
     ladder = settings["ladder"]
     if ladder is None:
@@ -367,7 +402,7 @@ def _read_atoms(task: dict[str, Any]) -> Atoms:
 
 
 def _log(folder: Path) -> str:
-    """Return the end of the newest logs of a frame."""
+    """Return the end of the logs of a frame."""
     text = ""
     for name in ("log", "gpaw.txt", "vasp.out", "OUTCAR", "espresso.pwo", "abinit.log"):
         file = folder / name
@@ -381,7 +416,7 @@ def _log(folder: Path) -> str:
 
 
 def _cut(ends: Mapping[str, str]) -> str:
-    """Say which files of a code end early, as those of a killed run; some readers do not notice."""
+    """Return an error text for files that end early, which some readers of ASE do not notice."""
     early = [
         name
         for name, text in ends.items()
@@ -393,36 +428,36 @@ def _cut(ends: Mapping[str, str]) -> str:
 
 
 def label(task: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
-    """Calculate one frame in the present folder, and check what came out.
+    """Calculate one frame in the present folder, and check the result.
 
     Parameters
     ----------
     task : dict
         Frame, mesh and attempt, from job.json.
     job : dict
-        The job.
+        Content of job.json.
 
     Returns
     -------
     dict
         Energy (the free energy that belongs to the forces), its extrapolation to no smearing,
-        forces and stress, and with what they were made.
+        forces, stress, and their provenance.
 
     Raises
     ------
-    Missing
-        When the code or its potentials are not there.
-    Different
-        When the potentials are not those of the ledger's labels.
+    NotInstalled
+        If the code or its potentials are not installed.
+    PseudopotentialMismatch
+        If the potentials are not those of the ledger's labels.
     RuntimeError
-        When the result may not be used.
+        If the result may not be used.
     """
     settings, changed = rung_of(job["settings"], task["rung"])
     atoms = _read_atoms(task)
     made = CODES.get(job["code"], _any)(settings, atoms, task["mesh"], job)
     other = other_pseudopotentials(job["pseudopotentials"], made.pseudopotentials)
     if other:
-        raise Different(other)
+        raise PseudopotentialMismatch(other)
     atoms.calc = made.calculator
     try:
         zero = float(atoms.get_potential_energy())
@@ -440,14 +475,15 @@ def label(task: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     cut = _cut(made.ends)
     if cut:
         raise RuntimeError(cut)
-    if made.said is not None:
-        name, text, good = made.said
+    if made.convergence_marker is not None:
+        name, text, good = made.convergence_marker
         output = Path(name).read_text(errors="replace")
         if (text in output) != good:
             raise RuntimeError("the SCF did not converge")
-        if made.terms is not None:
-            free, entropy = (float(re.findall(pattern, output, re.MULTILINE)[-1]) * made.terms[2]
-                             for pattern in made.terms[:2])  # fmt: skip
+        if made.energy_patterns is not None:
+            *patterns, unit = made.energy_patterns
+            free, entropy = (float(re.findall(pattern, output, re.MULTILINE)[-1]) * unit
+                             for pattern in patterns)  # fmt: skip
             energy, zero = free, free - entropy / 2
     if not (np.isfinite([energy, zero]).all() and np.isfinite(stress).all()):
         raise RuntimeError("energy or stress is not finite")
@@ -461,7 +497,7 @@ def label(task: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
             raise RuntimeError("the code changed the cell or the number of atoms")
     version = made.version
     if " " not in version:
-        # a program tells its version only in what it wrote
+        # programs report their version in their output only
         with contextlib.suppress(Exception):
             files = [path for path in Path().iterdir() if path.is_file()]
             text = "".join(path.read_text(errors="replace")[:5000] for path in files)
@@ -481,15 +517,15 @@ def label(task: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run_frame(number: int, job: dict[str, Any]) -> None:
-    """Label one frame in its folder and leave result.json there; a process of its own."""
+    """Label one frame in the present folder and write result.json; runs in its own process."""
     task = job["tasks"][number]
     try:
         result = {"ok": True, **label(task, job)}
-    except Missing as error:
+    except NotInstalled as error:
         result = {"ok": False, "reason": str(error), "final": True}
-    except Different as error:
+    except PseudopotentialMismatch as error:
         result = {"ok": False, "reason": str(error), "refused": str(error)}
-    except BaseException as error:  # whatever a code raises is the frame's own affair
+    except BaseException as error:  # whatever a code raises, only this frame fails
         traceback.print_exc()
         result = {"ok": False, "reason": f"{type(error).__name__}: {error}"[:500]}
     from ase.parallel import world
@@ -508,7 +544,7 @@ def _die_with_parent() -> None:
 
 
 def _attempt(number: int, job: dict[str, Any]) -> dict[str, Any]:
-    """Run one frame as a process, and tell what became of it."""
+    """Run one frame as a process, and return its result."""
     task = job["tasks"][number]
     folder = Path("frames") / f"{number:04d}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -537,7 +573,7 @@ def _attempt(number: int, job: dict[str, Any]) -> dict[str, Any]:
             os._exit(code)
     _, status = os.waitpid(child, 0)
     with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child, signal.SIGKILL)  # what a code may have left behind
+        os.killpg(child, signal.SIGKILL)  # processes that a code may have left behind
     wall = time.monotonic() - start
     try:
         result = json.loads((folder / "result.json").read_text())
@@ -551,7 +587,7 @@ def _attempt(number: int, job: dict[str, Any]) -> dict[str, Any]:
             reason = f"the process left no result (exit {end})"
         result = {"ok": False, "reason": reason}
     if not result["ok"]:
-        with open("space", "wb") as probe:  # a full disk is not the frame's fault
+        with open("space", "wb") as probe:  # if the disk is full, the frame has not failed
             probe.write(bytes(RESERVE_BYTES // 2))
             probe.flush()
             os.fsync(probe.fileno())
@@ -564,19 +600,19 @@ def _attempt(number: int, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_line(path: Path, entry: dict[str, Any]) -> None:
-    """Append an entry with its checksum, all of it or nothing.
+    """Append an entry with its checksum, completely or not at all.
 
     Parameters
     ----------
     path : pathlib.Path
-        The file.
+        File of results.
     entry : dict
-        The entry.
+        Entry, which JSON can hold.
 
     Raises
     ------
     OSError
-        When the disk is full; the file is then what it was.
+        If the disk is full; the file is then unchanged.
     """
     body = json.dumps(entry)
     line = f"{hashlib.sha256(body.encode()).hexdigest()[:16]} {body}\n".encode()
@@ -606,7 +642,7 @@ def read_lines(text: str) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        The entries whose checksum holds.
+        Entries whose checksum is right.
     """
     entries = []
     for line in text.split("\n"):
@@ -617,29 +653,29 @@ def read_lines(text: str) -> list[dict[str, Any]]:
 
 
 def main() -> int:
-    """Run the job, once: who comes second leaves.
+    """Run the job; a second process that runs the same job exits.
 
     Returns
     -------
     int
-        0 when the job is done or is none of ours, 1 when it had to stop.
+        0 if the job is done or was started or withdrawn before, 1 if it had to stop.
     """
     if len(sys.argv) == 3:  # one frame, started by a command of the machine
         with open(sys.argv[1]) as file:
             _run_frame(int(sys.argv[2]), json.load(file))
         return 0
     with contextlib.suppress(OSError):
-        os.setsid()  # Ctrl-C in the driver's terminal is not meant for us
-    lock = os.open("lock", os.O_RDWR | os.O_CREAT)  # held as long as we live
+        os.setsid()  # Ctrl-C in the driver's terminal must not stop the job
+    lock = os.open("lock", os.O_RDWR | os.O_CREAT)  # held until this process ends
     for _ in range(100):
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(0.01)  # a driver that looks after us has it for a moment; or we come second
+            time.sleep(0.01)  # a driver tests it for a moment, or another process runs the job
         except OSError:
             break  # no locks here
         else:
-            os.write(lock, f"{os.getpid()}\n".encode())  # for whoever wants to end it
+            os.write(lock, f"{os.getpid()}\n".encode())  # for a user who wants to end the job
             break
     try:
         os.mkdir("started")
@@ -653,13 +689,13 @@ def main() -> int:
         write_line(results, {"host": socket.gethostname(), "python": sys.version.split()[0]})
         Path("reserve").write_bytes(RESERVE + bytes(RESERVE_BYTES))
         if job["code"] == "gpaw" and not job["command"]:
-            # imported once, not once a frame
+            # imported once, not once per frame
             with contextlib.suppress(ImportError):
                 importlib.import_module("gpaw")
         refused = ""
         try:
             _installed(job)
-        except Missing as error:
+        except NotInstalled as error:
             refused = str(error)
             write_line(results, {"refused": refused})
         for number, task in enumerate(job["tasks"]):
@@ -683,30 +719,32 @@ def main() -> int:
 
 
 def _installed(job: dict[str, Any]) -> None:
-    """See that the code of a job is there at all."""
+    """Raise `NotInstalled` if the code of a job is not installed."""
     if job["code"] in ("vasp", "espresso", "abinit"):
         _program(job, {"vasp": "vasp_std", "espresso": "pw.x", "abinit": "abinit"}[job["code"]])
     elif job["command"]:
         if shutil.which(job["command"][0]) is None:
-            raise Missing(f"command: {job['command'][0]!r} is not installed here")
+            raise NotInstalled(f"command: {job['command'][0]!r} is not installed here")
         probe = "gpaw" if job["code"] == "gpaw" else job["code"].partition(":")[0]
         done = subprocess.run(
             [sys.executable, "-c", "import importlib, sys; importlib.import_module(sys.argv[1])",
              probe], capture_output=True, check=False,
         )  # fmt: skip
         if done.returncode and job["code"] != "gpaw":
-            raise Missing(f"code = {job['code']!r}: cannot be imported here")
+            raise NotInstalled(f"code = {job['code']!r}: cannot be imported here")
     elif job["code"] == "gpaw":
         try:
             importlib.import_module("gpaw")
         except ImportError as error:
-            raise Missing(f"gpaw: is not installed here ({error}); pip install gpaw") from None
+            raise NotInstalled(f"gpaw: is not installed here ({error}); pip install gpaw") from None
     else:
         module, _, name = job["code"].partition(":")
         try:
             getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
-            raise Missing(f"code = {job['code']!r}: cannot be imported here ({error})") from None
+            raise NotInstalled(
+                f"code = {job['code']!r}: cannot be imported here ({error})"
+            ) from None
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Label a handful of rattled Si2 and Al2 cells with GPAW on this machine: frames to DeePMD set.
+"""Label a few rattled Si2 and Al2 cells with GPAW on this computer, and write DeePMD data.
 
 python demo.py FOLDER
 
-The settings are rough on purpose (300 eV, 2 pi x 0.08 1/Å): what is shown is the way, not numbers.
+The settings are rough on purpose (300 eV, 2 pi x 0.08 1/Å): the demo shows the steps, its numbers
+are not converged.
 """
 
 import argparse
@@ -24,12 +25,12 @@ def rattled(n_each: int) -> list:
     Parameters
     ----------
     n_each : int
-        How many of each.
+        Number of cells of each kind.
 
     Returns
     -------
     list of ase.Atoms
-        The cells.
+        Cells.
     """
     frames = []
     rng = np.random.default_rng(1)
@@ -46,7 +47,7 @@ def rattled(n_each: int) -> list:
 def main() -> None:
     """Read the command line and run the demo."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where everything is written")
+    parser.add_argument("folder", type=Path, help="output folder")
     parser.add_argument("--each", type=int, default=4, help="cells of each kind (%(default)s)")
     parser.add_argument("--cutoff", type=float, default=300.0, help="eV (%(default)s)")
     parser.add_argument("--k-spacing", type=float, default=0.08, help="2 pi/Å (%(default)s)")

@@ -4,8 +4,8 @@
 
 python label.py frames.extxyz --machines machines.yaml --output set
 
-Started again after it was stopped, or killed, it goes on. Frames that are in the ledger with the
-same settings are not calculated again.
+If it is interrupted, run it again: it resumes. Frames that are in the ledger with the same settings
+are not calculated again.
 """
 
 import argparse
@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """Read the command line, add, run, export."""
+    """Read the command line; add the frames, label them and export the labels."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("frames", nargs="+", type=Path, help="files with structures")
     parser.add_argument(
@@ -32,10 +32,8 @@ def main() -> None:
     parser.add_argument("--cutoff", type=float, default=600.0, help="eV (%(default)s)")
     parser.add_argument("--k-spacing", type=float, default=0.04, help="2 pi/Å (%(default)s)")
     parser.add_argument("--smearing", type=float, default=0.05, help="eV (%(default)s)")
-    parser.add_argument(
-        "--equivalent", action="store_true", help="not again cells that are only written otherwise"
-    )
-    parser.add_argument("--spin", action="store_true", help="with the frames' magnetic moments")
+    parser.add_argument("--equivalent", action="store_true", help="skip equivalent cells")
+    parser.add_argument("--spin", action="store_true", help="use the frames' magnetic moments")
     parser.add_argument("--output", type=Path, default=Path("set"), help="(%(default)s)")
     parser.add_argument(
         "--format", default="deepmd/npy", choices=("deepmd/npy", "deepmd/npy/mixed", "extxyz"),
@@ -55,7 +53,7 @@ def main() -> None:
     for path in args.frames:
         try:
             frames = ase.io.read(path, ":")
-        except Exception as error:  # each format has errors of its own
+        except Exception as error:  # each format has its own errors
             raise SystemExit(f"{path}: cannot be read: {error}") from None
         try:
             added = dft.add(frames, equivalent=args.equivalent)
@@ -63,13 +61,13 @@ def main() -> None:
             raise SystemExit(str(error)) from None
         print(f"{path}: {added.new} new, {added.known} known, {len(added.refused)} refused")
         for number, key in added.equivalent:
-            print(f"  frame {number}: is {key[:12]}... written otherwise")
+            print(f"  frame {number}: is equivalent to {key[:12]}...")
         for number, reason in added.refused:
             print(f"  frame {number}: {reason}")
     try:
         print(dft.run())
     except KeyboardInterrupt:
-        raise SystemExit("\nstopped; what was sent goes on, run again to collect it") from None
+        raise SystemExit("\nstopped; sent jobs continue, run again to collect them") from None
     except RuntimeError as error:
         raise SystemExit(str(error)) from None
     try:

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Scan cutoff and mesh, and print the cheapest settings that hold energy, forces and stress.
+"""Scan cutoff and mesh, and print the cheapest settings that hold the tolerances.
 
 python scan.py                                # a few rattled aluminium cells, GPAW, this computer
 python scan.py sample.extxyz --machines machines.yaml --code vasp
 
-writes convergence.png and convergence.json. Started again it goes on.
+writes convergence.png and convergence.json. If it is interrupted, run it again: it resumes.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import ase.io
 import numpy as np
 from ase.build import bulk
 
-from ase_calculators.autodft import DFTSettings
+from ase_calculators.autodft import converged_settings
 
 
 def sample(n_frames: int) -> list:
@@ -25,12 +25,12 @@ def sample(n_frames: int) -> list:
     Parameters
     ----------
     n_frames : int
-        How many.
+        Number of cells.
 
     Returns
     -------
     list of ase.Atoms
-        The cells.
+        Cells.
     """
     parents = (bulk("Al", "hcp", a=2.86, c=4.67), bulk("Al", "bcc", a=3.2, cubic=True))
     frames = []
@@ -48,7 +48,7 @@ def main() -> None:
     """Read the command line and scan."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("frames", nargs="?", type=Path, help="sample (rattled aluminium cells)")
-    parser.add_argument("--number", type=int, default=2, help="of those cells (%(default)s)")
+    parser.add_argument("--number", type=int, default=2, help="number of these cells (%(default)s)")
     parser.add_argument("--code", default="gpaw", help="(%(default)s)")
     parser.add_argument("--machines", type=Path, help="(this computer, one job at a time)")
     parser.add_argument("--ledger", default="convergence.db", help="(%(default)s)")
@@ -70,13 +70,13 @@ def main() -> None:
     args = parser.parse_args()
     try:
         frames = ase.io.read(args.frames, ":") if args.frames else sample(args.number)
-    except Exception as error:  # each format has errors of its own
+    except Exception as error:  # each format has its own errors
         raise SystemExit(f"{args.frames}: cannot be read: {error}") from None
     machines = args.machines or {
         "here": {"python": sys.executable, "environment": {"OMP_NUM_THREADS": 1}}
     }
     try:
-        settings = DFTSettings.converged(
+        settings = converged_settings(
             args.code,
             {symbol for atoms in frames for symbol in atoms.get_chemical_symbols()},
             frames,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""How pip compiles GPAW where there is nothing but g++: without BLAS, libxc and MPI.
+"""Options with which pip compiles GPAW by g++ alone: without BLAS, libxc and MPI.
 
 GPAW_CONFIG=siteconfig.py pip install gpaw
 """

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Auto-DFT: settings, ledger, machines, export, what a frame or a file may not do."""
+"""Auto-DFT: settings, ledger, machines, export, and harmful frames and files."""
 
+import ast
+import doctest
 import gc
+import graphlib
+import importlib
 import json
 import os
 import shutil
@@ -24,7 +28,14 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
 
-from ase_calculators.autodft import AutoDFT, DFTSettings, read_machines, virial
+from ase_calculators.autodft import (
+    AutoDFT,
+    DFTSettings,
+    converged_settings,
+    read_machines,
+    virial,
+    worker,
+)
 from ase_calculators.autodft import machines as autodft_machines
 from ase_calculators.autodft.autodft import unreasonable
 from ase_calculators.autodft.export import export
@@ -35,13 +46,47 @@ HERE = {"here": {"capacity": 1}}
 
 
 def rattled(n=3, symbol="Al"):
-    """A few cells."""
+    """Return a few rattled cells."""
     frames = []
     for seed in range(n):
         atoms = bulk(symbol, cubic=True)
         atoms.rattle(0.1, seed=seed)
         frames.append(atoms)
     return frames
+
+
+# --- modules ------------------------------------------------------------------------------------
+
+PACKAGE = "ase_calculators.autodft"
+MODULES = sorted(path.stem for path in Path(worker.__file__).parent.glob("[!_]*.py"))
+
+
+def test_modules_import_in_one_direction():
+    """Imports inside functions count; `TopologicalSorter` raises `CycleError` for a circle."""
+    imports = graphlib.TopologicalSorter()
+    for module in MODULES:
+        source = Path(worker.__file__).with_name(f"{module}.py").read_text()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            for name in names:
+                if f"{name}.".startswith(f"{PACKAGE}."):
+                    target = name.split(".")[2:3]
+                    assert target and target[0] in MODULES, f"{module} imports the package itself"
+                    imports.add(module, *target)
+    order = list(imports.static_order())
+    layers = ["worker", "settings", "machines", "autodft", "convergence"]
+    assert [module for module in order if module in layers] == layers
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_examples_in_docstrings(module):
+    assert doctest.testmod(importlib.import_module(f"{PACKAGE}.{module}")).failed == 0
 
 
 # --- settings -----------------------------------------------------------------------------------
@@ -56,7 +101,7 @@ def test_mesh_is_the_papers_and_vasps():
         b = 2 * np.pi * np.linalg.inv(atoms.cell.array).T
         expected = np.maximum(1, np.ceil(np.linalg.norm(b, axis=1) / (2 * np.pi * 0.04)))
         assert settings.mesh(atoms) == tuple(expected)
-    # 25 points to the Å: exactly 5, not 6 for a rounding
+    # exactly 5 points, not 6 because of rounding
     assert settings.mesh(Atoms("Al", cell=[5.0, 5.0 + 1e-9, 5.0 - 1e-9], pbc=True)) == (5, 5, 5)
     assert settings.mesh(Atoms("Al", cell=[5, 5, 20], pbc=(1, 1, 0))) == (5, 5, 1)
 
@@ -146,7 +191,7 @@ def test_key_is_by_content():
 
 
 def test_key_survives_extended_xyz(tmp_path):
-    """Eight decimals: of 3,000 numbers some lie where they would fall to the other side."""
+    """Of 3,000 numbers with eight decimals, some lie next to a rounding border of the key."""
     settings = DFTSettings.paper("gpaw")
     frames = []
     for seed in range(30):
@@ -166,22 +211,22 @@ def test_whole_numbers_are_the_same_settings():
 
 
 def test_converged_returns_the_cheapest_that_holds(tmp_path):
-    """EMT knows neither cutoff nor mesh: all hold, and the least are chosen; nothing runs again."""
+    """EMT ignores cutoff and mesh: the cheapest of both are chosen; a second call runs nothing."""
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     arguments = {
         "machines": HERE, "ledger": tmp_path / "l.db", "cutoffs": (200.0, 300.0),
         "k_spacings": (0.1, 0.05), "figure": tmp_path / "scan.png", "smearing": 0.2,
     }  # fmt: skip
-    settings = DFTSettings.converged(EXTERNAL.code, {"Al"}, rattled(2), **arguments)
+    settings = converged_settings(EXTERNAL.code, {"Al"}, rattled(2), **arguments)
     assert settings == EXTERNAL.but(cutoff=200.0, k_spacing=0.1, smearing=0.2)
     scan = json.loads((tmp_path / "scan.json").read_text())
     assert scan["chosen"]["cutoff"] == 200.0 and np.all(np.array(scan["errors of the mesh"]) == 0)
     assert (tmp_path / "scan.png").stat().st_size > 10_000
     n_jobs = len(list((tmp_path / "l.db.files" / "jobs").iterdir()))
-    assert DFTSettings.converged(EXTERNAL.code, {"Al"}, rattled(2), **arguments) == settings
+    assert converged_settings(EXTERNAL.code, {"Al"}, rattled(2), **arguments) == settings
     assert len(list((tmp_path / "l.db.files" / "jobs").iterdir())) == n_jobs
     with pytest.raises(ValueError, match=r"elements = \['Cu'\]: in none of the frames"):
-        DFTSettings.converged(EXTERNAL.code, {"Al", "Cu"}, rattled(1), **arguments)
+        converged_settings(EXTERNAL.code, {"Al", "Cu"}, rattled(1), **arguments)
 
 
 # --- ledger -------------------------------------------------------------------------------------
@@ -222,7 +267,7 @@ def test_ledger_is_an_ase_database_with_a_row_per_task(tmp_path):
     assert state == ("done",)
 
 
-# what an info may hold, and what of it comes back with the label: numbers and text, as they are
+# infos that are returned unchanged with the label: numbers and text
 INFOS = [
     *({name: "x"} for name in ("__ndarray__", "__complex__", "__datetime__", "__ase_objtype__",
                                "__complex_ndarray__", "", " ", "a.b", "a b", "a=b", 'a"b', "a\nb",
@@ -245,12 +290,12 @@ LEFT_OUT = [
 
 
 def same(a, b):
-    """Whether two values are one, NaN included."""
+    """Return whether two values are the same, NaN included."""
     return type(a) is type(b) and (a == b or (a != a and b != b))
 
 
 def test_no_info_stops_a_ledger(tmp_path):
-    """A frame each; all are labelled, info comes back the same, and every export is whole."""
+    """One frame per info: all are labelled, info is unchanged, every export is complete."""
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     infos = [*INFOS, *LEFT_OUT]
     frames = rattled(len(infos))
@@ -340,22 +385,22 @@ def test_export_holds_few_frames_at_a_time(tmp_path, format):
                 gc.collect()  # atoms and their calculator hold each other
 
     assert export(frames(), tmp_path / "set", format, EXTERNAL, ["Al"]) == 3500
-    assert most < 2100  # DeePMD's are written a thousand at a time
+    assert most < 2100  # DeePMD data are written a thousand at a time
 
 
 def test_import_is_light():
-    """Nothing that draws, and nothing that is not always needed."""
+    """The package imports no plotting library and nothing that is needed only sometimes."""
     code = "import sys, ase_calculators.autodft; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"matplotlib", "matplotlib.pyplot", "dpdispatcher", "dpdata", "yaml", "pandas", "torch"}
     assert not heavy & set(done.stdout.split())
 
 
-# --- equal cells --------------------------------------------------------------------------------
+# --- equivalent cells ---------------------------------------------------------------------------
 
 
 def hot(seed, n_cells=(2, 1, 1)):
-    """An alloy in a strained, triclinic cell, its atoms far from any site."""
+    """Return an alloy in a strained, triclinic cell, its atoms far from any site."""
     rng = np.random.default_rng(seed)
     atoms = bulk("Al", cubic=True) * n_cells
     atoms.symbols[:2] = "Cu"
@@ -366,7 +411,7 @@ def hot(seed, n_cells=(2, 1, 1)):
 
 
 def rewritten(atoms, how, seed):
-    """The same crystal, written otherwise; or another one, nearly the same."""
+    """Return an equivalent cell; or another one, nearly the same."""
     rng = np.random.default_rng(seed)
     new = atoms.copy()
     cell = new.cell.array
@@ -400,8 +445,8 @@ SAME = ("shifted", "wrapped", "reordered", "axes", "lattice", "rotated", "mirror
 
 
 @pytest.mark.parametrize("how", [*SAME, "moved", "strained", "swapped"])
-def test_equal_cells_written_otherwise(tmp_path, how):
-    """Known where that is asked for: in the ledger and in the same call; EMT agrees."""
+def test_equivalent_cells(tmp_path, how):
+    """On request they are found, in the ledger and in the same call; EMT agrees."""
     frames = [hot(1), hot(2, (2, 2, 2)), bulk("Al", cubic=True)]
     frames[2].symbols[:2] = "Cu"
     others = [rewritten(atoms, how, 5) for atoms in (frames[:2] if how not in SAME else frames)]
@@ -425,7 +470,7 @@ def test_equal_cells_written_otherwise(tmp_path, how):
     assert added.known == len(frames) + len(others) - len(found)
 
 
-def test_equal_cells_are_not_sought_with_spin_or_without_periods(tmp_path):
+def test_equivalent_cells_are_not_sought_with_spin_or_without_periods(tmp_path):
     dft = AutoDFT(tmp_path / "l.db", EXTERNAL.but(spin=True))
     with pytest.raises(ValueError, match="equivalent = True: moments are not compared"):
         dft.add([hot(1)], equivalent=True)
@@ -449,7 +494,7 @@ def test_geometry_is_refused_before_it_is_paid_for(tmp_path):
 
 
 def test_shortest_distance_in_small_skewed_and_open_cells():
-    """Against a plain count of images, in cells far from orthogonal."""
+    """Compare with a plain sum over images, in cells far from orthogonal."""
     rng = np.random.default_rng(2)
     grid = np.array(np.meshgrid(*[range(-4, 5)] * 3)).reshape(3, -1).T
     n_refused = 0
@@ -485,7 +530,7 @@ def test_two_processes_add_the_same_frames_at_once(tmp_path):
 
 
 def test_postgresql(tmp_path):
-    """The same on a server of our own, two drivers at once."""
+    """Two drivers at once on a server that the test starts."""
     pytest.importorskip("psycopg2", reason="pip install 'entsym[postgresql]'")
     pytest.importorskip("ase_db_backends", reason="pip install 'entsym[postgresql]'")
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
@@ -558,7 +603,7 @@ def test_lines_are_whole_or_not_there(tmp_path):
 
 @pytest.fixture(scope="module")
 def labelled(tmp_path_factory):
-    """Labels of two formulas, atoms in mixed order."""
+    """Return labels of two formulas, atoms in mixed order."""
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     folder = tmp_path_factory.mktemp("labelled")
     frames = rattled(3)
@@ -698,23 +743,29 @@ def test_bad_machines(keys, message):
 def test_bad_files_of_machines(tmp_path):
     path = tmp_path / "machines.yaml"
     for text, message in (
-        ("a: [", "is no plain YAML"),
+        ("a: [", "is not plain YAML"),
         ("- a\n", "must hold machines by name"),
         ("a: 3\n", "machines: a = 3: must be keys and values"),
-        (f"a: !!python/object/apply:os.system ['touch {tmp_path}/owned']\n", "is no plain YAML"),
+        (f"a: !!python/object/apply:os.system ['touch {tmp_path}/owned']\n", "is not plain YAML"),
         ("'a;b': {}\n", "names are letters"),
-        ("a: {cores: 1}\nb: {}\na: {cores: 2}\n", "'a' is there twice in what begins at line 1"),
-        ("a: {cores: 1, cores: 2}\n", "'cores' is there twice in what begins at line 1; keep one"),
-        ("a: {environment: {A: 1, A: 2}}\n", "'A' is there twice"),
+        (
+            "a: {cores: 1}\nb: {}\na: {cores: 2}\n",
+            "'a' occurs twice in the mapping that begins at line 1",
+        ),
+        (
+            "a: {cores: 1, cores: 2}\n",
+            "'cores' occurs twice in the mapping that begins at line 1; keep one",
+        ),
+        ("a: {environment: {A: 1, A: 2}}\n", "'A' occurs twice"),
         ("", "must hold machines by name"),
         ("# nothing\n", "must hold machines by name"),
-        ("a:\n\tcores: 1\n", "is no plain YAML: .*cannot start any token"),
-        ("a: {}\n---\nb: {}\n", "is no plain YAML: expected a single document"),
+        ("a:\n\tcores: 1\n", "is not plain YAML: .*cannot start any token"),
+        ("a: {}\n---\nb: {}\n", "is not plain YAML: expected a single document"),
         ("a: 0\n", "machines: a = 0: must be keys and values"),
-        ("a: 2026-13-45\n", "is no plain YAML: month must be in 1..12"),
-        ("[" * 5000, "is no plain YAML: nested too deeply"),
+        ("a: 2026-13-45\n", "is not plain YAML: month must be in 1..12"),
+        ("[" * 5000, "is not plain YAML: nested too deeply"),
         ("a: {flags: &f [*f]}\n", r"machines: a.flags = \[\[...\]\]: must be a list"),
-        ("? [a]\n: {}\n", "is no plain YAML: .*unhashable"),
+        ("? [a]\n: {}\n", "is not plain YAML: .*unhashable"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message) as error:
@@ -728,17 +779,17 @@ def test_bad_files_of_machines(tmp_path):
 
 
 def test_machines_may_share_keys_by_yamls_merge(tmp_path):
-    """What is merged in and given again is no name that comes twice."""
+    """A key that is merged in and given again does not count as given twice."""
     path = tmp_path / "m.yaml"
     path.write_text("a: &a {cores: 2, frames: 5}\nb:\n  <<: *a\n  cores: 3\n")
     machines = read_machines(path)
     assert (machines["b"].cores, machines["b"].frames) == (3, 5)
-    with pytest.raises(ValueError, match="machines: 5 is there twice"):
+    with pytest.raises(ValueError, match="machines: 5 occurs twice"):
         read_machines({"5": {}, 5: {}})
 
 
 def test_nothing_reaches_a_shell_unquoted(tmp_path):
-    """Folders, values and frames full of shell, on the machine that has one."""
+    """Folders, values and frames contain shell code, on a machine that uses a shell."""
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     evil = "x' ;touch owned; $(touch owned) `touch owned` \" & touch owned #"
     folder = tmp_path / evil
@@ -758,7 +809,7 @@ def test_nothing_reaches_a_shell_unquoted(tmp_path):
     dft.export(folder / evil, "extxyz")
     assert not list(tmp_path.rglob("owned"))
     assert not Path("owned").exists()
-    # a command is words, not a shell's language
+    # a command is split into words, without a shell
     machine["command"] = f"{sys.executable} ; touch {tmp_path}/owned"
     other = AutoDFT(folder / "other.db", EXTERNAL, {"here": machine}, poll=0.1, attempts=1)
     other.add(frames[:1])
@@ -791,8 +842,8 @@ def test_arguments_of_another_kind(tmp_path):
             AutoDFT(ledger, settings, machines)
 
 
-def test_damaged_ledgers_are_told_in_a_line(tmp_path):
-    """Cut at any length; then one that is cut while a driver has it."""
+def test_damaged_ledgers_are_reported_in_a_line(tmp_path):
+    """Ledgers cut at any length; then one that is cut while a driver has it open."""
     dft = AutoDFT(tmp_path / "l.db", EXTERNAL)
     dft.add(rattled(60))
     dft.close()
@@ -807,24 +858,24 @@ def test_damaged_ledgers_are_told_in_a_line(tmp_path):
         assert "\n" not in str(error.value)
         n_told += 1
     assert n_told >= 12
-    (tmp_path / "cut.db").write_bytes(b"")  # of nothing SQLite makes a new one
+    (tmp_path / "cut.db").write_bytes(b"")  # SQLite makes a new one of an empty file
     assert AutoDFT(tmp_path / "cut.db", EXTERNAL).add(rattled(1)).new == 1
     dft = AutoDFT(tmp_path / "l.db", EXTERNAL)
     os.truncate(tmp_path / "l.db", 5000)
     for call in (dft.status, dft.labelled, dft.failures, dft.retry, lambda: dft.add(rattled(1))):
-        with pytest.raises(RuntimeError, match="l.db': database disk image is malformed; what is"):
+        with pytest.raises(RuntimeError, match="l.db': database disk image is malformed; its con"):
             call()
 
 
 def test_a_row_that_is_damaged_costs_no_other(tmp_path):
-    """Bytes of one frame's positions, of one label and of one info."""
+    """Damage the positions of one frame, one label and one info."""
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     dft = AutoDFT(tmp_path / "l.db", EXTERNAL, HERE, poll=0.1)
     frames = rattled(4)
     dft.add(frames)
     with sqlite3.connect(tmp_path / "l.db") as database:
         database.execute("UPDATE systems SET positions = x'00' WHERE id = 2")
-        # as an info was kept that had one of the names of ASE's JSON
+        # an info with a name of ASE's JSON, as earlier versions kept it
         bad = ase.db.connect(tmp_path / "l.db").encode({"info": {"__ndarray__": "x"}}, binary=True)
         database.execute("UPDATE systems SET data = ? WHERE id = 3", (bad,))
     status = dft.run()
@@ -839,7 +890,7 @@ def test_a_row_that_is_damaged_costs_no_other(tmp_path):
         assert dft.export(tmp_path / "x.xyz", "extxyz") == 2
 
 
-def test_the_database_of_another_program_is_left_alone(tmp_path):
+def test_the_database_of_another_program_is_not_touched(tmp_path):
     path = tmp_path / "history.sqlite"
     with sqlite3.connect(path) as database:
         database.execute("CREATE TABLE visits (id)")
@@ -854,7 +905,7 @@ def test_the_database_of_another_program_is_left_alone(tmp_path):
         AutoDFT(tmp_path / "ase.db", EXTERNAL)
 
 
-def test_ledger_that_is_none(tmp_path):
+def test_files_that_are_not_ledgers(tmp_path):
     (tmp_path / "text.db").write_text("some other file of the user " * 10)
     (tmp_path / "folder").mkdir()
     for name, message in (
@@ -890,7 +941,7 @@ def test_missing_dpdispatcher_names_the_extra(tmp_path):
 
 @pytest.fixture
 def ssh(tmp_path):
-    """A server of our own, and a machine that is reached through it with a key."""
+    """Start a server; yield it and a machine that is reached through it with a key."""
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     if shutil.which("sshd") is None or os.geteuid():
         pytest.skip("no sshd here, or not root: apt-get install openssh-server")
@@ -915,7 +966,7 @@ def ssh(tmp_path):
 
 
 def test_ssh(ssh, tmp_path):
-    """A machine over SSH."""
+    """Label on a machine over SSH."""
     dft = AutoDFT(tmp_path / "l.db", EXTERNAL, {"far": ssh[1]}, poll=0.2)
     frames = rattled(6)
     dft.add(frames)
@@ -926,7 +977,7 @@ def test_ssh(ssh, tmp_path):
 
 
 def test_host_that_hangs_keeps_nobody_waiting(ssh, tmp_path, monkeypatch):
-    """Its connections stay open and nothing comes; the others go on, and it does when it wakes."""
+    """Its connections hang; the others continue, and it does when it wakes."""
     server, far = ssh
     monkeypatch.setattr(autodft_machines, "ANSWER", 4.0)
     here = {"python": sys.executable, "frames": 3}
@@ -941,7 +992,7 @@ def test_host_that_hangs_keeps_nobody_waiting(ssh, tmp_path, monkeypatch):
         stopped.extend([*map(int, sessions), server.pid])
         for process in stopped:
             os.kill(process, signal.SIGSTOP)
-        # 12 frames, 3 of which are where nothing answers
+        # 12 frames, 3 of which are on the host that hangs
         other = AutoDFT(tmp_path / "l.db", EXTERNAL)
         while other.status().machines.get("here", {}).get("done", 0) < 9:
             time.sleep(0.1)

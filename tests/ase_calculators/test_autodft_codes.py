@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The codes: GPAW and ABINIT for real where they are installed, VASP's files without a licence."""
+"""The codes: GPAW, ABINIT and Quantum ESPRESSO if installed; VASP by a program in its place."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ from ase_calculators.autodft import AutoDFT, DFTSettings, virial, worker
 pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
 ROUGH = {"cutoff": 200.0, "k_spacing": 0.15}
 
-# A program that reads what VASP reads and writes what ASE reads of VASP, with the numbers of EMT.
+# A program that reads VASP's input and writes the output that ASE reads, with EMT's numbers.
 VASP = """#!{python}
 import os, sys
 from ase.calculators.emt import EMT
@@ -61,7 +61,7 @@ open("CONTCAR", "w").write(open("POSCAR").read())
 
 @pytest.fixture
 def vasp(tmp_path):
-    """A machine with that program and a tree of POTCARs."""
+    """Return a machine with that program and a tree of POTCARs."""
     program = tmp_path / "vasp_std"
     program.write_text(VASP.format(python=sys.executable))
     program.chmod(0o755)
@@ -78,7 +78,7 @@ def vasp(tmp_path):
 
 
 def alloy(seed=1):
-    """Aluminium and copper in mixed order."""
+    """Return aluminium and copper in mixed order."""
     atoms = bulk("Cu", cubic=True)
     atoms.symbols[[0, 2]] = "Al"
     atoms.rattle(0.1, seed=seed)
@@ -107,7 +107,7 @@ def test_vasp(vasp, tmp_path):
     mesh = settings.mesh(frame)
     assert [int(n) for n in kpoints[kpoints.index("Gamma") + 1 :][:3]] == list(mesh)
     assert "PAW_PBE Al" in potcar and "PAW_PBE Cu_pv" in potcar and argv[1:] == ["-x"]
-    # of licensed files only the hash is kept
+    # only the hashes of licensed files are kept
     assert len(json.loads(label.info["pseudopotentials"])["Al"]) == 64
     for path in tmp_path.rglob("l.db*/**/*"):
         assert not path.is_file() or b"licensed secret" not in path.read_bytes(), path
@@ -124,8 +124,8 @@ def test_vasp_that_does_not_converge_climbs_the_ladder(vasp, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["OUTCAR", "vasprun.xml"])
-def test_killed_vasp_is_told_and_gives_no_label(vasp, tmp_path, monkeypatch, name):
-    """Its files end anywhere, and whoever started it says that all is well, as some mpirun do."""
+def test_killed_vasp_is_reported_and_gives_no_label(vasp, tmp_path, monkeypatch, name):
+    """Its files end anywhere, and the program that started it returns 0, as some mpirun do."""
     program = Path(vasp["command"].split()[0])
     program.write_text(
         program.read_text()
@@ -166,7 +166,7 @@ def test_missing_potcar_names_the_elements(vasp, tmp_path):
 
 
 def test_changed_pseudopotential_is_not_mixed_in(vasp, tmp_path):
-    """Nothing is paid for with another POTCAR than that of the labels so far."""
+    """No frame is calculated with a POTCAR that differs from that of the existing labels."""
     machines = {"m": vasp}
     dft = AutoDFT(tmp_path / "l.db", DFTSettings.paper("vasp"), machines, poll=0.1)
     dft.add([bulk("Al")])
@@ -186,7 +186,7 @@ def test_changed_pseudopotential_is_not_mixed_in(vasp, tmp_path):
 
 
 def test_two_machines_with_other_pseudopotentials_at_once(vasp, tmp_path):
-    """Neither knows of the other when they begin; the first label decides."""
+    """Neither has labels when both start; the first label decides."""
     shutil.copytree(tmp_path / "pot", tmp_path / "pot2")
     (tmp_path / "pot2" / "potpaw_PBE" / "Al" / "POTCAR").write_text("  PAW_PBE Al otherwise\n")
     second = {**vasp, "potentials": str(tmp_path / "pot2"), "root": "jobs2"}
@@ -209,7 +209,7 @@ def test_code_that_is_not_installed(tmp_path, code):
 
 
 def silicon():
-    """Two rattled atoms."""
+    """Return a cell of two rattled atoms."""
     atoms = bulk("Si")
     atoms.rattle(0.05, seed=1)
     return atoms
@@ -217,7 +217,7 @@ def silicon():
 
 @pytest.fixture(scope="module")
 def gpaw_label(tmp_path_factory):
-    """Silicon by GPAW."""
+    """Return silicon labelled by GPAW, and the settings."""
     pytest.importorskip("gpaw", reason="install GPAW as input_templates/autodft/README.md says")
     folder = tmp_path_factory.mktemp("gpaw")
     machine = {"python": sys.executable, "environment": {"OMP_NUM_THREADS": 1}}
@@ -256,7 +256,7 @@ def test_gpaw_names_the_element_without_a_paw_set(gpaw_label):
 
 @pytest.fixture
 def paw_data(tmp_path):
-    """GPAW's PAW sets, unpacked: files for ABINIT."""
+    """Unpack GPAW's PAW sets for ABINIT; return a machine that uses them."""
     gpaw = pytest.importorskip(
         "gpaw", reason="install GPAW as input_templates/autodft/README.md says"
     )
@@ -287,7 +287,7 @@ def test_abinit_agrees_with_gpaw_on_the_same_paw_data(gpaw_label, paw_data, tmp_
 
 @pytest.mark.skipif(shutil.which("abinit") is None, reason="apt-get install abinit")
 def test_abinits_energy_is_the_one_that_is_converged(paw_data, tmp_path):
-    """Another mixing gives it to the tolerance; what ABINIT sums up directly differs by 1e-4 eV."""
+    """Another mixing gives the same to the tolerance; ABINIT's direct sum differs by 1e-4 eV."""
     pytest.importorskip("gpaw", reason="install GPAW as input_templates/autodft/README.md says")
     energies, gaps = [], []
     rough = {"cutoff": 200.0, "k_spacing": 0.2, "smearing": 0.3}
@@ -305,7 +305,7 @@ def test_abinits_energy_is_the_one_that_is_converged(paw_data, tmp_path):
     assert gaps[0] == pytest.approx(gaps[2], abs=1e-4) and gaps[2] > 0.02
 
 
-PSEUDO = Path("/usr/share/espresso/pseudo")  # where Debian's quantum-espresso-data has them
+PSEUDO = Path("/usr/share/espresso/pseudo")  # folder of Debian's quantum-espresso-data
 
 
 @pytest.mark.skipif(
@@ -313,7 +313,7 @@ PSEUDO = Path("/usr/share/espresso/pseudo")  # where Debian's quantum-espresso-d
     reason="apt-get install quantum-espresso quantum-espresso-data",
 )
 def test_espresso(gpaw_label, tmp_path):
-    """Silicon by Quantum ESPRESSO, beside GPAW; an element without a file is named."""
+    """Silicon by Quantum ESPRESSO, next to GPAW; an element without a file is named."""
     settings = DFTSettings.paper(
         "espresso",
         **ROUGH,
@@ -334,7 +334,7 @@ def test_espresso(gpaw_label, tmp_path):
     np.testing.assert_allclose(*shear, atol=2e-3)
     np.testing.assert_allclose(label.get_stress()[:3], other.get_stress()[:3], atol=0.01)
     assert label.info["version"].startswith("PWSCF")
-    # smearing hardly matters to a semiconductor: F and its extrapolation are one
+    # smearing hardly affects a semiconductor: F and its extrapolation agree
     assert 0 < label.info["energy_zero"] - label.get_potential_energy() < 5e-3
     (given,) = (tmp_path / "l.db.files").rglob("espresso.pwi")
     words = given.read_text().split()

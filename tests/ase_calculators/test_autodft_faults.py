@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Auto-DFT under faults: whatever is killed, every task is done once and right."""
+"""Auto-DFT under faults: whatever is killed, every task is done once and correctly."""
 
 import fcntl
 import json
@@ -22,7 +22,7 @@ from ase_calculators.autodft import AutoDFT, DFTSettings, worker
 CODE = "counting:Counting"
 SETTINGS = DFTSettings(code=CODE)
 
-# a driver that is killed, given as JSON what to do
+# a driver that kills itself at the moment given in its plan, JSON
 DRIVER = """
 import json, os, signal, sys, time
 from ase_calculators.autodft import AutoDFT, DFTSettings
@@ -56,7 +56,7 @@ dft.run()
 
 
 def driver(lab, machines, **plan):
-    """Start one and wait until it runs."""
+    """Start a driver and wait until it runs."""
     import ase.io
 
     ase.io.write(lab.folder / "frames.traj", lab.frames)
@@ -126,7 +126,7 @@ def test_job_killed(laboratory):
     dft.run()
     thread.join()
     laboratory.assert_right(dft)
-    # what was running when its job was killed is started again, and nothing else; the kill may
+    # a frame that was running when its job was killed is started again, and no other; the kill may
     # come between two frames
     failures = dft.failures()
     assert {f["reason"] for f in failures} == {"the job was killed"} and len(failures) <= 2
@@ -228,7 +228,7 @@ def test_full_disk_in_the_run_folder(laboratory):
         thread.join()
         laboratory.assert_right(dft)
         starts = laboratory.n_starts()
-        # the frame that met the full disk is started again; it did not fail
+        # the frame that was running on the full disk is started again, without a failure
         assert starts[1] >= 38 and max(starts) == 2
         assert [f["reason"] for f in dft.failures()] == []
     finally:
@@ -250,7 +250,7 @@ def test_unreachable_machine_and_one_without_the_code_cost_nothing(laboratory):
     assert set(dft.status().machines) == {"here"}
 
 
-def test_no_machine_left_says_why(laboratory):
+def test_no_machine_left_reports_the_reasons(laboratory):
     lacking = laboratory.machine()
     lacking["environment"] = {}
     dft = AutoDFT(laboratory.folder / "labels.db", SETTINGS, {"lacking": lacking}, poll=0.1)
@@ -261,7 +261,7 @@ def test_no_machine_left_says_why(laboratory):
 
 
 def test_jobs_of_other_settings_do_not_block_a_machine(laboratory):
-    """The jobs of a driver that is gone take room; any driver of the ledger looks after them."""
+    """The jobs of a driver that has ended take room; any driver of the ledger collects them."""
     machines = {"here": laboratory.machine(capacity=1, frames=20)}
     process = driver(laboratory, machines, moment="while collecting")
     assert process.wait(timeout=60) == -signal.SIGKILL
@@ -275,14 +275,14 @@ def test_jobs_of_other_settings_do_not_block_a_machine(laboratory):
     assert laboratory.n_starts() == {2: 40}
 
 
-def test_machine_that_fails_everything_is_left_alone(laboratory):
-    """It is fast and would have all frames; what it gave up is done once it is gone."""
+def test_machine_that_fails_everything_gets_no_more_jobs(laboratory):
+    """It is fast and would get all frames; a retry without it does those that it gave up."""
     broken = laboratory.machine(frames=5)
     broken["environment"] |= {"STARTS": "/no/such/folder"}  # the calculator raises
     machines = {"broken": broken, "here": laboratory.machine(0.05, frames=5)}
     dft = finish(laboratory, machines)
     states = dft.status().states
-    # jobs of five frames: one job four times, or what the other machine has left of it
+    # jobs of five frames: one job four times, or the frames that the other machine has left of it
     assert states["done"] + states["given up"] == 40 and 5 <= states["given up"] < 15
     assert {f["machine"] for f in dft.failures()} == {"broken"}
     assert dft.retry() == states["given up"]
@@ -298,12 +298,12 @@ def test_only_machine_fails_everything(laboratory):
     dft.add(laboratory.frames)
     with pytest.raises(RuntimeError, match="broken: gave up 5 frames and labelled none"):
         dft.run()
-    # 35 frames are as they were
+    # 35 frames are unchanged
     assert dft.status().states["waiting"] == 35
 
 
 def test_worker_takes_its_lock_though_somebody_looks(laboratory, tmp_path):
-    """A driver tests the lock of a job that is about to take it; it must not be thought dead."""
+    """A driver tests the lock of a job that is about to take it; the job must not count as dead."""
     job = {"code": CODE, "command": [], "potentials": "", "pseudopotentials": {},
            "settings": asdict(SETTINGS), "tasks": [
                {"key": "a", "rung": 0, "mesh": [1, 1, 1], "timeout": 30.0, "magmoms": None,
@@ -328,7 +328,7 @@ def test_worker_takes_its_lock_though_somebody_looks(laboratory, tmp_path):
 
 
 def test_ledger_survives_without_its_folder(laboratory):
-    """Labels are in the database; run folders may be cleared once all is done."""
+    """Labels are in the database; run folders may be deleted once all is done."""
     machines = {"here": laboratory.machine(capacity=2)}
     dft = finish(laboratory, machines)
     dft.close()

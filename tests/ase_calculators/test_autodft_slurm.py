@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Auto-DFT on a real Slurm that the tests start themselves, beside the local shell."""
+"""Auto-DFT on a real Slurm that the tests start themselves, and on the local shell."""
 
 import sys
 import threading
@@ -14,14 +14,14 @@ SETTINGS = DFTSettings(code="counting:Counting")
 
 
 def cluster(lab, partition, seconds_each=0.0, **keys):
-    """One partition as a machine."""
+    """Return one partition as a machine."""
     return lab.machine(
         seconds_each, scheduler="slurm", partition=partition, root=f"jobs-{partition}", **keys
     )
 
 
 def start(lab, machines):
-    """A driver in a thread; returns it and what to wait for."""
+    """Start a driver in a thread; return it and a function that waits for it."""
     dft = AutoDFT(lab.folder / "labels.db", SETTINGS, machines, poll=0.2)
     dft.add(lab.frames)
     raised = []
@@ -78,7 +78,7 @@ def test_controller_restarted(laboratory, slurm):
     assert laboratory.n_starts() == {1: 40}
 
 
-def test_node_drained_and_the_shell_goes_on(laboratory, slurm):
+def test_node_drained_and_the_shell_continues(laboratory, slurm):
     machines = {
         "cpu": cluster(laboratory, "cpu", 0.1, capacity=2, frames=5),
         "here": laboratory.machine(0.1, frames=5),
@@ -109,7 +109,7 @@ def test_jobs_cancelled_in_the_queue(laboratory, slurm):
 
 
 def test_driver_killed_between_submission_and_the_ledger(laboratory, slurm):
-    """The new driver knows the jobs by their names and does not send them again."""
+    """The new driver finds the jobs by their names and does not send them again."""
     machines = {"cpu": cluster(laboratory, "cpu", 0.05, capacity=2, frames=20)}
     import ase.io
 

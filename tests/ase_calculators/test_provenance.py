@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files that are replaced whole or not at all, whatever becomes of the process that writes them."""
+"""Files are replaced completely or not at all, even by a process that is killed."""
 
 import bz2
 import gzip
@@ -94,7 +94,7 @@ def _labels(folder, number):
 
 @pytest.mark.parametrize("write", [_text, _packed, _json, _sets, _labels])
 def test_killed_at_any_moment_old_or_new_is_there(write, tmp_path):
-    """Two contents in turn; after each kill every file is one of them, all of the same."""
+    """Write two contents in turn; after each kill every file has one of them, all the same."""
     wholes = []
     for number in (0, 1):
         write(tmp_path, number)
@@ -119,7 +119,7 @@ def test_killed_at_any_moment_old_or_new_is_there(write, tmp_path):
         n_mixed += found not in wholes
     assert n_mixed <= 1  # the two replacements of a pair are 30 us apart
     assert len(drafts(tmp_path)) <= len(wholes[0])
-    write(tmp_path, 0)  # with the drafts of the killed
+    write(tmp_path, 0)  # uses the drafts of the killed processes
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == wholes[0]
 
 
@@ -146,7 +146,7 @@ def test_an_error_keeps_all_old_files(tmp_path):
 
 
 def test_full_disk_keeps_the_old_file(tmp_path):
-    """A limit on the size of files stands for the disk."""
+    """A limit on the size of files replaces the full disk."""
     path = tmp_path / "a"
     path.write_text("old")
     code = (
@@ -214,7 +214,7 @@ def test_devices_are_written_to_and_stay(tmp_path):
     assert read == ["through"]
 
 
-def test_what_cannot_be_written_is_told_before_the_work(tmp_path):
+def test_what_cannot_be_written_is_reported_before_the_work(tmp_path):
     for path, message in (
         (tmp_path, "Is a directory: '"), (tmp_path / "none" / "a", "No such file .*none/a'"),
         (tmp_path / ("n" * 300), "File name too long: '.*n'"),
@@ -233,7 +233,7 @@ def test_what_cannot_be_written_is_told_before_the_work(tmp_path):
 
 
 def test_several_write_one_file_at_once(tmp_path):
-    """The last one wins; none sees another's draft."""
+    """The last one wins; no writer sees the draft of another."""
 
     def write(letter):
         for _ in range(40):

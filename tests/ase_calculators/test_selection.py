@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Multi-resolution classification: which frames are kept, coverage, sets of files, substitution."""
+"""Multi-resolution classification: kept frames, coverage, files, substitution."""
 
 import doctest
 import warnings
@@ -47,7 +47,7 @@ def reordered(table, order):
 
 @pytest.fixture
 def cloud():
-    """2,000 frames of two files, a hundred of them twice, in a dense and a thin region."""
+    """Return 2,000 frames of two files, a hundred of them twice, in a dense and a thin region."""
     rng = np.random.default_rng(SEED)
     sS = np.r_[rng.normal(-3.0, 0.1, 1500), rng.uniform(-5.0, 0.5, 400)]
     Q = np.r_[rng.normal(0.1, 0.01, 1500), rng.uniform(0.0, 0.5, 400)]
@@ -62,7 +62,7 @@ def cells(table, rows, size):
 
 
 def slow(table, resolutions, rank):
-    """The rounds by dictionaries, a frame at a time; `rank` gives what is lowered."""
+    """Return the rounds by dictionaries, frame by frame; `rank` returns the value to minimise."""
     rounds = np.full(len(table), -1)
     for number, size in enumerate(resolutions):
         covered = set(cells(table, rounds >= 0, size))
@@ -102,7 +102,7 @@ def test_against_a_slow_program(cloud, score):
 
 
 def test_rounds_nest_and_are_even(cloud):
-    """Rounds 0 to k fill each cell of grid k that any frame reaches, with exactly one."""
+    """Rounds 0 to k fill each cell of grid k that contains any frame, with exactly one frame."""
     resolutions = [(0.4, 0.02), *ROUNDS]
     rounds = multi_resolution(cloud, resolutions)
     for number, size in enumerate(resolutions):
@@ -118,7 +118,7 @@ def test_first_rounds_do_not_depend_on_later_ones(cloud):
 
 
 def test_grids_that_do_not_divide(cloud):
-    """The paper's list; every cell is filled all the same."""
+    """The paper's list of grids; every cell is filled nevertheless."""
     resolutions = [(0.2, 0.006), (0.1, 0.005), (0.05, 0.0025), (0.04, 0.0024), (0.02, 0.0022)]
     rounds = multi_resolution(cloud, resolutions)
     for number, size in enumerate(resolutions):
@@ -128,7 +128,7 @@ def test_grids_that_do_not_divide(cloud):
 
 @pytest.mark.parametrize("score", [None, "energy"])
 def test_order_does_not_matter(cloud, score):
-    """The same frames, among those at one place too."""
+    """The same frames are kept, also among frames at the same place."""
     rounds = multi_resolution(cloud, ROUNDS, score)
     rng = np.random.default_rng(SEED)
     for _ in range(5):
@@ -138,7 +138,7 @@ def test_order_does_not_matter(cloud, score):
 
 
 def test_ties():
-    """Equal in place: file and frame decide. Equal in distance: sS, then Q."""
+    """At equal places file and frame decide, at equal distances sS and then Q."""
     twins = table_of([-1.02] * 4, [0.101] * 4, frame=[5, 7, 3, 9], file=["b", "a", "b", "a"])
     assert multi_resolution(twins, ROUNDS[:1]).tolist() == [-1, 0, -1, -1]
     mirror = table_of([-0.75, -0.25, -0.25, -0.75], [0.75, 0.25, 0.75, 0.25])
@@ -151,7 +151,7 @@ def test_representative():
     assert multi_resolution(table, one).tolist() == [-1, 0, -1]
     assert multi_resolution(table, one, "energy").tolist() == [0, -1, -1]
     assert multi_resolution(table, one, [3.0, 2.0, 1.0]).tolist() == [-1, -1, 0]
-    # no number ranks behind any number, and serves where there is nothing else
+    # NaN ranks behind any number, and is kept if there is nothing else
     assert multi_resolution(table, one, [np.nan, np.inf, 1.0]).tolist() == [-1, -1, 0]
     assert multi_resolution(table, one, [np.nan] * 3).tolist() == [-1, 0, -1]
     per_atom = table_of([-1.04, -1.05], [0.1025] * 2, energy=[-3.0, -2.0], n_atoms=[3, 1])
@@ -232,8 +232,8 @@ def test_select_every_frame_there_is():
         assert select(table_of([0.0], [0.0]), 1).rows.tolist() == [0]
 
 
-def test_select_says_how_close(cloud):
-    """1,900 places for 2,100 frames."""
+def test_select_reports_how_close(cloud):
+    """2,100 frames at 1,900 places."""
     more = reordered(cloud, np.r_[np.arange(2000), np.arange(100)])
     with pytest.warns(UserWarning, match="n = 2100: the nearest that a grid gives is 1900 frames"):
         assert len(select(more, 2100).rows) == 1900
@@ -252,7 +252,7 @@ def test_bad_select(cloud):
 
 
 def test_coverage():
-    """Four cells by three, frames in five of them: 4, 2, 1, 1, 1; some outside."""
+    """Four by three cells; five of them hold 4, 2, 1, 1 and 1 frames; some frames are outside."""
     sS = [-1.9, -1.8, -1.7, -1.6, -0.5, -0.4, 0.5, 1.5, -2.0, -2.5, 5.0]
     Q = [0.05, 0.06, 0.07, 0.08, 0.15, 0.15, 0.25, 0.05, 0.3, 0.1, 0.1]
     found = coverage(table_of(sS, Q), (-2, 2, 0, 0.3), (1.0, 0.1))
@@ -285,7 +285,7 @@ def test_coverage_without_window(cloud):
 
 
 def test_cells_of_a_window():
-    """Borders that are multiples of the cell add none, others a part, whose centre is inside."""
+    """A border at a multiple of the cell adds no cell; any other adds a part of one."""
     table = table_of([0.05], [0.05])
     for end in (0.3, 0.1 * 3, 0.7, 0.6):
         assert coverage(table, (0.0, end, 0.0, 0.1), (0.1, 0.1)).counts.shape == (
@@ -322,14 +322,14 @@ def test_bad_windows(window, resolution, message):
         coverage(table_of([], []), window, resolution)
 
 
-# --- sets -----------------------------------------------------------------------------------------
+# --- files ----------------------------------------------------------------------------------------
 
 CALC = EntropySymmetry(rmax=4.5, sigma=0.25, q6_cutoff=3.5)
 
 
 @pytest.fixture
 def frames():
-    """Frames that rattle more and more, so that each has a place of its own."""
+    """Return frames that are rattled more and more, so that each has its own place."""
     frames = []
     for k in range(12):
         atoms = bulk("Al", "fcc", a=4.05, cubic=True)
@@ -342,7 +342,7 @@ def frames():
 
 @pytest.fixture
 def mapped(frames, tmp_path):
-    """Two files, mapped; two rounds that both keep some."""
+    """Return the table of two files, and two rounds that both keep frames."""
     write(tmp_path / "b.extxyz", frames[:7])
     write(tmp_path / "a.traj", frames[7:])
     paths = [tmp_path / "b.extxyz", tmp_path / "a.traj"]
@@ -375,7 +375,7 @@ def test_write_sets(mapped, frames, tmp_path):
             assert info["source_energy"] == pytest.approx(-10 - row)
             names = ("rmax", "sigma", "dr", "q6_cutoff", "degree", "smooth")
             assert [info[name] for name in names] == [4.5, 0.25, 0.0625, 3.5, 6, 0.0]
-            # the source's energy is no label of the new set
+            # the energy of the source is not a label of the new set
             assert atoms.calc is None and set(atoms.arrays) == {"numbers", "positions"}
     again = map_landscape(paths[0], CALC, progress=False)
     np.testing.assert_allclose(sorted(again.sS), sorted(table.sS[rounds == 0]), rtol=1e-6)
@@ -415,7 +415,7 @@ def test_sets_from_structures(frames, tmp_path):
 
 
 def test_sets_from_a_dump_without_elements(tmp_path):
-    """Options of the reader, as for mapping; frames that are not kept are not parsed."""
+    """The reader gets its options, as for mapping; frames that are not kept are not parsed."""
     frame = "ITEM: TIMESTEP\n{}\nITEM: NUMBER OF ATOMS\n1\nITEM: BOX BOUNDS pp pp pp\n" + (
         "0.0 2.{}\n" * 3 + "ITEM: ATOMS id type x y z\n1 1 0.5 0.5 0.5\n"
     )
@@ -449,7 +449,7 @@ def test_bad_sets(mapped, frames, tmp_path):
         write_sets(table, np.where(table.frame == 0, -1, 0), *paths, progress=False)
 
 
-def test_a_frame_that_broke(mapped, tmp_path):
+def test_a_damaged_frame(mapped, tmp_path):
     table, rounds = mapped
     path = tmp_path / "b.extxyz"
     path.write_text(path.read_text().replace("Cu", "Qq"))
@@ -476,7 +476,7 @@ def test_substitute_an_element():
 
 
 def test_substitute_two_elements_at_once():
-    """Each by its own rule; a swap is no chain."""
+    """Each element has its own rule; both replacements use the original species."""
     salt = bulk("NaCl", "rocksalt", a=5.64, cubic=True)
     [swapped] = substitute([salt], {"Na": "Cl", "Cl": "Na"})
     assert (swapped.numbers == np.where(salt.numbers == 11, 17, 11)).all()
@@ -485,7 +485,7 @@ def test_substitute_two_elements_at_once():
 
 @pytest.mark.parametrize("share", [0.05, 0.33])
 def test_dilute_alloy(share):
-    """Counts next to the fraction, exact in the mean; sites differ between frames."""
+    """Numbers of atoms are next to the fraction and exact in the mean; sites differ by frame."""
     parent = bulk("Ir", cubic=True) * (2, 2, 2)
     mixture = {"Ir": {"Ir": 1 - share, "Re": share}}
     frames = substitute([parent] * 200, mixture, seed=7)
@@ -494,7 +494,7 @@ def test_dilute_alloy(share):
     assert counts.mean() == pytest.approx(32 * share, abs=0.15)  # four standard errors
     sites = np.array([atoms.symbols == "Re" for atoms in frames]).mean(axis=0)
     assert sites.std() < 2 * np.sqrt(share / 200) and len(set(sites)) > 5
-    # one volume for one composition, whatever the numbers came out as
+    # one volume for one composition, for any rounding of the numbers
     assert len({round(atoms.cell.volume, 8) for atoms in frames}) == 1
 
 
@@ -533,7 +533,7 @@ def test_reference_volumes(symbol, volume):
 
 
 def test_reference_volume_without_a_lattice():
-    """From the covalent radius: a number for each, too small where molecules pack (S: 25.7)."""
+    """Each element has a volume by its radius, too small for molecular crystals (S: 25.7)."""
     assert 25.7 / 5 < selection._reference_volume(atomic_numbers["S"]) < 25.7
     for number in range(1, 97):
         assert selection._reference_volume(number) > 0
@@ -542,9 +542,9 @@ def test_reference_volume_without_a_lattice():
 @pytest.mark.parametrize(
     ("elements", "options", "message"),
     [
-        ({"Ir": "Xx"}, {}, "elements: 'Xx' is no chemical element; use a symbol like 'Al'"),
-        ({"iridium": "Al"}, {}, "elements: 'iridium' is no chemical element"),
-        ({"X": "Al"}, {}, "elements: 'X' is no chemical element"),
+        ({"Ir": "Xx"}, {}, "elements: 'Xx' is not a chemical element; use a symbol like 'Al'"),
+        ({"iridium": "Al"}, {}, "elements: 'iridium' is not a chemical element"),
+        ({"X": "Al"}, {}, "elements: 'X' is not a chemical element"),
         ({"Ir": {"Ir": 0.9, "Re": 0.2}}, {}, "for 'Ir' must not be negative and add up to 1, got .*"
          " with the sum 1.1"),
         ({"Ir": {"Ir": 1.2, "Re": -0.2}}, {}, "for 'Ir' must not be negative"),
@@ -553,7 +553,7 @@ def test_reference_volume_without_a_lattice():
         ({"Ir": "Al"}, {"scale": 0}, "scale = 0: must be a positive factor of the volume"),
         ({"Ir": "Al"}, {"scale": {"Al": np.nan}}, "scale = {'Al': nan}: must be a positive"),
         ({"Ir": "Al"}, {"scale": "Al"}, "scale = 'Al': must be a positive factor of the volume"),
-        ({"Ir": "Al"}, {"scale": {"Qq": 1.0}}, "elements: 'Qq' is no chemical element"),
+        ({"Ir": "Al"}, {"scale": {"Qq": 1.0}}, "elements: 'Qq' is not a chemical element"),
     ],
     ids=["new", "old", "dummy", "sum", "negative", "none", "absent", "zero", "nan", "word", "who"],
 )  # fmt: skip
@@ -562,12 +562,12 @@ def test_bad_substitutions(elements, options, message):
         substitute([bulk("Ir")], elements, **options)
 
 
-def test_one_structure_is_no_list():
+def test_one_structure_is_not_a_list():
     with pytest.raises(TypeError, match=r"^frames: must be an iterable of Atoms, not one Atoms;"):
         substitute(Atoms("Ir"), {"Ir": "Al"})
 
 
-# --- what is given by mistake ---------------------------------------------------------------------
+# --- wrong arguments ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -588,13 +588,13 @@ def test_one_structure_is_no_list():
         (lambda t: write_sets(t, [0] * 5, 5), "standard = 5: must be the name of a file"),
         (lambda t: substitute([bulk("Al")], "Al"), "elements = 'Al': must be a dictionary"),
         (lambda t: substitute([bulk("Al")], {"Al": 5}), r"elements\['Al'\] = 5: must be an"),
-        (lambda t: substitute([bulk("Al")], {5: "Al"}), "elements: 5 is no chemical element"),
+        (lambda t: substitute([bulk("Al")], {5: "Al"}), "elements: 5 is not a chemical element"),
         (lambda t: substitute([bulk("Al")], {"Al": {"Cu": "x"}}), r"elements\['Al'\] = {'Cu': 'x'"),
         (lambda t: substitute(["a"], {"Al": "Cu"}), "frames: must be ase.Atoms, number 0 is"),
         (lambda t: substitute([bulk("Al")], {"Al": "Cu"}, seed=-1), "seed = -1: must be a whole n"),
     ],
 )  # fmt: skip
-def test_other_kinds_of_arguments_are_told_in_a_line(call, message):
+def test_other_kinds_of_arguments_are_reported_in_a_line(call, message):
     n = 5
     table = LandscapeTable(
         frame=range(n), file=[""] * n, sS=np.linspace(-5, -1, n), Q=np.linspace(0, 0.5, n),
@@ -605,7 +605,7 @@ def test_other_kinds_of_arguments_are_told_in_a_line(call, message):
     assert "\n" not in str(error.value)
 
 
-def test_sets_are_compressed_by_suffix_and_kept_when_a_frame_broke(mapped, tmp_path):
+def test_sets_are_compressed_by_suffix_and_kept_if_a_frame_is_damaged(mapped, tmp_path):
     table, rounds = mapped
     paths = tmp_path / "1.extxyz.gz", tmp_path / "2.extxyz"
     counts = write_sets(table, rounds, *paths, progress=False)

@@ -18,7 +18,7 @@ TEMPLATE = Path(__file__).parents[2] / "input_templates" / "autodft"
 
 @pytest.fixture(scope="module")
 def folder(copy_of):
-    """A user's copy of the template."""
+    """Return a user's copy of the template."""
     return copy_of("autodft")
 
 
@@ -32,7 +32,7 @@ def test_examples_of_machines_are_valid(path):
 
 
 def test_demo(script, folder):
-    """A Si2 and an Al2 cell by GPAW, from frames to a DeePMD set; again, nothing is calculated."""
+    """Label a Si2 and an Al2 cell by GPAW; a second run calculates nothing."""
     pytest.importorskip("gpaw", reason="install GPAW as README.md says")
     rough = ("--each", 1, "--cutoff", 200, "--k-spacing", 0.15, "--capacity", 1)
     said = script("demo.py", "demo", *rough, cwd=folder)
@@ -51,7 +51,7 @@ def test_demo(script, folder):
 
 
 def test_label_with_any_calculator(script, folder):
-    """Two files, one frame in both, one frame that is refused."""
+    """Label two files with common frames and one frame that is refused."""
     frames = []
     for seed in range(4):
         atoms = bulk("Al", cubic=True)
@@ -71,7 +71,7 @@ def test_label_with_any_calculator(script, folder):
     assert len(ase.io.read(folder / "labels.extxyz", ":")) == 4
 
 
-def test_label_says_what_is_wrong_in_a_line(script, folder):
+def test_label_reports_errors_in_a_line(script, folder):
     (folder / "bad.yaml").write_text("here: {interpreter: python3}\n")
     said = script("label.py", "a.traj", "--machines", "bad.yaml", cwd=folder, fails=True)
     assert "here.interpreter = 'python3': is unknown; known are scheduler" in said
@@ -94,8 +94,8 @@ def test_scan(script, folder, is_picture):
         "scan.py", "--number", 1, "--cutoffs", 150, 200, 250, "--k-spacings", 0.3, 0.2,
         "--smearing", 0.5, cwd=folder, fails=True,
     )  # fmt: skip
-    # so rough a scan finds nothing, and says so; the errors fall with the cutoff
-    assert "none but these references holds the tolerances" in said
+    # such a rough scan finds nothing and reports it; the errors fall with the cutoff
+    assert "only these references hold the tolerances" in said
     scan = json.loads((folder / "convergence.json").read_text())
     errors = np.array(scan["errors of the cutoff"])
     assert (errors[0] > errors[1]).all() and (errors[2] == 0).all()
