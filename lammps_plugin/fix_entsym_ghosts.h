@@ -25,7 +25,7 @@ class FixEntsymGhosts : public Fix {
   void min_post_neighbor() override;
   void post_run() override;
 
-  class EntsymCompute *compute = nullptr;
+  class ComputeEntsymBase *compute = nullptr;
 };
 
 }    // namespace LAMMPS_NS

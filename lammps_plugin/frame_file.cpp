@@ -22,7 +22,7 @@ using namespace LAMMPS_NS;
 
 namespace entsym {
 
-std::vector<Parameter> parameters_of(const EntsymCompute &compute)
+std::vector<Parameter> parameters_of(const ComputeEntsymBase &compute)
 {
   const Parameters &p = compute.parameters();
   return {{"rmax", p.rmax},

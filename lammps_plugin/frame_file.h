@@ -9,14 +9,14 @@
 #include <utility>
 #include <vector>
 
-#include "entsym_compute.h"
+#include "compute_entsym_base.h"
 
 namespace entsym {
 
 /// Name and value of a parameter that sS and Q_l depend on, as the comment line of a frame has them;
 /// a number density only where it was given.
 using Parameter = std::pair<const char *, double>;
-std::vector<Parameter> parameters_of(const LAMMPS_NS::EntsymCompute &compute);
+std::vector<Parameter> parameters_of(const LAMMPS_NS::ComputeEntsymBase &compute);
 
 std::string formatted(const char *format, double value);
 

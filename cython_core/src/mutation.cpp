@@ -539,14 +539,14 @@ void Breeder::check_room(std::size_t n_children, std::size_t n_atoms)
            text(1e-9 * most, 3) + " GB; make fewer at once, " + or_allow(bytes / most));
 }
 
-void Breeder::breed(const Population &population, const Target &target, const Brood &brood,
-                    double *positions, double *cells, double *values, Child *children,
-                    int threads) const
+void Breeder::breed(const Population &population, const Target &target,
+                    const Generation &generation, double *positions, double *cells, double *values,
+                    Child *children, int threads) const
 {
   const std::size_t n_atoms = population.n_atoms;
   entsym::check(target);
-  if (brood.steps < 0 || brood.steps > kMaxRepeats)
-    refuse("steps = " + std::to_string(brood.steps) + ": must be from 0 to " +
+  if (generation.steps < 0 || generation.steps > kMaxRepeats)
+    refuse("steps = " + std::to_string(generation.steps) + ": must be from 0 to " +
            std::to_string(kMaxRepeats) + "; 6 is the default");
   for (std::size_t k = 0; k < 2 * population.n; k++)
     if (!(std::abs(population.values[k]) <= kMaxValue))
@@ -556,7 +556,7 @@ void Breeder::breed(const Population &population, const Target &target, const Br
   const std::vector<std::size_t> free = free_atoms(population);
 
   // The wheel: running sums over the structures behind the library.
-  const std::size_t first = population.n > brood.n_library ? brood.n_library : 0;
+  const std::size_t first = population.n > generation.n_library ? generation.n_library : 0;
   std::vector<double> wheel;
   double total = 0.0;
   for (std::size_t k = first; k < population.n; k++)
@@ -569,19 +569,19 @@ void Breeder::breed(const Population &population, const Target &target, const Br
       closest = k;
   const bool there = distance(population.values + 2 * closest, target) < target.tolerance;
 
-  std::vector<Draft> drafts(crew_size(brood.n_children, threads));
+  std::vector<Draft> drafts(crew_size(generation.n_children, threads));
   for (Draft &draft : drafts) {
     draft.free = free;
     draft.set(population);
   }
-  const bool guided = brood.steps > 0;
-  parallel(brood.n_children, threads, [&](std::size_t number, int thread) {
+  const bool guided = generation.steps > 0;
+  parallel(generation.n_children, threads, [&](std::size_t number, int thread) {
     Draft &draft = drafts[thread];
-    Random random(brood.seed, brood.stream, 3, brood.first + number);
+    Random random(generation.seed, generation.stream, 3, generation.first + number);
     Child &child = children[number] = Child{};
-    const bool direct = brood.direct && guided && brood.first + number == 0 && !there;
+    const bool direct = generation.direct && guided && generation.first + number == 0 && !there;
     if (direct) child.parent = closest;
-    else if (random.uniform() < brood.fresh) child.parent = random.below(brood.n_library);
+    else if (random.uniform() < generation.fresh) child.parent = random.below(generation.n_library);
     else {
       const auto stop = std::upper_bound(wheel.begin(), wheel.end(), random.uniform() * total);
       child.parent = first + std::min<std::size_t>(stop - wheel.begin(), wheel.size() - 1);
@@ -598,7 +598,7 @@ void Breeder::breed(const Population &population, const Target &target, const Br
         draft.evaluate(hard_);
         if (guided) {
           child.genes |= Genes::Guided;
-          guide(draft, target, brood.steps);
+          guide(draft, target, generation.steps);
         }
       } catch (const std::invalid_argument &) {    // a cell without volume, say
         child.rejected[1]++;

@@ -241,7 +241,7 @@ def test_neighbours_take_a_gigabyte_at_most():
     [
         (None, "has dtype object: must be real numbers"),
         ("atoms", r"has dtype <U5: must be real numbers, \(n, 3\)"),
-        ([[0, 0, 0], [1, 1]], r"is no array \(.*\): must be real numbers"),
+        ([[0, 0, 0], [1, 1]], r"is not an array \(.*\): must be real numbers"),
         ([["0", "0", "0"]], "has dtype <U1: must be real numbers"),
         ([[0, 0, None]], "has dtype object: must be real numbers"),
         (np.ma.masked_less(np.eye(3), 0.5), "has 6 masked values: must have none; fill"),

@@ -59,7 +59,7 @@ double distance(const double *value, const Target &target);
 /// @throws std::invalid_argument where a value or an extent is no place on a landscape
 void check(const Target &target);
 
-struct Brood {
+struct Generation {
   std::size_t n_library;    ///< the first structures of the population are the parent library
   double fresh;             ///< share of parents drawn evenly from it
   int steps;                ///< Newton steps towards the target; 0: mutation alone
@@ -107,7 +107,7 @@ class Breeder {
   /// that come too close are pushed apart; the exact values decide whether the step is taken.
   /// @throws std::invalid_argument where swaps are on and all free atoms are alike, and for a target
   /// or values that are no places on a landscape
-  void breed(const Population &population, const Target &target, const Brood &brood,
+  void breed(const Population &population, const Target &target, const Generation &generation,
              double *positions, double *cells, double *values, Child *children, int threads) const;
 
  private:

@@ -54,6 +54,9 @@ void evaluate_gradients(const Kernel &, const Structure &, double *value, const 
 /// The structure's atoms, wrapped into the cell, and all images within `cutoff` of any of them. They
 /// stay in the workspace; ws.owner[k] is the atom that row k repeats.
 Atoms list_images(const Structure &, double cutoff, PeriodicWorkspace &);
+/// Hosts that make images of their own ask this first; `half`: one of each pair of opposite images.
+/// @throws std::invalid_argument where they take more than 1 GB, or what ENTSYM_LIMIT allows
+void check_images(double n_atoms, double images, double cutoff, bool half = false);
 /// Many structures, shared out over threads; `values` (n_structures, 2). An error names the index.
 void evaluate_batch(const Kernel &, const Structure *, std::size_t n_structures, double *values,
                     int threads = 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What both entsym styles share: keywords, communication cutoff, the atoms of the group.
-#ifndef LMP_ENTSYM_COMPUTE_H
-#define LMP_ENTSYM_COMPUTE_H
+// Base class of both entsym computes: keywords, communication cutoff, the atoms of the group.
+#ifndef LMP_COMPUTE_ENTSYM_BASE_H
+#define LMP_COMPUTE_ENTSYM_BASE_H
 
 #include <exception>
 #include <memory>
@@ -12,10 +12,10 @@
 
 namespace LAMMPS_NS {
 
-class EntsymCompute : public Compute {
+class ComputeEntsymBase : public Compute {
  public:
-  EntsymCompute(class LAMMPS *, int, char **);
-  ~EntsymCompute() override;
+  ComputeEntsymBase(class LAMMPS *, int, char **);
+  ~ComputeEntsymBase() override;
   void init() override;
   void setup() override;
   int pack_forward_comm(int, int *, double *, int, int *) override;
@@ -58,6 +58,7 @@ class EntsymCompute : public Compute {
   std::vector<std::size_t> source;       // atom among those of all ranks that an image repeats
   entsym::PeriodicWorkspace periodic;    // of the images
 
+  void limit_ghosts(double distance) const;
   void require_ghosts(double distance) const;
   void require_finite() const;
   entsym::Atoms list_ghosts();
@@ -65,7 +66,7 @@ class EntsymCompute : public Compute {
 };
 
 template <class Call>
-void EntsymCompute::guarded(Call &&call)
+void ComputeEntsymBase::guarded(Call &&call)
 {
   try {
     call();
