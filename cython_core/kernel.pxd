@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The C++ kernel as Cython sees it; shapes and units stand in the headers."""
+"""Declarations of the C++ kernel for Cython; shapes and units are in the headers."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp.string cimport string

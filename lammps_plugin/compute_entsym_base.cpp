@@ -117,7 +117,8 @@ ComputeEntsymBase::ComputeEntsymBase(LAMMPS *lmp, int narg, char **arg)
 ComputeEntsymBase::~ComputeEntsymBase()
 {
   const std::string watch = std::string(id) + "_ENTSYM_GHOSTS";
-  if (modify->get_fix_by_id(watch)) modify->delete_fix(watch);    // at the end it goes first
+  if (modify->get_fix_by_id(watch))
+    modify->delete_fix(watch);    // LAMMPS deletes fixes first when it ends
 }
 
 /* ---------------------------------------------------------------------- */
@@ -148,7 +149,7 @@ void ComputeEntsymBase::init()
 }
 
 /* ----------------------------------------------------------------------
-   LAMMPS makes the ghost atoms of many periods of the box without asking: the core's limit holds for them
+   LAMMPS makes ghost atoms for many periods of the box without a limit: apply the limit of the core
 ------------------------------------------------------------------------- */
 
 void ComputeEntsymBase::limit_ghosts(double distance) const
@@ -174,7 +175,7 @@ void ComputeEntsymBase::limit_ghosts(double distance) const
 void ComputeEntsymBase::setup() { require_ghosts(cutoff + neighbor->skin); }
 
 /* ----------------------------------------------------------------------
-   ghost atoms were asked for up to `distance` when communication was set up
+   check that communication was set up for ghost atoms up to `distance`
 ------------------------------------------------------------------------- */
 
 void ComputeEntsymBase::require_ghosts(double distance) const
@@ -205,7 +206,7 @@ void ComputeEntsymBase::require_ghosts(double distance) const
 void ComputeEntsymBase::set_ghosts(bool complete)
 {
   ghosts = complete;
-  // what the last step has evaluated is not given as the value of atoms that were changed since
+  // values of the last step do not hold for atoms that have changed since
   if (complete) return;
   invoked_flag = INVOKED_NONE;
   invoked_vector = invoked_array = invoked_peratom = -1;
@@ -263,7 +264,7 @@ entsym::Atoms ComputeEntsymBase::list_ghosts()
   row.resize(nall, -1);
   for (int i = 0; i < nlocal; i++)
     if (atom->mask[i] & groupbit) row[i] = 0;
-  comm->forward_comm(this);    // the ghosts' masks may be those of the last setup
+  comm->forward_comm(this);    // masks of ghosts may be out of date
 
   x.clear();
   int n = 0;
@@ -281,9 +282,9 @@ entsym::Atoms ComputeEntsymBase::list_ghosts()
 
 /* ----------------------------------------------------------------------
    between runs any command, library call or script may have moved, added, removed or sorted atoms or
-   have changed the box: the ghost atoms of LAMMPS are incomplete, missing, or those of other atoms, and
-   to communicate by the old pattern would write past the atoms. So take the owned atoms of all ranks,
-   which are right at any time, and repeat them.
+   changed the box. The ghost atoms of LAMMPS are then incomplete, missing, or those of other atoms, and
+   communication in the old pattern would write past the atoms. The owned atoms of all ranks are right at
+   any time: take them and repeat them.
 ------------------------------------------------------------------------- */
 
 entsym::Atoms ComputeEntsymBase::list_images()
@@ -332,7 +333,7 @@ entsym::Atoms ComputeEntsymBase::list_images()
   entsym::Atoms listed{};
   guarded([&] { listed = entsym::list_images(structure, cutoff, periodic); });
 
-  // own atoms first, then those of others and images that any of them can see
+  // own atoms first, then atoms of other ranks and images within their reach
   const std::size_t first = starts[comm->me], end = first + n_mine;
   x.assign(listed.x + 3 * first, listed.x + 3 * end);
   double low[3], high[3];

@@ -32,19 +32,19 @@ class ComputeEntsymBase : public Compute {
  protected:
   std::unique_ptr<entsym::Kernel> kernel;
   entsym::Workspace workspace;
-  bool ghosts;    // LAMMPS has complete ghost atoms, else collect() lists images of its own
+  bool ghosts;    // LAMMPS has complete ghost atoms; otherwise collect() lists images
 
   /// Atoms of the group, owned ones first, then ghosts or images.
   entsym::Atoms collect();
-  /// For invoked_vector and its like: the library asks again where it is not the present step.
+  /// Value for invoked_vector and the like: other commands evaluate again unless it is this step.
   bigint evaluated_step() const;
-  /// Where collect() has listed images: append to rows of the owned atoms those of the others.
+  /// If collect() has listed images: append the rows of the other atoms to those of the owned ones.
   void repeat_rows(std::size_t n_columns, std::vector<double> &rows) const;
-  /// Row of atom i in collect()'s list, -1 outside the group; of a ghost only where there are ghosts.
+  /// Row of atom i in collect()'s list, -1 outside the group. i may be a ghost only if `ghosts`.
   int row_of(int i) const { return row.empty() ? i : row[i]; }
-  /// Atoms per volume, from the keyword or `natoms` atoms in the box. Errors where it has no meaning.
+  /// Atoms per volume, from the keyword or from `natoms` atoms in the box; an error if it has no meaning.
   double number_density(double natoms) const;
-  /// Run kernel calls, nothing else; their exceptions stop the run with this compute's name in front.
+  /// Run kernel calls; their exceptions stop the run with the name of this compute in the message.
   template <class Call>
   void guarded(Call &&call);
   [[noreturn]] void fail_one(const char *what) const;

@@ -64,10 +64,10 @@ void Polymorph::command(int narg, char **arg)
     const entsym::Breeder breeder(hard, soft, genes, limits);
     breeder.check(parents());
     entsym::Breeder::check_room(individuals, composition.species.size());
-    // not a member: LAMMPS does not delete a command that an error has left, and the file stays locked
+    // not a member: after an error LAMMPS does not delete the command, and the file would stay locked
     PolymorphLibrary library(lmp, composition, path, q_name, seed, settings());
     evolve(breeder, library);
-  } catch (const std::invalid_argument &e) {    // of the core, the same on all ranks
+  } catch (const std::invalid_argument &e) {    // from the core, the same on all ranks
     fail(e.what());
   }
 }
@@ -127,7 +127,7 @@ void Polymorph::read_arguments(int narg, char **arg)
   };
   limits.min_angle = 30.0;
   limits.max_angle = 150.0;
-  // those of gaps differ
+  // defaults of gaps differ
   int generations_given = 0, individuals_given = 0;
   double fresh_given = -1.0;
 
@@ -205,7 +205,7 @@ void Polymorph::read_arguments(int narg, char **arg)
 }
 
 /* ----------------------------------------------------------------------
-   the current box is the first parent, and says which atoms there are
+   the current box is the first parent and defines the atoms
 ------------------------------------------------------------------------- */
 
 void Polymorph::adopt_box()
@@ -362,7 +362,7 @@ void Polymorph::settle()
     structures.push_back(
         {p.positions + 3 * p.n_atoms * k, p.n_counted, p.cells + 9 * k, p.pbc, p.density});
   entsym::evaluate_batch(kernel, structures.data(), p.n, values.data(), comm->nthreads);
-  // one rank decides, lest a last bit lets them differ
+  // one rank decides, because the ranks may differ in the last bit
   MPI_Bcast(values.data(), static_cast<int>(values.size()), MPI_DOUBLE, 0, world);
 
   if (window_given.empty()) {
@@ -512,7 +512,7 @@ void Polymorph::evolve(const entsym::Breeder &breeder, PolymorphLibrary &library
 {
   const double start = platform::walltime();
   const bool gaps = targets == "gaps";
-  std::size_t found = 0;    // frames of the library that belong to what has been gone through
+  std::size_t found = 0;    // number of frames of the library that were taken so far
   const std::vector<PolymorphLibrary::Member> &members = library.members();
   const std::size_t before = members.size();
   std::uint64_t rejected[3] = {0, 0, 0};
@@ -553,7 +553,7 @@ void Polymorph::evolve(const entsym::Breeder &breeder, PolymorphLibrary &library
              members[found].generation == evolution.generation();
            found++)
         mine.push_back(found);
-      // the last generation that is there may lack children
+      // the last generation in the file may lack children
       if (found == members.size()) {
         const auto made =
             breed(breeder, library, static_cast<int>(number), evolution, mine, rejected);
@@ -608,7 +608,7 @@ void Polymorph::evolve(const entsym::Breeder &breeder, PolymorphLibrary &library
 }
 
 /* ----------------------------------------------------------------------
-   make a generation, write what is not there yet, return the frames written
+   make a generation, write the children that are missing, return the frames written
 ------------------------------------------------------------------------- */
 
 std::vector<std::size_t> Polymorph::breed(const entsym::Breeder &breeder, PolymorphLibrary &library,
@@ -695,8 +695,8 @@ std::vector<std::size_t> Polymorph::breed(const entsym::Breeder &breeder, Polymo
 }
 
 /* ----------------------------------------------------------------------
-   turned so that the first vector lies along x and the second in the xy plane, and with vectors
-   reduced as LAMMPS wants them: the same lattice
+   rotate the structure so that the first vector lies along x and the second in the xy plane, and reduce
+   the vectors as LAMMPS requires: the lattice stays the same
 ------------------------------------------------------------------------- */
 
 void Polymorph::put_into_box(const PolymorphStructure &s)
@@ -749,8 +749,9 @@ void Polymorph::put_into_box(const PolymorphStructure &s)
     const double *x = &s.x[3 * std::lower_bound(rows.begin(), rows.end(), id)->second];
     for (int d = 0; d < 3; d++) atom->x[i][d] = domain->boxlo[d] + dot(x, e[d]);
   }
-  input->one("displace_atoms all move 0.0 0.0 0.0 units box");    // wraps, and sends to their ranks
-  // unwrapped positions of before mean nothing
+  input->one(
+      "displace_atoms all move 0.0 0.0 0.0 units box");    // wraps atoms and sends them to their ranks
+  // earlier unwrapped positions have no meaning
   const imageint none = (static_cast<imageint>(IMGMAX) << IMG2BITS) |
                         (static_cast<imageint>(IMGMAX) << IMGBITS) | IMGMAX;
   std::fill_n(atom->image, atom->nlocal, none);

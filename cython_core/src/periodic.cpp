@@ -15,8 +15,8 @@ namespace entsym {
 
 namespace {
 
-// Memory that an image takes, with its share of what the kernel sorts and gathers it into: where one of
-// each pair of opposite images is listed, and where all are and have values of their own.
+// Memory of an image, with its share of the arrays into which the kernel sorts it: if all images are
+// listed and have their own values, and if one of each opposite pair is listed.
 constexpr double kBytesPerImage[2] = {260.0, 150.0};    // all, half
 constexpr double kFewImages = 1e6;                      // not worth counting beforehand
 
@@ -322,7 +322,7 @@ void gradients(const Kernel &kernel, const Structure &s, Images &images, const G
 
 }    // namespace
 
-// Images may take as much memory as is usual, or as the atoms themselves.
+// Images may take the usual limit of memory, or as much as the atoms themselves.
 void check_images(double n_atoms, double images, double cutoff, bool half)
 {
   if (images <= kFewImages) return;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Children of the engine: statistics of the genes, limits, streams, and the way to a target."""
+"""Children of the engine: statistics of the genes, limits, random streams, steps to a target."""
 
 import doctest
 
@@ -17,7 +17,7 @@ SWAP, GUIDED = 8, 16
 
 
 class Case:
-    """A population, ready to be bred from."""
+    """A population to breed from."""
 
     def __init__(self, frames):
         self.frames = frames
@@ -42,7 +42,7 @@ def silicon(amplitudes, repeat=2):
 
 @pytest.fixture(scope="module")
 def parents():
-    """Four 64-atom silicon crystals, from nearly perfect to nearly molten."""
+    """Return four 64-atom silicon crystals, from nearly perfect to nearly molten."""
     return silicon((0.05, 0.15, 0.25, 0.3))
 
 

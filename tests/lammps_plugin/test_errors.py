@@ -57,7 +57,7 @@ def test_missing_value(lmp, make_structure, style):
 
 
 def test_skin_of_another_world(lmp, keywords):
-    """The default skin of units si, a millimetre, would ask for ghosts a million boxes away."""
+    """The default skin of units si, a millimetre, would need ghosts a million boxes away."""
     metre = {"rmax": 6e-10, "sigma": 2e-11, "q6cut": 3.4e-10}
     commands = ["units si", "region b block 0 1e-9 0 1e-9 0 1e-9", "create_box 1 b", "mass 1 1e-26",
                 "create_atoms 1 random 20 1 NULL", f"compute e all entsym {keywords(**metre)}",
@@ -74,7 +74,7 @@ def test_two_dimensions(lmp, style, keywords):
 
 
 def one_value(style):
-    """Thermo output that asks for the compute named bad."""
+    """Return commands for thermo output that uses the compute named bad."""
     if style == "entsym":
         return ["thermo_style custom step c_bad[1]"]
     return ["compute sum all reduce sum c_bad[1]", "thermo_style custom step c_sum"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The polymorph command: the children of the ASE side, on any number of ranks, after any kill."""
+"""The polymorph command: children as in ASE, on any number of ranks, after any interruption."""
 
 import re
 import resource
@@ -62,7 +62,7 @@ LINEAGE = ("target", "generation", "individual", "parent", "genes", "evaluations
 
 
 def same(library, other, tolerance=0.0):
-    """Two libraries have the same children with the same lineage."""
+    """Check that two libraries have the same children with the same lineage."""
     a, b = read(library, ":"), read(other, ":")
     assert len(a) == len(b) > 10
     for one, two in zip(a, b):
@@ -243,7 +243,7 @@ def test_frames_of_other_files_may_come_in_any_order_with_ids(make_structure, ru
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("tilted", [False, True])
 def test_best_child_is_left_in_the_box(make_structure, run_deck, tmp_path, ranks, tilted):
-    """The deck goes on with it: the compute sees its sS and Q6, whatever turns the cell took."""
+    """The script continues with it: the compute gives its sS and Q6 in the rotated cell."""
     cell = [(4.1, 0, 0), (0.9, 3.9, 0), (-0.7, 1.1, 4.3)] if tilted else 4.05 * np.eye(3)
     basis = [(0, 0, 0), (0.5, 0.5, 0), (0.5, 0, 0.5), (0, 0.5, 0.5)]
     parents(make_structure, tmp_path, cell=cell, basis=basis)

@@ -13,7 +13,7 @@
 
 namespace entsym {
 
-/// Append the shortest text that reads back as the same number.
+/// Append the shortest text that is read as the same number.
 inline void append_digits(std::string &text, double value)
 {
   char buffer[32];
