@@ -8,7 +8,6 @@ streams, and goes on.
 """
 
 import fcntl
-import hashlib
 import json
 import math
 import os
@@ -29,7 +28,15 @@ from tqdm.auto import tqdm
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.landscape import LandscapeTable, table_parameters
 from ase_calculators.provenance import atomic_write
-from cython_core import Breeder, Evolution, Gaps, atom_lines, target_points, window_of
+from cython_core import (
+    Breeder,
+    Evolution,
+    Gaps,
+    atom_lines,
+    fingerprint,
+    target_points,
+    window_of,
+)
 
 # shortest distance of two atoms over the sum of their covalent radii, where none is given
 COVALENT_SHARE = 0.8
@@ -292,6 +299,10 @@ class PolymorphGen:
         self.rejected = dict.fromkeys(("distance", "volume", "angle"), 0)
         self.settings: dict[str, Any] = {
             **calc.todict(),
+            # as the polymorph command of LAMMPS says it: none where all count
+            "elements": sorted({*self._symbols[: self._n_counted]})
+            if self._n_counted < len(self._symbols)
+            else None,
             "parents": self._fingerprint,
             "targets": targets if isinstance(targets, str) else self.targets.tolist(),
             "targets_per_edge": self._per_edge,
@@ -360,10 +371,9 @@ class PolymorphGen:
         except ValueError as error:
             raise ValueError(f"parents: {error}") from error
         self._values = np.column_stack(values)
-        digest = hashlib.sha256("".join(self._symbols).encode())
-        for array in (self._positions, self._cells, self._pbc):
-            digest.update(array.tobytes())
-        self._fingerprint = digest.hexdigest()[:16]
+        self._fingerprint = fingerprint(
+            elements, self._species, self._positions, self._cells, self._pbc
+        )
 
     def _settled_window(
         self, window: tuple[float, float, float, float] | None, expand: float

@@ -7,6 +7,7 @@ from cython_core._kernel import (
     Gaps,
     Kernel,
     atom_lines,
+    fingerprint,
     target_points,
     window_of,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "Gaps",
     "Kernel",
     "atom_lines",
+    "fingerprint",
     "target_points",
     "window_of",
 ]

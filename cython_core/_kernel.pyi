@@ -136,6 +136,13 @@ class Breeder:
     ) -> dict[str, NDArray[Any]]: ...
 
 def atom_lines(names: Sequence[str], species: ArrayLike, positions: ArrayLike) -> bytes: ...
+def fingerprint(
+    names: Sequence[str],
+    species: ArrayLike,
+    positions: ArrayLike,
+    cells: ArrayLike,
+    pbc: bool | ArrayLike,
+) -> str: ...
 def window_of(values: ArrayLike, expand: float) -> tuple[float, float, float, float]: ...
 def target_points(
     window: tuple[float, float, float, float], n: int, interior: bool = False

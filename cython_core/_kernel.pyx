@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Pair entropy and Steinhardt parameters of periodic structures: a thin wrap of the C++ kernel."""
+"""Pair entropy and Steinhardt parameters of periodic structures, a thin layer on the C++ kernel."""
 
 import math
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from numbers import Real
 import numpy as np
 
 from cython_core.kernel cimport (
-    Brood,
+    Generation,
     Child,
     CppBreeder,
     CppEvolution,
@@ -31,6 +31,7 @@ from cython_core.kernel cimport (
     check_target,
     count_pairs,
     cpp_atom_lines,
+    cpp_fingerprint,
     cpp_target_points,
     cpp_window_of,
     evaluate,
@@ -44,7 +45,7 @@ from libcpp.vector cimport vector
 
 
 def number(name, value):
-    """A float; what is none is refused by the argument's name."""
+    """Return a float; refuse anything that is not a number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, Decimal)):
         raise TypeError(f"{name} = {shown(value)}: must be a number; it is a "
                         f"{type(value).__name__}")
@@ -55,7 +56,7 @@ def number(name, value):
 
 
 def whole(name, value, least, most=2**31 - 1):
-    """A whole number in its range."""
+    """Return a whole number within its range."""
     if (isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer))
             or not least <= value <= most):
         raise ValueError(f"{name} = {shown(value)}: must be a whole number from {least} to {most}")
@@ -63,7 +64,7 @@ def whole(name, value, least, most=2**31 - 1):
 
 
 def wholes(name, values, n=None):
-    """A list of `n` whole numbers from 0 to 2^64 - 1."""
+    """Return a list of `n` whole numbers from 0 to 2^64 - 1."""
     values = list(values) if isinstance(values, Iterable) else [values]
     if n is not None and len(values) != n:
         raise ValueError(f"{name} has {len(values)} values: must be {n} whole numbers")
@@ -71,13 +72,13 @@ def wholes(name, values, n=None):
 
 
 def shown(value):
-    """The value in a message, on one line and not too long."""
+    """Return the text of a value for a message: one line, at most 60 characters."""
     text = " ".join((value if isinstance(value, str) else repr(value)).split())
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 cpdef double density_of(number_density) except -1.0:
-    """0 where the cell shall give it."""
+    """Return the density; 0 if it is to be computed from the cell."""
     if number_density is None:
         return 0.0
     cdef double density = number("number_density", number_density)
@@ -90,7 +91,7 @@ cdef int threads_of(threads) except -1:
 
 
 cdef class Frame:
-    """One structure as contiguous arrays, kept alive while the kernel reads them."""
+    """Hold one structure as contiguous arrays while the kernel reads them."""
 
     cdef object positions, cell, pbc
     cdef Structure c
@@ -108,15 +109,15 @@ cdef class Frame:
 
 
 def array(values, shape, name):
-    """Contiguous float64 array of the given shape (None: any length); no copy where it is one."""
+    """Return a contiguous float64 array of the given shape (None: any), a copy if need be."""
     if (type(values) is np.ndarray and values.dtype == np.float64 and values.ndim == len(shape)
             and (shape[0] is None or shape == values.shape)
             and shape[1:] == values.shape[1:]):  # what it nearly always is
         return np.ascontiguousarray(values)
     try:
         given = np.asarray(values)
-    except Exception as error:  # ragged lists, or whatever an object says of itself
-        raise ValueError(f"{name} is no array ({shown(str(error))}): must be real numbers, "
+    except Exception as error:  # ragged lists, or anything that an object raises
+        raise ValueError(f"{name} is not an array ({shown(str(error))}): must be real numbers, "
                          f"{wanted(shape)}") from error
     if given.dtype.kind not in "fiub":
         if given.dtype.kind == "c":
@@ -139,12 +140,12 @@ def array(values, shape, name):
 
 
 def wanted(shape):
-    """The shape in a message."""
+    """Return the text of a shape for a message."""
     return str(tuple("n" if n is None else n for n in shape)).replace("'", "")
 
 
 def periodic(pbc, shape):
-    """Three flags per structure; one flag stands for all three directions."""
+    """Return three flags per structure; one flag stands for all three directions."""
     try:
         flags = np.asarray(pbc)
         if flags.dtype != bool:
@@ -159,7 +160,7 @@ def periodic(pbc, shape):
 
 
 cdef class Kernel:
-    """Pair entropy sS and Steinhardt parameter Q_l for one set of parameters.
+    """Compute pair entropy sS and Steinhardt parameter Q_l for one set of parameters.
 
     With number density rho, grid r_k = k dr and the pair distances r_ij over all periodic images,
 
@@ -169,7 +170,7 @@ cdef class Kernel:
     - q_lm(i) = sum_j f(r_ij) Y_lm(r_ij) / sum_j f(r_ij) over the neighbours below `q6_cutoff`,
     - ``Q_l = sqrt(4 pi / (2 l + 1) sum_m |<q_lm>|^2)``, the mean taken over all atoms.
 
-    Two atoms in one place count as a pair at r = 0 in sS and are no neighbours in Q_l; an atom
+    Two atoms in one place count as a pair at r = 0 in sS and are not neighbours in Q_l; an atom
     without neighbours has q_lm = 0. An object is immutable and may serve many threads.
 
     Parameters
@@ -192,10 +193,10 @@ cdef class Kernel:
     Raises
     ------
     TypeError
-        A parameter that is no number.
+        If a parameter is not a number.
     ValueError
-        A parameter out of range; the message names it, its value, the range and the remedy. Lengths
-        lie between 1e-15 and 1e6.
+        If a parameter is out of range; the message names it, its value, the range and the remedy.
+        Lengths must be from 1e-15 to 1e6.
 
     References
     ----------
@@ -232,7 +233,7 @@ cdef class Kernel:
 
     @property
     def parameters(self):
-        """The six parameters as settled, in the order of the constructor."""
+        """All six parameters with their final values, in the order of the constructor."""
         cdef Parameters p = self.c.get().parameters()
         return {"rmax": p.rmax, "sigma": p.sigma, "q6_cutoff": p.q_cutoff, "dr": p.dr,
                 "degree": p.degree, "smooth": p.smooth}
@@ -249,7 +250,7 @@ cdef class Kernel:
 
     @property
     def dr(self):
-        """Grid spacing as settled, Å."""
+        """Grid spacing after rounding, Å."""
         return self.c.get().parameters().dr
 
     @property
@@ -269,7 +270,7 @@ cdef class Kernel:
 
     @property
     def pair_cutoff(self):
-        """rmax + 5 sigma, Å: pairs up to here count."""
+        """Longest pair distance that counts, rmax + 5 sigma, Å."""
         return self.c.get().pair_cutoff()
 
     @property
@@ -306,11 +307,12 @@ cdef class Kernel:
         Raises
         ------
         ValueError
-            No atoms, one atom without a periodic direction, positions not finite or more than 1e9
-            cells or cutoffs away, a singular cell, an aperiodic direction without
-            `number_density`, and what would take too long or more than 1 GB: a cell so thin, or
-            atoms so dense, that there are millions of images or neighbours. The environment
-            variable ENTSYM_LIMIT allows a multiple of that.
+            If there are no atoms, or one atom and no periodic direction; if positions are not
+            finite or are more than 1e9 cells or cutoffs away; if the cell is singular; if a
+            direction is not periodic and there is no `number_density`; if the call would take too
+            long or more than 1 GB, because the cell is so thin, or the atoms so dense, that there
+            are millions of images or neighbours. The environment variable ENTSYM_LIMIT multiplies
+            these limits.
         """
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef double value[2]
@@ -344,7 +346,7 @@ cdef class Kernel:
         return g, running
 
     def local(self, positions, cell, pbc, number_density=None, threads=1):
-        """Return the per-atom values of one structure.
+        """Return the values of each atom of one structure.
 
         Parameters and errors are those of `evaluate`.
 
@@ -382,8 +384,8 @@ cdef class Kernel:
             "sS", "Q": float; "sS_gradient", "Q_gradient": with respect to the positions, (n, 3),
             1/Å, their sums over atoms vanish; "sS_strain_gradient", "Q_strain_gradient": with
             respect to e in x -> (1 + e) x of atoms and cell, (3, 3) and symmetric. That of sS
-            includes the change of density where the cell gives it. Those of Q_l are 0 where
-            Q_l = 0, and with smooth = 0 leave out the jumps when the number of neighbours changes.
+            includes the change of the density if that comes from the cell. Those of Q_l are 0 if
+            Q_l = 0; with smooth = 0 they leave out the jumps when the number of neighbours changes.
         """
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef double value[2]
@@ -413,17 +415,17 @@ cdef class Kernel:
         Parameters
         ----------
         positions : array_like, (n_1 + ... + n_m, 3)
-            Those of all structures, one after the other, Å.
+            Positions of all structures, one after the other, Å.
         offsets : array_like, (m + 1,)
-            Structure k has the rows offsets[k] to offsets[k + 1].
+            First row of each structure: structure k has the rows offsets[k] to offsets[k + 1].
         cells : array_like, (m, 3, 3)
             Lattice vectors as rows, Å.
         pbc : array_like, broadcast to (m, 3)
             Periodic directions.
         number_density : float or array_like (m,), optional
-            Atoms per Å^3; default from the cells.
+            Atoms per Å^3; default: from the cells.
         threads : int, default 1
-            Structures are computed side by side; each gives what `evaluate` gives.
+            Number of threads, which share out the structures. The values are those of `evaluate`.
 
         Returns
         -------
@@ -433,7 +435,7 @@ cdef class Kernel:
         Raises
         ------
         ValueError
-            As `evaluate`, with the number of the first bad structure in front.
+            As in `evaluate`, with the number of the first bad structure.
         """
         cdef const double[:, ::1] x = array(positions, (None, 3), "positions")
         cdef const double[:, :, ::1] h = array(cells, (None, 3, 3), "cells")
@@ -495,7 +497,7 @@ cdef Target target_of(point, extent, tolerance) except *:
 
 
 def pair(name, values):
-    """Two numbers."""
+    """Return two numbers."""
     ends = [] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
     if len(ends) != 2:
         raise ValueError(f"{name} = {shown(values)}: must be two numbers, least and largest")
@@ -503,7 +505,7 @@ def pair(name, values):
 
 
 cdef class Breeder:
-    """Children of structures by mutation, guided onto a point of the (sS, Q_l) plane or not.
+    """Make children of structures by mutation, optionally guided to a point of the (sS, Q_l) plane.
 
     The genes are applied in the order swap, D, S, V; a gene with amplitude or probability 0 is off,
     and each child gets at least one:
@@ -524,7 +526,7 @@ cdef class Breeder:
     Parameters
     ----------
     kernel : Kernel
-        What sS and Q_l are.
+        Definition of sS and Q_l.
     displacement : float, default 0
         Standard deviation of each component of D, Å.
     rate : float, default 0.3
@@ -537,7 +539,7 @@ cdef class Breeder:
     swaps : int, default 0
         Exchanges per child.
     probabilities : array_like, (4,), default 0.5 each
-        Of D, V, S and swap.
+        Probabilities of D, V, S and swap.
     min_distance : array_like, (n_species, n_species), default 0
         Shortest distance of each pair of species, Å.
     frozen : array_like, (n_species,), default none
@@ -545,19 +547,19 @@ cdef class Breeder:
     volume_limits : (float, float), default (0, 1e300)
         Å^3 per atom, for structures periodic in all directions.
     angle_limits : (float, float), default (0, 180)
-        Between periodic lattice vectors, degree.
+        Angles between periodic lattice vectors, degree.
     names : sequence of str, (n_species,), default none
-        What messages call the species.
+        Names of the species in messages.
     attempts : int, default 20
-        Draws before a child that breaks limits is given up.
+        Number of draws after which a child that breaks limits is given up.
     smooth : float, optional
-        Width of the switching, Å, below the neighbour cutoff with which the gradients are taken;
-        default that of the kernel, or a tenth of the cutoff where that is 0.
+        Width of the switching below the neighbour cutoff, Å, for the gradients. Default: that of
+        the kernel, or a tenth of the cutoff if that is 0.
 
     Raises
     ------
     ValueError
-        Genes or limits that make no sense.
+        If genes or limits are out of range or contradict each other.
 
     References
     ----------
@@ -624,7 +626,7 @@ cdef class Breeder:
         return kinds.astype(np.intc)
 
     def check(self, positions, cells, species=None, pbc=True):
-        """Refuse parents that do not keep to the limits.
+        """Check that parents keep to the limits.
 
         Parameters
         ----------
@@ -640,9 +642,9 @@ cdef class Breeder:
         Raises
         ------
         ValueError
-            When a parent is no structure that the kernel takes, or beyond a limit of the volume or
-            the angles, when none keeps to the shortest distances, and where swaps are on and all
-            free atoms are alike.
+            If the kernel refuses a parent, if a parent breaks a limit of the volume or the angles,
+            if no parent keeps to the shortest distances, or if swaps are on and all free atoms are
+            alike.
         """
         cdef const double[:, :, ::1] x = array(positions, (None, None, 3), "positions")
         if x.shape[0] == 0 or x.shape[1] == 0:
@@ -676,11 +678,11 @@ cdef class Breeder:
         values : array_like, (n, 2)
             sS and Q_l.
         target : array_like, (2,)
-            Where to, sS and Q_l.
+            Target point, sS and Q_l.
         extent : array_like, (2,)
             Extents of the window, above 0.
         n_children : int
-            How many.
+            Number of children.
         species : array_like, (n_atoms,), optional
             Numbers from 0; default 0 for all.
         pbc : bool or array_like, (3,)
@@ -688,25 +690,25 @@ cdef class Breeder:
         number_density : float, optional
             As in `Kernel.evaluate`.
         n_library : int, optional
-            The first structures are the parent library; default all.
+            Number of structures of the parent library, which come first. Default: all.
         n_counted : int, optional
-            The first atoms count in sS and Q_l; default all.
+            Number of atoms that count in sS and Q_l, which come first. Default: all.
         fresh : float, default 0.3
-            Share of children of the library.
+            Share of the children that descend from the library.
         steps : int, default 6
-            Most Newton steps per child; 0 for mutation alone.
+            Maximum number of Newton steps per child; 0 for mutation alone.
         tolerance : float, default 0.02
-            So near to the target, in units of `extent`, is near enough: no more steps.
+            Distance to the target, in units of `extent`, at which the steps end.
         direct : bool, default False
-            Child 0 is not mutated: it is the nearest structure, moved on to the target, unless that
-            is there already.
+            Whether child 0 is the nearest structure, moved to the target without mutation. This
+            has no effect if that structure is there already.
         seed : int, default 0
-            Seed, from 0 to 2^64 - 1.
+            Random seed, from 0 to 2^64 - 1.
         stream : (int, int, int)
-            Which children these are, such as number of target and generation; child k has a random
-            stream of its own for each seed and stream.
+            Numbers of this call, such as target and generation. Child k has its own random numbers
+            for each seed and stream.
         threads : int, default 1
-            The children do not depend on it.
+            Number of threads; the children do not depend on it.
 
         Returns
         -------
@@ -715,13 +717,13 @@ cdef class Breeder:
             "parent": row in the population; "genes": bits, 1 D, 2 V, 4 S, 8 swap, 16 guided;
             "evaluations": of sS and Q_l, with gradients or without; "rejected"
             (n_children, 3): draws that broke a distance, the volume, an angle; "valid": False
-            where all attempts did; the values are then NaN and the structure is of no use.
+            if all attempts did; its values are NaN and its structure has no meaning.
 
         Raises
         ------
         ValueError
-            Arrays that do not fit, values that are not finite, swaps where all free atoms are
-            alike, and more children than fit into 1 GB.
+            If arrays do not match, if values are not finite, if swaps are on and all free atoms are
+            alike, or if the children need more than 1 GB.
         """
         cdef const double[:, :, ::1] x = array(positions, (None, None, 3), "positions")
         cdef Population population
@@ -740,16 +742,17 @@ cdef class Breeder:
         population.n_counted = whole("n_counted", n_atoms if n_counted is None else n_counted, 1,
                                      n_atoms)
         cdef Target aim = target_of(target, extent, tolerance)
-        cdef Brood brood
-        brood.n_library = whole("n_library", n if n_library is None else n_library, 1, n)
+        cdef Generation generation
+        generation.n_library = whole("n_library", n if n_library is None else n_library, 1, n)
         if not 0.0 <= number("fresh", fresh) <= 1.0:
             raise ValueError(f"fresh = {fresh}: must lie between 0 and 1, a share of the children")
-        brood.fresh, brood.steps, brood.direct = fresh, whole("steps", steps, 0), bool(direct)
-        brood.seed = whole("seed", seed, 0, 2**64 - 1)
+        generation.fresh, generation.direct = fresh, bool(direct)
+        generation.steps = whole("steps", steps, 0)
+        generation.seed = whole("seed", seed, 0, 2**64 - 1)
         for k, part in enumerate(wholes("stream", stream, 3)):
             population.pbc[k] = p[k]
-            brood.stream[k] = part
-        m = brood.n_children = whole("n_children", n_children, 0)
+            generation.stream[k] = part
+        m = generation.n_children = whole("n_children", n_children, 0)
         CppBreeder.check_room(m, n_atoms)
         cdef int n_threads = threads_of(threads)
         out = {"positions": np.empty((m, n_atoms, 3)), "cells": np.empty((m, 3, 3)),
@@ -763,7 +766,7 @@ cdef class Breeder:
         if m:
             assert dtype.itemsize == sizeof(Child)
             with nogil:
-                self.c.get().breed(population, aim, brood, &new_x[0, 0, 0], &new_h[0, 0, 0],
+                self.c.get().breed(population, aim, generation, &new_x[0, 0, 0], &new_h[0, 0, 0],
                                    &new_v[0, 0], <Child *>&bytes[0], n_threads)
         for name in dtype.names:
             out[name] = records[name].astype(bool if name == "valid" else np.int64)
@@ -785,16 +788,58 @@ def atom_lines(names, species, positions):
     Returns
     -------
     bytes
-        A line with symbol, x, y and z for each; numbers have all digits, and no more.
+        One line with symbol, x, y and z for each atom; numbers have all significant digits.
     """
     cdef vector[string] symbols = [str(name).encode() for name in names]
+    cdef const int[::1] s = places_in(names, species)
+    cdef const double[:, ::1] x = array(positions, (len(s), 3), "positions")
+    return cpp_atom_lines(symbols, &s[0], &x[0, 0], x.shape[0]) if len(s) else b""
+
+
+def places_in(names, species):
+    """Return the species of atoms as whole numbers, each a place in `names`."""
     kinds = array(species, (None,), "species")
     if not ((kinds >= 0) & (kinds < len(names)) & (kinds == np.floor(kinds))).all():
         raise ValueError(f"species: must be whole numbers from 0 to {len(names) - 1}, places in "
                          "names")
-    cdef const int[::1] s = kinds.astype(np.intc)
-    cdef const double[:, ::1] x = array(positions, (len(s), 3), "positions")
-    return cpp_atom_lines(symbols, &s[0], &x[0, 0], x.shape[0]) if len(s) else b""
+    return kinds.astype(np.intc)
+
+
+def fingerprint(names, species, positions, cells, pbc):
+    """Return 16 hexadecimal digits that stand for structures of the same atoms.
+
+    They are the 64-bit FNV-1a hash of symbols, periodic directions, positions and cells; the last
+    digit of a coordinate counts. A library of PolymorphGen names its parents by it.
+
+    Parameters
+    ----------
+    names : sequence of str, (n_species,)
+        Chemical symbols.
+    species : array_like, (n_atoms,)
+        Numbers from 0.
+    positions : array_like, (n, n_atoms, 3)
+        Positions, Å.
+    cells : array_like, (n, 3, 3)
+        Lattice vectors as rows, Å.
+    pbc : bool or array_like, (3,)
+        Periodic directions.
+
+    Returns
+    -------
+    str
+        The digits.
+    """
+    cdef vector[string] symbols = [str(name).encode() for name in names]
+    cdef const int[::1] s = places_in(names, species)
+    if not len(s):
+        raise ValueError("species: there are no atoms; give at least one")
+    cdef const double[:, :, ::1] x = array(positions, (None, len(s), 3), "positions")
+    if not x.shape[0]:
+        raise ValueError("positions: there are no structures; give at least one")
+    cdef const double[:, :, ::1] h = array(cells, (x.shape[0], 3, 3), "cells")
+    cdef const unsigned char[::1] p = periodic(pbc, (3,))
+    return cpp_fingerprint(symbols, &s[0], &x[0, 0, 0], &h[0, 0, 0], x.shape[0], s.shape[0],
+                           &p[0]).decode()
 
 
 cdef Window corners(window) except *:
@@ -812,17 +857,17 @@ def window_of(values, expand):
     values : array_like, (n, 2)
         sS and Q_l.
     expand : float
-        Share of the extents by which every side is moved outwards; Q_l stays within 0 and 1.
+        Share of the extents by which every side moves outwards; Q_l stays within 0 and 1.
 
     Returns
     -------
     (float, float, float, float)
-        sS_min, sS_max, Q_min, Q_max; without extent where all structures are alike.
+        sS_min, sS_max, Q_min, Q_max; without extent if all structures are alike.
 
     Raises
     ------
     ValueError
-        No structures, values that are not finite, `expand` below 0 or above 1e5.
+        If there are no structures, values are not finite, or `expand` is not from 0 to 1e5.
     """
     cdef const double[:, ::1] v = array(values, (None, 2), "values")
     cdef const double *first = &v[0, 0] if v.shape[0] else NULL
@@ -840,7 +885,7 @@ def target_points(window, n, interior=False):
     n : int
         Points along each edge, 2 or more.
     interior : bool, default False
-        All n x n points of a grid, not those on the edges alone.
+        Whether to return all n x n points of a grid, not only those on the edges.
 
     Returns
     -------
@@ -850,29 +895,31 @@ def target_points(window, n, interior=False):
     Raises
     ------
     ValueError
-        A window without extent or not finite, `n` below 2 or with more than 1e5 points.
+        If the window is not finite or has no extent, or if `n` is below 2 or makes more than 1e5
+        points.
     """
     cdef vector[Point] points = cpp_target_points(corners(window), whole("n", n, 2), bool(interior))
     return np.array([(p[0], p[1]) for p in points])
 
 
 cdef class Gaps:
-    """The empty cells of a window, as structures fill it.
+    """List the empty cells of a window while structures fill it.
 
-    Cells are anchored at 0, as those of the multi-resolution classification; all that overlap with
-    the window count.
+    Cells are anchored at 0, as in the multi-resolution classification. Every cell that overlaps
+    with the window counts.
 
     Parameters
     ----------
     window : (float, float, float, float)
         sS_min, sS_max, Q_min, Q_max.
     n : int
-        A cell is this part of the window's extents.
+        Number of cells along each extent of the window.
 
     Raises
     ------
     ValueError
-        A window without extent or not finite, `n` below 1 or with more than 1e5 cells.
+        If the window is not finite or has no extent, or if `n` is below 1 or makes more than 1e5
+        cells.
 
     Examples
     --------
@@ -891,25 +938,25 @@ cdef class Gaps:
         self.c.reset(new CppGaps(corners(window), whole("n", n, 1)))
 
     def add(self, values):
-        """Fill cells.
+        """Mark the cells of structures as filled.
 
         Parameters
         ----------
         values : array_like, (n, 2)
-            sS and Q_l of more structures, numbered on from those before.
+            sS and Q_l of more structures; their numbers follow those of the earlier ones.
         """
         cdef const double[:, ::1] v = array(values, (None, 2), "values")
         if v.shape[0]:
             self.c.get().add(&v[0, 0], v.shape[0])
 
     def next(self):
-        """Return the empty cell nearest to a structure; each comes once.
+        """Return the empty cell that is nearest to a structure; each is returned once.
 
         Returns
         -------
         ((float, float), int) or None
             sS and Q_l of the middle of the cell's part within the window, and the number of that
-            structure; None where no cell is left.
+            structure; None if no cell is left.
         """
         cdef Point point
         cdef size_t nearest = 0
@@ -919,30 +966,30 @@ cdef class Gaps:
 
 
 cdef class Evolution:
-    """The evolution towards one target: who may be parent next, and when it ends.
+    """Follow the evolution towards one target: the possible parents and the end.
 
     A generation descends from the parent library and from the generation before, to which elitism
-    adds the nearest child so far. Structures go by the numbers of the caller, who keeps them.
+    adds the nearest child so far. Structures are numbers that the caller assigns.
 
     Parameters
     ----------
     target : array_like, (2,)
-        Where to, sS and Q_l.
+        Target point, sS and Q_l.
     extent : array_like, (2,)
         Extents of the window, above 0.
     values : array_like, (n, 2)
         sS and Q_l of the library.
     generations : int
-        At most so many.
+        Maximum number of generations.
     hits : int, optional
-        End after the generation in which so many children have hit the target; default: never
-        before.
+        Number of children that have hit the target after which the evolution ends with the
+        generation. Default: all generations are made.
     elitism : bool, default False
-        Keep the nearest child so far among the possible parents.
+        Whether the nearest child so far stays among the possible parents.
     tolerance : float, default 0.02
-        A child that is nearer to the target, in units of `extent`, has hit it.
+        Distance to the target, in units of `extent`, within which a child has hit it.
     pool : sequence of int, default none
-        Structures that stand behind the library already.
+        Numbers of further possible parents, which follow the library.
 
     Examples
     --------
@@ -966,14 +1013,14 @@ cdef class Evolution:
                                       numbers))
 
     def take(self, structures, values):
-        """Complete a generation.
+        """Take the children of a complete generation.
 
         Parameters
         ----------
         structures : sequence of int
-            Numbers of its children, which are the `pool` of the next one.
+            Numbers of the children; they are the `pool` of the next generation.
         values : array_like, (n, 2)
-            Their sS and Q_l.
+            sS and Q_l of the children.
         """
         cdef vector[size_t] numbers = wholes("structures", structures)
         cdef const double[:, ::1] v = array(values, (numbers.size(), 2), "values")
@@ -981,22 +1028,22 @@ cdef class Evolution:
 
     @property
     def generation(self):
-        """The one to come, from 0."""
+        """Number of the next generation, from 0."""
         return self.c.get().generation()
 
     @property
     def done(self):
-        """Whether there is none to come."""
+        """Whether no generation is left."""
         return bool(self.c.get().done())
 
     @property
     def pool(self):
-        """Numbers of the structures that stand behind the library in the population."""
+        """Numbers of the structures that follow the library in the population."""
         return list(self.c.get().pool())
 
     @property
     def n_children(self):
-        """How many were taken."""
+        """Number of children so far."""
         return self.c.get().n_children()
 
     @property
@@ -1006,11 +1053,11 @@ cdef class Evolution:
 
     @property
     def nearest(self):
-        """SS and Q_l of the nearest structure, the library's included."""
+        """Values sS and Q_l of the nearest structure, the library included."""
         cdef Point point = self.c.get().nearest()
         return point[0], point[1]
 
     @property
     def distance(self):
-        """From it to the target, in units of the window."""
+        """Distance of the nearest structure from the target, in units of the window."""
         return self.c.get().distance()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The C++ kernel as Cython sees it; shapes and units stand in the headers."""
+"""Declarations of the C++ kernel for Cython; shapes and units are in the headers."""
 
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp.string cimport string
@@ -91,7 +91,7 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
 
     void check_target "entsym::check"(const Target &) except +
 
-    cdef cppclass Brood:
+    cdef cppclass Generation:
         size_t n_library
         double fresh
         int steps
@@ -111,13 +111,16 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
         void check(const Population &) except +
         @staticmethod
         void check_room(size_t, size_t) except +
-        void breed(const Population &, const Target &, const Brood &, double *, double *, double *,
-                   Child *, int) except +
+        void breed(const Population &, const Target &, const Generation &, double *, double *,
+                   double *, Child *, int) except +
 
 
 cdef extern from "entsym/digits.hpp" namespace "entsym" nogil:
     string cpp_atom_lines "entsym::atom_lines"(const vector[string] &, const int *, const double *,
                                                size_t) except +
+    string cpp_fingerprint "entsym::fingerprint"(const vector[string] &, const int *,
+                                                 const double *, const double *, size_t, size_t,
+                                                 const unsigned char *) except +
 
 
 cdef extern from "<array>" namespace "std" nogil:

@@ -53,8 +53,8 @@ def translations(cell, pbc, reach):
 def pair_list(positions, cell, pbc, cutoff):
     """List all ordered pairs closer than `cutoff`, over all images, by brute force.
 
-    A pair of an atom and its own image counts; a pair of two different atoms at the same place
-    counts with zero distance; an atom paired with itself does not.
+    A pair of an atom and its own image counts. A pair of two different atoms at the same position
+    counts with zero distance. An atom paired with itself does not count.
 
     Parameters
     ----------
@@ -96,10 +96,11 @@ def pair_list(positions, cell, pbc, cutoff):
 
 
 def switching(r, q6_cutoff, smooth):
-    """Weigh a neighbour at distance `r`: 1 up to ``q6_cutoff - smooth``, 0 from `q6_cutoff` on.
+    """Return the weight of a neighbour at distance `r` and its derivative.
 
-    With ``u = (r - q6_cutoff + smooth) / smooth`` in between, ``f = 1 - u^3 (10 - 15 u + 6 u^2)``:
-    first and second derivatives vanish at both ends. ``smooth = 0`` is the hard cutoff.
+    The weight is 1 up to ``q6_cutoff - smooth`` and 0 from `q6_cutoff` on. In between it is
+    ``f = 1 - u^3 (10 - 15 u + 6 u^2)`` with ``u = (r - q6_cutoff + smooth) / smooth``, whose first
+    and second derivatives vanish at both ends. ``smooth = 0`` is the hard cutoff.
 
     Parameters
     ----------
@@ -170,7 +171,7 @@ class Reference:
 
     @property
     def parameters(self):
-        """Parameters in use, `dr` settled.
+        """Parameters in use, with `dr` rounded.
 
         Returns
         -------
@@ -203,7 +204,7 @@ class Reference:
         return -2 * np.pi * density * (_x_ln_x(g) - g + 1) * self.r**2
 
     def radial_distribution(self, positions, cell, pbc, number_density=None, threads=1):
-        """Calculate g(r) and the entropy integral up to each r.
+        """Compute g(r) and the entropy integral up to each r.
 
         Parameters
         ----------
@@ -212,7 +213,7 @@ class Reference:
         cell, pbc : array_like
             Lattice vectors as rows, Å, (3, 3), and periodic directions, (3,).
         number_density : float, optional
-            Atoms per Å^3. Default: their number over the cell volume.
+            Atoms per Å^3. Default: number of atoms over the volume of the cell.
         threads : int
             Ignored.
 
@@ -263,7 +264,7 @@ class Reference:
     # --- bond order ------------------------------------------------------------------------------
 
     def _bonds(self, positions, cell, pbc):
-        """Return i, j, D, r, f, df/dr of all neighbours; coincident atoms are none."""
+        """Return i, j, D, r, f, df/dr of all neighbours; coincident atoms are not neighbours."""
         i, j, D = pair_list(positions, cell, pbc, self.q6_cutoff)
         r = np.linalg.norm(D, axis=1)
         apart = r > 0
@@ -329,7 +330,7 @@ class Reference:
     # --- public ----------------------------------------------------------------------------------
 
     def evaluate(self, positions, cell, pbc, number_density=None, threads=1):
-        """Calculate the two global order parameters.
+        """Compute the two global order parameters.
 
         Parameters
         ----------
@@ -338,7 +339,7 @@ class Reference:
         cell, pbc : array_like
             Lattice vectors as rows, Å, (3, 3), and periodic directions, (3,).
         number_density : float, optional
-            Atoms per Å^3. Default: their number over the cell volume.
+            Atoms per Å^3. Default: number of atoms over the volume of the cell.
         threads : int
             Ignored.
 
@@ -352,7 +353,7 @@ class Reference:
         return float(running[-1]), float(self._order(qlm.mean(axis=0)))
 
     def local(self, positions, cell, pbc, number_density=None, threads=1):
-        """Calculate the per-atom forms.
+        """Compute the order parameters of each atom.
 
         Parameters
         ----------
@@ -361,7 +362,7 @@ class Reference:
         cell, pbc : array_like
             Lattice vectors as rows, Å, (3, 3), and periodic directions, (3,).
         number_density : float, optional
-            Atoms per Å^3. Default: their number over the cell volume.
+            Atoms per Å^3. Default: number of atoms over the volume of the cell.
         threads : int
             Ignored.
 
@@ -389,7 +390,7 @@ class Reference:
         }
 
     def gradients(self, positions, cell, pbc, number_density=None, threads=1):
-        """Calculate the two global order parameters and their derivatives.
+        """Compute the two global order parameters and their derivatives.
 
         Parameters
         ----------
@@ -398,7 +399,7 @@ class Reference:
         cell, pbc : array_like
             Lattice vectors as rows, Å, (3, 3), and periodic directions, (3,).
         number_density : float, optional
-            Atoms per Å^3. Default: their number over the cell volume.
+            Atoms per Å^3. Default: number of atoms over the volume of the cell.
         threads : int
             Ignored.
 
@@ -421,18 +422,18 @@ class Reference:
         }
 
     def evaluate_batch(self, positions, offsets, cells, pbc, number_density=None, threads=1):
-        """Calculate the two global order parameters of many structures.
+        """Compute the two global order parameters of many structures.
 
         Parameters
         ----------
         positions : (n_all, 3) array_like
             Positions of all structures one after the other, Å.
         offsets : (n_structures + 1,) array_like of int
-            Structure k has the rows offsets[k] to offsets[k + 1].
+            First row of each structure: structure k has the rows offsets[k] to offsets[k + 1].
         cells, pbc : array_like
-            Their cells, (n_structures, 3, 3), Å, and periodic directions, (n_structures, 3).
+            Lattice vectors, (n_structures, 3, 3), Å, and periodic directions, (n_structures, 3).
         number_density : float or (n_structures,) array_like, optional
-            Atoms per Å^3. Default: their number over the cell volume.
+            Atoms per Å^3. Default: number of atoms over the volume of the cell.
         threads : int
             Ignored.
 

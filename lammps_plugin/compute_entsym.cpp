@@ -9,7 +9,7 @@ using namespace LAMMPS_NS;
 
 /* ---------------------------------------------------------------------- */
 
-ComputeEntsym::ComputeEntsym(LAMMPS *lmp, int narg, char **arg) : EntsymCompute(lmp, narg, arg)
+ComputeEntsym::ComputeEntsym(LAMMPS *lmp, int narg, char **arg) : ComputeEntsymBase(lmp, narg, arg)
 {
   vector_flag = 1;
   size_vector = 2;
@@ -41,7 +41,7 @@ ComputeEntsym::~ComputeEntsym()
 
 void ComputeEntsym::set_ghosts(bool complete)
 {
-  EntsymCompute::set_ghosts(complete);
+  ComputeEntsymBase::set_ghosts(complete);
   spare_step[VECTOR] = spare_step[ARRAY] = -1;    // the same step may come again with other atoms
 }
 
@@ -100,7 +100,7 @@ void ComputeEntsym::evaluate(Part part)
 
 double ComputeEntsym::memory_usage()
 {
-  return EntsymCompute::memory_usage() + (partial.capacity() + total.capacity() + g.capacity() +
-                                          running.capacity() + 3.0 * size_array_rows) *
-                                             sizeof(double);
+  return ComputeEntsymBase::memory_usage() + (partial.capacity() + total.capacity() + g.capacity() +
+                                              running.capacity() + 3.0 * size_array_rows) *
+                                                 sizeof(double);
 }

@@ -8,12 +8,12 @@ ComputeStyle(entsym,ComputeEntsym);
 #ifndef LMP_COMPUTE_ENTSYM_H
 #define LMP_COMPUTE_ENTSYM_H
 
-#include "entsym_compute.h"
+#include "compute_entsym_base.h"
 
 namespace LAMMPS_NS {
 
 /// Global vector: sS in k_B per atom, Q_l. Global array: r, g_m(r), integral of sS up to r.
-class ComputeEntsym : public EntsymCompute {
+class ComputeEntsym : public ComputeEntsymBase {
  public:
   ComputeEntsym(class LAMMPS *, int, char **);
   ~ComputeEntsym() override;

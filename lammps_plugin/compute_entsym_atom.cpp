@@ -13,7 +13,7 @@ using namespace LAMMPS_NS;
 /* ---------------------------------------------------------------------- */
 
 ComputeEntsymAtom::ComputeEntsymAtom(LAMMPS *lmp, int narg, char **arg)
-    : EntsymCompute(lmp, narg, arg), nmax(0), components(kernel->n_components()), sharing(false)
+    : ComputeEntsymBase(lmp, narg, arg), nmax(0), components(kernel->n_components()), sharing(false)
 {
   peratom_flag = 1;
   size_peratom_cols = 5;
@@ -83,7 +83,7 @@ void ComputeEntsymAtom::compute_peratom()
 
 int ComputeEntsymAtom::pack_forward_comm(int n, int *list, double *buf, int pbc_flag, int *pbc)
 {
-  if (!sharing) return EntsymCompute::pack_forward_comm(n, list, buf, pbc_flag, pbc);
+  if (!sharing) return ComputeEntsymBase::pack_forward_comm(n, list, buf, pbc_flag, pbc);
   for (int k = 0; k < n; k++, buf += comm_forward) {
     const int r = row_of(list[k]);
     if (r < 0) continue;    // nobody reads the values of atoms outside the group
@@ -97,7 +97,7 @@ int ComputeEntsymAtom::pack_forward_comm(int n, int *list, double *buf, int pbc_
 
 void ComputeEntsymAtom::unpack_forward_comm(int n, int first, double *buf)
 {
-  if (!sharing) return EntsymCompute::unpack_forward_comm(n, first, buf);
+  if (!sharing) return ComputeEntsymBase::unpack_forward_comm(n, first, buf);
   for (int k = 0; k < n; k++, buf += comm_forward) {
     const int r = row_of(first + k);
     if (r < 0) continue;
@@ -110,7 +110,7 @@ void ComputeEntsymAtom::unpack_forward_comm(int n, int first, double *buf)
 
 double ComputeEntsymAtom::memory_usage()
 {
-  return EntsymCompute::memory_usage() +
+  return ComputeEntsymBase::memory_usage() +
          (static_cast<double>(nmax) * size_peratom_cols + entropy.capacity() + qlm.capacity() +
           neighbors.capacity() + mean_entropy.capacity() + mean_order.capacity()) *
              sizeof(double);

@@ -8,12 +8,12 @@ ComputeStyle(entsym/atom,ComputeEntsymAtom);
 #ifndef LMP_COMPUTE_ENTSYM_ATOM_H
 #define LMP_COMPUTE_ENTSYM_ATOM_H
 
-#include "entsym_compute.h"
+#include "compute_entsym_base.h"
 
 namespace LAMMPS_NS {
 
 /// Per-atom array: entropy, q_l, both averaged over neighbours, number of neighbours.
-class ComputeEntsymAtom : public EntsymCompute {
+class ComputeEntsymAtom : public ComputeEntsymBase {
  public:
   ComputeEntsymAtom(class LAMMPS *, int, char **);
   ~ComputeEntsymAtom() override;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Registers the styles with the LAMMPS that loads this file; nothing else.
+// Registers the styles with the LAMMPS that loads this file.
 #include <cstring>
 
 #include "comm.h"
@@ -27,8 +27,8 @@ extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *p
 {
   auto *lmp = static_cast<LAMMPS *>(ptr);
 
-  // Classes of another version have another layout: using them would corrupt memory. LAMMPS only
-  // remarks on it, so we refuse; a deck that asks for the styles then stops at its compute command.
+  // Classes of another version have another layout, and using them would corrupt memory. LAMMPS only
+  // warns, so this plugin does not register its styles; an input script then stops at its compute.
   if (std::strcmp(lmp->version, LAMMPS_VERSION) != 0) {
     if (lmp->comm->me == 0)
       lmp->error->warning(FLERR,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "fix_entsym_ghosts.h"
 
-#include "entsym_compute.h"
+#include "compute_entsym_base.h"
 
 using namespace LAMMPS_NS;
 

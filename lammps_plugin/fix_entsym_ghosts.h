@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Internal, as its capitals say: each entsym compute has one, decks do not use it.
+// Internal, therefore in capitals: each entsym compute has one, and input scripts do not use it.
 #ifdef FIX_CLASS
 // clang-format off
 FixStyle(ENTSYM/GHOSTS,FixEntsymGhosts);
@@ -13,8 +13,8 @@ FixStyle(ENTSYM/GHOSTS,FixEntsymGhosts);
 
 namespace LAMMPS_NS {
 
-/// Tells its compute from when to when LAMMPS keeps ghost atoms complete: from the neighbor list
-/// build of a setup, or of a step, to the end of the run. No compute has a hook for either.
+/// Tells its compute while LAMMPS keeps ghost atoms complete: from the neighbor list build of a setup
+/// or a step to the end of the run. Computes have no hooks for these events.
 class FixEntsymGhosts : public Fix {
  public:
   FixEntsymGhosts(class LAMMPS *, int, char **);
@@ -25,7 +25,7 @@ class FixEntsymGhosts : public Fix {
   void min_post_neighbor() override;
   void post_run() override;
 
-  class EntsymCompute *compute = nullptr;
+  class ComputeEntsymBase *compute = nullptr;
 };
 
 }    // namespace LAMMPS_NS

@@ -88,7 +88,7 @@ FixEntsymSelect::FixEntsymSelect(LAMMPS *lmp, int narg, char **arg)
   if (!atom->tag_enable)
     fail(-1, "atoms need IDs, by which they are sorted; use 'atom_modify id yes'");
 
-  // Frames are read, or the file emptied, when a run starts: after a restart it goes on.
+  // Frames are read, or the file is emptied, when a run starts: after a restart the file is resumed.
   std::string reason;
   if (comm->me == 0) {
     entsym::FrameFile probe;
@@ -148,7 +148,7 @@ void FixEntsymSelect::adopt_compute()
 }
 
 /* ----------------------------------------------------------------------
-   the compute may have been deleted and defined anew
+   the compute may have been deleted and defined again
 ------------------------------------------------------------------------- */
 
 void FixEntsymSelect::require_same_compute()
@@ -179,14 +179,14 @@ void FixEntsymSelect::init()
   if (with_energy) {
     pe = modify->get_compute_by_id("thermo_pe");
     if (!pe) fail(-1, "energy = yes needs the compute thermo_pe, which is gone; leave it out");
-    // what LAMMPS has to tally in the next force calculation
+    // asks LAMMPS to tally the energy in the next force calculation
     if (update->ntimestep % nevery == 0) pe->addstep(update->ntimestep);
   }
   open();
 }
 
 /* ----------------------------------------------------------------------
-   lock the file for a run; before the first one empty it, or take its frames into the map
+   lock the file for a run; before the first run empty it, or add its frames to the map
 ------------------------------------------------------------------------- */
 
 void FixEntsymSelect::open()
@@ -209,7 +209,7 @@ void FixEntsymSelect::open()
 }
 
 /* ----------------------------------------------------------------------
-   sS and Q of the frames in the file; an unfinished last one, as a killed run leaves it, is cut off
+   read sS and Q of the frames in the file; cut off an unfinished last one of an interrupted run
 ------------------------------------------------------------------------- */
 
 std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(bigint n_atoms)
@@ -219,7 +219,7 @@ std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(bigint n_atoms)
   entsym::FrameReader frames(path, n_atoms);
   for (bool complete = true; complete;) {
     complete = frames.next();
-    if (!complete && !frames.headed) {    // nothing that tells whose it is
+    if (!complete && !frames.headed) {    // nothing identifies the frame
       if (frames.torn) break;
       frames.valid = frames.headed = false;
     }
@@ -241,7 +241,7 @@ std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(bigint n_atoms)
                  "Fix {} {}: frame {} of {} has sS = {}, {} = {}, which must be finite; take the "
                  "frame out",
                  style, id, found.size(), path, point[0], q_name, point[1]);
-    std::string group = "all";    // as in sets of Python
+    std::string group = "all";    // as in files of Python
     entsym::find_text(frames.comment, "group", group);
     if (group != entsym->group_name())
       error->one(FLERR,
@@ -274,12 +274,12 @@ std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(bigint n_atoms)
 }
 
 /* ----------------------------------------------------------------------
-   enter a frame into the map; false where its cell is occupied
+   add a frame to the map; false if its cell is occupied
 ------------------------------------------------------------------------- */
 
 bool FixEntsymSelect::occupy(double sS, double Q)
 {
-  // as Python's multi_resolution does it, to the last bit: anchored at 0
+  // the same as multi_resolution in Python, to the last bit: anchored at 0
   if (!cells.emplace(std::floor(sS / size[0]), std::floor(Q / size[1])).second) return false;
   points.push_back({sS, Q});
   return true;
@@ -298,7 +298,7 @@ void FixEntsymSelect::setup(int)
 void FixEntsymSelect::min_setup(int) { setup(0); }
 
 /* ----------------------------------------------------------------------
-   rerun comes here with the frame that setup() has seen
+   rerun calls this with the frame that setup() has seen
 ------------------------------------------------------------------------- */
 
 void FixEntsymSelect::end_of_step()
@@ -311,7 +311,7 @@ void FixEntsymSelect::end_of_step()
 void FixEntsymSelect::post_run() { file.close(); }
 
 /* ----------------------------------------------------------------------
-   a minimizer has no end_of_step; line searches come here several times in a step
+   a minimizer does not call end_of_step; line searches call this several times in a step
 ------------------------------------------------------------------------- */
 
 void FixEntsymSelect::min_post_force(int)
@@ -329,7 +329,7 @@ void FixEntsymSelect::offer()
     entsym->compute_vector();
     entsym->invoked_flag |= Compute::INVOKED_VECTOR;
   }
-  // one rank decides, lest a last bit lets them differ
+  // one rank decides, because the ranks may differ in the last bit
   Point point = {entsym->vector[0], entsym->vector[1]};
   MPI_Bcast(point.data(), 2, MPI_DOUBLE, 0, world);
   n_offered++;
@@ -359,7 +359,7 @@ void FixEntsymSelect::write_frame(double sS, double Q)
   int good = 1;
   std::string reason;
   if (comm->me == 0) {
-    // twelve digits: what differs with the number of ranks is beyond them
+    // twelve digits are the same for any number of ranks
     std::string frame = std::to_string(n) + "\nLattice=\"";
     double lattice[9];
     entsym::box_vectors(lmp, lattice);
@@ -394,7 +394,7 @@ void FixEntsymSelect::write_frame(double sS, double Q)
 }
 
 /* ----------------------------------------------------------------------
-   places instead of cells, so that a restarted run may have another resolution
+   write points instead of cells, so that a restarted run may have another resolution
 ------------------------------------------------------------------------- */
 
 void FixEntsymSelect::write_restart(FILE *file)
@@ -441,7 +441,7 @@ void FixEntsymSelect::restart(char *buffer)
     const double sS = next();
     occupy(sS, next());
   }
-  append = true;    // frames in the file are of this map, those of after the restart file too
+  append = true;    // the map has all frames of the file, also those after the restart file
 }
 
 /* ---------------------------------------------------------------------- */

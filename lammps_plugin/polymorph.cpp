@@ -23,8 +23,7 @@
 
 using namespace LAMMPS_NS;
 
-static constexpr double COVALENT_SHARE = 0.8;      // of the radii's sum: the shortest distance
-static constexpr const char *LETTERS = "DVSXG";    // of the genes, in the order of their bits
+static constexpr double COVALENT_SHARE = 0.8;    // of the radii's sum: the shortest distance
 
 static std::string digits(double value)
 {
@@ -40,25 +39,6 @@ static std::string listed(const std::vector<double> &numbers)
   return text;
 }
 
-// Settings are equal but for the rounding of another processor.
-static bool same(std::string one, std::string other)
-{
-  if (one == other) return true;
-  std::replace(one.begin(), one.end(), ',', ' ');
-  std::replace(other.begin(), other.end(), ',', ' ');
-  const std::vector<std::string> a = utils::split_words(one), b = utils::split_words(other);
-  if (a.size() != b.size()) return false;
-  for (std::size_t k = 0; k < a.size(); k++) {
-    char *end[2] = {nullptr, nullptr};
-    const double x = std::strtod(a[k].c_str(), &end[0]), y = std::strtod(b[k].c_str(), &end[1]);
-    const bool numbers = *end[0] == '\0' && *end[1] == '\0' && std::isfinite(x);
-    if (a[k] != b[k] &&
-        !(numbers && std::fabs(x - y) <= 1e-12 + 1e-10 * std::max(std::fabs(x), std::fabs(y))))
-      return false;
-  }
-  return true;
-}
-
 /* ---------------------------------------------------------------------- */
 
 void Polymorph::fail(const std::string &what) const
@@ -70,9 +50,6 @@ void Polymorph::fail(const std::string &what) const
 
 void Polymorph::command(int narg, char **arg)
 {
-  // LAMMPS does not delete a command that an error has left: the next one would find the lock
-  const std::unique_ptr<entsym::FrameFile, void (*)(entsym::FrameFile *)> closed(
-      &library, [](entsym::FrameFile *file) { file->close(); });
   if (!domain->box_exist) fail("there is no simulation box; use it after read_data or create_box");
   if (!atom->tag_enable) fail("atoms need IDs, by which they are sorted; use 'atom_modify id yes'");
   read_arguments(narg, arg);
@@ -86,10 +63,11 @@ void Polymorph::command(int narg, char **arg)
     const entsym::Kernel soft(smooth);
     const entsym::Breeder breeder(hard, soft, genes, limits);
     breeder.check(parents());
-    say_settings();
-    open_library();
-    evolve(breeder);
-  } catch (const std::invalid_argument &e) {    // of the core, the same on all ranks
+    entsym::Breeder::check_room(individuals, composition.species.size());
+    // not a member: after an error LAMMPS does not delete the command, and the file would stay locked
+    PolymorphLibrary library(lmp, composition, path, q_name, seed, settings());
+    evolve(breeder, library);
+  } catch (const std::invalid_argument &e) {    // from the core, the same on all ranks
     fail(e.what());
   }
 }
@@ -149,7 +127,7 @@ void Polymorph::read_arguments(int narg, char **arg)
   };
   limits.min_angle = 30.0;
   limits.max_angle = 150.0;
-  // those of gaps differ
+  // defaults of gaps differ
   int generations_given = 0, individuals_given = 0;
   double fresh_given = -1.0;
 
@@ -161,7 +139,7 @@ void Polymorph::read_arguments(int narg, char **arg)
         const std::string name = i + 1 < narg ? arg[i + 1] : "";
         if (!entsym::is_element(name))
           fail(fmt::format(
-              "element '{}' is no chemical symbol with a known covalent radius: {} of {} "
+              "element '{}' is not a chemical symbol with a known covalent radius: {} of {} "
               "names are given before it; give one like Si for each atom type",
               name, type_elements.size(), atom->ntypes));
         type_elements.push_back(word());
@@ -227,11 +205,12 @@ void Polymorph::read_arguments(int narg, char **arg)
 }
 
 /* ----------------------------------------------------------------------
-   the current box is the first parent, and says which atoms there are
+   the current box is the first parent and defines the atoms
 ------------------------------------------------------------------------- */
 
 void Polymorph::adopt_box()
 {
+  std::vector<std::string> &elements = composition.elements;
   std::vector<double> rows = entsym::gather_atoms(lmp, 1);    // of group all
   bigint n_numbers = static_cast<bigint>(rows.size());
   MPI_Bcast(&n_numbers, 1, MPI_LMP_BIGINT, 0, world);
@@ -245,7 +224,7 @@ void Polymorph::adopt_box()
   for (const std::string &name : type_elements)
     if (std::find(elements.begin(), elements.end(), name) == elements.end())
       elements.push_back(name);
-  const auto number_of = [this](const std::string &name) {
+  const auto number_of = [&elements](const std::string &name) {
     return std::find(elements.begin(), elements.end(), name) - elements.begin();
   };
   std::vector<int> mine(2 * elements.size(), 0), total(mine.size());
@@ -277,99 +256,16 @@ void Polymorph::adopt_box()
   for (const std::size_t k : order) {
     const double *row = &rows[entsym::kColumns * k];
     id_of_row.push_back(row[0]);
-    species.push_back(kind(k));
-    n_counted += sorted[species.back()].first ? 0 : 1;
+    composition.species.push_back(kind(k));
+    n_counted += sorted[composition.species.back()].first ? 0 : 1;
     positions.insert(positions.end(), row + 2, row + 5);
   }
   if (n_counted == 0)
     fail(fmt::format("group {} of compute {} has no atoms; use another group",
                      group->names[compute->igroup], compute->id));
+  for (int d = 0; d < 3; d++) composition.pbc += domain->periodicity[d] ? 'T' : 'F';
   cells.resize(9);
   entsym::box_vectors(lmp, cells.data());
-}
-
-/* ----------------------------------------------------------------------
-   a frame of a file, its atoms sorted as those of the box
-------------------------------------------------------------------------- */
-
-bool Polymorph::parse(const std::string &comment, const std::vector<std::string> &atoms,
-                      Structure &structure, std::string &reason) const
-{
-  std::string text;
-  const auto bad = [&](const std::string &why) {
-    reason = why;
-    return false;
-  };
-  if (!entsym::find_text(comment, "Lattice", text)) return bad("has no Lattice");
-  const char *at = text.c_str();
-  for (double &h : structure.cell) {
-    char *end = nullptr;
-    h = std::strtod(at, &end);
-    if (end == at || !std::isfinite(h))
-      return bad("has a Lattice of less than nine finite numbers");
-    at = end;
-  }
-  if (entsym::find_text(comment, "pbc", text)) {
-    std::string box, file;
-    for (int d = 0; d < 3; d++) box += domain->periodicity[d] ? 'T' : 'F';
-    for (const char c : text)
-      if (c == 'T' || c == 'F') file += c;
-    if (box != file)
-      return bad(fmt::format("has pbc {}, the box {}; all must be periodic alike", file, box));
-  }
-  // columns of symbols and positions
-  int symbol_at = 0, position_at = 1, id_at = -1, column = 0;
-  if (entsym::find_text(comment, "Properties", text)) {
-    symbol_at = position_at = -1;
-    std::vector<std::string> fields;
-    for (std::size_t from = 0, to = 0; to != std::string::npos; from = to + 1) {
-      to = text.find(':', from);
-      fields.push_back(text.substr(from, to == std::string::npos ? to : to - from));
-    }
-    for (std::size_t f = 0; f + 2 < fields.size(); f += 3) {
-      if (fields[f] == "species") symbol_at = column;
-      if (fields[f] == "pos") position_at = column;
-      if (fields[f] == "id") id_at = column;
-      column += std::max(1, std::atoi(fields[f + 2].c_str()));
-    }
-    if (symbol_at < 0 || position_at < 0) return bad("has no species or no pos in its Properties");
-  }
-  struct Row {
-    double id, x[3];
-  };
-  std::vector<std::vector<Row> > by_species(elements.size());
-  for (std::size_t k = 0; k < atoms.size(); k++) {
-    const std::vector<std::string> words = utils::split_words(atoms[k]);
-    if (static_cast<int>(words.size()) < std::max({symbol_at + 1, position_at + 3, id_at + 1}))
-      return bad(fmt::format("lacks columns in the line of atom {}", k));
-    const auto kind = std::find(elements.begin(), elements.end(), words[symbol_at]);
-    if (kind == elements.end())
-      return bad(fmt::format("holds {}, which the box does not", words[symbol_at]));
-    Row row{id_at < 0 ? static_cast<double>(k) : std::strtod(words[id_at].c_str(), nullptr), {}};
-    for (int d = 0; d < 3; d++) {
-      const char *word = words[position_at + d].c_str();
-      char *end = nullptr;
-      row.x[d] = std::strtod(word, &end);
-      if (end == word || *end != '\0' || !std::isfinite(row.x[d]))
-        return bad(fmt::format("has '{}' for a coordinate of atom {}", word, k));
-    }
-    by_species[kind - elements.begin()].push_back(row);
-  }
-  structure.x.clear();
-  for (std::size_t e = 0; e < elements.size(); e++) {
-    const auto own =
-        static_cast<std::size_t>(std::count(species.begin(), species.end(), static_cast<int>(e)));
-    if (by_species[e].size() != own)
-      return bad(
-          fmt::format("holds {} {} atoms, the box {}; all must have the same number of "
-                      "atoms of each element",
-                      by_species[e].size(), elements[e], own));
-    std::stable_sort(by_species[e].begin(), by_species[e].end(),
-                     [](const Row &a, const Row &b) { return a.id < b.id; });
-    for (const Row &row : by_species[e])
-      structure.x.insert(structure.x.end(), std::begin(row.x), std::end(row.x));
-  }
-  return true;
 }
 
 /* ---------------------------------------------------------------------- */
@@ -383,15 +279,15 @@ void Polymorph::read_parents(const std::string &file)
           FLERR, Error::NOPOINTER,
           "polymorph: parents: {} must be a regular file, not a pipe or a device; use another",
           file);
-    entsym::FrameReader frames(file, static_cast<bigint>(species.size()));
+    entsym::FrameReader frames(file, static_cast<bigint>(composition.species.size()));
     int n = 0;
     for (; frames.next(); n++) {
-      Structure parent;
+      PolymorphStructure parent;
       std::string reason = "does not start with a number of atoms";
       if (!frames.valid && frames.headed)
         reason = fmt::format("says {} atoms, but there are lines of {}", frames.natoms,
                              frames.atoms.size());
-      if (!frames.valid || !parse(frames.comment, frames.atoms, parent, reason))
+      if (!frames.valid || !composition.parse(frames.comment, frames.atoms, parent, reason))
         error->one(FLERR, Error::NOPOINTER, "polymorph: parents: frame {} of {} {}", n, file,
                    reason);
       x.insert(x.end(), parent.x.begin(), parent.x.end());
@@ -414,10 +310,10 @@ void Polymorph::read_parents(const std::string &file)
   }
   int n = static_cast<int>(h.size() / 9);
   MPI_Bcast(&n, 1, MPI_INT, 0, world);
-  x.resize(n * 3 * species.size());
+  x.resize(n * 3 * composition.species.size());
   h.resize(9 * static_cast<std::size_t>(n));
   for (int k = 0; k < n; k++) {
-    const int size = static_cast<int>(3 * species.size());
+    const int size = static_cast<int>(3 * composition.species.size());
     MPI_Bcast(x.data() + static_cast<std::size_t>(k) * size, size, MPI_DOUBLE, 0, world);
     MPI_Bcast(h.data() + 9 * static_cast<std::size_t>(k), 9, MPI_DOUBLE, 0, world);
   }
@@ -433,9 +329,9 @@ entsym::Population Polymorph::parents() const
   p.positions = positions.data();
   p.cells = cells.data();
   p.values = values.data();
-  p.species = species.data();
+  p.species = composition.species.data();
   p.n = n_parents();
-  p.n_atoms = species.size();
+  p.n_atoms = composition.species.size();
   p.n_counted = n_counted;
   for (int d = 0; d < 3; d++) p.pbc[d] = domain->periodicity[d] ? 1 : 0;
   p.density = compute->given_density();
@@ -448,9 +344,10 @@ entsym::Population Polymorph::parents() const
 
 void Polymorph::settle()
 {
+  const std::vector<std::string> &elements = composition.elements;
   for (const std::string &name : frozen)
     if (std::find(elements.begin(), elements.end(), name) == elements.end())
-      fail(fmt::format("frozen: {} is no element of the box ({})", name,
+      fail(fmt::format("frozen: {} is not an element of the box ({})", name,
                        utils::join_words(elements, ", ")));
   limits.names = elements;
   for (const std::string &name : elements)
@@ -465,7 +362,7 @@ void Polymorph::settle()
     structures.push_back(
         {p.positions + 3 * p.n_atoms * k, p.n_counted, p.cells + 9 * k, p.pbc, p.density});
   entsym::evaluate_batch(kernel, structures.data(), p.n, values.data(), comm->nthreads);
-  // one rank decides, lest a last bit lets them differ
+  // one rank decides, because the ranks may differ in the last bit
   MPI_Bcast(values.data(), static_cast<int>(values.size()), MPI_DOUBLE, 0, world);
 
   if (window_given.empty()) {
@@ -512,6 +409,7 @@ void Polymorph::settle()
 
 void Polymorph::settle_distances()
 {
+  const std::vector<std::string> &elements = composition.elements;
   const bool angstrom =
       std::strcmp(update->unit_style, "metal") == 0 || std::strcmp(update->unit_style, "real") == 0;
   const std::size_t n = elements.size();
@@ -521,7 +419,7 @@ void Polymorph::settle_distances()
       if (elements[e] == symbol) radius[e] = value;
     if (radius[e] == 0.0)
       fail(
-          fmt::format("element '{}' is no chemical symbol with a known covalent radius; use one "
+          fmt::format("element '{}' is not a chemical symbol with a known covalent radius; use one "
                       "like Si",
                       elements[e]));
   }
@@ -539,10 +437,10 @@ void Polymorph::settle_distances()
           given[a * n + b] = given[b * n + a] = found = true;
         }
     if (!found)
-      fail(
-          fmt::format("min_distance: {} {} is no pair of the elements {}; write it like 'Si O 1.4' "
-                      "or '* * 1.4'",
-                      d.a, d.b, utils::join_words(elements, ", ")));
+      fail(fmt::format(
+          "min_distance: {} {} is not a pair of the elements {}; write it like 'Si O 1.4' "
+          "or '* * 1.4'",
+          d.a, d.b, utils::join_words(elements, ", ")));
   }
   if (!angstrom && std::find(given.begin(), given.end(), false) != given.end())
     fail(
@@ -552,167 +450,70 @@ void Polymorph::settle_distances()
 }
 
 /* ----------------------------------------------------------------------
-   what the library depends on, as each of its frames says it
+   all that the library depends on; names, order and values are those of PolymorphGen.settings
 ------------------------------------------------------------------------- */
 
-void Polymorph::say_settings()
+PolymorphLibrary::Settings Polymorph::settings() const
 {
-  std::uint64_t hash = 0xcbf29ce484222325ULL;    // FNV-1a
-  const auto add = [&hash](const void *data, std::size_t size) {
-    const auto *bytes = static_cast<const unsigned char *>(data);
-    for (std::size_t k = 0; k < size; k++) hash = (hash ^ bytes[k]) * 0x100000001b3ULL;
+  const auto quoted = [](const std::string &text) { return '"' + text + '"'; };
+  const auto list = [](const std::vector<double> &numbers) { return "[" + listed(numbers) + "]"; };
+  const auto names = [&](const std::vector<std::string> &texts, std::size_t n) {
+    std::string text;
+    for (std::size_t k = 0; k < n; k++) text += (k ? ", " : "") + quoted(texts[k]);
+    return "[" + text + "]";
   };
-  add(positions.data(), positions.size() * sizeof(double));
-  add(cells.data(), cells.size() * sizeof(double));
-  add(species.data(), species.size() * sizeof(int));
+  std::string aims, least;
+  for (const entsym::Point &point : points)
+    aims += (aims.empty() ? "" : ", ") + list({point[0], point[1]});
+  const std::vector<std::string> &elements = composition.elements;
+  const double *distance = limits.min_distance.data();
+  for (std::size_t e = 0; e < elements.size(); e++, distance += elements.size())
+    least += (e ? ", " : "") + list({distance, distance + elements.size()});
+  const auto n_species = 1 + static_cast<std::size_t>(composition.species[n_counted - 1]);
+  const double *probability = genes.probability;
 
-  std::vector<double> aims;
-  if (targets == "points")
-    for (const entsym::Point &point : points) aims.insert(aims.end(), point.begin(), point.end());
-  const std::vector<double> amplitudes = {
-      genes.displacement,   genes.rate,           genes.volume,
-      genes.shape,          1.0 * genes.swaps,    genes.probability[0],
-      genes.probability[1], genes.probability[2], genes.probability[3]};
-  settings = fmt::format(
-      "elements={} counted={} parents={}:{:016x} targets={} targets_per_edge={} window={} "
-      "generations={} "
-      "individuals={} genes={} frozen={} mode={} min_distance={} "
-      "volume_limits={} angle_limits={} fresh={} elitism={} hits={} steps={} "
-      "tolerance={} seed={}",
-      utils::join_words(elements, ","), n_counted, n_parents(), hash,
-      aims.empty() ? targets : listed(aims), per_edge,
-      listed({window.low[0], window.high[0], window.low[1], window.high[1]}), generations,
-      individuals, listed(amplitudes), utils::join_words(frozen, ","),
-      guided ? "guided" : "roulette", listed(limits.min_distance),
-      listed({limits.min_volume, limits.max_volume}), listed({limits.min_angle, limits.max_angle}),
-      digits(fresh), elitism ? "yes" : "no", hits, steps, digits(tolerance), seed);
+  PolymorphLibrary::Settings all;
   for (const entsym::Parameter &p : entsym::parameters_of(*compute))
-    if (std::strcmp(p.first, "number_density") != 0 || p.second > 0.0)
-      settings += fmt::format(" {}={}", p.first, digits(p.second));
-}
-
-/* ----------------------------------------------------------------------
-   the frames that are in the library already; an unfinished last one is cut off
-------------------------------------------------------------------------- */
-
-void Polymorph::open_library()
-{
-  if (comm->me == 0) {
-    std::string failed = library.open(path);
-    if (!failed.empty())
-      error->one(FLERR, Error::NOPOINTER, "polymorph: {} cannot be written: {}", path, failed);
-    if (!entsym::readable_to_its_end(path))
-      error->one(FLERR, Error::NOPOINTER,
-                 "polymorph: {} must be a regular file, not a pipe or a device; use another path",
-                 path);
-    entsym::FrameReader frames(path, static_cast<bigint>(species.size()));
-    const auto refuse = [&](const std::string &why) {
-      error->one(FLERR, Error::NOPOINTER, "polymorph: frame {} of {} {}", members.size(), path,
-                 why);
-    };
-    for (bool complete = true; complete;) {
-      complete = frames.next();
-      if (!complete && !frames.headed) {    // nothing that tells whose it is
-        if (frames.torn || frames.finished()) break;
-        if (members.empty())
-          error->one(FLERR, Error::NOPOINTER,
-                     "polymorph: {} is no library of this command; use another file", path);
-        refuse("is something else; take it out of the file, or use another one");
-      }
-      Member member{};
-      double info[4];
-      std::string theirs;
-      const char *names[4] = {"target", "generation", "individual", "evaluations"};
-      bool ours = (frames.valid || frames.headed) &&
-                  entsym::find_text(frames.comment, "settings", theirs) &&
-                  entsym::find_value(frames.comment, "sS", member.values[0]) &&
-                  entsym::find_value(frames.comment, q_name, member.values[1]);
-      for (int k = 0; k < 4; k++)
-        ours = ours && entsym::find_value(frames.comment, names[k], info[k]);
-      if (!ours && members.empty())
-        error->one(FLERR, Error::NOPOINTER,
-                   "polymorph: {} is no library of this command; use another file", path);
-      if (!ours) refuse("is none of this command; take it out of the file, or use another one");
-      if (theirs != settings) {
-        std::string made, here;
-        for (const std::string &setting : utils::split_words(settings)) {
-          const std::string name = setting.substr(0, setting.find('='));
-          std::string value;
-          entsym::find_text(theirs, name, value);
-          if (same(value, setting.substr(name.size() + 1))) continue;
-          made += fmt::format("{}{} = {}", made.empty() ? "" : ", ", name, value);
-          here += (here.empty() ? "" : ", ") + name + " = " + setting.substr(name.size() + 1);
-        }
-        for (const std::string &setting : utils::split_words(theirs)) {
-          const std::string name = setting.substr(0, setting.find('='));
-          std::string value;
-          if (entsym::find_text(settings, name, value)) continue;
-          made += (made.empty() ? "" : ", ") + name + " = " + setting.substr(name.size() + 1);
-          here += (here.empty() ? "" : ", ") + name + " = none";
-        }
-        if (!made.empty())
-          error->one(
-              FLERR, Error::NOPOINTER,
-              "polymorph: {} was made with {}; this run has {}; use another file or the same "
-              "parameters",
-              path, made, here);
-      }
-      member.target = static_cast<int>(info[0]);
-      member.generation = static_cast<int>(info[1]);
-      member.individual = static_cast<int>(info[2]);
-      member.evaluations = static_cast<std::uint32_t>(info[3]);
-      member.offset = frames.offset;
-      const auto n_atoms = static_cast<long>(species.size());
-      if (frames.natoms != n_atoms || !frames.valid)
-        refuse(
-            fmt::format("says {} atoms and has lines of {}, the box has {}; repair the frame, or "
-                        "cut the file off before it",
-                        frames.natoms, frames.atoms.size(), n_atoms));
-      if (!complete) break;
-      double number = static_cast<double>(members.size());    // libraries of old do not tell it
-      entsym::find_value(frames.comment, "frame", number);
-      if (number != static_cast<double>(members.size()) ||
-          (!members.empty() && !members.back().before(member)))
-        refuse(
-            fmt::format("is frame {} of target {}, generation {}, individual {}: a frame is "
-                        "missing, doubled or out of order; cut the file off before it, or use "
-                        "another one",
-                        number, member.target, member.generation, member.individual));
-      Structure structure;
-      std::string reason;
-      if (!std::isfinite(member.values[0]) || !std::isfinite(member.values[1]))
-        refuse(
-            fmt::format("has sS = {}, {} = {}, which must be finite; cut the file off before it, "
-                        "or use another one",
-                        member.values[0], q_name, member.values[1]));
-      if (!parse(frames.comment, frames.atoms, structure, reason))
-        refuse(reason + "; cut the file off before it, or use another one");
-      members.push_back(member);
-    }
-    position = frames.end;
-    if (!frames.finished()) {
-      const std::string hindered = library.cut_off(frames.end);
-      if (!hindered.empty())
-        error->one(FLERR, Error::NOPOINTER,
-                   "polymorph: the unfinished last frame of {} cannot be cut off: {}", path,
-                   hindered);
-    }
-  }
-  bigint n = static_cast<bigint>(members.size());
-  MPI_Bcast(&n, 1, MPI_LMP_BIGINT, 0, world);
-  members.resize(n);
-  if (n > MAXSMALLINT / static_cast<int>(sizeof(Member)))
-    fail(fmt::format("{} holds {} frames, too many to go on with; use another file", path, n));
-  MPI_Bcast(members.data(), static_cast<int>(n * sizeof(Member)), MPI_BYTE, 0, world);
+    if (std::strcmp(p.first, "number_density") != 0) all.emplace_back(p.first, digits(p.second));
+  const double density = compute->given_density();
+  all.insert(
+      all.end(),
+      {{"elements", n_species == elements.size() ? "null" : names(elements, n_species)},
+       {"number_density", density > 0.0 ? digits(density) : "null"},
+       {"parents", quoted(entsym::fingerprint(elements, composition.species.data(),
+                                              positions.data(), cells.data(), n_parents(),
+                                              composition.species.size(), parents().pbc))},
+       {"targets", targets == "points" ? "[" + aims + "]" : quoted(targets)},
+       {"targets_per_edge", std::to_string(per_edge)},
+       {"window", list({window.low[0], window.high[0], window.low[1], window.high[1]})},
+       {"generations", std::to_string(generations)},
+       {"individuals", std::to_string(individuals)},
+       {"genes", fmt::format("{{\"displacement\": {}, \"volume\": {}, \"shape\": {}, \"rate\": {}, "
+                             "\"swaps\": {}, \"probabilities\": {}, \"frozen\": {}}}",
+                             digits(genes.displacement), digits(genes.volume), digits(genes.shape),
+                             digits(genes.rate), genes.swaps, list({probability, probability + 4}),
+                             names(frozen, frozen.size()))},
+       {"mode", quoted(guided ? "guided" : "roulette")},
+       {"min_distance", "[" + least + "]"},
+       {"volume_limits", list({limits.min_volume, limits.max_volume})},
+       {"angle_limits", list({limits.min_angle, limits.max_angle})},
+       {"fresh", digits(fresh)},
+       {"elitism", elitism ? "true" : "false"},
+       {"hits", hits ? std::to_string(hits) : "null"},
+       {"steps", std::to_string(steps)},
+       {"tolerance", digits(tolerance)},
+       {"seed", std::to_string(seed)}});
+  return all;
 }
 
 /* ---------------------------------------------------------------------- */
 
-void Polymorph::evolve(const entsym::Breeder &breeder)
+void Polymorph::evolve(const entsym::Breeder &breeder, PolymorphLibrary &library)
 {
   const double start = platform::walltime();
   const bool gaps = targets == "gaps";
-  std::size_t found = 0;    // frames of the library that belong to what has been gone through
+  std::size_t found = 0;    // number of frames of the library that were taken so far
+  const std::vector<PolymorphLibrary::Member> &members = library.members();
   const std::size_t before = members.size();
   std::uint64_t rejected[3] = {0, 0, 0};
   std::size_t best = entsym::Evolution::kNone, missed = 0;
@@ -752,9 +553,10 @@ void Polymorph::evolve(const entsym::Breeder &breeder)
              members[found].generation == evolution.generation();
            found++)
         mine.push_back(found);
-      // the last generation that is there may lack children
+      // the last generation in the file may lack children
       if (found == members.size()) {
-        const auto made = breed(breeder, static_cast<int>(number), evolution, mine, rejected);
+        const auto made =
+            breed(breeder, library, static_cast<int>(number), evolution, mine, rejected);
         mine.insert(mine.end(), made.begin(), made.end());
         found = members.size();
       }
@@ -785,10 +587,8 @@ void Polymorph::evolve(const entsym::Breeder &breeder)
   }
   if (found < members.size())
     fail(fmt::format("{}: frame {} fits no target; use another file", path, found));
+  library.require_unchanged();
   if (comm->me == 0) {
-    const std::string changed = library.changed();
-    if (!changed.empty())
-      error->one(FLERR, Error::NOPOINTER, "polymorph: {} is not the library: {}", path, changed);
     utils::logmesg(lmp,
                    "PolymorphGen: {} frames written, {} in all; draws rejected for a distance {}, "
                    "the volume {}, an angle {}\n",
@@ -800,7 +600,7 @@ void Polymorph::evolve(const entsym::Breeder &breeder)
   }
   if (!leave_best) return;
   if (best == entsym::Evolution::kNone) fail("best: there is no child to leave in the box");
-  put_into_box(structure(best));
+  put_into_box(library.structure(best));
   if (comm->me == 0)
     utils::logmesg(lmp,
                    "PolymorphGen: frame {}, {:.4g} of the window from its target, is in the box\n",
@@ -808,25 +608,24 @@ void Polymorph::evolve(const entsym::Breeder &breeder)
 }
 
 /* ----------------------------------------------------------------------
-   make a generation, write what is not there yet, return the frames written
+   make a generation, write the children that are missing, return the frames written
 ------------------------------------------------------------------------- */
 
-std::vector<std::size_t> Polymorph::breed(const entsym::Breeder &breeder, int target,
-                                          const entsym::Evolution &evolution,
+std::vector<std::size_t> Polymorph::breed(const entsym::Breeder &breeder, PolymorphLibrary &library,
+                                          int target, const entsym::Evolution &evolution,
                                           const std::vector<std::size_t> &there,
                                           std::uint64_t *rejected)
 {
-  const std::size_t n_atoms = species.size(), size = 3 * n_atoms, n = individuals;
+  const std::size_t n_atoms = composition.species.size(), size = 3 * n_atoms, n = individuals;
   std::vector<double> all_x = positions, all_h = cells, all_v = values;
-  std::map<std::size_t, Structure> pool;
+  const std::vector<PolymorphLibrary::Member> &members = library.members();
+  library.keep_only(evolution.pool());
   for (const std::size_t frame : evolution.pool()) {
-    const Structure &s = structure(frame);
+    const PolymorphStructure &s = library.structure(frame);
     all_x.insert(all_x.end(), s.x.begin(), s.x.end());
     all_h.insert(all_h.end(), s.cell, s.cell + 9);
     all_v.insert(all_v.end(), members[frame].values, members[frame].values + 2);
-    pool[frame] = s;
   }
-  kept.swap(pool);
   entsym::Population population = parents();
   population.positions = all_x.data();
   population.cells = all_h.data();
@@ -837,21 +636,22 @@ std::vector<std::size_t> Polymorph::breed(const entsym::Breeder &breeder, int ta
   std::vector<int> first(comm->nprocs + 1), counts(comm->nprocs), starts(comm->nprocs);
   for (int p = 0; p <= comm->nprocs; p++)
     first[p] = static_cast<int>(n * p / static_cast<std::size_t>(comm->nprocs));
-  entsym::Brood brood{};
-  brood.n_library = n_parents();
-  brood.fresh = fresh;
-  brood.steps = steps;
-  brood.seed = seed;
-  brood.stream[0] = target;
-  brood.stream[1] = evolution.generation();
-  brood.direct = evolution.generation() == 0;
-  brood.first = first[comm->me];
-  brood.n_children = first[comm->me + 1] - first[comm->me];
+  entsym::Generation generation{};
+  generation.n_library = n_parents();
+  generation.fresh = fresh;
+  generation.steps = steps;
+  generation.seed = seed;
+  generation.stream[0] = target;
+  generation.stream[1] = evolution.generation();
+  generation.direct = evolution.generation() == 0;
+  generation.first = first[comm->me];
+  generation.n_children = first[comm->me + 1] - first[comm->me];
   std::vector<double> x(n * size), h(9 * n), v(2 * n);
   std::vector<entsym::Child> children(n);
   try {
-    breeder.breed(population, evolution.target(), brood, &x[brood.first * size],
-                  &h[9 * brood.first], &v[2 * brood.first], &children[brood.first], comm->nthreads);
+    breeder.breed(population, evolution.target(), generation, &x[generation.first * size],
+                  &h[9 * generation.first], &v[2 * generation.first], &children[generation.first],
+                  comm->nthreads);
   } catch (const std::exception &e) {
     error->one(FLERR, Error::NOPOINTER, "polymorph: {}", e.what());
   }
@@ -875,92 +675,31 @@ std::vector<std::size_t> Polymorph::breed(const entsym::Breeder &breeder, int ta
       return members[frame].individual == static_cast<int>(k);
     });
     if (!child.valid || has) continue;
-    Structure s;
+    PolymorphStructure s;
     s.x.assign(&x[k * size], &x[k * size] + size);
     std::copy_n(&h[9 * k], 9, s.cell);
-    const std::size_t frame = members.size();
-    const Member member{target,
-                        evolution.generation(),
-                        static_cast<int>(k),
-                        child.evaluations,
-                        {v[2 * k], v[2 * k + 1]},
-                        0};
-    write(s, member,
-          child.parent < n_parents()
-              ? fmt::format("p{}", child.parent)
-              : fmt::format("f{}", evolution.pool()[child.parent - n_parents()]),
-          child.genes);
-    written.push_back(frame);
-    kept[frame] = std::move(s);
+    written.push_back(members.size());
+    library.append(std::move(s),
+                   {target,
+                    evolution.generation(),
+                    static_cast<int>(k),
+                    child.evaluations,
+                    {v[2 * k], v[2 * k + 1]},
+                    0},
+                   child.parent < n_parents()
+                       ? fmt::format("p{}", child.parent)
+                       : fmt::format("f{}", evolution.pool()[child.parent - n_parents()]),
+                   child.genes);
   }
   return written;
 }
 
-/* ---------------------------------------------------------------------- */
-
-void Polymorph::write(const Structure &structure, const Member &member, const std::string &parent,
-                      unsigned bits)
-{
-  members.push_back(member);
-  int good = 1;
-  std::string reason;
-  if (comm->me == 0) {
-    std::string frame = std::to_string(species.size()) + "\nLattice=\"";
-    for (int k = 0; k < 9; k++) frame += (k ? " " : "") + digits(structure.cell[k]);
-    frame += "\" Properties=species:S:1:pos:R:3 pbc=\"";
-    for (int d = 0; d < 3; d++)
-      frame += std::string(d ? " " : "") + (domain->periodicity[d] ? "T" : "F");
-    std::string letters;
-    for (int b = 0; b < 5; b++)
-      if (bits & (1u << b)) letters += LETTERS[b];
-    frame += fmt::format(
-        "\" frame={} target={} generation={} individual={} parent={} genes={} "
-        "evaluations={} sS={} {}={} seed={}",
-        members.size() - 1, member.target, member.generation, member.individual, parent, letters,
-        member.evaluations, digits(member.values[0]), q_name, digits(member.values[1]), seed);
-    for (const entsym::Parameter &p : entsym::parameters_of(*compute))
-      if (std::strcmp(p.first, "number_density") != 0 || p.second > 0.0)
-        frame += fmt::format(" {}={}", p.first, digits(p.second));
-    frame += " settings=\"" + settings + "\"\n";
-    frame += entsym::atom_lines(elements, species.data(), structure.x.data(), species.size());
-    members.back().offset = position;
-    reason = library.append(frame);
-    position += frame.size();
-    good = reason.empty();
-  }
-  MPI_Bcast(&good, 1, MPI_INT, 0, world);
-  if (!good)
-    fail(fmt::format("frame {} could not be written to {}: {}; running again goes on",
-                     members.size() - 1, path, reason));
-}
-
 /* ----------------------------------------------------------------------
-   positions and cell of a frame of the library, the same on all ranks
+   rotate the structure so that the first vector lies along x and the second in the xy plane, and reduce
+   the vectors as LAMMPS requires: the lattice stays the same
 ------------------------------------------------------------------------- */
 
-const Polymorph::Structure &Polymorph::structure(std::size_t frame)
-{
-  const auto known = kept.find(frame);
-  if (known != kept.end()) return known->second;
-  Structure &s = kept[frame];
-  s.x.resize(3 * species.size());
-  if (comm->me == 0) {
-    entsym::FrameReader frames(path, static_cast<bigint>(species.size()));
-    std::string reason = "is gone";
-    if (!frames.read_at(members[frame].offset) || !parse(frames.comment, frames.atoms, s, reason))
-      error->one(FLERR, Error::NOPOINTER, "polymorph: frame {} of {} {}", frame, path, reason);
-  }
-  MPI_Bcast(s.x.data(), static_cast<int>(s.x.size()), MPI_DOUBLE, 0, world);
-  MPI_Bcast(s.cell, 9, MPI_DOUBLE, 0, world);
-  return s;
-}
-
-/* ----------------------------------------------------------------------
-   turned so that the first vector lies along x and the second in the xy plane, and with vectors
-   reduced as LAMMPS wants them: the same lattice
-------------------------------------------------------------------------- */
-
-void Polymorph::put_into_box(const Structure &s)
+void Polymorph::put_into_box(const PolymorphStructure &s)
 {
   double cell[9];
   std::copy_n(s.cell, 9, cell);
@@ -1010,8 +749,9 @@ void Polymorph::put_into_box(const Structure &s)
     const double *x = &s.x[3 * std::lower_bound(rows.begin(), rows.end(), id)->second];
     for (int d = 0; d < 3; d++) atom->x[i][d] = domain->boxlo[d] + dot(x, e[d]);
   }
-  input->one("displace_atoms all move 0.0 0.0 0.0 units box");    // wraps, and sends to their ranks
-  // unwrapped positions of before mean nothing
+  input->one(
+      "displace_atoms all move 0.0 0.0 0.0 units box");    // wraps atoms and sends them to their ranks
+  // earlier unwrapped positions have no meaning
   const imageint none = (static_cast<imageint>(IMGMAX) << IMG2BITS) |
                         (static_cast<imageint>(IMGMAX) << IMGBITS) | IMGMAX;
   std::fill_n(atom->image, atom->nlocal, none);

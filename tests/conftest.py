@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Structures and checks that the tests of every folder share."""
+"""Structures and checks for the tests of all folders."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -13,20 +13,20 @@ SEED = 20240
 
 
 def pytest_collection_modifyitems(items):
-    """Put the files with the most slow tests first: none is left for one process at the end."""
+    """Put the files with the most slow tests first, so that no process ends with them alone."""
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
     items.sort(key=lambda item: -slow[item.path])
 
 
 class Structure(NamedTuple):
-    """A structure and the number density to give, which is None where the cell has one."""
+    """A structure and its number density, which is None if the cell defines it."""
 
     atoms: Atoms
     number_density: float | None = None
 
     @property
     def arguments(self):
-        """The first arguments of every method of the kernel."""
+        """Return the first arguments of every method of the kernel."""
         atoms = self.atoms
         return atoms.positions, atoms.cell.array, atoms.pbc, self.number_density
 
@@ -139,13 +139,13 @@ STRUCTURES = {
 
 @pytest.fixture(params=STRUCTURES)
 def structure(request):
-    """One structure after the other of every kind that the kernel must know."""
+    """Return one structure of every kind that the kernel must handle."""
     return STRUCTURES[request.param]()
 
 
 @pytest.fixture
 def structures():
-    """Every structure by name."""
+    """Return all structures by name."""
     return {name: build() for name, build in STRUCTURES.items()}
 
 
@@ -166,8 +166,8 @@ def _assert_same(new, old, rtol, what):
 def assert_symmetries():
     """Check that values behave under translation, rotation, permutation and supercells.
 
-    Call it with a function that turns Atoms into a dict of values, and with Atoms. What a value is
-    follows from its shape: a number, a number per atom, (n, 3) a vector per atom, (3, 3) a tensor.
+    Call it with a function that turns Atoms into a dict of values, and with Atoms. The shape tells
+    the kind of a value: a number, a number per atom, (n, 3) a vector per atom, (3, 3) a tensor.
     """
 
     def check(values, atoms, rtol=1e-10):
@@ -226,8 +226,8 @@ def assert_derivatives():
     """Check gradients against central differences at two steps.
 
     Call it with a function that turns positions and cell into a value, its gradient (n, 3) and its
-    strain gradient (3, 3), and with Atoms. Small steps must give the gradient; at larger ones the
-    error must be there and fall fourfold when the step halves; and the derivatives must not be so
+    strain gradient (3, 3), and with Atoms. Small steps must give the gradient. At larger steps
+    there must be an error that falls fourfold when the step halves. The derivatives must not be so
     small that anything would pass. `tolerance` is relative to the largest component. For sS it
     cannot be finer than 1e-5: a pair that crosses rmax + 5 sigma comes and goes with a Gaussian of
     4e-6 of its height, which no derivative contains.

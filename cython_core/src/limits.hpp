@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What numbers may be and what a call may cost, and how the core says no. Private to the kernel.
+// Ranges of numbers, limits of the cost of a call, and errors. Private to the kernel.
 #ifndef ENTSYM_LIMITS_HPP
 #define ENTSYM_LIMITS_HPP
 
@@ -20,10 +20,9 @@ constexpr double kMinDensity = 1e-100, kMaxDensity = 1e100;
 // Beyond so many cutoffs or cells from the origin, differences of positions have lost their digits.
 constexpr double kFarAway = 1e9;
 
-// What a call may cost, unless ENTSYM_LIMIT allows a multiple: bytes for what the host did not
-// bring (images, lists of neighbours), tests of a distance (seconds to minutes), points of all the
-// atoms' own g(r), points of a plan. More is allowed where there are so many atoms that each has
-// the share of an ordinary structure.
+// Limits of the cost of a call, which ENTSYM_LIMIT multiplies: bytes for images and lists of neighbours,
+// tests of a distance (seconds to minutes), points of the atoms' own g(r), points of a plan. Large
+// structures may cost more, up to an ordinary share for each atom.
 constexpr double kMaxBytes = 1e9;
 constexpr double kMaxTests = 2e9, kTestsPerAtom = 1e5;
 constexpr double kMaxBondsPerAtom = 1e3;
@@ -59,7 +58,7 @@ inline double allowed()
   return factor;
 }
 
-/// The remedy that always is there: allow `excess` times as much as now.
+/// The remedy that is always possible: allow `excess` times as much as now.
 inline std::string or_allow(double excess)
 {
   return "or allow more with ENTSYM_LIMIT=" + text(1.01 * excess * allowed(), 3) +

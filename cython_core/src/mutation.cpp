@@ -76,7 +76,7 @@ namespace {
 constexpr double kPi = 3.14159265358979323846;
 constexpr double kRoulette = 0.01;    // of the window: nearer parents are hardly more likely
 constexpr double kMaxTrust = 2.0;     // longest step, in amplitudes of a gene
-constexpr double kMinTrust = 0.02;    // below, a target is out of reach from here
+constexpr double kMinTrust = 0.02;    // below this, the target is out of reach
 
 std::string range(double low, double high)
 {
@@ -336,8 +336,8 @@ bool Breeder::too_close(Draft &draft) const
   return close;
 }
 
-// Move pairs that are too close apart, each atom by half of what is missing, in a few sweeps, as in
-// position-based dynamics. Frozen atoms stay. False where some are still too close.
+// Move pairs apart that are too close, each atom by half of the missing distance, in a few sweeps, as in
+// position-based dynamics. Frozen atoms stay. False if some are still too close.
 bool Breeder::push_apart(Draft &draft) const
 {
   for (int sweep = 0; sweep < 8; sweep++) {
@@ -347,7 +347,7 @@ bool Breeder::push_apart(Draft &draft) const
       const bool fixed_i = limits_.frozen[draft.species[i]] != 0,
                  fixed_j = limits_.frozen[draft.species[j]] != 0;
       close = true;
-      // an own image comes along, two frozen atoms stay, and on top of each other there is no way
+      // an atom's own image moves with it, two frozen atoms stay, coincident atoms have no direction
       if (i == j || (fixed_i && fixed_j) || r < 1e-6 * least) return helpless = true;
       if (fixed_i) return false;
       // a little more than is missing, so that rounding does not leave them short
@@ -362,7 +362,7 @@ bool Breeder::push_apart(Draft &draft) const
   return !too_close(draft);
 }
 
-// 0 where all limits are kept, 1 for a distance, 2 for the volume, 3 for an angle.
+// Return 0 if all limits are kept, 1 for a distance, 2 for the volume, 3 for an angle.
 int Breeder::broken_limit(Draft &draft, bool guided) const
 {
   if (draft.periodic()) {
@@ -451,7 +451,7 @@ void Breeder::guide(Draft &draft, const Target &target, int steps) const
       draft.best_x = draft.x;
       std::copy_n(draft.cell, 9, best_cell);
       std::copy_n(draft.value, 2, best_value);
-      // of what was evaluated just before
+      // of the last evaluation
       gradients(soft_, draft.structure(draft.n_counted),
                 {draft.gradient[0].data(), draft.gradient[1].data(), strain[0], strain[1]},
                 draft.ws);
@@ -503,7 +503,7 @@ void Breeder::guide(Draft &draft, const Target &target, int steps) const
     }
     if (moved) {
       trust = std::min(2.0 * trust, kMaxTrust);
-    } else {    // back, and on with a shorter step
+    } else {    // go back and try a shorter step
       trust = 0.3 * std::min(trust, longest);
       draft.x = draft.best_x;
       std::copy_n(best_cell, 9, draft.cell);
@@ -539,14 +539,14 @@ void Breeder::check_room(std::size_t n_children, std::size_t n_atoms)
            text(1e-9 * most, 3) + " GB; make fewer at once, " + or_allow(bytes / most));
 }
 
-void Breeder::breed(const Population &population, const Target &target, const Brood &brood,
-                    double *positions, double *cells, double *values, Child *children,
-                    int threads) const
+void Breeder::breed(const Population &population, const Target &target,
+                    const Generation &generation, double *positions, double *cells, double *values,
+                    Child *children, int threads) const
 {
   const std::size_t n_atoms = population.n_atoms;
   entsym::check(target);
-  if (brood.steps < 0 || brood.steps > kMaxRepeats)
-    refuse("steps = " + std::to_string(brood.steps) + ": must be from 0 to " +
+  if (generation.steps < 0 || generation.steps > kMaxRepeats)
+    refuse("steps = " + std::to_string(generation.steps) + ": must be from 0 to " +
            std::to_string(kMaxRepeats) + "; 6 is the default");
   for (std::size_t k = 0; k < 2 * population.n; k++)
     if (!(std::abs(population.values[k]) <= kMaxValue))
@@ -556,7 +556,7 @@ void Breeder::breed(const Population &population, const Target &target, const Br
   const std::vector<std::size_t> free = free_atoms(population);
 
   // The wheel: running sums over the structures behind the library.
-  const std::size_t first = population.n > brood.n_library ? brood.n_library : 0;
+  const std::size_t first = population.n > generation.n_library ? generation.n_library : 0;
   std::vector<double> wheel;
   double total = 0.0;
   for (std::size_t k = first; k < population.n; k++)
@@ -569,19 +569,19 @@ void Breeder::breed(const Population &population, const Target &target, const Br
       closest = k;
   const bool there = distance(population.values + 2 * closest, target) < target.tolerance;
 
-  std::vector<Draft> drafts(crew_size(brood.n_children, threads));
+  std::vector<Draft> drafts(crew_size(generation.n_children, threads));
   for (Draft &draft : drafts) {
     draft.free = free;
     draft.set(population);
   }
-  const bool guided = brood.steps > 0;
-  parallel(brood.n_children, threads, [&](std::size_t number, int thread) {
+  const bool guided = generation.steps > 0;
+  parallel(generation.n_children, threads, [&](std::size_t number, int thread) {
     Draft &draft = drafts[thread];
-    Random random(brood.seed, brood.stream, 3, brood.first + number);
+    Random random(generation.seed, generation.stream, 3, generation.first + number);
     Child &child = children[number] = Child{};
-    const bool direct = brood.direct && guided && brood.first + number == 0 && !there;
+    const bool direct = generation.direct && guided && generation.first + number == 0 && !there;
     if (direct) child.parent = closest;
-    else if (random.uniform() < brood.fresh) child.parent = random.below(brood.n_library);
+    else if (random.uniform() < generation.fresh) child.parent = random.below(generation.n_library);
     else {
       const auto stop = std::upper_bound(wheel.begin(), wheel.end(), random.uniform() * total);
       child.parent = first + std::min<std::size_t>(stop - wheel.begin(), wheel.size() - 1);
@@ -598,9 +598,9 @@ void Breeder::breed(const Population &population, const Target &target, const Br
         draft.evaluate(hard_);
         if (guided) {
           child.genes |= Genes::Guided;
-          guide(draft, target, brood.steps);
+          guide(draft, target, generation.steps);
         }
-      } catch (const std::invalid_argument &) {    // a cell without volume, say
+      } catch (const std::invalid_argument &) {    // such as a cell without volume
         child.rejected[1]++;
         continue;
       }

@@ -21,8 +21,8 @@ inline int crew_size(std::size_t n_tasks, int threads)
       std::min<std::size_t>(std::max(threads, 1), std::max<std::size_t>(n_tasks, 1)));
 }
 
-/// Do body(task, thread) for every task, thread from 0 to crew_size - 1. An exception of any thread is
-/// thrown again here, once all have ended.
+/// Run body(task, thread) for every task, with thread from 0 to crew_size - 1. An exception of any thread
+/// is thrown again here after all threads have ended.
 template <class Body>
 void parallel(std::size_t n_tasks, int threads, const Body &body)
 {
@@ -41,7 +41,7 @@ void parallel(std::size_t n_tasks, int threads, const Body &body)
   crew.reserve(crew_size(n_tasks, threads));
   try {
     for (int t = 1; t < crew_size(n_tasks, threads); t++) crew.emplace_back(work, t);
-  } catch (const std::system_error &) {    // no more threads to be had: the others do it all
+  } catch (const std::system_error &) {    // no more threads available: the others do all tasks
   }
   work(0);
   for (std::thread &member : crew) member.join();

@@ -15,8 +15,8 @@ namespace entsym {
 
 namespace {
 
-// Memory that an image takes, with its share of what the kernel sorts and gathers it into: where one of
-// each pair of opposite images is listed, and where all are and have values of their own.
+// Memory of an image, with its share of the arrays into which the kernel sorts it: if all images are
+// listed and have their own values, and if one of each opposite pair is listed.
 constexpr double kBytesPerImage[2] = {260.0, 150.0};    // all, half
 constexpr double kFewImages = 1e6;                      // not worth counting beforehand
 
@@ -132,7 +132,7 @@ class Images {
     }
     if (static_cast<double>(n) * (most - 1.0) > kFewImages) {
       const double images = count(reach, half);
-      limit_images(images, cutoff, half);
+      check_images(static_cast<double>(n), images, cutoff, half);
       if (n + static_cast<std::size_t>(images) > ws_.owner.size())
         reserve(n + static_cast<std::size_t>(images));
     }
@@ -175,20 +175,6 @@ class Images {
       images += decided + open - 1.0;
     }
     return images;
-  }
-
-  // Images may take as much memory as is usual, or as the atoms themselves.
-  void limit_images(double images, double cutoff, bool half) const
-  {
-    const double bytes = kBytesPerImage[half], n = static_cast<double>(structure_.n_atoms);
-    const double most = std::min(std::max(kMaxBytes / bytes, n) * allowed(), 2e9 - n);
-    if (images > most)
-      refuse("cell: " + text(n) + " atoms with a cutoff of " + text(cutoff) + " have " +
-             text(images, 3) + " periodic images, which need " + text(1e-9 * bytes * images, 3) +
-             " GB, more than " + text(1e-9 * bytes * most, 3) +
-             " GB; check the units, shorten rmax and q6_cutoff, take a thicker or less skewed cell "
-             "(ase.build.niggli_reduce), " +
-             or_allow(images / most));
   }
 
   void reserve(std::size_t n)
@@ -335,6 +321,21 @@ void gradients(const Kernel &kernel, const Structure &s, Images &images, const G
 }
 
 }    // namespace
+
+// Images may take the usual limit of memory, or as much as the atoms themselves.
+void check_images(double n_atoms, double images, double cutoff, bool half)
+{
+  if (images <= kFewImages) return;
+  const double bytes = kBytesPerImage[half];
+  const double most = std::min(std::max(kMaxBytes / bytes, n_atoms) * allowed(), 2e9 - n_atoms);
+  if (images > most)
+    refuse("cell: " + text(n_atoms) + " atoms with a cutoff of " + text(cutoff) + " have " +
+           text(images, 3) + " periodic images, which need " + text(1e-9 * bytes * images, 3) +
+           " GB, more than " + text(1e-9 * bytes * most, 3) +
+           " GB; check the units, shorten rmax and q6_cutoff, take a thicker or less skewed cell "
+           "(ase.build.niggli_reduce), " +
+           or_allow(images / most));
+}
 
 void evaluate(const Kernel &kernel, const Structure &s, double *value, PeriodicWorkspace &ws,
               int threads, double *g, double *running)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Every wrong argument ends in one line that names it; none in a NaN or a crash."""
+"""Every wrong argument gives an error of one line that names it, never a NaN or a crash."""
 
 import re
 import subprocess
@@ -80,7 +80,7 @@ def test_atoms_must_not_be_a_billion_cells_away():
 
 
 def test_fewer_threads_than_asked_for_do_the_same_work():
-    """A machine that has no more threads to give: not a crash, and the same numbers."""
+    """A machine without more threads: no crash, and the same numbers."""
     code = f"""
 import resource, numpy as np
 from cython_core import Kernel
@@ -97,14 +97,14 @@ assert (kernel.evaluate_batch(*arguments, threads=1024) == one).all()
 @pytest.mark.parametrize("name", ["rmax", "sigma", "q6_cutoff"])
 @pytest.mark.parametrize("value", [1e160, 1e150, 1.1e6, 9e-16, 1e-200, 5e-324])
 def test_lengths_are_far_from_the_ends_of_the_doubles(name, value):
-    """Beyond, squares overflow, or a cutoff reaches the padding: a crash of the process."""
+    """Beyond, squares overflow, or a cutoff reaches the padding and the process crashes."""
     text = rf"^{name} = [^\n]*: must be a finite length from 1e-15 to 1000000; usual is [^\n]*$"
     with pytest.raises(ValueError, match=text):
         Kernel(**{**GOOD, name: value})
 
 
 def test_no_position_is_taken_for_padding():
-    """A cluster that reaches to where padding was: its two atoms nearby are all the pairs."""
+    """A cluster that reaches the old place of the padding: only its two near atoms are pairs."""
     kernel = Kernel(rmax=1e5, sigma=2e3, q6_cutoff=1e6)
     near = kernel.evaluate(TWO, CUBE, OFF, 1e-12)
     assert kernel.evaluate(TWO + 1e5, CUBE, OFF, 1e-12) == pytest.approx(near, rel=1e-9)
@@ -241,7 +241,7 @@ def test_neighbours_take_a_gigabyte_at_most():
     [
         (None, "has dtype object: must be real numbers"),
         ("atoms", r"has dtype <U5: must be real numbers, \(n, 3\)"),
-        ([[0, 0, 0], [1, 1]], r"is no array \(.*\): must be real numbers"),
+        ([[0, 0, 0], [1, 1]], r"is not an array \(.*\): must be real numbers"),
         ([["0", "0", "0"]], "has dtype <U1: must be real numbers"),
         ([[0, 0, None]], "has dtype object: must be real numbers"),
         (np.ma.masked_less(np.eye(3), 0.5), "has 6 masked values: must have none; fill"),

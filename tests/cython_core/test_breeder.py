@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Children of the engine: statistics of the genes, limits, streams, and the way to a target."""
+"""Children of the engine: statistics of the genes, limits, random streams, steps to a target."""
 
 import doctest
 
@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.neighborlist import neighbor_list
 
-from cython_core import Breeder, Kernel, _kernel
+from cython_core import Breeder, Kernel, _kernel, fingerprint
 
 SEED = 20240
 KERNEL = Kernel(rmax=6.0, sigma=0.2, q6_cutoff=3.6)
@@ -17,7 +17,7 @@ SWAP, GUIDED = 8, 16
 
 
 class Case:
-    """A population, ready to be bred from."""
+    """A population to breed from."""
 
     def __init__(self, frames):
         self.frames = frames
@@ -42,7 +42,7 @@ def silicon(amplitudes, repeat=2):
 
 @pytest.fixture(scope="module")
 def parents():
-    """Four 64-atom silicon crystals, from nearly perfect to nearly molten."""
+    """Return four 64-atom silicon crystals, from nearly perfect to nearly molten."""
     return silicon((0.05, 0.15, 0.25, 0.3))
 
 
@@ -388,3 +388,37 @@ def test_swaps_need_unlike_free_atoms(crystal, compound):
 def test_docstring_example():
     example = doctest.DocTestParser().get_doctest(_kernel.Breeder.__doc__, {}, "Breeder", None, 0)
     assert doctest.DocTestRunner().run(example).failed == 0
+
+
+def fnv_1a(data):
+    value = 0xCBF29CE484222325
+    for byte in data:
+        value = (value ^ byte) * 0x100000001B3 % 2**64
+    return f"{value:016x}"
+
+
+def test_fingerprint_is_fnv_1a_of_all_that_parents_are():
+    assert fnv_1a(b"foobar") == "85944171f73967e8"  # from the definition of FNV
+    rng = np.random.default_rng(1)
+    x, h = rng.normal(size=(2, 3, 3)), rng.normal(size=(2, 3, 3))
+    given = (["Al", "O"], [0, 1, 0], x, h, (True, False, True))
+    assert fingerprint(*given) == fnv_1a(b"Al\0O\0Al\0TFT" + x.tobytes() + h.tobytes())
+    zero = np.zeros_like(x)
+    assert fingerprint(*given[:2], zero, *given[3:]) == fingerprint(*given[:2], -zero, *given[3:])
+    other = np.nextafter(x, 9.0)
+    assert fingerprint(*given[:2], other, *given[3:]) != fingerprint(*given)
+
+
+@pytest.mark.parametrize(
+    ("species", "shape", "message"),
+    [
+        ([0, 2], (1, 2, 3), "species: must be whole numbers from 0 to 1, places in names"),
+        ([], (1, 0, 3), "species: there are no atoms; give at least one"),
+        ([0, 1], (0, 2, 3), "positions: there are no structures; give at least one"),
+        ([0, 1], (1, 3, 3), r"positions has shape \(1, 3, 3\): must be \(n, 2, 3\)"),
+    ],
+    ids=["species", "no atoms", "no structures", "other atoms"],
+)
+def test_fingerprint_refuses(species, shape, message):
+    with pytest.raises(ValueError, match=message):
+        fingerprint(["Al", "O"], species, np.zeros(shape), np.zeros((shape[0], 3, 3)), True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Windows, targets, gaps, and who may be parent of the next generation."""
+"""Windows, targets, gaps, and the possible parents of the next generation."""
 
 import numpy as np
 import pytest

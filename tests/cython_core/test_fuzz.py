@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kernel's Python face under random arguments: a value or a line that says no, and soon.
+"""The kernel's Python interface with random arguments: a value or an error of one line, soon.
 
 `make fuzz` does the same in C++ under sanitizers, a thousand times as often.
 """
@@ -55,7 +55,7 @@ def structures(draw):
 
 @st.composite
 def spoilt(draw):
-    """Return positions, cell, pbc, density, something about them being wild."""
+    """Return positions, cell, pbc, density, some of them extreme."""
     positions, cell, pbc = draw(structures())
     density = 0.05
     for kind in draw(st.lists(st.integers(0, 7), min_size=1, max_size=2)):
@@ -86,7 +86,7 @@ def spoilt(draw):
 
 
 def answer(call, *arguments, **named):
-    """Return the value, or None where it was refused in one line of several words."""
+    """Return the value, or None if it was refused in one line of several words."""
     try:
         return call(*arguments, **named)
     except (ValueError, TypeError) as error:
@@ -97,7 +97,7 @@ def answer(call, *arguments, **named):
 
 
 def finite(value):
-    """Whether all numbers of a result are."""
+    """Return whether all numbers of a result are finite."""
     values = value.values() if isinstance(value, dict) else value
     return all(np.isfinite(part).all() for part in values)
 
@@ -105,7 +105,7 @@ def finite(value):
 @given(structures(), length, st.floats(0.08, 0.4), length, st.sampled_from([2, 4, 6, 8, 10, 12]),
        st.sampled_from([0.0, 0.5]))  # fmt: skip
 def check_sane(structure, rmax, sigma, q6_cutoff, degree, smooth):
-    """What is sane has the values of the plain program."""
+    """Ordinary structures have the values of the oracle."""
     kernel = Kernel(rmax, sigma, q6_cutoff, degree=degree, smooth=smooth)
     positions, cell, pbc = structure
     sS, Q = kernel.evaluate(positions, cell, pbc, 0.05)
@@ -123,7 +123,7 @@ def check_sane(structure, rmax, sigma, q6_cutoff, degree, smooth):
     spoilt(), st.sampled_from(["evaluate", "local", "gradients", "radial_distribution", "batch"])
 )
 def check_structures(arguments, method):
-    """Any structure ends in values that are finite, or is refused."""
+    """Any structure gives finite values, or is refused."""
     kernel = Kernel(4.0, 0.25, 3.0)
     if method == "batch":
         positions, cell, pbc, density = arguments
@@ -139,7 +139,7 @@ def check_structures(arguments, method):
     st.sampled_from(["rmax", "sigma", "q6_cutoff", "dr", "degree", "smooth"]), wild, min_size=1,
     max_size=3))  # fmt: skip
 def check_parameters(structure, changed):
-    """Any parameters are those of a kernel with finite values, or are refused."""
+    """Any parameters give a kernel with finite values, or are refused."""
     given_ = {"rmax": 4.0, "sigma": 0.25, "q6_cutoff": 3.0, **changed}
     kernel = answer(Kernel, **given_)
     if kernel is not None:
@@ -202,7 +202,7 @@ CHECKS = ["sane", "structures", "parameters", "breeding", "plans"]
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_any_input_ends_in_a_value_or_a_refusal_soon(check):
-    """In a process of its own, with a limit on time and memory: a crash, a hang, a glutton fail."""
+    """Run in a separate process with limits on time and memory, so that a crash or a hang fails."""
     done = subprocess.run(
         [sys.executable, __file__, check, "60"], capture_output=True, text=True,
         env={**os.environ, "ENTSYM_LIMIT": "0.05"},

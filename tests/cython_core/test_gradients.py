@@ -52,7 +52,7 @@ def test_derivatives(structures, assert_derivatives, case, number_density):
 
 
 def test_density_term(structures):
-    """A given density stays under strain; that of the cell falls by the trace."""
+    """A given density stays the same under strain; that of the cell falls by the trace."""
     atoms, _ = structures["fcc"]
     kernel = Kernel(rmax=4.5, sigma=0.25, q6_cutoff=3.6)
     density = len(atoms) / atoms.cell.volume

@@ -143,7 +143,7 @@ def test_mean_of_local_entropies_is_not_the_global_one():
 
 
 def test_isolated_and_coincident_atoms():
-    """Without neighbours q_l is 0; a coincident atom is none."""
+    """Without neighbours q_l is 0; a coincident atom is not a neighbour."""
     positions = np.array([[0, 0, 0], [0, 0, 0], [2, 0, 0], [30, 0, 0]], dtype=float)
     for method in (Kernel, Reference):
         calculation = method(rmax=4.0, sigma=0.2, q6_cutoff=3.0)

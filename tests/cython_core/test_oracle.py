@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The oracle itself against literature and finite differences, the kernel against the oracle."""
+"""The oracle compared with literature and finite differences, the kernel with the oracle."""
 
 import doctest
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""LAMMPS's own computes and freud, where their definitions are ours or can be written down."""
+"""LAMMPS's own computes and freud, as far as their definitions agree or can be written down."""
 
 import subprocess
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What may not change a value, and what may change only some of them."""
+"""Changes that leave all values as they are, and changes that affect only some values."""
 
 import pickle
 

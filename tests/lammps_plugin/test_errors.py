@@ -26,6 +26,11 @@ ARGUMENTS = {
     "broken degree": ({"degree": 6.5}, "degree = 6.5 must be 2, 4, 6, 8, 10 or 12"),
     "density word": ({"density": "cell"}, "density = cell must be 'box' or a positive number of"),
     "negative density": ({"density": -1}, "density = -1 must be 'box' or a positive number of"),
+    "huge density": (
+        {"density": 1e200},
+        "number_density = 1e+200: must be a finite number of",
+    ),
+    "tiny density": ({"density": 1e-200}, "per volume from 1e-100 to 1e+100"),
     "no rmax": ({"rmax": None}, "keyword rmax is missing: a positive length is needed; use about"),
     "no sigma": ({"sigma": None}, "keyword sigma is missing: a positive length is needed"),
     "no q6cut": ({"q6cut": None}, "keyword q6cut is missing: a positive length is needed"),
@@ -52,7 +57,7 @@ def test_missing_value(lmp, make_structure, style):
 
 
 def test_skin_of_another_world(lmp, keywords):
-    """The default skin of units si, a millimetre, would ask for ghosts a million boxes away."""
+    """The default skin of units si, a millimetre, would need ghosts a million boxes away."""
     metre = {"rmax": 6e-10, "sigma": 2e-11, "q6cut": 3.4e-10}
     commands = ["units si", "region b block 0 1e-9 0 1e-9 0 1e-9", "create_box 1 b", "mass 1 1e-26",
                 "create_atoms 1 random 20 1 NULL", f"compute e all entsym {keywords(**metre)}",
@@ -69,7 +74,7 @@ def test_two_dimensions(lmp, style, keywords):
 
 
 def one_value(style):
-    """Thermo output that asks for the compute named bad."""
+    """Return commands for thermo output that uses the compute named bad."""
     if style == "entsym":
         return ["thermo_style custom step c_bad[1]"]
     return ["compute sum all reduce sum c_bad[1]", "thermo_style custom step c_sum"]
@@ -113,6 +118,18 @@ def test_multi_communication(lmp, make_structure, keywords, style):
     with pytest.raises(Exception, match="use 'comm_modify mode single cutoff 8'"):
         instance.command("run 0")
     instance.commands_list(["comm_modify mode single cutoff 8", "run 0"])
+
+
+@STYLES
+def test_cutoff_of_many_boxes(lmp, make_structure, keywords, style):
+    """Ghosts up to 300 + 5 * 0.2 + 2 of an atom in 2.7^3: (1 + 606 / 2.7)^3 = 1.15e7, 3 GB."""
+    compute = f"compute bad all {style} {keywords(rmax=300)}"
+    with pytest.raises(Exception, match="(?s).*") as error:
+        lmp(make_structure("one atom"), compute, *one_value(style), "run 0")
+    text = " ".join(str(error.value).split())
+    assert f"Compute {style} bad: cell: 1 atoms with a cutoff of 303 have 1.15e+07" in text
+    assert "shorten rmax" in text
+    assert "or allow more with ENTSYM_LIMIT=3.01 in the environment" in text
 
 
 @STYLES

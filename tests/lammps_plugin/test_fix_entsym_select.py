@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""fix entsym/select: which frames it writes, in every kind of run, and that it goes on."""
+"""fix entsym/select: the frames that it writes in every kind of run, and restarts."""
 
 import os
 
@@ -46,13 +46,13 @@ def fcc(make_structure, tmp_path):
 
 @pytest.fixture
 def trajectory(fcc, run_deck, tmp_path):
-    """A dump of a run, every fifth of 100 steps."""
+    """Write a dump of a run, every fifth of 100 steps."""
     run_deck(deck(*MD, *DUMP, "run 100"))
     return tmp_path / "run.dump"
 
 
 def first_come(points, cell=CELL):
-    """Rows that find their cell empty, in their order."""
+    """Return the rows that find their cell empty, in their order."""
     seen, kept = set(), []
     for row, point in enumerate(zip(*points)):
         key = tuple(np.floor(np.array(point) / cell).tolist())
@@ -227,7 +227,7 @@ def test_a_new_run_empties_the_file(lmp, fcc, tmp_path):
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_restart(fcc, run_deck, tmp_path, ranks):
-    """Run, restart half-way, with the frames that the first run wrote after the restart file."""
+    """Restart half-way, with the frames that the first run wrote after the restart file."""
     whole = [*MD, fix("whole.extxyz"), "run 100", COUNTS]
     _, expected = run_deck(deck(*whole), ranks)
     first = [*MD, fix(), "run 40", "write_restart half.restart", "run 60"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Files of frames that are damaged, foreign, or written to by two: refused, left as they are."""
+"""Files that are damaged, foreign, or in use by another run are refused and left as they are."""
 
 import contextlib
 import os

@@ -15,7 +15,7 @@ print "RESULT local $(c_m[1]:%.17g) $(c_m[2]:%.17g) $(c_m[3]:%.17g) $(c_m[4]:%.1
 
 
 def deck(text, group="all", before="", keywords="rmax 5.0 sigma 0.2 q6cut 3.4", **changes):
-    """Two computes, the sum of the second, and thermo output that asks for both."""
+    """Return two computes, the sum of the second, and thermo output that uses both."""
     settings = {"pair": "pair_style zero 3.0\npair_coeff * *", "boundary": "p p p", **changes}
     return f"""
 units metal
@@ -123,7 +123,7 @@ def follow(lmp, values, kernel, instance, group=slice(None)):
 
 @pytest.fixture
 def computes(keywords):
-    """Both computes for a group, and thermo output that asks for them every step."""
+    """Return both computes for a group, and thermo output that uses them every step."""
 
     def commands(group="all"):
         lines = [f"compute {i} {group} {s} {keywords()}" for i, s in zip("ea", STYLES)]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The order parameters in the convention of the paper's public scripts, to reproduce their numbers.
+"""Order parameters in the convention of the paper's public scripts, to reproduce their numbers.
 
 The scripts (repository LZYUCL/PolymorphGen-MLPKD, MIT licence) do not evaluate equations (1)-(7) of
-the paper. What they do instead, written down here from a description of it and not copied:
+the paper. This table, written from a description and not copied, shows what they do instead:
 
 =====================  ==========================================  ================================
                        public scripts                              equations
@@ -17,7 +17,7 @@ Q6                     mean of the local q_6                       modulus of th
 neighbours             nominal cutoff 4.2 Å + 2 x 0.3 Å skin       within the cutoff
 =====================  ==========================================  ================================
 
-Run as a script to print the recomputed numbers beside the published ones.
+Run as a script to print the recomputed numbers next to the published ones.
 """
 
 import csv
@@ -49,7 +49,7 @@ def published():
 
 
 def pair_entropy(atoms):
-    """Calculate sS as the public scripts do.
+    """Compute sS as the public scripts do.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def pair_entropy(atoms):
 
 
 def mean_local_q6(atoms):
-    """Calculate the mean of the local q_6, which the public scripts call Q6.
+    """Compute the mean of the local q_6, which the public scripts call Q6.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Write si216_oracle.csv: sS and Q6 of the silicon frames by the oracle, for every host to meet.
+"""Write si216_oracle.csv: sS and Q6 of the silicon frames by the oracle, for every host.
 
-Run it again only when the definition changes: ``python tests/reference/si216_oracle.py``.
+Run it again only if the definition changes: ``python tests/reference/si216_oracle.py``.
 """
 
 from pathlib import Path

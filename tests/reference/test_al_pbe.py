@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The aluminium data set: what its README says of it, and one label calculated again."""
+"""The aluminium data set: the claims of its README, and one label computed again."""
 
 import json
 import sys

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kernel and ASE meet the oracle's numbers of the 24 silicon frames."""
+"""Kernel and ASE give the oracle's numbers of the 24 silicon frames."""
 
 from pathlib import Path
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// PolymorphGen's plan, the same for every host: where the targets are, which structures are the
-// possible parents of the next generation, and when a target is done. Hosts keep the structures.
+// The plan of PolymorphGen, the same for every host: the targets, the possible parents of the next
+// generation, and the end of a target. Hosts keep the structures.
 #ifndef ENTSYM_EVOLUTION_HPP
 #define ENTSYM_EVOLUTION_HPP
 
@@ -23,8 +23,8 @@ struct Window {
 };
 
 /// The window of `n` structures at `values` (n, 2), each side moved outwards by `expand` of the
-/// extent; Q_l stays within 0 and 1. Its extents are 0 where all structures are alike.
-/// @throws std::invalid_argument without structures, for values or a share that make no sense
+/// extent; Q_l stays within 0 and 1. Its extents are 0 if all structures are alike.
+/// @throws std::invalid_argument if there are no structures or if values or `expand` are out of range
 Window window_of(const double *values, std::size_t n, double expand);
 
 /// `n` points evenly along each edge, corners once, or with the interior the n x n of a grid; sS
@@ -32,9 +32,9 @@ Window window_of(const double *values, std::size_t n, double expand);
 /// @throws std::invalid_argument for a window without extent, fewer than 2 or more than 1e5 points
 std::vector<Point> target_points(const Window &window, int n, bool interior);
 
-/// The empty cells of a window, as structures fill it. Cells are `n`-ths of its extents and, as
-/// those of the multi-resolution classification, anchored at 0; all that overlap with it count. Throws
-/// as target_points.
+/// The empty cells of a window while structures fill it. Cells are `n`-ths of its extents and anchored at
+/// 0, as in the multi-resolution classification; all that overlap with the window count. Throws as
+/// target_points.
 class Gaps {
  public:
   Gaps(const Window &window, int n);
@@ -58,8 +58,8 @@ class Gaps {
   std::size_t n_ = 0;
 };
 
-/// The evolution towards one target; a child within its tolerance is a hit. A generation descends from the parent library and from the
-/// generation before, to which elitism adds the nearest child so far.
+/// The evolution towards one target; a child within its tolerance is a hit. A generation descends from
+/// the parent library and from the generation before, to which elitism adds the nearest child so far.
 class Evolution {
  public:
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
@@ -71,9 +71,9 @@ class Evolution {
             bool elitism, std::vector<std::size_t> pool = {});
 
   const Target &target() const { return target_; }
-  int generation() const { return generation_; }    ///< the one to come, from 0
+  int generation() const { return generation_; }    ///< number of the next one, from 0
   bool done() const { return generation_ >= most_ || (enough_ > 0 && hits_ >= enough_); }
-  /// Structures, by the host's numbers, that stand behind the library in the population.
+  /// Structures, by the host's numbers, that follow the library in the population.
   const std::vector<std::size_t> &pool() const { return pool_; }
   /// The generation is complete: `n` structures, by the host's numbers, at `values` (n, 2). Without
   /// any the pool stays as it is.
@@ -84,7 +84,7 @@ class Evolution {
   /// Of all structures, parents included.
   const Point &nearest() const { return nearest_; }
   double distance() const { return distance_; }
-  /// The nearest child, or kNone, and how near it is.
+  /// The nearest child, or kNone, and its distance.
   std::size_t best() const { return best_; }
   double best_distance() const { return best_distance_; }
 

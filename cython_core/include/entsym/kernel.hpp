@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The public face of the kernel: pair entropy and Steinhardt parameters of atoms whose periodic
-// images, where there are any, are listed explicitly. No Python, NumPy, LAMMPS or MPI in here.
+// The public interface of the kernel: pair entropy and Steinhardt parameters of atoms whose periodic
+// images, if any, are listed explicitly. No Python, NumPy, LAMMPS or MPI in here.
 //
 //   (6) sS = -2 pi rho * integral_0^rmax [g ln g - g + 1] r^2 dr           trapezoid rule
 //   (7) g(r) = 1/(4 pi N rho r^2) sum_{i != j} exp(-(r - r_ij)^2 / 2 sigma^2) / sqrt(2 pi sigma^2)
@@ -20,8 +20,8 @@
 
 namespace entsym {
 
-/// Atoms as a host brings them: `n_owned` atoms of its own first, then ghosts: images, or other
-/// ranks' atoms. Only atoms that count are listed; a selection is made by the host.
+/// Atoms as a host lists them: first its `n_owned` own atoms, then ghosts, which are images or atoms of
+/// other ranks. Only atoms that count are listed; the host makes a selection.
 ///
 /// Without `owner` every image within reach is listed, so that a pair of an owned atom and a ghost is
 /// met from both ends (LAMMPS). With `owner`, for Kernel::sums, of each pair of opposite images one is
@@ -70,10 +70,10 @@ class Kernel {
   // --- global: partial sums over the owned atoms, to be added over ranks, then the value ---------
 
   /// Both sums in one walk, overwritten. `moments` (n_moments(),): the pair histogram; coincident
-  /// atoms count as a pair at r = 0. `qlm` (2l+1,), or null where it is not wanted: sum_i q_lm(i) over
+  /// atoms count as a pair at r = 0. `qlm` (2l+1,), or null if it is not needed: sum_i q_lm(i) over
   /// the owned atoms as real components: m = 0, then sqrt(2) Re, sqrt(2) Im for m = 1 ... l, so that
   /// the sum of squares is sum_m |.|^2 over -l ... l. An atom without neighbours has q_lm = 0; a
-  /// coincident atom is no neighbour. `n_neighbors` (n_owned,), or null: as local_bonds gives it.
+  /// coincident atom is not a neighbour. `n_neighbors` (n_owned,), or null: as local_bonds gives it.
   void sums(const Atoms &atoms, double *moments, double *qlm, Workspace &ws, int threads = 1,
             double *n_neighbors = nullptr) const;
   /// sS from the complete histogram of `n_atoms` atoms at number density `density`.
@@ -110,7 +110,7 @@ class Kernel {
                         double *gradient, double *strain, Workspace &ws, int threads = 1) const;
   /// Gradient of Q_l from its complete sum `qlm_sum` and, for every listed atom, its number of
   /// neighbours (n_total,) and, where smooth > 0, its q_lm (n_total, 2l+1); else `qlm` may be null.
-  /// Zero where Q_l = 0 (not differentiable there).
+  /// Zero if Q_l = 0 (not differentiable there).
   void bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_atoms, const double *qlm,
                      const double *n_neighbors, double *gradient, double *strain, Workspace &ws,
                      int threads = 1) const;

@@ -14,8 +14,8 @@
 
 namespace entsym {
 
-/// The genes: amplitude and probability of each. A gene is off where either is 0; of those that are on
-/// each child gets at least one.
+/// Amplitude and probability of each gene. A gene is off if either is 0; each child gets at least one of
+/// the others.
 struct Genes {
   double displacement = 0.0;    ///< D: standard deviation of each component, length
   double rate = 0.3;            ///< D: probability of an atom to move; at least one does
@@ -27,7 +27,7 @@ struct Genes {
   enum : unsigned { D = 1, V = 2, S = 4, Swap = 8, Guided = 16 };    ///< bits in Child::genes
 };
 
-/// What a child must keep to; one that does not is drawn again.
+/// Limits of a child; a child that breaks one is drawn again.
 struct Limits {
   std::vector<double> min_distance;               ///< (n_species, n_species), length, symmetric
   double min_volume = 0.0, max_volume = 1e300;    ///< per atom; of fully periodic structures
@@ -49,26 +49,27 @@ struct Population {
   double density;    ///< as Structure::density
 };
 
-/// Where children shall go: a point, and the extent of the window that makes distances comparable,
+/// Target of the children: a point, and the extent of the window that makes distances comparable,
 /// d^2 = sum_k ((value_k - point_k) / extent_k)^2.
 struct Target {
   double point[2], extent[2];
-  double tolerance = 0.02;    ///< so near to the point is near enough
+  double tolerance = 0.02;    ///< distance within which the target is reached
 };
 double distance(const double *value, const Target &target);
-/// @throws std::invalid_argument where a value or an extent is no place on a landscape
+/// @throws std::invalid_argument if a value or an extent does not belong to a landscape
 void check(const Target &target);
 
-struct Brood {
+/// One generation of children, or the part of it that a call makes.
+struct Generation {
   std::size_t n_library;    ///< the first structures of the population are the parent library
   double fresh;             ///< share of parents drawn evenly from it
   int steps;                ///< Newton steps towards the target; 0: mutation alone
   std::uint64_t seed, stream[3];
   std::size_t n_children;
-  /// Guided child 0 is not mutated: the structure nearest to the target, moved on to it, unless it
-  /// is there already.
+  /// Guided child 0 is not mutated: it is the structure nearest to the target, moved to the target. No
+  /// effect if the structure is there already.
   bool direct = false;
-  std::size_t first = 0;    ///< number of the first of them: hosts may share out a generation
+  std::size_t first = 0;    ///< number of the first child: hosts may share out a generation
 };
 
 struct Child {
@@ -81,33 +82,33 @@ struct Child {
 
 class Breeder {
  public:
-  /// `hard` decides values; `soft`, with a smooth neighbour cutoff, gives the gradients. Both are kept
-  /// by reference.
-  /// @throws std::invalid_argument for genes or limits that make no sense
+  /// `hard` defines the values; `soft`, with a smooth neighbour cutoff, gives the gradients. Both are
+  /// kept by reference.
+  /// @throws std::invalid_argument if genes or limits are out of range or contradict each other
   Breeder(const Kernel &hard, const Kernel &soft, const Genes &genes, const Limits &limits);
 
   /// Parents must be structures that the kernel takes, keep to the limits of volume and angles, and one
   /// at least to all distances.
-  /// @throws std::invalid_argument otherwise, and where swaps are on and all free atoms are alike
+  /// @throws std::invalid_argument otherwise, or if swaps are on and all free atoms are alike
   void check(const Population &parents) const;
 
-  /// Hosts ask this before they make room for the children of one call.
-  /// @throws std::invalid_argument where that takes more than 1 GB, or what ENTSYM_LIMIT allows
+  /// Hosts call this before they allocate the children of one call.
+  /// @throws std::invalid_argument if that takes more than 1 GB, or more than ENTSYM_LIMIT allows
   static void check_room(std::size_t n_children, std::size_t n_atoms);
 
   /// Make children, written to `positions`, `cells`, `values` (as in Population, by child) and
   /// `children`. A share `fresh` of the parents comes evenly from the library, the rest by roulette
   /// on 1/(d + 0.01) from the structures behind it (from the library where there are none).
-  /// Moving a child on to its target ends within the tolerance.
+  /// A child that is moved to its target stops within the tolerance.
   ///
   /// Guided: after mutation, Newton steps of least length lead to the target. In the unknowns u, the
   /// displacements over `displacement`, the traceless strain over `shape` and ln(volume) over
   /// `volume`, a step is u = J^T (J J^T)^-1 m with J the gradients and m what is missing, both in
   /// units of the window, shortened where a component exceeds the trust radius (1 at first). Pairs
   /// that come too close are pushed apart; the exact values decide whether the step is taken.
-  /// @throws std::invalid_argument where swaps are on and all free atoms are alike, and for a target
-  /// or values that are no places on a landscape
-  void breed(const Population &population, const Target &target, const Brood &brood,
+  /// @throws std::invalid_argument if swaps are on and all free atoms are alike, or if the target or
+  /// values do not belong to a landscape
+  void breed(const Population &population, const Target &target, const Generation &generation,
              double *positions, double *cells, double *values, Child *children, int threads) const;
 
  private:

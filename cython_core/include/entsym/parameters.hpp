@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The one parameter object of the project; every host fills it and every value is stored with it.
+// The parameter object of the project: every host fills it, and every value is stored with it.
 #ifndef ENTSYM_PARAMETERS_HPP
 #define ENTSYM_PARAMETERS_HPP
 
@@ -9,7 +9,7 @@ namespace entsym {
 struct Parameters {
   double rmax = 0.0;     ///< upper end of the entropy integral, equation (6)
   double sigma = 0.0;    ///< Gaussian broadening of g_m(r), equation (7)
-  /// Grid spacing; 0 asks for sigma/4; rounded down so that rmax/dr is whole.
+  /// Grid spacing; 0 stands for sigma/4; rounded down so that rmax/dr is whole.
   double dr = 0.0;
   double q_cutoff = 0.0;    ///< neighbour cutoff of the Steinhardt parameters
   int degree = 6;           ///< l of q_lm, even, 2 to 12
@@ -25,10 +25,10 @@ struct Parameters {
   int n_grid() const { return static_cast<int>(rmax / dr + 1.5); }
   int n_components() const { return 2 * degree + 1; }
 
-  /// Check every field and settle dr. Lengths must lie between 1e-15 and 1e6, so that no product of
+  /// Check every field and round dr. Lengths must lie between 1e-15 and 1e6, so that no product of
   /// them overflows. @throws std::invalid_argument naming field, value, range, remedy.
   void validate();
-  /// The same of a number density, 1e-100 to 1e100.
+  /// Check a number density, which must be from 1e-100 to 1e100; throws in the same way.
   static void check_density(double density);
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// Structures in a periodic cell, for hosts without ghost atoms of their own: makes the images the
-// kernel wants, for any triclinic cell, any periodicity, cells far smaller than the cutoffs.
+// Structures in a periodic cell, for hosts without ghost atoms: makes the images that the kernel needs,
+// for any triclinic cell, any periodicity, and cells far smaller than the cutoffs.
 #ifndef ENTSYM_PERIODIC_HPP
 #define ENTSYM_PERIODIC_HPP
 
@@ -15,7 +15,7 @@ struct Structure {
   std::size_t n_atoms;
   const double *cell;          ///< (3, 3), rows are the lattice vectors
   const unsigned char *pbc;    ///< (3,)
-  double density;              ///< atoms per volume; <= 0 asks for n_atoms / cell volume
+  double density;              ///< atoms per volume; <= 0 stands for n_atoms / cell volume
 };
 
 /// Scratch memory, kept between calls so that small structures cost no allocation; one per thread of
@@ -37,15 +37,15 @@ struct Gradients {
   double *entropy_strain, *bond_order_strain;    ///< (3, 3)
 };
 
-/// All of these throw std::invalid_argument: no atoms, a single atom without a periodic direction,
-/// positions that are not finite, a singular cell, an aperiodic direction without density.
+/// All of these throw std::invalid_argument for no atoms, a single atom without a periodic direction,
+/// positions that are not finite, a singular cell, or an aperiodic direction without density.
 /// `value` (2,) gets sS and Q_l; `g`, `running` as Kernel::entropy.
 void evaluate(const Kernel &, const Structure &, double *value, PeriodicWorkspace &,
               int threads = 1, double *g = nullptr, double *running = nullptr);
 void evaluate_local(const Kernel &, const Structure &, const Local &, PeriodicWorkspace &,
                     int threads = 1);
-/// Gradients of the structure that the last evaluate() with this workspace took, from its histogram.
-/// The kernel may be another one as far as bonds go, such as one with a smooth neighbour cutoff.
+/// Gradients of the structure of the last evaluate() with this workspace, from its histogram. The
+/// kernel may differ in the parameters of the bonds, such as a smooth neighbour cutoff.
 void gradients(const Kernel &, const Structure &, const Gradients &, PeriodicWorkspace &,
                int threads = 1);
 /// evaluate() and gradients() in one.
@@ -54,6 +54,9 @@ void evaluate_gradients(const Kernel &, const Structure &, double *value, const 
 /// The structure's atoms, wrapped into the cell, and all images within `cutoff` of any of them. They
 /// stay in the workspace; ws.owner[k] is the atom that row k repeats.
 Atoms list_images(const Structure &, double cutoff, PeriodicWorkspace &);
+/// Hosts that make their own images call this first. `half`: one image of each opposite pair.
+/// @throws std::invalid_argument if they take more than 1 GB, or more than ENTSYM_LIMIT allows
+void check_images(double n_atoms, double images, double cutoff, bool half = false);
 /// Many structures, shared out over threads; `values` (n_structures, 2). An error names the index.
 void evaluate_batch(const Kernel &, const Structure *, std::size_t n_structures, double *values,
                     int threads = 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// What both entsym styles share: keywords, communication cutoff, the atoms of the group.
-#ifndef LMP_ENTSYM_COMPUTE_H
-#define LMP_ENTSYM_COMPUTE_H
+// Base class of both entsym computes: keywords, communication cutoff, the atoms of the group.
+#ifndef LMP_COMPUTE_ENTSYM_BASE_H
+#define LMP_COMPUTE_ENTSYM_BASE_H
 
 #include <exception>
 #include <memory>
@@ -12,10 +12,10 @@
 
 namespace LAMMPS_NS {
 
-class EntsymCompute : public Compute {
+class ComputeEntsymBase : public Compute {
  public:
-  EntsymCompute(class LAMMPS *, int, char **);
-  ~EntsymCompute() override;
+  ComputeEntsymBase(class LAMMPS *, int, char **);
+  ~ComputeEntsymBase() override;
   void init() override;
   void setup() override;
   int pack_forward_comm(int, int *, double *, int, int *) override;
@@ -32,19 +32,19 @@ class EntsymCompute : public Compute {
  protected:
   std::unique_ptr<entsym::Kernel> kernel;
   entsym::Workspace workspace;
-  bool ghosts;    // LAMMPS has complete ghost atoms, else collect() lists images of its own
+  bool ghosts;    // LAMMPS has complete ghost atoms; otherwise collect() lists images
 
   /// Atoms of the group, owned ones first, then ghosts or images.
   entsym::Atoms collect();
-  /// For invoked_vector and its like: the library asks again where it is not the present step.
+  /// Value for invoked_vector and the like: other commands evaluate again unless it is this step.
   bigint evaluated_step() const;
-  /// Where collect() has listed images: append to rows of the owned atoms those of the others.
+  /// If collect() has listed images: append the rows of the other atoms to those of the owned ones.
   void repeat_rows(std::size_t n_columns, std::vector<double> &rows) const;
-  /// Row of atom i in collect()'s list, -1 outside the group; of a ghost only where there are ghosts.
+  /// Row of atom i in collect()'s list, -1 outside the group. i may be a ghost only if `ghosts`.
   int row_of(int i) const { return row.empty() ? i : row[i]; }
-  /// Atoms per volume, from the keyword or `natoms` atoms in the box. Errors where it has no meaning.
+  /// Atoms per volume, from the keyword or from `natoms` atoms in the box; an error if it has no meaning.
   double number_density(double natoms) const;
-  /// Run kernel calls, nothing else; their exceptions stop the run with this compute's name in front.
+  /// Run kernel calls; their exceptions stop the run with the name of this compute in the message.
   template <class Call>
   void guarded(Call &&call);
   [[noreturn]] void fail_one(const char *what) const;
@@ -58,6 +58,7 @@ class EntsymCompute : public Compute {
   std::vector<std::size_t> source;       // atom among those of all ranks that an image repeats
   entsym::PeriodicWorkspace periodic;    // of the images
 
+  void limit_ghosts(double distance) const;
   void require_ghosts(double distance) const;
   void require_finite() const;
   entsym::Atoms list_ghosts();
@@ -65,7 +66,7 @@ class EntsymCompute : public Compute {
 };
 
 template <class Call>
-void EntsymCompute::guarded(Call &&call)
+void ComputeEntsymBase::guarded(Call &&call)
 {
   try {
     call();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSD-3-Clause
-#include "entsym_compute.h"
+#include "compute_entsym_base.h"
 
 #include <algorithm>
 #include <cmath>
@@ -22,7 +22,7 @@ using namespace LAMMPS_NS;
 
 /* ---------------------------------------------------------------------- */
 
-EntsymCompute::EntsymCompute(LAMMPS *lmp, int narg, char **arg)
+ComputeEntsymBase::ComputeEntsymBase(LAMMPS *lmp, int narg, char **arg)
     : Compute(lmp, narg, arg), ghosts(false), user_density(0.0), cutoff(0.0)
 {
   if (domain->dimension == 2)
@@ -96,8 +96,9 @@ EntsymCompute::EntsymCompute(LAMMPS *lmp, int narg, char **arg)
     error->all(FLERR, "Compute {} {}: smooth = {} must be from 0 to q6cut = {}; use less", style,
                id, parameters.smooth, parameters.q_cutoff);
 
-  try {    // dr against sigma, size of the grid; the same on every rank
+  try {    // ranges, dr against sigma, size of the grid; the same on every rank
     kernel = std::make_unique<entsym::Kernel>(parameters);
+    if (user_density > 0.0) entsym::Parameters::check_density(user_density);
   } catch (const std::exception &e) {
     error->all(FLERR, "Compute {} {}: {}", style, id, e.what());
   }
@@ -113,15 +114,16 @@ EntsymCompute::EntsymCompute(LAMMPS *lmp, int narg, char **arg)
 
 /* ---------------------------------------------------------------------- */
 
-EntsymCompute::~EntsymCompute()
+ComputeEntsymBase::~ComputeEntsymBase()
 {
   const std::string watch = std::string(id) + "_ENTSYM_GHOSTS";
-  if (modify->get_fix_by_id(watch)) modify->delete_fix(watch);    // at the end it goes first
+  if (modify->get_fix_by_id(watch))
+    modify->delete_fix(watch);    // LAMMPS deletes fixes first when it ends
 }
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::init()
+void ComputeEntsymBase::init()
 {
   // The default skin of units si and cgs is many orders of magnitude wider than any cutoff of atoms.
   if (neighbor->skin > 100.0 * cutoff)
@@ -135,6 +137,7 @@ void EntsymCompute::init()
                "Compute {} {}: communication mode multi cuts off ghost atoms by type, all are "
                "needed up to {:.8}; use 'comm_modify mode single cutoff {:.8}'",
                style, id, needed, needed);
+  limit_ghosts(needed);
 
   // LAMMPS sets up its communication after this, with the larger of this and the neighbour cutoff.
   const double pair = force->pair ? force->pair->cutforce + neighbor->skin : 0.0;
@@ -145,15 +148,37 @@ void EntsymCompute::init()
   comm->cutghostuser = std::max(needed, bonds);
 }
 
-/* ---------------------------------------------------------------------- */
-
-void EntsymCompute::setup() { require_ghosts(cutoff + neighbor->skin); }
-
 /* ----------------------------------------------------------------------
-   ghost atoms were asked for up to `distance` when communication was set up
+   LAMMPS makes ghost atoms for many periods of the box without a limit: apply the limit of the core
 ------------------------------------------------------------------------- */
 
-void EntsymCompute::require_ghosts(double distance) const
+void ComputeEntsymBase::limit_ghosts(double distance) const
+{
+  const double *h = domain->h_inv;    // zero off the diagonal where the box is not triclinic
+  const double period[3] = {std::sqrt(h[0] * h[0] + h[5] * h[5] + h[4] * h[4]),
+                            std::sqrt(h[1] * h[1] + h[3] * h[3]), h[2]};
+  double share = 1.0;    // of the atoms that a rank has, owned and ghosts
+  for (int d = 0; d < 3; d++) {
+    const double width = 1.0 / comm->procgrid[d] + 2.0 * distance * period[d];
+    share *= domain->periodicity[d] ? width : std::min(width, 1.0);
+  }
+  const double natoms = static_cast<double>(atom->natoms), owned = natoms / comm->nprocs;
+  try {
+    entsym::check_images(owned, natoms * share - owned, distance);
+  } catch (const std::exception &e) {    // the same on every rank
+    error->all(FLERR, "Compute {} {}: {}", style, id, e.what());
+  }
+}
+
+/* ---------------------------------------------------------------------- */
+
+void ComputeEntsymBase::setup() { require_ghosts(cutoff + neighbor->skin); }
+
+/* ----------------------------------------------------------------------
+   check that communication was set up for ghost atoms up to `distance`
+------------------------------------------------------------------------- */
+
+void ComputeEntsymBase::require_ghosts(double distance) const
 {
   if (comm->nprocs == 1 && domain->nonperiodic && !domain->xperiodic && !domain->yperiodic &&
       !domain->zperiodic)
@@ -178,10 +203,10 @@ void EntsymCompute::require_ghosts(double distance) const
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::set_ghosts(bool complete)
+void ComputeEntsymBase::set_ghosts(bool complete)
 {
   ghosts = complete;
-  // what the last step has evaluated is not given as the value of atoms that were changed since
+  // values of the last step do not hold for atoms that have changed since
   if (complete) return;
   invoked_flag = INVOKED_NONE;
   invoked_vector = invoked_array = invoked_peratom = -1;
@@ -189,11 +214,11 @@ void EntsymCompute::set_ghosts(bool complete)
 
 /* ---------------------------------------------------------------------- */
 
-bigint EntsymCompute::evaluated_step() const { return ghosts ? update->ntimestep : -1; }
+bigint ComputeEntsymBase::evaluated_step() const { return ghosts ? update->ntimestep : -1; }
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::require_finite() const
+void ComputeEntsymBase::require_finite() const
 {
   for (int i = 0; i < atom->nlocal; i++) {
     const double *p = atom->x[i];
@@ -207,7 +232,7 @@ void EntsymCompute::require_finite() const
 
 /* ---------------------------------------------------------------------- */
 
-entsym::Atoms EntsymCompute::collect()
+entsym::Atoms ComputeEntsymBase::collect()
 {
   if (!initialized_flag)
     error->all(FLERR, "Compute {} {}: not initialized; add 'run 0' after its definition", style,
@@ -219,7 +244,7 @@ entsym::Atoms EntsymCompute::collect()
 
 /* ---------------------------------------------------------------------- */
 
-entsym::Atoms EntsymCompute::list_ghosts()
+entsym::Atoms ComputeEntsymBase::list_ghosts()
 {
   require_ghosts(cutoff);
   // a fix that changes the box at the end of a step (deform, press/berendsen) moves owned atoms only
@@ -239,7 +264,7 @@ entsym::Atoms EntsymCompute::list_ghosts()
   row.resize(nall, -1);
   for (int i = 0; i < nlocal; i++)
     if (atom->mask[i] & groupbit) row[i] = 0;
-  comm->forward_comm(this);    // the ghosts' masks may be those of the last setup
+  comm->forward_comm(this);    // masks of ghosts may be out of date
 
   x.clear();
   int n = 0;
@@ -257,12 +282,12 @@ entsym::Atoms EntsymCompute::list_ghosts()
 
 /* ----------------------------------------------------------------------
    between runs any command, library call or script may have moved, added, removed or sorted atoms or
-   have changed the box: the ghost atoms of LAMMPS are incomplete, missing, or those of other atoms, and
-   to communicate by the old pattern would write past the atoms. So take the owned atoms of all ranks,
-   which are right at any time, and repeat them.
+   changed the box. The ghost atoms of LAMMPS are then incomplete, missing, or those of other atoms, and
+   communication in the old pattern would write past the atoms. The owned atoms of all ranks are right at
+   any time: take them and repeat them.
 ------------------------------------------------------------------------- */
 
-entsym::Atoms EntsymCompute::list_images()
+entsym::Atoms ComputeEntsymBase::list_images()
 {
   std::vector<double> mine;
   row.assign(atom->nlocal, -1);
@@ -308,7 +333,7 @@ entsym::Atoms EntsymCompute::list_images()
   entsym::Atoms listed{};
   guarded([&] { listed = entsym::list_images(structure, cutoff, periodic); });
 
-  // own atoms first, then those of others and images that any of them can see
+  // own atoms first, then atoms of other ranks and images within their reach
   const std::size_t first = starts[comm->me], end = first + n_mine;
   x.assign(listed.x + 3 * first, listed.x + 3 * end);
   double low[3], high[3];
@@ -337,7 +362,7 @@ entsym::Atoms EntsymCompute::list_images()
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::repeat_rows(std::size_t n_columns, std::vector<double> &rows) const
+void ComputeEntsymBase::repeat_rows(std::size_t n_columns, std::vector<double> &rows) const
 {
   const int columns = static_cast<int>(n_columns), nprocs = comm->nprocs;
   std::vector<int> sizes(nprocs), places(nprocs);
@@ -356,7 +381,7 @@ void EntsymCompute::repeat_rows(std::size_t n_columns, std::vector<double> &rows
 
 /* ---------------------------------------------------------------------- */
 
-double EntsymCompute::number_density(double natoms) const
+double ComputeEntsymBase::number_density(double natoms) const
 {
   const bool periodic = domain->xperiodic || domain->yperiodic || domain->zperiodic;
   if (natoms < (periodic ? 1.0 : 2.0))
@@ -374,18 +399,18 @@ double EntsymCompute::number_density(double natoms) const
 
 /* ---------------------------------------------------------------------- */
 
-const char *EntsymCompute::group_name() const { return group->names[igroup]; }
+const char *ComputeEntsymBase::group_name() const { return group->names[igroup]; }
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::fail_one(const char *what) const
+void ComputeEntsymBase::fail_one(const char *what) const
 {
   error->one(FLERR, "Compute {} {}: {}", style, id, what);
 }
 
 /* ---------------------------------------------------------------------- */
 
-int EntsymCompute::pack_forward_comm(int n, int *list, double *buf, int, int *)
+int ComputeEntsymBase::pack_forward_comm(int n, int *list, double *buf, int, int *)
 {
   for (int k = 0; k < n; k++) buf[k] = row[list[k]];
   return n;
@@ -393,14 +418,14 @@ int EntsymCompute::pack_forward_comm(int n, int *list, double *buf, int, int *)
 
 /* ---------------------------------------------------------------------- */
 
-void EntsymCompute::unpack_forward_comm(int n, int first, double *buf)
+void ComputeEntsymBase::unpack_forward_comm(int n, int first, double *buf)
 {
   for (int k = 0; k < n; k++) row[first + k] = static_cast<int>(buf[k]);
 }
 
 /* ---------------------------------------------------------------------- */
 
-double EntsymCompute::memory_usage()
+double ComputeEntsymBase::memory_usage()
 {
   return row.capacity() * sizeof(int) + source.capacity() * sizeof(std::size_t) +
          (x.capacity() + periodic.x.capacity() + periodic.fraction.capacity()) * sizeof(double);
