@@ -23,6 +23,7 @@ from ase.data import atomic_numbers
 from tqdm.auto import tqdm
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
+from ase_calculators.fault_sequence import FaultType, miller_name, twin_layers
 from ase_calculators.frame_source import Frame, open_frames
 from ase_calculators.frame_table import FrameTable
 from ase_calculators.provenance import atomic_write, versions
@@ -106,7 +107,7 @@ class PillarTable(FrameTable):
           here, in the order other, FCC, HCP, BCC; atoms that are interior in both.
         - hcp_direct, hcp_through_bcc: atoms that became HCP here and were not, or were, BCC in a
           frame since they were last FCC.
-        - planes, letters: {normal: one character per plane}, as in `ovito_modifiers.Planes`.
+        - planes, letters: {normal: one character per plane}, as in `fault_sequence.Planes`.
     parameters : dict
         What the numbers were made with.
     skipped : list of (int, str)
@@ -460,12 +461,12 @@ def _analyse(
         message = ovito_modifiers.not_fcc(data)
     else:
         parent = found.parent.tolist()
-        counts = np.bincount(found.type, minlength=len(ovito_modifiers.FaultType))
-        row |= {name: int(counts[ovito_modifiers.FaultType[name.upper()]]) for name in FAULTS}
-        histogram = ovito_modifiers.twin_layers(structures, found)
+        counts = np.bincount(found.type, minlength=len(FaultType))
+        row |= {name: int(counts[FaultType[name.upper()]]) for name in FAULTS}
+        histogram = twin_layers(structures, found)
         row["twin_layers"] = {str(k): int(histogram[k]) for k in np.flatnonzero(histogram)}
         for planes in found.planes:
-            name = ovito_modifiers.miller_name(planes.normal)
+            name = miller_name(planes.normal)
             row["planes"][name], row["letters"][name] = planes.faults, planes.letters
 
     row["bcc_cluster_sizes"] = []
@@ -637,7 +638,7 @@ def analyse_pillar(
     """Read the plasticity of a compressed pillar, or of any fcc crystal, frame by frame.
 
     Each frame goes through OVITO's polyhedral template matching, surface construction, cluster and
-    dislocation analyses and our `ovito_modifiers.fault_sequence`. Frames are read one after the
+    dislocation analyses and our `fault_sequence.fault_sequence`. Frames are read one after the
     other and forgotten; memory does not depend on their number, and the table not on `processes`.
 
     Parameters

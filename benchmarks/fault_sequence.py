@@ -28,7 +28,8 @@ from scipy.spatial.transform import Rotation
 from tqdm.auto import tqdm
 
 from ase_calculators import pillar
-from ase_calculators.ovito_modifiers import FaultType, read_fault_sequence
+from ase_calculators.fault_sequence import FaultType
+from ase_calculators.ovito_modifiers import read_fault_sequence
 
 LATTICE_CONSTANT = 4.05
 # standard deviation of each coordinate, Å: what in MD runs of Al_mm the atoms of the bulk have

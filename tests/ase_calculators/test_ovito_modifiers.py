@@ -27,11 +27,10 @@ from ovito.modifiers import (
 from ovito.pipeline import Pipeline, StaticSource
 
 from ase_calculators import EntropySymmetry, ovito_modifiers
+from ase_calculators.fault_sequence import FAULT_COLORS, FaultType
 from ase_calculators.ovito_modifiers import (
     EntropySymmetryModifier,
-    FaultType,
     FCCFaultSequenceModifier,
-    parent_orientation,
     read_fault_sequence,
 )
 
@@ -326,19 +325,6 @@ def test_the_parent_is_kept_when_the_twin_outgrows_it():
     assert np.abs(kept.parent @ before) > 0.99 > np.abs(larger.parent @ before)
 
 
-def test_parent_of_scattered_orientations():
-    rng = np.random.default_rng(1)
-    q = rng.normal(size=4)
-    q /= np.linalg.norm(q)
-    turned = ovito_modifiers._product(q, ovito_modifiers.CUBIC[rng.integers(24, size=500)])
-    turned += 0.03 * rng.normal(size=turned.shape)
-    turned /= np.linalg.norm(turned, axis=1, keepdims=True)
-    mean = parent_orientation(turned)
-    closeness = np.abs(mean @ ovito_modifiers._product(q, ovito_modifiers.CUBIC).T).max()
-    assert np.degrees(2 * np.arccos(closeness)) < 0.5
-    assert parent_orientation(np.zeros((0, 4))) is None
-
-
 @pytest.mark.parametrize("lattice", ["bcc", "hcp"])
 def test_not_fcc_is_said_and_does_no_harm(lattice):
     unit = bulk("Fe", "bcc", a=2.87, cubic=True) if lattice == "bcc" else bulk("Mg")
@@ -356,7 +342,7 @@ def test_in_a_pipeline_with_colors():
     data = pipeline.compute()
     assert data.attributes["FCCFaultSequence.counts.ESF"] == 300
     colors = np.asarray(data.particles["Color"])[np.asarray(data.particles["Fault Type"]) == 3]
-    assert colors[0] == pytest.approx(ovito_modifiers.FAULT_COLORS[FaultType.ESF])
+    assert colors[0] == pytest.approx(FAULT_COLORS[FaultType.ESF])
 
 
 @pytest.mark.parametrize(
