@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Stacking faults of fcc crystals: ISF, ESF, twin boundaries, twins and hcp lamellae, atom by atom.
+"""Stacking faults of fcc crystals, atom by atom: ISF, ESF, CTB, multilayer twins, hcp lamellae.
 
-The input are the structure types and orientations of polyhedral template matching (PTM); OVITO is
-not needed. `ovito_modifiers` runs it on OVITO's data.
+The input is what polyhedral template matching (PTM) finds: structure types and orientations. OVITO
+is not needed; `ovito_modifiers` applies this module to OVITO's data.
 """
 
 from enum import IntEnum
@@ -15,18 +15,18 @@ from scipy.spatial import cKDTree
 # PTM's numbers of the structure types
 OTHER, FCC, HCP, BCC = range(4)
 
-# of the four {111} planes in the frame of the parent crystal
+# the four {111} planes in the frame of the parent crystal
 MILLER = np.array([[1, 1, 1], [-1, 1, 1], [1, -1, 1], [1, 1, -1]])
 
 # Half of the 38.9 degrees between two twin variants, so that no orientation belongs to two.
 TOLERANCE = 19.0
 
-# below this share of fcc atoms, a frame is taken not to be an fcc crystal
-LEAST_FCC = 0.1
+# A frame with a smaller share of fcc atoms is not treated as an fcc crystal.
+MIN_FCC_SHARE = 0.1
 
 
 class FaultType(IntEnum):
-    """What an atom of an fcc crystal is part of; h and c are planes of hcp and fcc surroundings."""
+    """What an atom of an fcc crystal is part of."""
 
     NONE = 0
     INDETERMINATE = 1
@@ -37,8 +37,8 @@ class FaultType(IntEnum):
     LAMELLA = 6
 
 
-# of the pictures, by FaultType
-FAULT_NAMES = ("None", "Indeterminate hcp", "ISF", "ESF", "CTB", "Multilayer twin", "hcp lamella")
+# By FaultType, the same in tables and pictures.
+FAULT_NAMES = ("no fault", "indeterminate", "ISF", "ESF", "CTB", "twin", "lamella")
 FAULT_COLORS = (
     (0.85, 0.85, 0.85),
     (0.55, 0.55, 0.55),
@@ -49,30 +49,40 @@ FAULT_COLORS = (
     (0.60, 0.25, 0.65),
 )
 
+# the character of each fault in `Planes.faults`
+FAULT_MARKS = {
+    FaultType.ISF: "I",
+    FaultType.ESF: "E",
+    FaultType.CTB: "C",
+    FaultType.TWIN: "T",
+    FaultType.LAMELLA: "L",
+}
+
 
 class FaultSequence(NamedTuple):
-    """The stacking faults of a frame, as `fault_sequence` finds them.
+    """The stacking faults of a frame, the result of `fault_sequence`.
 
     Attributes
     ----------
     type : (n,) int8
         `FaultType` of each atom.
     layers : (n,) int16
-        Of atoms of an ESF or a twin: layers between the two boundaries; else 0.
+        Layers between the two boundaries, for atoms of an ESF or a twin; 0 for the others.
     normal : (n,) int8
-        Of faulted atoms and of fcc atoms in twin orientation: row of `MILLER`; else -1.
+        Row of `MILLER`, for faulted atoms and fcc atoms in twin orientation; -1 for the others.
     domain : (n,) int8
-        Of fcc atoms: 0 parent, 1 to 4 its twin on row 0 to 3 of `MILLER`; else -1.
+        Crystal of each fcc atom: 0 parent, 1 to 4 its twin on row 0 to 3 of `MILLER`; -1 for the
+        others.
     parent : (4,) float64
         Orientation of the parent crystal, a quaternion (x, y, z, w).
     normals : (4, 3) float64
-        Of the planes in `MILLER`, unit vectors in the frame of the atoms, upwards along z.
+        Unit normals of the planes in `MILLER`, in the frame of the atoms, upwards along z.
     planes : list of Planes
-        The planes of each normal along which there are faults, the one with most of them first.
+        The planes along each normal that has faults, the normal with most faults first.
     plane : (n,) int32
-        Number of the plane along the first of these normals, from 0; -1 without one.
+        Number of the plane along the first of these normals, from 0; -1 if the atom is in none.
     letter : (n,) int8
-        Letter of that plane, 0 to 2 for A to C; -1 without one.
+        Letter of that plane, 0 to 2 for A to C; -1 if the atom is in none.
     """
 
     type: np.ndarray
@@ -94,16 +104,17 @@ class Planes(NamedTuple):
     normal : int
         Row of `MILLER`.
     spacing : float
-        Their distance, Å.
+        Distance between neighbouring planes, Å.
     sharpness : float
-        How well planes all through the crystal describe the heights of its atoms: 1 for a perfect
-        crystal, lowered by thermal motion, bending and faults that cross; letters of planes mean
-        little below 0.5.
+        Agreement of the heights of the atoms with equally spaced planes through the whole crystal.
+        1 for a perfect crystal; lowered by thermal motion, bending and crossing faults. Below 0.5
+        the letters mean little.
     letters : str
-        A, B or C of each plane, from the bottom, by the majority of its atoms; "." without any.
+        A, B or C of each plane, from the bottom, by the majority of its atoms; "." without atoms.
     faults : str
-        Of each plane the fault that covers at least a tenth of it: I, E, C (CTB), T (twin),
-        L (lamella); "t" in an open twin; "-" for the parent; "." without atoms.
+        A character of each plane: the fault that covers at least a tenth of it, I (ISF), E (ESF),
+        C (CTB), T (twin) or L (lamella); "t" in an open twin; "-" for the parent; "." without
+        atoms.
     """
 
     normal: int
@@ -128,6 +139,7 @@ def _product(p: np.ndarray, q: np.ndarray) -> np.ndarray:
 
 
 def _matrix(q: np.ndarray) -> np.ndarray:
+    """Return the rotation matrix of a quaternion (x, y, z, w)."""
     x, y, z, w = q
     return np.array([
         [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
@@ -137,7 +149,7 @@ def _matrix(q: np.ndarray) -> np.ndarray:
 
 
 def _cubic_rotations() -> np.ndarray:
-    """The 24 rotations of the cube as quaternions."""
+    """Return the 24 rotations of the cube as quaternions."""
     units = np.concatenate([np.eye(4)] + [
         (np.eye(4)[i] + sign * np.eye(4)[j])[None] / np.sqrt(2)
         for i in range(4) for j in range(i) for sign in (1, -1)
@@ -150,7 +162,7 @@ CUBIC = _cubic_rotations()
 
 
 def _closeness(orientations: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """Cosine of half the misorientation of each quaternion from a cubic reference."""
+    """Return the cosine of half the misorientation of each quaternion from a cubic reference."""
     return np.abs(orientations @ _product(reference, CUBIC).T).max(axis=1)
 
 
@@ -164,13 +176,13 @@ def parent_orientation(
     orientations : (n, 4) float64
         Quaternions of fcc atoms.
     guess : (4,) array_like, optional
-        Of an earlier frame: taken where at least a tenth of the atoms are oriented like it, so that
-        a twin that has grown over the half of the crystal does not become the parent.
+        Parent of an earlier frame. It is kept as long as at least a tenth of the atoms have this
+        orientation, so that a twin larger than half of the crystal does not become the parent.
 
     Returns
     -------
     (4,) float64 or None
-        Their mean, or None without atoms.
+        Mean orientation of these atoms; None without atoms.
 
     Examples
     --------
@@ -213,12 +225,13 @@ def fault_sequence(
     parent: np.ndarray | None = None,
     max_layers: int = 12,
 ) -> FaultSequence | None:
-    """Tell the planar faults of an fcc crystal apart.
+    """Find the planar faults of an fcc crystal and their types.
 
-    PTM's orientation of each atom says which crystal it belongs to: fcc atoms to the parent or to
-    one of its four twins, hcp atoms to the {111} plane that their c axis is normal to. For each of
-    the four normals, the hcp atoms and those of the twin are cut into columns of two neighbour
-    distances along the normal, and each column is read from the bottom to the top:
+    PTM's orientation of each atom shows which crystal the atom belongs to: fcc atoms to the parent
+    or to one of its four twins, hcp atoms to the {111} plane normal to their c axis. For each of
+    the four normals, the hcp atoms and the atoms of the twin are cut into columns along the normal,
+    two neighbour distances wide. Each column is read from the bottom to the top; h is a plane of
+    hcp atoms, c a plane of twin:
 
     =====================  =====================================================================
     planes                 fault
@@ -231,15 +244,15 @@ def fault_sequence(
     =====================  =====================================================================
 
     The atoms of a fault are those of its h planes and of the twin between them. Each hcp atom then
-    takes the reading that most of its neighbours in the plane have, which removes what thermal
-    motion makes of single columns. An hcp atom without two hcp neighbours in its plane is
-    indeterminate. Columns are local, so that faults may end inside the crystal, cross each other,
-    and the crystal may bend.
+    takes the reading of most of its neighbours in the plane. This removes errors of single columns
+    caused by thermal motion. An hcp atom without two hcp neighbours in its plane is indeterminate.
+    Columns are local: faults may end inside the crystal or cross each other, and the crystal may be
+    bent.
 
     Parameters
     ----------
     positions : (n, 3) float64
-        Å.
+        Positions, Å.
     cell : (3, 3) float64
         Cell vectors in rows, Å.
     pbc : (3,) bool
@@ -247,83 +260,73 @@ def fault_sequence(
     structures : (n,) int
         PTM's structure types: 1 fcc, 2 hcp.
     orientations : (n, 4) float64
-        PTM's quaternions.
+        PTM's orientations, quaternions (x, y, z, w).
     neighbor_distance : float, optional
-        Å. Default: from the atoms.
+        Distance of nearest neighbours, Å. Default: the median over the fcc atoms.
     deformation : (n, 3, 3) float64, optional
-        PTM's elastic deformation gradients; with them, planes along a normal are found in a
-        strained crystal, too. The types of faults do not depend on it.
+        PTM's elastic deformation gradients. With them the planes of a strained crystal are numbered
+        and lettered correctly. The types of the faults do not depend on it.
     parent : (4,) float64, optional
         Orientation of the parent in an earlier frame; see `parent_orientation`.
     max_layers : int
-        Two boundaries further apart are CTBs.
+        Largest number of layers of a twin. Two boundaries further apart are CTBs.
 
     Returns
     -------
     FaultSequence or None
-        None where fewer than a tenth of the atoms are fcc: the analysis does not apply.
+        The faults. None if fewer than a tenth of the atoms are fcc: the analysis does not apply.
 
     Notes
     -----
-    A twin of n layers between the boundaries is made by slip on n + 1 successive planes: the ISF
-    by one, the ESF by two. In a periodic cell twin and parent are the same thing; the parent is
-    the larger one. Faults on planes that only the twin has, not the parent, are indeterminate.
+    A twin of n layers between the boundaries is made by slip on n + 1 successive planes; an ISF by
+    slip on one, an ESF on two. In a periodic cell twin and parent are equivalent; the larger one is
+    taken as the parent. Faults on planes of the twin that the parent does not have are
+    indeterminate.
 
-    Where a twin meets the side of the crystal, columns leave it before they meet the other
-    boundary. There, the reading of the plane spreads from its inside, no further than the twin is
-    thick.
+    At the side of the crystal, columns can leave a twin before they meet its other boundary. There
+    the reading of the plane spreads from its inside, no further than the twin is thick.
 
-    Of structures built by ``benchmarks/fault_sequence.py`` and rotated arbitrarily, the atoms of
-    faults that get the right type and number of layers are all at 0 K, 99.7 to 100 % at 300 K, and
-    at 800 K 92 to 98 % with PTM's cutoff at 0.13, 96 to 100 % at 0.15 (thin ribbons of a twin: 80
-    and 96 %). None gets a wrong type, and no other atom gets one. The table is in
-    ``input_templates/micropillar/README.md``.
+    On structures built by ``benchmarks/fault_sequence.py`` and rotated arbitrarily, the share of
+    the atoms of faults that get the right type and number of layers is 100 % at 0 K, 99.7 to 100 %
+    at 300 K, and at 800 K 92 to 98 % with PTM's cutoff at 0.13, 96 to 100 % at 0.15 (narrow ribbons
+    of a twin: 80 and 96 %). None of these atoms gets a wrong type, and no other atom gets a type.
+    The table is in ``input_templates/micropillar/RESULTS.md``.
     """
     n = len(structures)
     is_fcc, is_hcp = np.flatnonzero(structures == FCC), np.flatnonzero(structures == HCP)
-    if len(is_fcc) < LEAST_FCC * n or len(is_fcc) == 0:
+    if len(is_fcc) < MIN_FCC_SHARE * n or len(is_fcc) == 0:
         return None
-    q_fcc = orientations[is_fcc]
-    parent = parent_orientation(q_fcc, parent)
+    parent = parent_orientation(orientations[is_fcc], parent)
     assert parent is not None
     normals = MILLER @ _matrix(parent).T / np.sqrt(3)
     normals *= np.where(normals[:, 2:] < -1e-6, -1.0, 1.0)
-    near = np.cos(np.radians(TOLERANCE / 2))
-
     domain = np.full(n, -1, dtype=np.int8)
-    rest = np.ones(len(is_fcc), dtype=bool)
-    for number in range(5):
-        if number:
-            twin = np.append(normals[number - 1], 0.0)  # half a turn about the normal
-            member = _closeness(q_fcc, _product(twin, parent)) > near
-        else:
-            member = _closeness(q_fcc, parent) > near
-        domain[is_fcc[rest.nonzero()[0][member]]] = number
-        rest[rest.nonzero()[0][member]] = False
-        q_fcc = q_fcc[~member]
+    domain[is_fcc] = _domains(orientations[is_fcc], parent, normals)
 
     # the c axis, the third column of the rotation matrix
     x, y, z, w = orientations[is_hcp].T
     axis = np.stack([2 * (x * z + y * w), 2 * (y * z - x * w), 1 - 2 * (x * x + y * y)], axis=1)
     cosines = axis @ normals.T
-    which = np.abs(cosines).argmax(axis=1)
-    parallel = np.abs(cosines[np.arange(len(which)), which]) > np.cos(np.radians(TOLERANCE))
+    nearest = np.abs(cosines).argmax(axis=1)
+    cosine = cosines[np.arange(len(nearest)), nearest]
+    parallel = np.abs(cosine) > np.cos(np.radians(TOLERANCE))
 
-    type_ = np.zeros(n, dtype=np.int8)
-    type_[is_hcp] = FaultType.INDETERMINATE
-    layers = np.zeros(n, dtype=np.int16)
-    normal = np.full(n, -1, dtype=np.int8)
     periodic = np.asarray(pbc, dtype=bool) & np.any(cell, axis=1)
     cell = complete_cell(np.where(periodic[:, None], cell, 0.0))
     cell, _ = minkowski_reduce(cell, periodic)  # few images also of a skewed cell
     positions = _wrapped(positions, cell, periodic)
     if neighbor_distance is None:
         neighbor_distance = _neighbor_distance(positions, cell, periodic, is_fcc)
+
+    type_ = np.zeros(n, dtype=np.int8)
+    type_[is_hcp] = FaultType.INDETERMINATE
+    layers = np.zeros(n, dtype=np.int16)
+    normal = np.full(n, -1, dtype=np.int8)
     hcp, twin = is_hcp[parallel], np.flatnonzero(domain > 0)
     atoms = np.concatenate([hcp, twin])
-    normal[atoms] = np.concatenate([which[parallel], domain[twin] - 1])
+    normal[atoms] = np.concatenate([nearest[parallel], domain[twin] - 1])
     if len(hcp):
-        axes = axis[parallel] * np.sign(cosines[parallel, which[parallel]])[:, None]
+        axes = axis[parallel] * np.sign(cosine[parallel])[:, None]
         type_[atoms], layers[atoms] = _read_columns(
             positions[atoms], cell, periodic, normal[atoms], axes, normals, neighbor_distance,
             max_layers,
@@ -336,10 +339,21 @@ def fault_sequence(
     return FaultSequence(type_, layers, normal, domain, parent, normals, planes, plane, letter)
 
 
+def _domains(orientations: np.ndarray, parent: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """Return the crystal of each fcc atom: 0 parent, 1 to 4 its twins, -1 none of them."""
+    domain = np.full(len(orientations), -1, dtype=np.int8)
+    half_turns = np.pad(normals, ((0, 0), (0, 1)))
+    for number, crystal in enumerate([parent, *(_product(turn, parent) for turn in half_turns)]):
+        rest = np.flatnonzero(domain < 0)
+        near = _closeness(orientations[rest], crystal) > np.cos(np.radians(TOLERANCE / 2))
+        domain[rest[near]] = number
+    return domain
+
+
 def _mean_stretch(
     orientations: np.ndarray, deformation: np.ndarray | None, atoms: np.ndarray
 ) -> np.ndarray:
-    """Mean left stretch of the parent, in which it does not matter how PTM turned each cube."""
+    """Return the mean left stretch of the parent, which is the same however PTM turned the cubes."""
     if deformation is None:
         return np.eye(3)
     atoms = atoms[:: -(-len(atoms) // 2000)]
@@ -348,9 +362,9 @@ def _mean_stretch(
 
 
 def _wrapped(positions: np.ndarray, cell: np.ndarray, periodic: np.ndarray) -> np.ndarray:
-    """Wrap atoms into the cell, cut along each periodic direction where there is room between them.
+    """Wrap atoms into a cell whose faces lie in gaps between the atoms.
 
-    Such a cut parts neither the atoms of a plane nor a crystal in vacuum, wherever atoms were.
+    Such faces divide neither the atoms of a plane nor a crystal in vacuum, wherever the atoms were.
     """
     scaled = positions @ np.linalg.inv(cell)
     for a in np.flatnonzero(periodic):
@@ -360,7 +374,7 @@ def _wrapped(positions: np.ndarray, cell: np.ndarray, periodic: np.ndarray) -> n
 
 
 def _cut(height: np.ndarray, period: float) -> float:
-    """Return the middle of the gap nearest to 0 that is wide, of periodic heights."""
+    """Return the middle of a wide gap between periodic heights, of the one nearest to 0."""
     occupied = np.unique(height)
     gaps = np.diff(occupied, append=occupied[0] + period)
     middle = occupied + gaps / 2
@@ -371,14 +385,14 @@ def _cut(height: np.ndarray, period: float) -> float:
 def _neighbor_distance(
     positions: np.ndarray, cell: np.ndarray, periodic: np.ndarray, atoms: np.ndarray
 ) -> float:
-    """Median distance of the first six neighbours of some atoms, periodic images included."""
+    """Return the median distance to the six nearest neighbours, periodic images included."""
     sample = positions[atoms[:: -(-len(atoms) // 200)]]
 
     def distance(margin: float) -> float:
         x, _ = _with_images(positions, cell, periodic, margin)
         return float(np.median(cKDTree(x).query(sample, k=7)[0][:, 1:]))
 
-    # images can only come nearer than what is found without them
+    # images can only shorten the distance
     margin = 0.0
     while not np.isfinite(upper := distance(margin)):  # fewer than seven atoms
         margin += np.linalg.norm(cell[periodic], axis=1).max()
@@ -388,7 +402,7 @@ def _neighbor_distance(
 def _with_images(
     positions: np.ndarray, cell: np.ndarray, periodic: np.ndarray, margin: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return wrapped positions, then their images up to `margin` outside, and whose they are."""
+    """Return wrapped positions, then images up to `margin` outside, and the atom of each."""
     owner = np.arange(len(positions))
     inverse = np.linalg.inv(cell)
     scaled = positions @ inverse
@@ -407,144 +421,211 @@ def _with_images(
     return scaled @ cell, owner
 
 
+class _Layers(NamedTuple):
+    """Columns of hcp and twin atoms, cut into layers from the bottom to the top.
+
+    Attributes
+    ----------
+    atom : (n,) int64
+        The atoms, sorted by column and height.
+    is_hcp : (n,) bool
+        Whether each of them is hcp.
+    layer : (n,) int64
+        Layer of each of them.
+    column : (n_layers,) int64
+        Column of each layer.
+    height : (n_layers,) float64
+        Height of each layer, in spacings of the planes along its normal.
+    is_h : (n_layers,) bool
+        Whether at least half of the layer is hcp. The other layers are twin.
+    """
+
+    atom: np.ndarray
+    is_hcp: np.ndarray
+    layer: np.ndarray
+    column: np.ndarray
+    height: np.ndarray
+    is_h: np.ndarray
+
+
+# A reading is KIND * fault type + layers.
+KIND = 1024
+
+
 def _read_columns(
     positions: np.ndarray, cell: np.ndarray, periodic: np.ndarray, normal: np.ndarray,
     axes: np.ndarray, normals: np.ndarray, distance: float, max_layers: int,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Read the faults: fault type and layers of the hcp atoms, which come first, and of twins."""
+    """Return fault type and layers of the hcp atoms, which come first, and of the twin atoms."""
     n_hcp, n_all = len(axes), len(positions)
     spacing = distance * np.sqrt(2 / 3)
     x, owner = _with_images(positions, cell, periodic, (max_layers + 2) * spacing)
-    along = normal[owner]
+    along, is_hcp = normal[owner], owner < n_hcp
     height = (x * normals[along]).sum(axis=1)
-    is_h = owner < n_hcp
-
-    # neighbours in the plane, among the hcp atoms
-    h = np.flatnonzero(is_h)
-    pairs = h[cKDTree(x[h]).query_pairs(1.35 * distance, output_type="ndarray")]
-    one, other = pairs.T
-    level_with = np.abs(height[one] - height[other]) < 0.45 * spacing
-    pairs = pairs[level_with & (along[one] == along[other])]
+    pairs = _pairs_in_plane(x, height, along, np.flatnonzero(is_hcp), distance)
     degree = np.bincount(pairs.ravel(), minlength=len(x))
-    supported = ~is_h | (degree >= 2)
-    if not (supported & is_h).any():
+    kept = np.flatnonzero(~is_hcp | (degree >= 2))
+    if not is_hcp[kept].any():
         type_ = np.where(np.arange(n_all) < n_hcp, FaultType.INDETERMINATE, FaultType.NONE)
         return type_, np.zeros(n_all, dtype=np.int16)
-    kept = np.flatnonzero(supported)
+    axes = axes[owner[kept[is_hcp[kept]]]]
+    column, level = _columns(
+        x[kept], height[kept], along[kept], is_hcp[kept], axes, normals, distance
+    )
+    layers = _layers(kept, is_hcp[kept], along[kept], column, level, spacing)
+    reading = _read_planes(layers, max_layers)
 
-    # columns along the normal; within each, heights along its own mean axis
-    u = np.cross(normals, np.eye(3)[np.abs(normals).argmin(axis=1)])
-    u /= np.linalg.norm(u, axis=1, keepdims=True)
-    sides = np.stack([u, np.cross(normals, u)], axis=1)
-    own_sides = sides[along[kept]]
-    lateral = (own_sides @ x[kept, :, None])[..., 0]
-    tile = np.floor(lateral / (2 * distance))
-    offset = lateral - (tile + 0.5) * 2 * distance
-    tile = (tile - tile.min(axis=0)).astype(np.int64)
-    nx, ny = tile.max(axis=0) + 1
-    column = (along[kept] * nx + tile[:, 0]) * ny + tile[:, 1]
-    kept_h = is_h[kept]
-    n_columns = int(column.max()) + 1
-    weight = np.maximum(np.bincount(column[kept_h], minlength=n_columns), 1)
-    tilts = (sides[normal[:n_hcp]] @ axes[:, :, None])[owner[kept[kept_h]], :, 0].T
-    tilt = np.stack([np.bincount(column[kept_h], t, n_columns) / weight for t in tilts], axis=1)
-    level = height[kept] + (offset * tilt[column]).sum(axis=1)
-
-    order = np.lexsort((level, column))
-    column, level, kept, kept_h = column[order], level[order], kept[order], kept_h[order]
-    new = np.ones(len(order), dtype=bool)
-    new[1:] = (np.diff(column) != 0) | (np.diff(level) > 0.5 * spacing)
-    layer = np.cumsum(new) - 1
-    n_h = np.bincount(layer, kept_h)
-    n_atoms = np.bincount(layer)
-    middle = np.bincount(layer, level) / n_atoms
-    where = column[new]
-    same = np.diff(where) == 0
-    # in units of the spacing along each normal, which strain makes unequal
-    steps = np.where(same, np.diff(middle), 0.0)
-    of_normal = where // (nx * ny)
-    for k in range(4):
-        close = steps[(np.abs(steps / spacing - 1) < 0.25) & (of_normal[1:] == k)]
-        if len(close):
-            middle[of_normal == k] /= np.median(close)
-        else:
-            middle[of_normal == k] /= spacing
-
-    # the h planes of each column, and what lies between two of them
-    plane = np.flatnonzero(2 * n_h >= n_atoms)
-    together = np.diff(where[plane]) == 0
-    between = np.where(together, np.rint(np.diff(middle[plane])).astype(int) - 1, 9999)
-    filled = np.diff(plane) - 1  # layers of twin in between; those of the parent are not here
-    touching = together & (between <= 0)
-    closed = together & (between > 0) & (between <= max_layers) & (2 * filled >= between)
-    first = np.ones(len(plane), dtype=bool)
-    first[1:] = ~touching
-    run = np.cumsum(first) - 1
-    length = np.bincount(run)[run]
-    closed &= (length[1:] % 2 == 1) & (length[:-1] % 2 == 1)
-
-    # a single h plane belongs to the nearer of the boundaries that it faces across the twin
-    far = max_layers + 1
-    gap = np.where(closed, between, far)
-    above, below = np.append(gap, far), np.append(far, gap)
-    nearest = np.minimum(above, below)
-    kind = np.full(len(plane), FaultType.INDETERMINATE, dtype=np.int16)
-    kind[length == 2] = FaultType.ISF
-    kind[length >= 3] = FaultType.LAMELLA
-    single = length == 1
-    kind[single & (nearest == 1)] = FaultType.ESF
-    kind[single & (nearest > 1) & (nearest < far)] = FaultType.TWIN
-    # open: the next layer on one side is twin
-    is_twin = 2 * n_h < n_atoms
-    adjacent = (np.diff(middle) < 1.5) & same
-    beside = np.zeros(len(n_h), dtype=bool)
-    beside[:-1] |= adjacent & is_twin[1:]
-    beside[1:] |= adjacent & is_twin[:-1]
-    kind[single & (nearest == far) & beside[plane]] = FaultType.CTB
-    thick = np.where(single & (nearest < far), nearest, 0)
-
-    # votes among the hcp atoms, then the twin in between takes what its boundaries are
-    reading = np.zeros(len(n_h), dtype=np.int64)
-    reading[plane] = 1024 * kind + thick
+    # the hcp atoms vote; images come after the atoms
     own = np.zeros(len(x), dtype=np.int64)
-    own[kept] = reading[layer]
-    own = own[:n_all]  # images come after the atoms
+    own[layers.atom] = reading[layers.layer]
+    own = own[:n_all]
     pairs = np.concatenate([pairs, pairs[:, ::-1]])
     pairs = pairs[pairs[:, 0] < n_hcp]
     own[:n_hcp] = _majority(own[:n_hcp], pairs[:, 0], owner[pairs[:, 1]], degree[:n_hcp] >= 2)
 
-    reading[layer[kept_h]] = own[owner[kept[kept_h]]]
-    reading[is_twin] = 0
-    number = np.arange(len(n_h))
+    # the twin between two boundaries takes their reading
+    reading[layers.layer[layers.is_hcp]] = own[owner[layers.atom[layers.is_hcp]]]
+    reading = _fill_twins(layers, reading)
+    twin = ~layers.is_hcp & (layers.atom < n_all)
+    own[layers.atom[twin]] = reading[layers.layer[twin]]
+    own[:n_hcp] = np.maximum(own[:n_hcp], KIND * FaultType.INDETERMINATE)
+    return own // KIND, own % KIND
+
+
+def _pairs_in_plane(
+    x: np.ndarray, height: np.ndarray, along: np.ndarray, hcp: np.ndarray, distance: float
+) -> np.ndarray:
+    """Return the pairs of hcp atoms that are neighbours in one plane, (n_pairs, 2)."""
+    pairs = hcp[cKDTree(x[hcp]).query_pairs(1.35 * distance, output_type="ndarray")]
+    one, other = pairs.T
+    same_height = np.abs(height[one] - height[other]) < 0.45 * np.sqrt(2 / 3) * distance
+    return pairs[same_height & (along[one] == along[other])]
+
+
+def _columns(
+    x: np.ndarray, height: np.ndarray, along: np.ndarray, is_hcp: np.ndarray, axes: np.ndarray,
+    normals: np.ndarray, distance: float,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Return the column of each atom, and its height along the mean c axis of that column."""
+    u = np.cross(normals, np.eye(3)[np.abs(normals).argmin(axis=1)])
+    u /= np.linalg.norm(u, axis=1, keepdims=True)
+    sides = np.stack([u, np.cross(normals, u)], axis=1)
+    lateral = (sides[along] @ x[:, :, None])[..., 0]
+    tile = np.floor(lateral / (2 * distance))
+    offset = lateral - (tile + 0.5) * 2 * distance
+    tile = (tile - tile.min(axis=0)).astype(np.int64)
+    nx, ny = tile.max(axis=0) + 1
+    column = (along * nx + tile[:, 0]) * ny + tile[:, 1]
+    n_columns = int(column.max()) + 1
+    weight = np.maximum(np.bincount(column[is_hcp], minlength=n_columns), 1)
+    tilts = (sides[along[is_hcp]] @ axes[:, :, None])[..., 0].T
+    tilt = np.stack([np.bincount(column[is_hcp], t, n_columns) / weight for t in tilts], axis=1)
+    return column, height + (offset * tilt[column]).sum(axis=1)
+
+
+def _layers(
+    atom: np.ndarray, is_hcp: np.ndarray, along: np.ndarray, column: np.ndarray, level: np.ndarray,
+    spacing: float,
+) -> _Layers:  # fmt: skip
+    """Cut each column into layers, where heights differ by more than half of the spacing."""
+    order = np.lexsort((level, column))
+    atom, is_hcp, along = atom[order], is_hcp[order], along[order]
+    column, level = column[order], level[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (np.diff(column) != 0) | (np.diff(level) > 0.5 * spacing)
+    layer = np.cumsum(new) - 1
+    n_atoms, n_hcp = np.bincount(layer), np.bincount(layer, is_hcp)
+    height = _in_spacings(np.bincount(layer, level) / n_atoms, column[new], along[new], spacing)
+    return _Layers(atom, is_hcp, layer, column[new], height, 2 * n_hcp >= n_atoms)
+
+
+def _in_spacings(
+    height: np.ndarray, column: np.ndarray, along: np.ndarray, spacing: float
+) -> np.ndarray:
+    """Return heights in units of the spacing along their normal, which strain makes unequal."""
+    steps = np.where(np.diff(column) == 0, np.diff(height), 0.0)
+    close = np.abs(steps / spacing - 1) < 0.25
+    unit = np.full(4, spacing)
+    for k in range(4):
+        if (own := close & (along[1:] == k)).any():
+            unit[k] = np.median(steps[own])
+    return height / unit[along]
+
+
+def _read_planes(layers: _Layers, max_layers: int) -> np.ndarray:
+    """Return the reading of each layer: the fault of an h plane, 0 of a twin layer."""
+    plane, length, gap = _gaps(layers, max_layers)
+    far = max_layers + 1
+    single = length == 1
+    # a single h plane belongs to the nearer of the boundaries that it faces across the twin
+    nearest = np.minimum(np.append(gap, far), np.append(far, gap))
+    kind = np.full(len(plane), FaultType.INDETERMINATE, dtype=np.int64)
+    kind[length == 2] = FaultType.ISF
+    kind[length >= 3] = FaultType.LAMELLA
+    kind[single & (nearest == 1)] = FaultType.ESF
+    kind[single & (nearest > 1) & (nearest < far)] = FaultType.TWIN
+    # open: the next layer on one side is twin
+    adjacent = (np.diff(layers.height) < 1.5) & (np.diff(layers.column) == 0)
+    next_to_twin = np.zeros(len(layers.column), dtype=bool)
+    next_to_twin[:-1] |= adjacent & ~layers.is_h[1:]
+    next_to_twin[1:] |= adjacent & ~layers.is_h[:-1]
+    kind[single & (nearest == far) & next_to_twin[plane]] = FaultType.CTB
+    reading = np.zeros(len(layers.column), dtype=np.int64)
+    reading[plane] = KIND * kind + np.where(single & (nearest < far), nearest, 0)
+    return reading
+
+
+def _gaps(layers: _Layers, max_layers: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the h planes, the length of the run of each, and the twin between it and the next.
+
+    A run consists of h planes that touch. The twin is a number of layers; max_layers + 1 if the
+    next h plane is not the other boundary of a twin.
+    """
+    plane = np.flatnonzero(layers.is_h)
+    same_column = np.diff(layers.column[plane]) == 0
+    between = np.rint(np.diff(layers.height[plane])).astype(int) - 1
+    filled = np.diff(plane) - 1  # layers of twin in between; those of the parent are not here
+    starts = np.ones(len(plane), dtype=bool)
+    starts[1:] = ~(same_column & (between <= 0))
+    run = np.cumsum(starts) - 1
+    length = np.bincount(run)[run]
+    closed = same_column & (between > 0) & (between <= max_layers) & (2 * filled >= between)
+    closed &= (length[1:] % 2 == 1) & (length[:-1] % 2 == 1)
+    return plane, length, np.where(closed, between, max_layers + 1)
+
+
+def _fill_twins(layers: _Layers, reading: np.ndarray) -> np.ndarray:
+    """Return the readings, with those of the boundaries on the twin layers between them."""
+    is_twin = ~layers.is_h
+    reading = np.where(is_twin, 0, reading)
+    number = np.arange(len(reading))
     below = np.maximum.accumulate(np.where(is_twin, -1, number))
     above = np.minimum.accumulate(np.where(is_twin, len(number), number)[::-1])[::-1]
     for boundary in (below, above):
         inner = np.flatnonzero(is_twin & (boundary >= 0) & (boundary < len(number)))
-        boundary = boundary[inner]
-        away = np.rint(np.abs(middle[inner] - middle[boundary]))
-        inside = (where[inner] == where[boundary]) & (away <= reading[boundary] % 1024)
-        inside &= 2 * np.abs(inner - boundary) >= away  # nothing of the parent in between
-        reading[inner[inside]] = reading[boundary[inside]]
-    filling = ~kept_h & (kept < n_all)
-    own[kept[filling]] = reading[layer[filling]]
-    own[:n_hcp] = np.maximum(own[:n_hcp], 1024 * FaultType.INDETERMINATE)
-    return own // 1024, own % 1024
+        outer = boundary[inner]
+        away = np.rint(np.abs(layers.height[inner] - layers.height[outer]))
+        inside = layers.column[inner] == layers.column[outer]
+        inside &= away <= reading[outer] % KIND
+        inside &= 2 * np.abs(inner - outer) >= away  # nothing of the parent in between
+        reading[inner[inside]] = reading[outer[inside]]
+    return reading
 
 
 def _majority(code: np.ndarray, atom: np.ndarray, neighbor: np.ndarray, votes: Any) -> np.ndarray:
-    """Give each atom that `votes` the code that most of its neighbours and it have, twice."""
+    """Return the code of most of the neighbours and the atom itself, for atoms that vote; twice."""
     codes, index = np.unique(code, return_inverse=True)
     n, k = len(code), len(codes)
-    # that nothing was found on the other side counts less: it may be outside of the crystal
-    kind = codes // 1024
+    # a boundary without a partner counts less: the partner may be outside of the crystal
+    kind = codes // KIND
     weight = np.select([kind < FaultType.ISF, kind == FaultType.CTB], [0.1, 0.3], 1.0)
     for _ in range(2):
         count = np.bincount(atom * k + index[neighbor], minlength=n * k).reshape(n, k) * weight
         count[np.arange(n), index] += 1.5 * weight[index]
         index = np.where(votes, count.argmax(axis=1), index)
-    # Where the columns leave the crystal through its side, the other boundary is missing: as far
-    # as that can be, the reading of the boundary spreads.
-    layers = codes % 1024
+    # Where columns leave the crystal through its side, the other boundary is missing. As far as
+    # that can reach, the reading of the boundary spreads.
+    layers = codes % KIND
     for row in range(int(layers.max()) + 2):
         from_twin = (kind[index[atom]] == FaultType.CTB) & (layers[index[neighbor]] + 2 > row)
         from_twin &= layers[index[neighbor]] > 0
@@ -561,7 +642,7 @@ def _planes(
     result: tuple[np.ndarray, np.ndarray, np.ndarray], normals: np.ndarray, distance: float,
     stretch: np.ndarray,
 ) -> tuple[list[Planes], np.ndarray, np.ndarray]:  # fmt: skip
-    """Number the planes along each normal that has faults, and give them letters."""
+    """Return the planes along each normal that has faults, and number and letter of each atom's."""
     domain, type_, normal = result
     n_faulted = np.bincount(normal[type_ >= FaultType.ISF], minlength=4)
     wanted = [k for k in np.argsort(-n_faulted, kind="stable") if n_faulted[k]]
@@ -588,7 +669,7 @@ def _planes(
         letters = _letters(size, n_h, n_t)
         marks = np.where(size == 0, ".", np.where(2 * n_t > size, "t", "-"))
         most = np.zeros(len(size))
-        for kind, mark in zip(tuple(FaultType)[2:], "IECTL", strict=True):
+        for kind, mark in FAULT_MARKS.items():
             count = np.bincount(number[(type_[members] == kind) & (normal[members] == k)],
                                 minlength=len(size))  # fmt: skip
             marks = np.where((10 * count >= size) & (count > most), mark, marks)
@@ -605,11 +686,10 @@ def _folded(
     height: np.ndarray, is_h: np.ndarray, steps: np.ndarray, spacing: float, cell: np.ndarray,
     distance: float,
 ) -> np.ndarray:  # fmt: skip
-    """Bring the heights of a stack of whole planes into one period, whatever its cell vectors are.
+    """Return the heights of a stack of whole planes within one period, for any cell vectors.
 
-    Where cell vectors lead from plane to plane, atoms of one plane are at several heights. Faults
-    that do not cover their plane leave the heights as they are, from one end of the cell to the
-    other.
+    If cell vectors lead from plane to plane, atoms of one plane are at several heights. If faults
+    do not cover their plane, the heights are returned as they are.
     """
     period = 0.0
     for step in np.abs(steps):  # Euclid's algorithm, for lengths
@@ -644,12 +724,12 @@ def _period(height: np.ndarray, spacing: float) -> tuple[float, float, float]:
 
 
 def _letters(size: np.ndarray, n_h: np.ndarray, n_t: np.ndarray) -> np.ndarray:
-    """Go up the planes: forward in the parent, backward in the twin, turning at an h plane."""
+    """Return the letter of each plane: up in the parent, down in the twin, turning at h planes."""
     letters = np.full(len(size), 3, dtype=np.int8)
     occupied = np.flatnonzero(size)
     is_h = 2 * n_h[occupied] >= size[occupied]
     steps = np.where(2 * n_t > size - n_h, -1, 1)[occupied]
-    # below leading h planes, so that they lead into the first of the others
+    # start so that leading h planes lead into the first of the others
     step, letter = 1, 0
     if not is_h.all():
         leading = int(is_h.argmin())
@@ -662,17 +742,17 @@ def _letters(size: np.ndarray, n_h: np.ndarray, n_t: np.ndarray) -> np.ndarray:
 
 
 def miller_name(normal: int) -> str:
-    """Write a row of `MILLER` as "(11-1)".
+    """Return the Miller indices of a row of `MILLER`.
 
     Parameters
     ----------
     normal : int
-        The row.
+        Row of `MILLER`.
 
     Returns
     -------
     str
-        The plane.
+        Miller indices in brackets.
 
     Examples
     --------
@@ -690,12 +770,12 @@ def twin_layers(structures: np.ndarray, found: FaultSequence) -> np.ndarray:
     structures : (n,) int
         PTM's structure types.
     found : FaultSequence
-        Of the same atoms.
+        Faults of the same atoms.
 
     Returns
     -------
     (n_layers,) int64
-        Of hcp atoms of ESFs (1) and twins (2 and more); 0 at 0.
+        Numbers of hcp atoms, by layers: 0 at index 0, those of ESFs at 1, those of twins from 2 on.
     """
     boundary = (structures == HCP) & (found.layers > 0)
     return np.bincount(found.layers[boundary], minlength=2)

@@ -22,7 +22,7 @@ from ase_calculators.fault_sequence import (
     FAULT_NAMES,
     FCC,
     HCP,
-    LEAST_FCC,
+    MIN_FCC_SHARE,
     FaultSequence,
     FaultType,
     Planes,
@@ -126,7 +126,7 @@ def not_fcc(data: DataCollection) -> str:
     share = np.mean(np.asarray(data.particles.structure_types) == FCC)
     return (
         f"the fault analysis does not apply: {100 * share:.1f} % of the atoms are fcc, fewer than "
-        f"{100 * LEAST_FCC:.0f} %"
+        f"{100 * MIN_FCC_SHARE:.0f} %"
     )
 
 
