@@ -353,7 +353,7 @@ def _domains(orientations: np.ndarray, parent: np.ndarray, normals: np.ndarray) 
 def _mean_stretch(
     orientations: np.ndarray, deformation: np.ndarray | None, atoms: np.ndarray
 ) -> np.ndarray:
-    """Return the mean left stretch of the parent, which is the same however PTM turned the cubes."""
+    """Return the mean left stretch of the parent, the same however PTM turned the cubes."""
     if deformation is None:
         return np.eye(3)
     atoms = atoms[:: -(-len(atoms) // 2000)]
