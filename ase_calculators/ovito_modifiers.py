@@ -55,13 +55,13 @@ __all__ = [
 def read_fault_sequence(
     data: DataCollection, parent: np.ndarray | None = None, max_layers: int = 12
 ) -> FaultSequence | None:
-    """Run `fault_sequence` on what PTM has left in a data collection.
+    """Run `fault_sequence` on the output of PTM in a data collection.
 
     Parameters
     ----------
     data : ovito.data.DataCollection
-        With PTM's structure types and orientations, and best with its interatomic distances and
-        elastic deformation gradients.
+        Atoms with PTM's structure types and orientations. PTM's interatomic distances and elastic
+        deformation gradients are used if they are there.
     parent : (4,) float64, optional
         As in `fault_sequence`.
     max_layers : int
@@ -70,12 +70,12 @@ def read_fault_sequence(
     Returns
     -------
     FaultSequence or None
-        None where the analysis does not apply.
+        The faults; None if the analysis does not apply.
 
     Raises
     ------
     ValueError
-        When there are no atoms or PTM was not run before.
+        If there are no atoms or PTM was not run before.
     """
     particles = data.particles
     if particles is None or particles.count == 0:
@@ -111,17 +111,17 @@ def read_fault_sequence(
 
 
 def not_fcc(data: DataCollection) -> str:
-    """Say in one line why the fault analysis does not apply to a frame.
+    """Return the reason why the fault analysis does not apply to a frame.
 
     Parameters
     ----------
     data : ovito.data.DataCollection
-        With PTM's structure types.
+        Atoms with PTM's structure types.
 
     Returns
     -------
     str
-        The line.
+        The reason, in one line.
     """
     share = np.mean(np.asarray(data.particles.structure_types) == FCC)
     return (
@@ -131,30 +131,30 @@ def not_fcc(data: DataCollection) -> str:
 
 
 class FCCFaultSequenceModifier(ModifierInterface):
-    """Tell ISF, ESF, CTB and multilayer twins of an fcc crystal apart, and letter its planes.
+    """Find ISF, ESF, CTB and multilayer twins of an fcc crystal, and letter its planes.
 
-    Insert it after ``PolyhedralTemplateMatchingModifier(output_orientation=True)``; with
-    ``output_deformation_gradient=True`` the planes of a strained crystal are lettered, too. How the
-    faults are found is told at `fault_sequence`. It does not need OVITO's own
-    ``IdentifyFCCPlanarFaultsModifier``, whose types it refines: those atoms that are ISF there are
-    here, while its coherent twin boundaries become ESF, CTB and multilayer twins.
+    Insert it after ``PolyhedralTemplateMatchingModifier(output_orientation=True)``. With
+    ``output_deformation_gradient=True`` the planes of a strained crystal are lettered, too. The
+    method is described at `fault_sequence`. OVITO's own ``IdentifyFCCPlanarFaultsModifier`` is not
+    needed. Its types are refined here: its ISF are ISF, its coherent twin boundaries become ESF,
+    CTB and multilayer twins.
 
     Attributes
     ----------
     max_layers : int
-        Two boundaries further apart are CTBs.
+        Largest number of layers of a twin. Two boundaries further apart are CTBs.
     color_atoms : bool
         Color the faulted atoms by type and the others grey.
     parent : list of float
-        Orientation of the parent crystal, a quaternion (x, y, z, w), to look for first; such as the
-        attribute FCCFaultSequence.parent of the first frame. Empty: what most atoms have.
+        Orientation of the parent crystal, a quaternion (x, y, z, w), for example the attribute
+        FCCFaultSequence.parent of the first frame. Empty: the orientation of most atoms.
 
     Notes
     -----
     Particle properties: "Fault Type" (`FaultType`), "Twin Layers" (layers between the boundaries of
     the ESF or twin, 0 elsewhere), "Fault Normal" (row of `MILLER`, -1 for none), "Crystal Domain"
-    (0 parent, 1 to 4 its twins, -1 else), "Stacking Plane" and "Stacking Letter" (0 none, 1 A, 2 B,
-    3 C) along the normal with most faults. Attributes, all starting with "FCCFaultSequence.":
+    (0 parent, 1 to 4 its twins, -1 for none), "Stacking Plane" and "Stacking Letter" (0 none, 1 A,
+    2 B, 3 C) along the normal with most faults. Attributes, all starting with "FCCFaultSequence.":
     "applies", "message", "parent", "normal", "letters", "faults" (one character per plane, as in
     `Planes`), "sharpness", and "counts.ISF" and so on. Tables: "fault_types" and "twin_layers"
     (atoms of the boundaries by the layers between them).
@@ -181,7 +181,7 @@ class FCCFaultSequenceModifier(ModifierInterface):
         Parameters
         ----------
         data : ovito.data.DataCollection
-            What PTM has left.
+            Atoms with the output of PTM.
         **kwargs
             Not used.
         """
@@ -198,16 +198,16 @@ class FCCFaultSequenceModifier(ModifierInterface):
 def write_fault_sequence(
     data: DataCollection, found: FaultSequence | None, color_atoms: bool = True
 ) -> None:
-    """Add what `fault_sequence` has found to a data collection.
+    """Write the result of `fault_sequence` into a data collection.
 
     Parameters
     ----------
     data : ovito.data.DataCollection
-        Gets the properties, attributes and tables of `FCCFaultSequenceModifier`.
+        Atoms that get the properties, attributes and tables of `FCCFaultSequenceModifier`.
     found : FaultSequence or None
-        None where the analysis does not apply, which the attributes then say.
+        Faults of these atoms. None if the analysis does not apply; the attributes then say so.
     color_atoms : bool
-        Color the atoms.
+        Color the atoms by fault type.
     """
     prefix = "FCCFaultSequence."
     data.attributes[prefix + "applies"] = int(found is not None)
@@ -254,7 +254,7 @@ def write_fault_sequence(
 
 
 class EntropySymmetryModifier(ModifierInterface):
-    """Calculate the pair entropy and the bond-orientational symmetry of atoms and structure.
+    """Compute the pair entropy and the bond-orientational symmetry of atoms and structure.
 
     The kernel and the definitions are those of `EntropySymmetry`.
 
@@ -265,22 +265,22 @@ class EntropySymmetryModifier(ModifierInterface):
     sigma : float
         Gaussian broadening of g(r), Å.
     q6_cutoff : float
-        Neighbours of q_l and of the averages are closer than this, Å.
+        Cutoff for the neighbours of q_l and of the averages, Å.
     dr : float
         Spacing of the radial grid, Å; 0 for sigma / 4.
     degree : int
-        Even degree l, 2 to 12; the names of the results carry it.
+        Even degree l, 2 to 12; it is part of the names of the results.
     smooth : float
         Width over which a neighbour fades out, Å.
     number_density : float
         Atoms per Å^3; 0 for the number of atoms over the volume of the cell. With vacuum around the
         atoms, give the density of the crystal.
     per_atom : bool
-        Calculate the values of the atoms, too, at a few times the cost.
+        Compute the values of the atoms, too, at a few times the cost.
     only_selected : bool
-        Only selected atoms count, as centres and as neighbours. The others get zeros.
+        Restrict centres and neighbours to selected atoms. The others get zeros.
     threads : int
-        Threads of the kernel.
+        Number of threads.
 
     Notes
     -----
@@ -321,7 +321,7 @@ class EntropySymmetryModifier(ModifierInterface):
         Yields
         ------
         str
-            What is going on, for the status bar.
+            Text for the status bar.
         """
         if data.particles is None or data.particles.count == 0:
             raise ValueError("Entropy-symmetry: there are no atoms; load a structure first")

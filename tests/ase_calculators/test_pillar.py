@@ -25,6 +25,10 @@ from ase_calculators import (
     render_movie,
     render_pillar,
 )
+from ase_calculators.pillar import analysis, plots, rendering, stress_strain
+from ase_calculators.pillar import frame as frame_module
+from ase_calculators.pillar import table as table_module
+from ase_calculators.pillar.frame import AtomStates
 
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("truth", ROOT / "benchmarks" / "fault_sequence.py")
@@ -92,7 +96,7 @@ def table(dump, curve):
 
 def assert_same(one, other):
     for name in pillar.COLUMNS:
-        if name in pillar._JSON:
+        if isinstance(one[name], list):
             assert one[name] == other[name]
         else:
             np.testing.assert_array_equal(one[name], other[name])
@@ -158,26 +162,23 @@ def test_transitions_through_bcc():
         [2, 0, 2, 1, 1],
         [1, 2, 2, 3, 1],
     ]
-    follow = pillar._Transitions()
+    transitions = analysis._Transitions()
     rows = []
     for structures in steps:
         n = len(structures)
-        found = pillar._Found({}, np.arange(n), np.array(structures, dtype=np.int8),
-                              np.ones(n, dtype=bool), None, "")  # fmt: skip
-        follow.take(found)
-        rows.append(found.row)
+        atoms = AtomStates(np.arange(n), np.array(structures, dtype=np.int8), np.ones(n, bool))
+        rows.append(transitions.follow(atoms))
     assert [row["hcp_through_bcc"] for row in rows] == [0, 0, 1, 1, 0]
     # an atom that flickers between HCP and other has turned once
     assert [row["hcp_direct"] for row in rows] == [0, 0, 1, 0, 0]
     assert rows[1]["transitions"][1][3] == 2
     # an atom is lost, another is at the surface
     here = np.array([True, False, True, True])
-    lost = pillar._Found({}, np.array([0, 1, 3, 4]), np.array([2, 2, 2, 1], dtype=np.int8), here,
-                         None, "")  # fmt: skip
-    follow.take(lost)
-    assert np.sum(lost.row["transitions"]) == 3
-    assert lost.row["transitions"][3][2] == 1
-    assert lost.row["hcp_through_bcc"] == 1
+    left = AtomStates(np.array([0, 1, 3, 4]), np.array([2, 2, 2, 1], dtype=np.int8), here)
+    row = transitions.follow(left)
+    assert np.sum(row["transitions"]) == 3
+    assert row["transitions"][3][2] == 1
+    assert row["hcp_through_bcc"] == 1
 
 
 def test_csv_reads_back_to_the_last_bit(table, tmp_path):
@@ -257,8 +258,8 @@ def test_every_option_of_the_calculator_is_used(tmp_path):
             assert table[name][0] == pytest.approx(expected, rel=1e-5), options
         assert table.parameters["calc"] == calc.todict()
         seen.append((table["sS"][0], table["Q6"][0]))
-        options = pillar._checked_options(0.13, 12, False, calc)
-        data = pillar._coloured(path.read_text(), "entropy", False, False, options, None)
+        look = rendering._Look("entropy", strip_surface=False, calc=calc)
+        data = rendering._colored(path.read_text(), look)
         local = np.sort(np.asarray(data.particles["Local entropy"]))
         counted = np.isin(symbols, calc.parameters["elements"] or symbols)
         expected = np.sort(calc.get_property("local_sS", atoms)[counted])
@@ -277,8 +278,8 @@ def test_a_killed_analysis_goes_on_where_it_was(dump, curve, table, tmp_path):
     """Killed after rows and in the middle of one; other arguments do not go on."""
     code = (
         "import os, signal, sys\n"
-        "from ase_calculators import analyse_pillar, pillar\n"
-        "write, left = pillar._Draft.write, [int(sys.argv[4])]\n"
+        "from ase_calculators.pillar import analyse_pillar, analysis\n"
+        "write, left = analysis._Draft.write, [int(sys.argv[4])]\n"
         "def killed(self, *state):\n"
         "    write(self, *state)\n"
         "    left[0] -= 1\n"
@@ -286,7 +287,7 @@ def test_a_killed_analysis_goes_on_where_it_was(dump, curve, table, tmp_path):
         "        with open(self.output, 'a') as file:\n"
         "            file.write('# skipped: [3, \"x\"]\\n3,300,0.06,1')\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "pillar._Draft.write = killed\n"
+        "analysis._Draft.write = killed\n"
         "analyse_pillar(sys.argv[1], sys.argv[2], output=sys.argv[3], progress=False)\n"
     )
     output = tmp_path / "pillar.csv"
@@ -303,9 +304,11 @@ def test_a_killed_analysis_goes_on_where_it_was(dump, curve, table, tmp_path):
         analyse_pillar(other, curve, output=output, progress=False)
     assert output.read_bytes() == kept
     analysed = []
-    analyse = pillar._analyse
+    analyse = analysis.analyse_frame
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pillar, "_analyse", lambda *job: analysed.append(job[0]) or analyse(*job))
+        patch.setattr(
+            analysis, "analyse_frame", lambda *job: analysed.append(job[0]) or analyse(*job)
+        )
         again = analyse_pillar(dump, curve, output=output, progress=False)
     assert analysed == [4]
     assert_same(again, table)
@@ -318,7 +321,7 @@ def test_another_dump_of_the_same_name_is_not_gone_on_with(dump, curve, tmp_path
     path, output = tmp_path / "a.dump", tmp_path / "a.csv"
     path.write_text(dump.read_text())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pillar, "_table", interrupted(pillar._table, 3))
+        patch.setattr(analysis._Progress, "add", interrupted(analysis._Progress.add, 3))
         with pytest.raises(KeyboardInterrupt):
             analyse_pillar(path, curve, output=output, dislocations=False, progress=False)
     path.write_text(dump.read_text().replace("TIMESTEP\n100\n", "TIMESTEP\n101\n"))
@@ -327,7 +330,7 @@ def test_another_dump_of_the_same_name_is_not_gone_on_with(dump, curve, tmp_path
 
 
 def interrupted(function, calls):
-    """Let a function be interrupted in one of its calls."""
+    """Return the function, interrupted in one of its calls."""
     left = [calls]
 
     def call(*arguments):
@@ -397,12 +400,22 @@ def test_broken_frames_are_left_out_and_told(dump, table, tmp_path):
     path.write_text(text[:-3])
     with pytest.warns(UserWarning, match="frame 4"):
         assert len(analyse_pillar(path, stride=4, dislocations=False, progress=False)) == 1
-    # nonsense in one frame in the middle
+    # nonsense in one frame in the middle, and a last frame that is cut short
     frames = text.split("ITEM: TIMESTEP")
     frames[2] = frames[2].replace("ITEM: ATOMS", "ITEM: ATOMS oops", 1)
-    path.write_text("ITEM: TIMESTEP".join(frames[:4]))
-    with pytest.warns(UserWarning, match="frame 1"):
-        assert analyse_pillar(path, dislocations=False, progress=False)["frame"].tolist() == [0, 2]
+    path.write_text("ITEM: TIMESTEP".join(frames[:5])[:-300])
+    texts = []
+    for processes in (1, 2):
+        output = tmp_path / f"{processes}.csv"
+        with pytest.warns(UserWarning, match="2 of 4 frames left out, the first: frame 1"):
+            cut = analyse_pillar(path, processes=processes, dislocations=False, output=output,
+                                 progress=False)  # fmt: skip
+        assert cut["frame"].tolist() == [0, 2]
+        assert [number for number, _ in cut.skipped] == [1, 3]
+        texts.append(output.read_text())
+    assert texts[0] == texts[1], "skipped frames stand in their place, however far one reads ahead"
+    lines = texts[0].splitlines()[3:]
+    assert [line[:12] for line in lines[1::2]] == ["# skipped: [", "# skipped: ["]
 
 
 @pytest.mark.parametrize(
@@ -487,7 +500,7 @@ def test_pictures_of_a_table(table, curve, tmp_path):
         "300 K", "800 K",
     ]  # fmt: skip
     mesh = figure.axes[3].collections[0].get_array()
-    twin = list(pillar._MARKS).index("T")
+    twin = list(plots._MARKS).index("T")
     assert (np.asarray(mesh).reshape(-1, 5) == twin).sum(axis=0).tolist() == [0, 0, 0, 0, 5]
     figure.savefig(tmp_path / "a.png")
 
@@ -551,4 +564,5 @@ def test_pieces_that_are_not_numbers():
 def test_examples_of_the_docstrings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert doctest.testmod(pillar).failed == 0
+        for module in (analysis, frame_module, plots, rendering, stress_strain, table_module):
+            assert doctest.testmod(module).failed == 0
