@@ -194,9 +194,7 @@ def analyse(
 def main() -> None:
     """Read the command line and analyse."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "folders", type=Path, nargs="+", help="folders in which in.micropillar has run"
-    )
+    parser.add_argument("folders", type=Path, nargs="+", help="of runs of in.micropillar")
     parser.add_argument("--output", type=Path, help="folder of the pictures (the first folder)")
     parser.add_argument("--frame", type=int, help="to render (the one with most hcp atoms)")
     parser.add_argument("--rmsd", type=float, default=0.13, help="cutoff of PTM (%(default)s)")

@@ -40,7 +40,7 @@ EVERY = 100
 
 
 def frame_text(atoms, step, columns="id type x y z", **values):
-    """One frame as LAMMPS writes it with `dump_modify time yes`: the time comes before the step."""
+    """Return a frame as LAMMPS writes it with `dump_modify time yes`: time before step."""
     cell = atoms.cell.lengths()
     bounds = " ".join("pp" if p else "ff" for p in atoms.pbc)
     head = f"ITEM: TIME\n{0.002 * step}\nITEM: TIMESTEP\n{step}\n"
@@ -56,7 +56,7 @@ def frame_text(atoms, step, columns="id type x y z", **values):
 
 @pytest.fixture(scope="module")
 def blocks():
-    """A block with free sides: perfect, perfect, ISF, ESF, twin of 3 layers."""
+    """Return blocks with free sides: perfect, perfect, ISF, ESF, twin of 3 layers."""
     blocks = []
     for k, n_slips in enumerate(SLIPS):
         atoms = truth.crossing(n_slips, 0, cells=8).atoms
@@ -188,7 +188,7 @@ def test_csv_reads_back_to_the_last_bit(table, tmp_path):
     assert again.parameters == table.parameters
     again.write(tmp_path / "b.csv")
     assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
-    # a job was killed while it wrote
+    # interrupted while it wrote
     text = (tmp_path / "a.csv").read_text()
     (tmp_path / "c.csv").write_text(text[:-20])
     assert len(PillarTable.read(tmp_path / "c.csv")) == 4
@@ -229,7 +229,7 @@ def test_without_a_curve_the_cell_is_the_strain(blocks, tmp_path):
 
 
 def test_every_option_of_the_calculator_is_used(tmp_path):
-    """Those that `EntropySymmetry` itself uses when ASE asks it; elements change what counts."""
+    """The values are those that `EntropySymmetry` gives through ASE, with every option."""
     atoms = bulk("Al", "fcc", a=4.05, cubic=True) * (4, 4, 4)
     atoms.rattle(0.1, seed=2)
     symbols = np.where(np.random.default_rng(1).random(len(atoms)) < 0.3, "Cu", "Al")
@@ -265,7 +265,7 @@ def test_every_option_of_the_calculator_is_used(tmp_path):
         expected = np.sort(calc.get_property("local_sS", atoms)[counted])
         np.testing.assert_allclose(local, expected, rtol=2e-5, atol=2e-5)
     assert len({np.round(pair, 6).tobytes() for pair in seen}) == len(seen)
-    # nobody can know the element of an unnamed type
+    # an unnamed type has no element
     path.write_text(frame_text(atoms, 0))
     calc = EntropySymmetry(**base, elements="Al")
     with pytest.raises(ValueError, match="without element, which the elements of calc need"):
@@ -274,8 +274,8 @@ def test_every_option_of_the_calculator_is_used(tmp_path):
         render_pillar(path, tmp_path / "a.png", color="entropy", calc=calc)
 
 
-def test_a_killed_analysis_goes_on_where_it_was(dump, curve, table, tmp_path):
-    """Killed after rows and in the middle of one; other arguments do not go on."""
+def test_an_interrupted_analysis_resumes_at_the_missing_frame(dump, curve, table, tmp_path):
+    """Killed after rows and in the middle of one; other arguments are refused."""
     code = (
         "import os, signal, sys\n"
         "from ase_calculators.pillar import analyse_pillar, analysis\n"
@@ -317,7 +317,7 @@ def test_a_killed_analysis_goes_on_where_it_was(dump, curve, table, tmp_path):
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
-def test_another_dump_of_the_same_name_is_not_gone_on_with(dump, curve, tmp_path):
+def test_another_dump_of_the_same_name_is_refused(dump, curve, tmp_path):
     path, output = tmp_path / "a.dump", tmp_path / "a.csv"
     path.write_text(dump.read_text())
     with pytest.MonkeyPatch.context() as patch:
@@ -342,7 +342,7 @@ def interrupted(function, calls):
     return call
 
 
-def test_a_frame_that_is_no_longer_fcc_is_told(dump, tmp_path):
+def test_a_frame_that_is_no_longer_fcc_is_reported(dump, tmp_path):
     molten = bulk("Al", "fcc", a=4.05, cubic=True) * (8, 8, 8)
     molten.rattle(0.8, seed=1)
     frames = dump.read_text().split("ITEM: TIME\n")
@@ -386,7 +386,7 @@ def test_bcc_clusters_without_the_surface_and_not_fcc(tmp_path):
     assert plot_pillar(table).axes
 
 
-def test_broken_frames_are_left_out_and_told(dump, table, tmp_path):
+def test_broken_frames_are_left_out_and_reported(dump, table, tmp_path):
     text = dump.read_text()
     path = tmp_path / "cut.dump"
     path.write_text(text[: int(0.9 * len(text))])  # ends within the last frame
@@ -400,22 +400,26 @@ def test_broken_frames_are_left_out_and_told(dump, table, tmp_path):
     path.write_text(text[:-3])
     with pytest.warns(UserWarning, match="frame 4"):
         assert len(analyse_pillar(path, stride=4, dislocations=False, progress=False)) == 1
-    # nonsense in one frame in the middle, and a last frame that is cut short
+    # nonsense in frames between others: they stand in their place, however far one reads ahead
     frames = text.split("ITEM: TIMESTEP")
-    frames[2] = frames[2].replace("ITEM: ATOMS", "ITEM: ATOMS oops", 1)
-    path.write_text("ITEM: TIMESTEP".join(frames[:5])[:-300])
-    texts = []
-    for processes in (1, 2):
-        output = tmp_path / f"{processes}.csv"
-        with pytest.warns(UserWarning, match="2 of 4 frames left out, the first: frame 1"):
-            cut = analyse_pillar(path, processes=processes, dislocations=False, output=output,
-                                 progress=False)  # fmt: skip
-        assert cut["frame"].tolist() == [0, 2]
+    for k in (2, 4):
+        frames[k] = frames[k].replace("ITEM: ATOMS", "ITEM: ATOMS oops", 1)
+    path.write_text("ITEM: TIMESTEP".join(frames))
+    options = {"dislocations": False, "progress": False}
+    outputs = tmp_path / "whole.csv", tmp_path / "resumed.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analysis._Progress, "add", interrupted(analysis._Progress.add, 3))
+        with pytest.raises(KeyboardInterrupt):
+            analyse_pillar(path, processes=2, output=outputs[1], **options)
+    for output in outputs:
+        with pytest.warns(UserWarning, match="2 of 5 frames left out, the first: frame 1"):
+            cut = analyse_pillar(path, output=output, **options)
+        assert cut["frame"].tolist() == [0, 2, 4]
         assert [number for number, _ in cut.skipped] == [1, 3]
-        texts.append(output.read_text())
-    assert texts[0] == texts[1], "skipped frames stand in their place, however far one reads ahead"
-    lines = texts[0].splitlines()[3:]
-    assert [line[:12] for line in lines[1::2]] == ["# skipped: [", "# skipped: ["]
+    texts = [output.read_text() for output in outputs]
+    assert texts[0] == texts[1]
+    rows = [line.partition(",")[0] for line in texts[0].splitlines()[3:]]
+    assert rows == ["0", "# skipped: [1", "2", "# skipped: [3", "4"]
 
 
 @pytest.mark.parametrize(
@@ -471,7 +475,7 @@ def test_bad_arguments(dump, tmp_path):
 
 
 def test_memory_does_not_grow_with_the_frames(blocks, tmp_path):
-    """Peak memory of four and of sixteen frames; one more frame held would be 1 MB at least."""
+    """Compare the peak memory of 4 and 16 frames; a frame kept would add 1 MB at least."""
     text = frame_text(blocks[3], 0)
     code = (
         "import resource, sys\n"
