@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""How much of the faults of an fcc crystal is found, and what is found that is not there.
+"""Measure recall and false positives of the fault analysis of fcc crystals.
 
 Every structure is built here, so that the fault of each atom is known. It is rotated arbitrarily
 and shaken: by Gaussian displacements with the Debye-Waller amplitude of Al, or (--md, a few
-minutes) by molecular dynamics with Al_mm, without the blocks and ribbons, where faults would glide.
---cost tells instead what the analysis of a frame takes beyond OVITO's own modifiers.
+minutes) by molecular dynamics with Al_mm. Molecular dynamics leaves out the blocks and ribbons,
+where faults would glide. --cost times the analysis of a frame instead, and OVITO's part of it.
 
 python fault_sequence.py --md
 python fault_sequence.py --cost
@@ -27,17 +27,18 @@ from ovito.modifiers import PolyhedralTemplateMatchingModifier
 from scipy.spatial.transform import Rotation
 from tqdm.auto import tqdm
 
-from ase_calculators import pillar
-from ase_calculators.ovito_modifiers import FaultType, read_fault_sequence
+from ase_calculators.fault_sequence import FaultType
+from ase_calculators.ovito_modifiers import read_fault_sequence
+from ase_calculators.pillar import analyse_pillar, frame
 
 LATTICE_CONSTANT = 4.05
-# standard deviation of each coordinate, Å: what in MD runs of Al_mm the atoms of the bulk have
+# standard deviation of each coordinate, Å, of bulk atoms in MD runs of Al_mm
 AMPLITUDE = {0: 0.0, 300: 0.10, 800: 0.20}
-UNKNOWN = -1  # of atoms in the core of a dislocation or where two faults cross
+UNKNOWN = -1  # atoms in the core of a dislocation or where two faults cross
 
 
 class Truth(NamedTuple):
-    """A structure, the `FaultType` of each atom (-1: not asked) and the layers of its twin."""
+    """A structure, the `FaultType` of each atom (-1: not scored) and the layers of its twin."""
 
     atoms: Atoms
     type: np.ndarray
@@ -50,13 +51,13 @@ def stack(n_slips: int, total: int = 30, width: int = 10, ctb: bool = False) -> 
     Parameters
     ----------
     n_slips : int
-        0 perfect, 1 ISF, 2 ESF, n a twin of n - 1 layers.
+        Number of slipped planes: 0 perfect, 1 ISF, 2 ESF, n a twin of n - 1 layers.
     total : int
-        Planes, rounded up so that the stack is periodic.
+        Number of planes, rounded up so that the stack is periodic.
     width : int
-        Atoms along both edges of a plane.
+        Number of atoms along both edges of a plane.
     ctb : bool
-        Take the boundaries for CTBs, which they are further than 12 layers apart.
+        Label the boundaries as CTBs; they are CTBs if they are more than 12 layers apart.
 
     Returns
     -------
@@ -95,14 +96,14 @@ def crossing(n_first: int, n_second: int, cells: int = 14) -> Truth:
     Parameters
     ----------
     n_first, n_second : int
-        Successive planes slipped of the first and of the second family: 0 none, 1 ISF, 2 ESF.
+        Numbers of successive slipped planes of the two families: 0 none, 1 ISF, 2 ESF.
     cells : int
-        Cubic cells along each edge; the block has free surfaces.
+        Number of cubic cells along each edge; the block has free surfaces.
 
     Returns
     -------
     Truth
-        The block; where the faults cross and at the surfaces nothing is asked.
+        The block; crossings of faults and surfaces are not scored.
     """
     a = LATTICE_CONSTANT
     atoms = bulk("Al", "fcc", a=a, cubic=True) * ((cells,) * 3)
@@ -143,16 +144,17 @@ def ribbons(n_slips: int, cells: tuple[int, int, int] = (24, 6, 18), width: floa
     Parameters
     ----------
     n_slips : int
-        1 ISF, 2 ESF, n a twin of n - 1 layers.
+        Number of slipped planes: 1 ISF, 2 ESF, n a twin of n - 1 layers.
     cells : (int, int, int)
-        Cells of [-110], [11-2] / 2 and [111] / 3; periodic along the dislocations, [11-2].
+        Numbers of cells of [-110], [11-2] / 2 and [111] / 3; periodic along the dislocations,
+        [11-2].
     width : float
-        Of the ribbon, Å.
+        Width of the ribbon, Å.
 
     Returns
     -------
     Truth
-        Two ribbons; nothing is asked at the cores and the surfaces.
+        Two ribbons; cores and surfaces are not scored.
     """
     a = LATTICE_CONSTANT
     edges = np.array([a / np.sqrt(2), a * np.sqrt(1.5), a * np.sqrt(3)])
@@ -214,7 +216,7 @@ def rotated(atoms: Atoms, seed: int) -> Atoms:
     atoms : ase.Atoms
         The structure.
     seed : int
-        Of the rotation.
+        Random seed of the rotation.
 
     Returns
     -------
@@ -229,21 +231,21 @@ def rotated(atoms: Atoms, seed: int) -> Atoms:
 
 
 def shaken(atoms: Atoms, temperature: int, seed: int) -> Atoms:
-    """Displace the atoms as far as they move at a temperature, each by itself.
+    """Displace the atoms independently, as far as they move at a temperature.
 
     Parameters
     ----------
     atoms : ase.Atoms
         The structure.
     temperature : int
-        0, 300 or 800 K.
+        Temperature, K: 0, 300 or 800.
     seed : int
-        Of the displacements.
+        Random seed of the displacements.
 
     Returns
     -------
     ase.Atoms
-        A copy.
+        A displaced copy.
     """
     copy = atoms.copy()
     copy.rattle(AMPLITUDE[temperature], seed=seed)
@@ -258,9 +260,9 @@ def dynamics(atoms: Atoms, temperature: int, seed: int) -> Atoms:
     atoms : ase.Atoms
         The structure, not rotated: LAMMPS takes boxes along the axes.
     temperature : int
-        K.
+        Temperature, K.
     seed : int
-        Of the velocities.
+        Random seed of the velocities.
 
     Returns
     -------
@@ -310,12 +312,12 @@ def found_in(atoms: Atoms, rmsd_cutoff: float = 0.13) -> tuple[np.ndarray, np.nd
     atoms : ase.Atoms
         The structure.
     rmsd_cutoff : float
-        Of PTM.
+        Cutoff of PTM.
 
     Returns
     -------
     type, layers : (n,) ndarray
-        What was found for each atom.
+        Fault type and layers of each atom.
     """
     data = ase_to_ovito(atoms)
     data.apply(PolyhedralTemplateMatchingModifier(
@@ -333,12 +335,12 @@ class Score(NamedTuple):
     Attributes
     ----------
     recall : float
-        Of the atoms in faults, those found with the right type and number of layers.
+        Atoms found with the right type and number of layers, of the atoms in faults.
     wrong : float
-        Of the atoms in faults, those given another type of fault or number of layers; the rest was
-        not recognised at all.
+        Atoms found with another type or number of layers, of the atoms in faults. The rest was not
+        recognised at all.
     false : float
-        Of the other atoms, those given a type of fault.
+        Atoms found with a type of fault, of the other atoms.
     """
 
     recall: float
@@ -347,14 +349,14 @@ class Score(NamedTuple):
 
 
 def score(truth: Truth, type_: np.ndarray, layers: np.ndarray) -> Score:
-    """Compare.
+    """Compare the faults that were found with those that were built.
 
     Parameters
     ----------
     truth : Truth
-        What is there.
+        The structure.
     type_, layers : (n,) ndarray
-        What was found.
+        Fault type and layers of each atom, as found.
 
     Returns
     -------
@@ -373,20 +375,20 @@ def score(truth: Truth, type_: np.ndarray, layers: np.ndarray) -> Score:
 
 
 def cost(cells: int, n_frames: int = 4) -> str:
-    """Time `analyse_pillar` on a block in which two faults cross, as much of it in OVITO.
+    """Time `analyse_pillar` and OVITO's part of it on a block in which two faults cross.
 
     Parameters
     ----------
     cells : int
         As in `crossing`.
     n_frames : int
-        Frames.
+        Number of frames.
 
     Returns
     -------
     str
-        A row of the table: atoms, share of HCP atoms, CPU time per atom and frame in all, in
-        OVITO's modifiers and its reader, in what is ours.
+        A row of the table: atoms, share of HCP atoms, CPU time per atom and frame of the whole
+        analysis, of OVITO's modifiers and reader, and of the rest.
     """
     spent = {"ovito": 0.0}
 
@@ -414,15 +416,15 @@ def cost(cells: int, n_frames: int = 4) -> str:
                 ids = np.arange(1, len(atoms) + 1)
                 rows = np.column_stack([ids, np.ones(len(atoms)), moved.positions])
                 np.savetxt(file, rows, fmt="%d %d %.6f %.6f %.6f")
-        pillar.analyse_pillar(dump, stride=n_frames + 1, progress=False)  # imports
-        apply, load = DataCollection.apply, pillar._load
-        DataCollection.apply, pillar._load = timed(apply), timed(load)
+        analyse_pillar(dump, stride=n_frames + 1, progress=False)  # imports
+        apply, load = DataCollection.apply, frame.load_frame
+        DataCollection.apply, frame.load_frame = timed(apply), timed(load)
         try:
             start = time.process_time()
-            table = pillar.analyse_pillar(dump, progress=False)
+            table = analyse_pillar(dump, progress=False)
             total = time.process_time() - start
         finally:
-            DataCollection.apply, pillar._load = apply, load
+            DataCollection.apply, frame.load_frame = apply, load
     share = table["HCP"].mean()
     times = np.array([total, spent["ovito"], total - spent["ovito"]]) / len(atoms) / len(table)
     words = " | ".join(f"{1e6 * value:.2f}" for value in times)
@@ -434,7 +436,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--md", action="store_true", help="molecular dynamics, not Gaussian noise")
     parser.add_argument("--rmsd-cutoffs", type=float, nargs="+", default=[0.13, 0.15],
-                        help="of PTM (%(default)s)")  # fmt: skip
+                        help="cutoffs of PTM (%(default)s)")  # fmt: skip
     parser.add_argument("--repeats", type=int, default=3, help="rotations (%(default)s)")
     parser.add_argument("--cost", action="store_true", help="time the analysis")
     args = parser.parse_args()

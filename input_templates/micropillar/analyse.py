@@ -1,11 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Read the plasticity of compressed pillars: tables, curves, a summary of all, three pictures.
+"""Analyse the plasticity of compressed pillars: tables, curves, a summary, three renderings.
 
 python analyse.py FOLDER [FOLDER ...]
 
-Each folder is one in which in.micropillar has run, complete or not. Needs OVITO:
-pip install 'entsym[analysis]'.
+In each folder in.micropillar has run, complete or not. Needs OVITO: pip install 'entsym[analysis]'.
 """
 
 import argparse
@@ -14,10 +13,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import colormaps
 
-from ase_calculators.figures import save_figure
+from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
 from ase_calculators.pillar import (
     PillarTable,
     analyse_pillar,
@@ -34,12 +33,12 @@ def settings(folder: Path) -> dict[str, str]:
     Parameters
     ----------
     folder : pathlib.Path
-        Where in.micropillar has run.
+        Folder in which in.micropillar has run.
 
     Returns
     -------
     dict of str to str
-        The -var of the run, from pillar.settings.
+        Variables of the run, from pillar.settings.
     """
     text = (folder / "pillar.settings").read_text(encoding="utf-8")
     return dict(re.findall(r"^variable (\S+)\s+index (.+)$", text, re.MULTILINE))
@@ -55,11 +54,12 @@ def draw_curves(runs: dict[str, Path], path: Path) -> None:
     path : pathlib.Path
         The picture.
     """
-    figure, axes = plt.subplots(3, sharex=True, figsize=(6.0, 6.4), layout="constrained")
+    figure = new_figure(6.0, 6.4)
+    axes = figure.subplots(3, sharex=True)
     for k, (label, folder) in enumerate(runs.items()):
         curve = read_stress_strain(folder / "stress_strain.txt")
         strain = 100 * curve["strain"]
-        color = "#0072b2" if len(runs) == 1 else plt.get_cmap("plasma")(0.1 + 0.75 * k / len(runs))
+        color = COLORS[0] if len(runs) == 1 else colormaps["plasma"](0.1 + 0.75 * k / len(runs))
         axes[0].plot(strain, curve["layer_stress_GPa"], color=color, lw=0.7, alpha=0.4)
         axes[0].plot(strain, curve["stress_GPa"], color=color, lw=1.4, label=label)
         axes[1].plot(strain, curve["sS"], color=color, lw=1.1)
@@ -69,17 +69,15 @@ def draw_curves(runs: dict[str, Path], path: Path) -> None:
         strict=True,
     ):  # fmt: skip
         ax.set_ylabel(name)
-        ax.grid(color="0.92", lw=0.6)
-        ax.spines[["top", "right"]].set_visible(False)
+        tidy(ax)
     axes[0].legend(frameon=False)
     axes[2].set(xlabel="strain (%)", xlim=(0, None))
     figure.align_ylabels(axes)
     save_figure(figure, path, dpi=120)
-    plt.close(figure)
 
 
 def summary(tables: dict[str, PillarTable], runs: dict[str, Path]) -> str:
-    """Compare what happened in the runs.
+    """Compare the runs.
 
     Parameters
     ----------
@@ -146,17 +144,17 @@ def analyse(
     Parameters
     ----------
     folders : list of pathlib.Path
-        Where in.micropillar has run.
+        Folders in which in.micropillar has run.
     output : pathlib.Path
-        Folder of what comes out; the table of a run goes to its own folder.
+        Folder of summary and pictures; the table of a run goes to its own folder.
     processes : int
-        Processes that analyse.
+        Number of processes.
     render : bool
-        Make the three pictures.
+        Make the three renderings.
     frame : int, optional
-        Which frame of the first run is rendered. Default: the one with most hcp atoms.
+        Number of the frame of the first run that is rendered. Default: the one with most hcp atoms.
     rmsd_cutoff : float
-        Of PTM, for all runs.
+        Cutoff of PTM, for all runs.
     """
     labels = [f"{float(settings(folder)['temperature']):g} K" for folder in folders]
     if len(set(labels)) < len(labels):
@@ -196,7 +194,7 @@ def analyse(
 def main() -> None:
     """Read the command line and analyse."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folders", type=Path, nargs="+", help="where in.micropillar has run")
+    parser.add_argument("folders", type=Path, nargs="+", help="of runs of in.micropillar")
     parser.add_argument("--output", type=Path, help="folder of the pictures (the first folder)")
     parser.add_argument("--frame", type=int, help="to render (the one with most hcp atoms)")
     parser.add_argument("--rmsd", type=float, default=0.13, help="cutoff of PTM (%(default)s)")

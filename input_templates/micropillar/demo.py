@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Compress a small pillar of aluminium in LAMMPS and read its plasticity.
+"""Compress a small pillar of aluminium in LAMMPS and analyse its plasticity.
 
 python demo.py FOLDER
 
-runs in.micropillar in FOLDER and analyses it as analyse.py does. Started again it starts afresh.
+runs in.micropillar in FOLDER and analyses the run as analyse.py does. A second run starts over.
 """
 
 import argparse
@@ -32,16 +32,16 @@ def run_lammps(folder: Path, variables: dict[str, float], ranks: int) -> None:
     Parameters
     ----------
     folder : pathlib.Path
-        Where the deck lies and its output goes.
+        Folder of the deck and its output.
     variables : dict of str to float
         Variables for ``-var``.
     ranks : int
-        MPI processes.
+        Number of MPI processes.
 
     Raises
     ------
     SystemExit
-        When LAMMPS fails, with its message.
+        If LAMMPS fails, with its message.
     """
     command = [str(BIN / "lmp"), "-nocite", "-log", "none", "-in", "in.micropillar"]
     for name, value in variables.items():
@@ -54,7 +54,7 @@ def run_lammps(folder: Path, variables: dict[str, float], ranks: int) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     )  # fmt: skip
     try:
-        # steps of 2 fs, and what a strain of 1e-12 dt rate per step comes to
+        # steps of 2 fs; a step of compression is a strain of 1e-12 dt rate
         n_relax = round(variables["relax"] / 0.002)
         n_compress = round(variables["strain"] / (variables["rate"] * 1e-12 * 0.002))
         with tqdm(total=n_relax + n_compress, unit=" steps", desc="LAMMPS") as bar:
@@ -83,11 +83,11 @@ def run_lammps(folder: Path, variables: dict[str, float], ranks: int) -> None:
 def main() -> None:
     """Read the command line and run the demo."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where everything is written")
+    parser.add_argument("folder", type=Path, help="folder of all output")
     parser.add_argument("--width", type=float, default=33.0, help="Å (%(default)s)")
     parser.add_argument("--temperature", type=float, default=300.0, help="K (%(default)s)")
     parser.add_argument("--rate", type=float, default=2e10, help="1/s (%(default)g)")
-    parser.add_argument("--strain", type=float, default=0.15, help="the last (%(default)s)")
+    parser.add_argument("--strain", type=float, default=0.15, help="final strain (%(default)s)")
     parser.add_argument("--relax", type=float, default=10.0, help="ps (%(default)s)")
     parser.add_argument("--seed", type=int, default=4711, help="of the velocities (%(default)s)")
     parser.add_argument("--ranks", type=int, default=2, help="MPI processes (%(default)s)")
@@ -95,7 +95,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.ranks < 1:
         parser.error(f"--ranks {args.ranks}: must be 1 or more")
-    # a terminated demo takes LAMMPS along, as Ctrl-C does
+    # on SIGTERM stop LAMMPS as well, as on Ctrl-C
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))
     folder = args.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)

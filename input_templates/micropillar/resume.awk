@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# Keep what a killed run wrote before its last restart; in.micropillar calls it.
+# Keep the output of an interrupted run up to its last restart; in.micropillar calls it.
 #
 #   awk -v last=5000 -f resume.awk stress_strain.txt     rows up to step 5000
 #   awk -v last=5000 -f resume.awk pillar.dump           frames before step 5000, which LAMMPS
@@ -18,5 +18,5 @@
   next
 }
 /^#/ { columns = NF - 1 }
-# a row that the kill cut short may begin like an early step
+# a row cut short may begin like an early step
 frame || /^#/ || (NF == columns && $1 <= last)

@@ -27,11 +27,10 @@ from ovito.modifiers import (
 from ovito.pipeline import Pipeline, StaticSource
 
 from ase_calculators import EntropySymmetry, ovito_modifiers
+from ase_calculators.fault_sequence import FAULT_COLORS, FaultType
 from ase_calculators.ovito_modifiers import (
     EntropySymmetryModifier,
-    FaultType,
     FCCFaultSequenceModifier,
-    parent_orientation,
     read_fault_sequence,
 )
 
@@ -41,9 +40,9 @@ spec = importlib.util.spec_from_file_location("truth", ROOT / "benchmarks" / "fa
 truth = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(truth)
 
-# least recall, of the benchmark's less a margin: at 800 K some atoms are beyond PTM's recognition,
-# more of them between the four dislocations at either end of a narrow ribbon
-LEAST = {0: 1.0, 300: 0.99, 800: 0.96}
+# Smallest recall: that of the benchmark less a margin. At 800 K PTM does not recognise some atoms,
+# more of them between the four dislocations at either end of a narrow ribbon.
+MIN_RECALL = {0: 1.0, 300: 0.99, 800: 0.96}
 RIBBON = "ribbon of twin, 3 layers"
 
 
@@ -57,7 +56,7 @@ def identified(atoms, rmsd_cutoff=0.13):
 
 
 def layers_between(letters):
-    """Layers between the first two planes with the same letter below and above."""
+    """Return the layers between the first two planes with the same letter below and above."""
     turns = [i for i in range(1, len(letters) - 1) if letters[i - 1] == letters[i + 1]]
     return turns[1] - turns[0] - 1
 
@@ -71,7 +70,9 @@ def test_faults_that_were_built_are_found(name, temperature):
     assert found.false == 0
     if name == "perfect":
         return
-    assert found.recall >= (0.9 if (name, temperature) == (RIBBON, 800) else LEAST[temperature])
+    assert found.recall >= (
+        0.9 if (name, temperature) == (RIBBON, 800) else MIN_RECALL[temperature]
+    )
     assert found.wrong <= 0.01
 
 
@@ -100,7 +101,7 @@ REPEATS = {
 
 
 def stack_of(steps, repeat):
-    """Stack planes one by one; the third cell vector goes where the next plane would."""
+    """Stack planes one by one; the third cell vector leads to the place of the next plane."""
     a = truth.LATTICE_CONSTANT
     edges = a / np.sqrt(2) * np.array([[1, 0, 0], [0.5, np.sqrt(0.75), 0]])
     partial = edges.sum(axis=0) / 3
@@ -112,7 +113,7 @@ def stack_of(steps, repeat):
 
 
 def placements(atoms):
-    """The same crystal, written in ways that must not matter."""
+    """Yield the same crystal in forms that must give the same faults."""
     rng = np.random.default_rng(7)
     cell = atoms.cell.array
     yield "as built", atoms
@@ -198,7 +199,7 @@ def test_a_slab_in_vacuum_wherever_it_lies_in_its_cell(repeat, shift):
     ids=["hcp", "one atom", "two atoms"],
 )
 @pytest.mark.parametrize("pbc", [True, False])
-def test_few_atoms_that_are_not_fcc_are_told(atoms, pbc):
+def test_few_atoms_that_are_not_fcc_are_reported(atoms, pbc):
     atoms.pbc = pbc
     data = identified(atoms)
     data.apply(FCCFaultSequenceModifier())
@@ -227,7 +228,7 @@ def test_letters_and_layers_of_a_twin(n_slips):
             assert set(own[plane == k]) == {"-ABC".index(letter)}
 
 
-def test_the_paper_s_sequences_are_told_apart():
+def test_the_sequences_of_the_paper_are_distinguished():
     # ABC BABC: one layer between the boundaries, as ABCBABC; with two: ABC BACABC
     for n_slips, window in ((2, "ABCBABC"), (3, "ABCBACABC")):
         data = identified(truth.stack(n_slips).atoms)
@@ -239,7 +240,7 @@ def test_the_paper_s_sequences_are_told_apart():
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="there is no deck in.fault_reference")
 def test_relaxed_faults_of_lammps(tmp_path):
-    """Those of the pillar's deck, each with one fault in the middle of its cell."""
+    """Each structure of the deck has one fault in the middle of its cell."""
     folder = shutil.copytree(REFERENCE.parent, tmp_path / "micropillar")
     lmp = Path(sys.executable).parent / "lmp"
     command = [lmp, "-nocite", "-in", REFERENCE.name, "-var", "around", "15", "-var", "nx", "5"]
@@ -326,21 +327,8 @@ def test_the_parent_is_kept_when_the_twin_outgrows_it():
     assert np.abs(kept.parent @ before) > 0.99 > np.abs(larger.parent @ before)
 
 
-def test_parent_of_scattered_orientations():
-    rng = np.random.default_rng(1)
-    q = rng.normal(size=4)
-    q /= np.linalg.norm(q)
-    turned = ovito_modifiers._product(q, ovito_modifiers.CUBIC[rng.integers(24, size=500)])
-    turned += 0.03 * rng.normal(size=turned.shape)
-    turned /= np.linalg.norm(turned, axis=1, keepdims=True)
-    mean = parent_orientation(turned)
-    closeness = np.abs(mean @ ovito_modifiers._product(q, ovito_modifiers.CUBIC).T).max()
-    assert np.degrees(2 * np.arccos(closeness)) < 0.5
-    assert parent_orientation(np.zeros((0, 4))) is None
-
-
 @pytest.mark.parametrize("lattice", ["bcc", "hcp"])
-def test_not_fcc_is_said_and_does_no_harm(lattice):
+def test_not_fcc_is_reported_and_does_no_harm(lattice):
     unit = bulk("Fe", "bcc", a=2.87, cubic=True) if lattice == "bcc" else bulk("Mg")
     data = identified(unit * (6, 6, 6))
     data.apply(FCCFaultSequenceModifier())
@@ -356,7 +344,7 @@ def test_in_a_pipeline_with_colors():
     data = pipeline.compute()
     assert data.attributes["FCCFaultSequence.counts.ESF"] == 300
     colors = np.asarray(data.particles["Color"])[np.asarray(data.particles["Fault Type"]) == 3]
-    assert colors[0] == pytest.approx(ovito_modifiers.FAULT_COLORS[FaultType.ESF])
+    assert colors[0] == pytest.approx(FAULT_COLORS[FaultType.ESF])
 
 
 @pytest.mark.parametrize(
@@ -371,7 +359,7 @@ def test_in_a_pipeline_with_colors():
     ],
     ids=["no PTM", "no atoms", "parent", "empty", "no selection", "sigma"],
 )
-def test_bad_input_is_told_in_one_line(atoms, modifier, message):
+def test_bad_input_is_reported_in_one_line(atoms, modifier, message):
     with pytest.raises(Exception, match=message):
         ase_to_ovito(atoms).apply(modifier)
 

@@ -25,6 +25,10 @@ from ase_calculators import (
     render_movie,
     render_pillar,
 )
+from ase_calculators.pillar import analysis, plots, rendering, stress_strain
+from ase_calculators.pillar import frame as frame_module
+from ase_calculators.pillar import table as table_module
+from ase_calculators.pillar.frame import AtomStates
 
 ROOT = Path(__file__).parents[2]
 spec = importlib.util.spec_from_file_location("truth", ROOT / "benchmarks" / "fault_sequence.py")
@@ -36,7 +40,7 @@ EVERY = 100
 
 
 def frame_text(atoms, step, columns="id type x y z", **values):
-    """One frame as LAMMPS writes it with `dump_modify time yes`: the time comes before the step."""
+    """Return a frame as LAMMPS writes it with `dump_modify time yes`: time before step."""
     cell = atoms.cell.lengths()
     bounds = " ".join("pp" if p else "ff" for p in atoms.pbc)
     head = f"ITEM: TIME\n{0.002 * step}\nITEM: TIMESTEP\n{step}\n"
@@ -52,7 +56,7 @@ def frame_text(atoms, step, columns="id type x y z", **values):
 
 @pytest.fixture(scope="module")
 def blocks():
-    """A block with free sides: perfect, perfect, ISF, ESF, twin of 3 layers."""
+    """Return blocks with free sides: perfect, perfect, ISF, ESF, twin of 3 layers."""
     blocks = []
     for k, n_slips in enumerate(SLIPS):
         atoms = truth.crossing(n_slips, 0, cells=8).atoms
@@ -92,7 +96,7 @@ def table(dump, curve):
 
 def assert_same(one, other):
     for name in pillar.COLUMNS:
-        if name in pillar._JSON:
+        if isinstance(one[name], list):
             assert one[name] == other[name]
         else:
             np.testing.assert_array_equal(one[name], other[name])
@@ -158,26 +162,23 @@ def test_transitions_through_bcc():
         [2, 0, 2, 1, 1],
         [1, 2, 2, 3, 1],
     ]
-    follow = pillar._Transitions()
+    transitions = analysis._Transitions()
     rows = []
     for structures in steps:
         n = len(structures)
-        found = pillar._Found({}, np.arange(n), np.array(structures, dtype=np.int8),
-                              np.ones(n, dtype=bool), None, "")  # fmt: skip
-        follow.take(found)
-        rows.append(found.row)
+        atoms = AtomStates(np.arange(n), np.array(structures, dtype=np.int8), np.ones(n, bool))
+        rows.append(transitions.follow(atoms))
     assert [row["hcp_through_bcc"] for row in rows] == [0, 0, 1, 1, 0]
     # an atom that flickers between HCP and other has turned once
     assert [row["hcp_direct"] for row in rows] == [0, 0, 1, 0, 0]
     assert rows[1]["transitions"][1][3] == 2
     # an atom is lost, another is at the surface
     here = np.array([True, False, True, True])
-    lost = pillar._Found({}, np.array([0, 1, 3, 4]), np.array([2, 2, 2, 1], dtype=np.int8), here,
-                         None, "")  # fmt: skip
-    follow.take(lost)
-    assert np.sum(lost.row["transitions"]) == 3
-    assert lost.row["transitions"][3][2] == 1
-    assert lost.row["hcp_through_bcc"] == 1
+    left = AtomStates(np.array([0, 1, 3, 4]), np.array([2, 2, 2, 1], dtype=np.int8), here)
+    row = transitions.follow(left)
+    assert np.sum(row["transitions"]) == 3
+    assert row["transitions"][3][2] == 1
+    assert row["hcp_through_bcc"] == 1
 
 
 def test_csv_reads_back_to_the_last_bit(table, tmp_path):
@@ -187,7 +188,7 @@ def test_csv_reads_back_to_the_last_bit(table, tmp_path):
     assert again.parameters == table.parameters
     again.write(tmp_path / "b.csv")
     assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
-    # a job was killed while it wrote
+    # interrupted while it wrote
     text = (tmp_path / "a.csv").read_text()
     (tmp_path / "c.csv").write_text(text[:-20])
     assert len(PillarTable.read(tmp_path / "c.csv")) == 4
@@ -228,7 +229,7 @@ def test_without_a_curve_the_cell_is_the_strain(blocks, tmp_path):
 
 
 def test_every_option_of_the_calculator_is_used(tmp_path):
-    """Those that `EntropySymmetry` itself uses when ASE asks it; elements change what counts."""
+    """The values are those that `EntropySymmetry` gives through ASE, with every option."""
     atoms = bulk("Al", "fcc", a=4.05, cubic=True) * (4, 4, 4)
     atoms.rattle(0.1, seed=2)
     symbols = np.where(np.random.default_rng(1).random(len(atoms)) < 0.3, "Cu", "Al")
@@ -257,14 +258,14 @@ def test_every_option_of_the_calculator_is_used(tmp_path):
             assert table[name][0] == pytest.approx(expected, rel=1e-5), options
         assert table.parameters["calc"] == calc.todict()
         seen.append((table["sS"][0], table["Q6"][0]))
-        options = pillar._checked_options(0.13, 12, False, calc)
-        data = pillar._coloured(path.read_text(), "entropy", False, False, options, None)
+        look = rendering._Look("entropy", strip_surface=False, calc=calc)
+        data = rendering._colored(path.read_text(), look)
         local = np.sort(np.asarray(data.particles["Local entropy"]))
         counted = np.isin(symbols, calc.parameters["elements"] or symbols)
         expected = np.sort(calc.get_property("local_sS", atoms)[counted])
         np.testing.assert_allclose(local, expected, rtol=2e-5, atol=2e-5)
     assert len({np.round(pair, 6).tobytes() for pair in seen}) == len(seen)
-    # nobody can know the element of an unnamed type
+    # an unnamed type has no element
     path.write_text(frame_text(atoms, 0))
     calc = EntropySymmetry(**base, elements="Al")
     with pytest.raises(ValueError, match="without element, which the elements of calc need"):
@@ -273,12 +274,12 @@ def test_every_option_of_the_calculator_is_used(tmp_path):
         render_pillar(path, tmp_path / "a.png", color="entropy", calc=calc)
 
 
-def test_a_killed_analysis_goes_on_where_it_was(dump, curve, table, tmp_path):
-    """Killed after rows and in the middle of one; other arguments do not go on."""
+def test_an_interrupted_analysis_resumes_at_the_missing_frame(dump, curve, table, tmp_path):
+    """Killed after rows and in the middle of one; other arguments are refused."""
     code = (
         "import os, signal, sys\n"
-        "from ase_calculators import analyse_pillar, pillar\n"
-        "write, left = pillar._Draft.write, [int(sys.argv[4])]\n"
+        "from ase_calculators.pillar import analyse_pillar, analysis\n"
+        "write, left = analysis._Draft.write, [int(sys.argv[4])]\n"
         "def killed(self, *state):\n"
         "    write(self, *state)\n"
         "    left[0] -= 1\n"
@@ -286,7 +287,7 @@ def test_a_killed_analysis_goes_on_where_it_was(dump, curve, table, tmp_path):
         "        with open(self.output, 'a') as file:\n"
         "            file.write('# skipped: [3, \"x\"]\\n3,300,0.06,1')\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "pillar._Draft.write = killed\n"
+        "analysis._Draft.write = killed\n"
         "analyse_pillar(sys.argv[1], sys.argv[2], output=sys.argv[3], progress=False)\n"
     )
     output = tmp_path / "pillar.csv"
@@ -303,9 +304,11 @@ def test_a_killed_analysis_goes_on_where_it_was(dump, curve, table, tmp_path):
         analyse_pillar(other, curve, output=output, progress=False)
     assert output.read_bytes() == kept
     analysed = []
-    analyse = pillar._analyse
+    analyse = analysis.analyse_frame
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pillar, "_analyse", lambda *job: analysed.append(job[0]) or analyse(*job))
+        patch.setattr(
+            analysis, "analyse_frame", lambda *job: analysed.append(job[0]) or analyse(*job)
+        )
         again = analyse_pillar(dump, curve, output=output, progress=False)
     assert analysed == [4]
     assert_same(again, table)
@@ -314,11 +317,11 @@ def test_a_killed_analysis_goes_on_where_it_was(dump, curve, table, tmp_path):
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
-def test_another_dump_of_the_same_name_is_not_gone_on_with(dump, curve, tmp_path):
+def test_another_dump_of_the_same_name_is_refused(dump, curve, tmp_path):
     path, output = tmp_path / "a.dump", tmp_path / "a.csv"
     path.write_text(dump.read_text())
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pillar, "_table", interrupted(pillar._table, 3))
+        patch.setattr(analysis._Progress, "add", interrupted(analysis._Progress.add, 3))
         with pytest.raises(KeyboardInterrupt):
             analyse_pillar(path, curve, output=output, dislocations=False, progress=False)
     path.write_text(dump.read_text().replace("TIMESTEP\n100\n", "TIMESTEP\n101\n"))
@@ -327,7 +330,7 @@ def test_another_dump_of_the_same_name_is_not_gone_on_with(dump, curve, tmp_path
 
 
 def interrupted(function, calls):
-    """Let a function be interrupted in one of its calls."""
+    """Return the function, interrupted in one of its calls."""
     left = [calls]
 
     def call(*arguments):
@@ -339,7 +342,7 @@ def interrupted(function, calls):
     return call
 
 
-def test_a_frame_that_is_no_longer_fcc_is_told(dump, tmp_path):
+def test_a_frame_that_is_no_longer_fcc_is_reported(dump, tmp_path):
     molten = bulk("Al", "fcc", a=4.05, cubic=True) * (8, 8, 8)
     molten.rattle(0.8, seed=1)
     frames = dump.read_text().split("ITEM: TIME\n")
@@ -383,7 +386,7 @@ def test_bcc_clusters_without_the_surface_and_not_fcc(tmp_path):
     assert plot_pillar(table).axes
 
 
-def test_broken_frames_are_left_out_and_told(dump, table, tmp_path):
+def test_broken_frames_are_left_out_and_reported(dump, table, tmp_path):
     text = dump.read_text()
     path = tmp_path / "cut.dump"
     path.write_text(text[: int(0.9 * len(text))])  # ends within the last frame
@@ -397,12 +400,26 @@ def test_broken_frames_are_left_out_and_told(dump, table, tmp_path):
     path.write_text(text[:-3])
     with pytest.warns(UserWarning, match="frame 4"):
         assert len(analyse_pillar(path, stride=4, dislocations=False, progress=False)) == 1
-    # nonsense in one frame in the middle
+    # nonsense in frames between others: they stand in their place, however far one reads ahead
     frames = text.split("ITEM: TIMESTEP")
-    frames[2] = frames[2].replace("ITEM: ATOMS", "ITEM: ATOMS oops", 1)
-    path.write_text("ITEM: TIMESTEP".join(frames[:4]))
-    with pytest.warns(UserWarning, match="frame 1"):
-        assert analyse_pillar(path, dislocations=False, progress=False)["frame"].tolist() == [0, 2]
+    for k in (2, 4):
+        frames[k] = frames[k].replace("ITEM: ATOMS", "ITEM: ATOMS oops", 1)
+    path.write_text("ITEM: TIMESTEP".join(frames))
+    options = {"dislocations": False, "progress": False}
+    outputs = tmp_path / "whole.csv", tmp_path / "resumed.csv"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(analysis._Progress, "add", interrupted(analysis._Progress.add, 3))
+        with pytest.raises(KeyboardInterrupt):
+            analyse_pillar(path, processes=2, output=outputs[1], **options)
+    for output in outputs:
+        with pytest.warns(UserWarning, match="2 of 5 frames left out, the first: frame 1"):
+            cut = analyse_pillar(path, output=output, **options)
+        assert cut["frame"].tolist() == [0, 2, 4]
+        assert [number for number, _ in cut.skipped] == [1, 3]
+    texts = [output.read_text() for output in outputs]
+    assert texts[0] == texts[1]
+    rows = [line.partition(",")[0] for line in texts[0].splitlines()[3:]]
+    assert rows == ["0", "# skipped: [1", "2", "# skipped: [3", "4"]
 
 
 @pytest.mark.parametrize(
@@ -458,7 +475,7 @@ def test_bad_arguments(dump, tmp_path):
 
 
 def test_memory_does_not_grow_with_the_frames(blocks, tmp_path):
-    """Peak memory of four and of sixteen frames; one more frame held would be 1 MB at least."""
+    """Compare the peak memory of 4 and 16 frames; a frame kept would add 1 MB at least."""
     text = frame_text(blocks[3], 0)
     code = (
         "import resource, sys\n"
@@ -487,7 +504,7 @@ def test_pictures_of_a_table(table, curve, tmp_path):
         "300 K", "800 K",
     ]  # fmt: skip
     mesh = figure.axes[3].collections[0].get_array()
-    twin = list(pillar._MARKS).index("T")
+    twin = list(plots._MARKS).index("T")
     assert (np.asarray(mesh).reshape(-1, 5) == twin).sum(axis=0).tolist() == [0, 0, 0, 0, 5]
     figure.savefig(tmp_path / "a.png")
 
@@ -551,4 +568,5 @@ def test_pieces_that_are_not_numbers():
 def test_examples_of_the_docstrings():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert doctest.testmod(pillar).failed == 0
+        for module in (analysis, frame_module, plots, rendering, stress_strain, table_module):
+            assert doctest.testmod(module).failed == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The pillar: stress, ends, ranks, kills, wrong inputs, the demo; the reference faults."""
+"""The pillar: stress, ends, ranks, interruptions, wrong inputs, the demo; the reference faults."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ def frames(folder):
 
 @pytest.fixture
 def folder(copy_of):
-    """A user's copy of the template."""
+    """Return a user's copy of the template."""
     return copy_of("micropillar")
 
 
@@ -60,7 +60,7 @@ def compress(copy_of, lmp):
 
 @pytest.fixture(scope="module")
 def small(compress):
-    """The small pillar at 300 K."""
+    """Return the folder of the small pillar at 300 K."""
     return compress()
 
 
@@ -120,7 +120,7 @@ def test_stress_of_the_gauge_volume_is_the_force_on_the_layers(compress, ends):
 
 @pytest.fixture(scope="module")
 def elastic(compress):
-    """The first percent of a pillar on one rank."""
+    """Return the curve of the first percent of strain on one rank."""
     return rows(compress(relax=0.2, strain=0.01))
 
 
@@ -147,7 +147,7 @@ def test_round_and_turned_pillars(compress, small):
 
 
 def kill_after(folder, file, text, variables):
-    """Start the deck, kill -9 all of it once `file` holds `text`."""
+    """Start the deck and kill all its processes by SIGKILL once `file` holds `text`."""
     command = [BIN / "lmp", "-nocite", "-in", "in.micropillar"]
     for name, value in variables.items():
         command += ["-var", name, value]
@@ -163,10 +163,10 @@ def kill_after(folder, file, text, variables):
     process.wait()
 
 
-def test_a_killed_run_goes_on_without_gap_or_overlap(lmp, folder, small):
+def test_an_interrupted_run_resumes_without_gap_or_overlap(lmp, folder, small):
     variables = SMALL | {"restart_strain": 0.01}
     kill_after(folder, "stress_strain.txt", "\n180 ", variables)
-    # a row and a frame that the kill cut short
+    # a row and a frame cut short
     with open(folder / "stress_strain.txt", "a", encoding="utf-8") as file:
         file.write("37")
     with open(folder / "pillar.dump", "a", encoding="utf-8") as file:
@@ -178,7 +178,7 @@ def test_a_killed_run_goes_on_without_gap_or_overlap(lmp, folder, small):
     before = continued["step"] <= 120
     for name in continued:
         np.testing.assert_array_equal(continued[name][before], whole[name][before])
-    # fix nvt goes on from a restart to 1e-4 GPa, not to the last bit
+    # fix nvt resumes from a restart to 1e-4 GPa, not to the last bit
     for name, tolerance in (("stress_GPa", 2e-3), ("layer_stress_GPa", 5e-3), ("sS", 1e-4)):
         np.testing.assert_allclose(continued[name], whole[name], atol=tolerance)
     ours, theirs = frames(folder), frames(small)
@@ -188,7 +188,7 @@ def test_a_killed_run_goes_on_without_gap_or_overlap(lmp, folder, small):
         np.testing.assert_allclose(one["z"], other["z"], atol=2e-3)
 
 
-def test_a_run_killed_while_it_relaxed_goes_on(lmp, folder, small):
+def test_a_run_interrupted_while_it_relaxed_resumes(lmp, folder, small):
     kill_after(folder, "log.micropillar", "\n       350 ", SMALL)
     assert not (folder / "stress_strain.txt").exists()
     lmp("in.micropillar", ("restart", "relax.*.restart"), cwd=folder)
@@ -203,7 +203,7 @@ def test_a_run_killed_while_it_relaxed_goes_on(lmp, folder, small):
         assert "dump_strain and restart_strain can change; pillar.settings has" in said
 
 
-def test_a_run_goes_on_from_any_of_its_restarts(lmp, small, folder):
+def test_a_run_resumes_from_any_of_its_restarts(lmp, small, folder):
     shutil.copytree(small, folder, dirs_exist_ok=True)
     gauge = 15.8  # Å: 8 planes of a / 2, shortened by the tension of the sides
     restarts = ("relax.400.restart", "relax.200.restart", "relax.*.restart", "pillar.0.restart")
@@ -316,7 +316,7 @@ def test_snap(lmp, folder):
 
 @pytest.fixture(scope="module")
 def demo(copy_of, script):
-    """The demo with a small pillar: its folder and what it said."""
+    """Run the demo with a small pillar; return its folder and its output."""
     try:
         import ovito  # noqa: F401
     except ImportError as error:

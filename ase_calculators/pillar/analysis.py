@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The analysis of a trajectory: frames one after the other, a table that grows."""
+
+import json
+import multiprocessing
+import os
+import warnings
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from ase_calculators.entropy_symmetry import EntropySymmetry
+from ase_calculators.fault_sequence import BCC, FCC, HCP
+from ase_calculators.frame_source import Frame, open_frames
+from ase_calculators.pillar.frame import (
+    AtomStates,
+    FrameOptions,
+    FrameResult,
+    MissingColumns,
+    analyse_frame,
+    check_whole,
+    checked_options,
+    checked_text,
+    import_ovito,
+)
+from ase_calculators.pillar.stress_strain import at_step, read_stress_strain
+from ase_calculators.pillar.table import COLUMNS, PillarTable
+from ase_calculators.provenance import atomic_write, versions
+
+
+class _Transitions:
+    """Follow each atom from frame to frame, with the memory for one frame."""
+
+    def __init__(self) -> None:
+        self.before: AtomStates | None = None
+        # since it was last FCC: 0 nothing, 1 has been BCC, 2 has been counted as HCP
+        self.path = np.zeros(0, dtype=np.int8)
+
+    def follow(self, atoms: AtomStates) -> dict[str, Any]:
+        """Return the columns of the transitions from the frame before to this one."""
+        now, before = atoms.structures, self.before
+        columns: dict[str, Any] = {"transitions": [], "hcp_direct": 0, "hcp_through_bcc": 0}
+        path = np.zeros(len(now), dtype=np.int8)
+        if before is not None:
+            if np.array_equal(atoms.identifiers, before.identifiers):
+                was, was_interior = before.structures, before.interior
+                path = self.path
+            else:  # atoms were lost
+                _, here, there = np.intersect1d(
+                    atoms.identifiers, before.identifiers, return_indices=True
+                )
+                was = np.zeros(len(now), dtype=np.int8)
+                was_interior = np.zeros(len(now), dtype=bool)
+                was[here], was_interior[here] = before.structures[there], before.interior[there]
+                path[here] = self.path[there]
+            both = atoms.interior & was_interior
+            matrix = np.bincount(4 * was[both] + now[both], minlength=16).reshape(4, 4)
+            turned = both & (now == HCP) & (was != HCP) & (path != 2)
+            through_bcc = int((turned & (path == 1)).sum())
+            columns = {
+                "transitions": matrix.tolist(),
+                "hcp_direct": int(turned.sum()) - through_bcc,
+                "hcp_through_bcc": through_bcc,
+            }
+        path = np.select([now == FCC, now == BCC, now == HCP], [0, 1, 2], path)
+        self.path, self.before = path.astype(np.int8), atoms
+        return columns
+
+
+@dataclass
+class _Progress:
+    """The rows so far, and what the next row needs to know of them."""
+
+    parameters: dict[str, Any]
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    skipped: list[tuple[int, str]] = field(default_factory=list)
+    transitions: _Transitions = field(default_factory=_Transitions)
+    parent: list[float] | None = None
+    first_height: float = np.nan
+    not_fcc: list[tuple[int, str]] = field(default_factory=list)
+
+    def add(self, result: FrameResult, curve: dict[str, np.ndarray] | None) -> None:
+        """Add a row."""
+        row = result.row | self.transitions.follow(result.atoms)
+        if not self.rows:
+            self.first_height, self.parent = result.height, result.parent
+            self.parameters["fault_analysis"] = result.message or "applies"
+        if result.message:
+            self.not_fcc.append((row["frame"], result.message))
+        if curve is None:
+            row["strain"] = 1.0 - result.height / self.first_height
+        else:
+            row |= at_step(curve, row["step"])
+        self.rows.append(row)
+
+    def table(self, start: int = 0, skipped_from: int = 0) -> PillarTable:
+        """Return the table of the rows and the skipped frames from the given numbers on."""
+        columns = {name: [row[name] for row in self.rows[start:]] for name in COLUMNS}
+        return PillarTable(columns, self.parameters, self.skipped[skipped_from:])
+
+
+class _Draft:
+    """A table that grows in a file, and a hidden file next to it with what the next row needs."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.state = output.with_name(f".{output.name}.state.npz")
+
+    def write(self, size: int, progress: _Progress) -> None:
+        """Write the state after the last row, which ends at `size` bytes of the table."""
+        atoms = progress.transitions.before
+        assert atoms is not None
+        with atomic_write(self.state, "wb") as file:
+            np.savez(
+                file, size=size, parent=progress.parent or [], height=progress.first_height,
+                path=progress.transitions.path, **atoms._asdict(),
+            )  # fmt: skip
+
+    def read(self, parameters: dict[str, Any]) -> _Progress | None:
+        """Return what an interrupted analysis left and cut the table to it; None without any."""
+        if not (self.state.exists() and self.output.exists()):
+            self.state.unlink(missing_ok=True)
+            return None
+        table = PillarTable.read(self.output)
+        for name, value in parameters.items():
+            old = table.parameters.get(name)
+            if name != "fault_analysis" and json.loads(json.dumps(value)) != old:
+                raise ValueError(
+                    f"output = {fspath(self.output)!r}: was begun with {name} = {old!r}, not "
+                    f"{value!r}; give the same arguments to resume, or another output"
+                )
+        with np.load(self.state) as state:
+            os.truncate(self.output, int(state["size"]))
+            table = PillarTable.read(self.output)
+            progress = _Progress(
+                table.parameters,
+                [{name: table[name][k] for name in COLUMNS} for k in range(len(table))],
+                table.skipped,
+                parent=state["parent"].tolist() or None,
+                first_height=float(state["height"]),
+            )
+            progress.transitions.path = state["path"]
+            progress.transitions.before = AtomStates(*(state[x] for x in AtomStates._fields))
+        progress.not_fcc = [(row["frame"], "") for row in progress.rows if np.isnan(row["ISF"])]
+        return progress
+
+
+class _InThisProcess(Executor):
+    """An executor without processes, which runs each call at once."""
+
+    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def analyse_pillar(
+    dump: str | PathLike[str],
+    stress_strain: str | PathLike[str] | None = None,
+    calc: EntropySymmetry | None = None,
+    processes: int = 1,
+    stride: int = 1,
+    rmsd_cutoff: float = 0.13,
+    max_layers: int = 12,
+    dislocations: bool = True,
+    output: str | PathLike[str] | None = None,
+    progress: bool = True,
+) -> PillarTable:
+    """Analyse the plasticity of a compressed pillar, or of any fcc crystal, frame by frame.
+
+    Each frame is analysed by OVITO's polyhedral template matching, surface construction, cluster
+    and dislocation analyses, and by `fault_sequence.fault_sequence`. Frames are read one after the
+    other: the memory does not depend on their number. The table does not depend on `processes`.
+
+    Parameters
+    ----------
+    dump : path-like
+        LAMMPS text dump, also compressed, with the columns id and x y z. If it has the columns
+        "local_sS" and "local_q6" (of compute entsym/atom), their means are in the table. Atoms
+        whose column "layer" is not 0 (fixed layers) are not interior.
+    stress_strain : path-like, optional
+        Stress-strain file of the run; see `read_stress_strain`. Its strain, stress, temperature,
+        sS and Q6 are interpolated at the timestep of each frame. Default: the engineering strain
+        of the cell along z, relative to the first frame; no stress.
+    calc : EntropySymmetry, optional
+        Calculator of sS and Q6 of each frame, used if the stress-strain file does not have them.
+        Vacuum counts as volume unless its `number_density` is given; its `elements` need the column
+        element.
+    processes : int
+        Number of processes. They import the main script, so that it needs
+        ``if __name__ == "__main__":`` around its calls.
+    stride : int
+        Interval of the frames that are analysed.
+    rmsd_cutoff : float
+        Cutoff of PTM: atoms further from every template are "other". Up to 500 K nothing depends on
+        it above 0.12. At 800 K, 0.15 finds 1 to 7 % more of the atoms of faults, but takes more of
+        a strained crystal for HCP; see ``input_templates/micropillar/RESULTS.md``. Use the same
+        value for runs that are compared.
+    max_layers : int
+        Largest number of layers of a twin. Two boundaries further apart are CTBs.
+    dislocations : bool
+        Run the dislocation analysis (DXA), about half of the time.
+    output : path-like, optional
+        CSV file that grows as frames are done; `PillarTable.read` reads it, complete or not. If the
+        analysis is interrupted, the same call resumes at the first frame without a row. Until the
+        table is complete, a hidden file next to it holds what this needs. A complete file is
+        overwritten.
+    progress : bool
+        Show the progress bar.
+
+    Returns
+    -------
+    PillarTable
+        A row per frame. Broken and incomplete frames are left out, listed in its `skipped` and
+        reported in a warning. If the crystal of a frame is not fcc, its columns of faults and
+        dislocations are NaN, and a warning says so; ``parameters["fault_analysis"]`` holds the
+        message for the first row.
+
+    Raises
+    ------
+    FileNotFoundError
+        If a file does not exist.
+    ImportError
+        If OVITO is not installed.
+    ValueError
+        If the dump has no whole frame or lacks columns, if an argument is out of range, or if
+        `output` was begun with other arguments or another dump.
+
+    Examples
+    --------
+    >>> table = analyse_pillar("pillar.dump", "stress_strain.txt")  # doctest: +SKIP
+    >>> table.write("pillar.csv")  # doctest: +SKIP
+    >>> [(event.name, event.strain) for event in table.events()]  # doctest: +SKIP
+    [('BCC embryo', 0.05), ('highest stress', 0.06), ('ISF', 0.06), ('CTB', 0.08)]
+    """
+    check_whole("processes", processes)
+    check_whole("stride", stride)
+    curve = None if stress_strain is None else read_stress_strain(stress_strain)
+    options = checked_options(rmsd_cutoff, max_layers, dislocations, calc)
+    if calc is not None and calc.parameters["degree"] != 6:
+        raise ValueError(
+            f"calc: has degree = {calc.parameters['degree']}; the table holds Q6, give 6"
+        )
+    if curve and "sS" in curve and "Q6" in curve:
+        calc, options = None, replace(options, calc=None)
+    parameters = {
+        "dump": fspath(dump), "stride": int(stride), "rmsd_cutoff": options.rmsd_cutoff,
+        "max_layers": options.max_layers, "dislocations": options.dislocations,
+        "calc": None if calc is None else calc.todict(),
+        "strain": "of the cell" if curve is None else fspath(stress_strain or ""),
+        "fault_analysis": "applies", "version": versions("entsym").get("entsym", "unknown"),
+        "ovito": import_ovito().version_string,
+    }  # fmt: skip
+    frames, _ = open_frames(dump, "lammps-dump-text", stride, {})
+    draft = None if output is None else _Draft(Path(output))
+    done = (draft.read(parameters) if draft is not None else None) or _Progress(parameters)
+    steps = {int(row["frame"]): int(row["step"]) for row in done.rows}
+    last = max(steps, default=-1)
+    waiting: deque[tuple[int, Future[FrameResult] | str]] = deque()
+    in_bytes = Path(dump).suffix not in (".gz", ".bz2", ".xz")  # of a compressed dump in frames
+    with ExitStack() as stack:
+        bar = stack.enter_context(tqdm(
+            total=os.path.getsize(dump) // stride if in_bytes and os.path.exists(dump) else None,
+            unit="B" if in_bytes else "frame", unit_scale=in_bytes, desc="pillar",
+            disable=None if progress else True,
+        ))  # fmt: skip
+        file = stack.enter_context(
+            open(output or os.devnull, "a" if done.rows else "w", encoding="utf-8", newline="")
+        )
+        executor = _executor(processes)
+        stack.callback(executor.shutdown, cancel_futures=True)
+        for frame in frames:
+            size = len(frame.content) if isinstance(frame.content, str) else 0
+            bar.update(size if in_bytes else 1)
+            if frame.number <= last:
+                _check_same_dump(dump, output, frame, steps)
+                continue
+            waiting.append((frame.number, _submit(executor, frame, dump, done, options)))
+            # the first frame by itself: its orientation is the parent of the others
+            ahead = 2 * processes if processes > 1 and done.rows else 0
+            while len(waiting) > ahead:
+                _take(*waiting.popleft(), done, curve, file, draft)
+        while waiting:
+            _take(*waiting.popleft(), done, curve, file, draft)
+    if not done.rows:
+        reason = f" ({done.skipped[0][1]})" if done.skipped else ""
+        raise ValueError(
+            f"dump = {fspath(dump)!r}: holds no whole frame{reason}; give a LAMMPS text dump with "
+            "at least one"
+        )
+    if draft is not None:
+        draft.state.unlink(missing_ok=True)
+    _warn(dump, done)
+    return done.table()
+
+
+def _executor(processes: int) -> Executor:
+    """Return an executor; a single process needs no others."""
+    if processes == 1:
+        return _InThisProcess()
+    # OVITO does not survive a fork
+    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
+
+
+def _check_same_dump(
+    dump: str | PathLike[str], output: Any, frame: Frame, steps: dict[int, int]
+) -> None:
+    """Check that a frame with a row has the step of that row."""
+    if steps.get(frame.number, frame.step) != frame.step:
+        raise ValueError(
+            f"dump = {fspath(dump)!r}: frame {frame.number} is of step {frame.step}, "
+            f"in {fspath(output)!r} of step {steps[frame.number]}: it is another "
+            "dump; remove that file or give another output"
+        )
+
+
+def _submit(
+    executor: Executor, frame: Frame, dump: str | PathLike[str], done: _Progress,
+    options: FrameOptions,
+) -> Future[FrameResult] | str:  # fmt: skip
+    """Start the analysis of a frame, or return the reason why it cannot be analysed."""
+    try:
+        text = checked_text(frame, options.calc)
+    except MissingColumns as error:
+        if not done.rows:
+            raise ValueError(f"dump = {fspath(dump)!r}: {error}") from None
+        return str(error)
+    except (ValueError, OSError) as error:
+        return " ".join(str(error).split())
+    if frame.step is None:
+        return "the frame has no timestep"
+    return executor.submit(analyse_frame, frame.number, frame.step, text, done.parent, options)
+
+
+def _take(
+    number: int, outcome: Future[FrameResult] | str, done: _Progress,
+    curve: dict[str, np.ndarray] | None, file: IO[str], draft: _Draft | None,
+) -> None:  # fmt: skip
+    """Add the result of a frame to the table and its file, as a row or as a skipped frame."""
+    n_rows, n_skipped = len(done.rows), len(done.skipped)
+    if isinstance(outcome, Future):
+        try:
+            result = outcome.result()
+        except ImportError:
+            raise
+        except Exception as error:  # a frame that OVITO cannot read must not cost the others
+            outcome = " ".join(f"{type(error).__name__}: {error}".split())
+        else:
+            done.add(result, curve)
+    if isinstance(outcome, str):
+        done.skipped.append((number, outcome))
+    if not done.rows:
+        return
+    if n_rows == 0:
+        PillarTable.write_head(file, done.parameters)
+        n_skipped = 0
+    done.table(n_rows, n_skipped).write_rows(file)
+    if draft is not None and len(done.rows) > n_rows:
+        draft.write(file.tell(), done)
+
+
+def _warn(dump: str | PathLike[str], done: _Progress) -> None:
+    """Warn of frames that were left out or have no faults."""
+    rows, skipped = done.rows, done.skipped
+    if skipped:
+        warnings.warn(
+            f"{fspath(dump)}: {len(skipped)} of {len(rows) + len(skipped)} frames left out, the "
+            f"first: frame {skipped[0][0]}, {skipped[0][1]}",
+            stacklevel=3,
+        )
+    if done.not_fcc:
+        number, reason = done.not_fcc[0]
+        warnings.warn(
+            f"{fspath(dump)}: {len(done.not_fcc)} of {len(rows)} frames have no faults and "
+            f"dislocations (NaN), the first: frame {number}{': ' if reason else ''}{reason}",
+            stacklevel=3,
+        )
