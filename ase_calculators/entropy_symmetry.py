@@ -13,6 +13,7 @@ from ase.geometry import minkowski_reduce
 from ase.parallel import world
 from ase.utils import IOContext
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.first_shell import first_shell
 from cython_core import Kernel
 from cython_core._kernel import density_of
@@ -319,21 +320,17 @@ class EntropySymmetry(Calculator):
             if name not in allowed:
                 raise TypeError(f"{name}: no such parameter; choose from {', '.join(allowed)}")
         new = {**self.parameters, **kwargs}
-        new["elements"] = _settled_elements(new["elements"])
+        new["elements"] = _resolved_elements(new["elements"])
         for name in ("rmax", "sigma", "q6_cutoff", "dr", "smooth", "number_density", "degree"):
             if new[name] is not None or name not in ("dr", "number_density"):
-                new[name] = _settled_number(name, new[name])
+                new[name] = _resolved_number(name, new[name])
         density_of(new["number_density"])
         if new["degree"] not in DEGREES:
             raise ValueError(
                 f"degree = {new['degree']:g}: must be one of {', '.join(map(str, DEGREES))}"
             )
         new["degree"] = int(new["degree"])
-        threads = new["threads"]
-        if not isinstance(threads, int | np.integer) or not 1 <= threads <= MAX_THREADS:
-            raise ValueError(
-                f"threads = {threads!r}: must be a whole number from 1 to {MAX_THREADS}"
-            )
+        check_whole("threads", new["threads"], 1, MAX_THREADS)
         names = ("rmax", "sigma", "q6_cutoff", "dr", "degree", "smooth")
         kernel = Kernel(**{name: new[name] for name in names})
 
@@ -578,7 +575,7 @@ def _rounded(value: float, digits: int) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def _settled_number(name: str, value: Any) -> float:
+def _resolved_number(name: str, value: Any) -> float:
     """Return the number as a Python float, which can be written to any file."""
     try:
         if not isinstance(value, str | bytes | bool | np.bool_):
@@ -590,7 +587,7 @@ def _settled_number(name: str, value: Any) -> float:
     raise TypeError(f"{name} = {value!r}: must be a number; it is a {type(value).__name__}")
 
 
-def _settled_elements(elements: str | Iterable[str] | None) -> tuple[str, ...] | None:
+def _resolved_elements(elements: str | Iterable[str] | None) -> tuple[str, ...] | None:
     """Return the symbols as a tuple, each known to ASE."""
     if elements is None:
         return None

@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ase_calculators.frame_source import read_lines, reason_of
 from ase_calculators.provenance import atomic_write
+from ase_calculators.text_file import read_lines, reason_of
 
 if TYPE_CHECKING:
     from typing import Self
