@@ -2,11 +2,9 @@
 """Entropy-symmetry landscapes: many frames to a table, a table to a picture."""
 
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TextIO
@@ -15,22 +13,23 @@ import numpy as np
 from ase import Atoms
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.frame_source import (
     Frame,
     Thermo,
     frame_files,
     open_frames,
-    read_text,
     read_thermo,
-    reason_of,
     source_units,
     stored_energy,
     with_step,
 )
 from ase_calculators.frame_table import FrameTable
 from ase_calculators.frame_table import write_rows as _write_rows
+from ase_calculators.parallel import OrderedPool
 from ase_calculators.provenance import versions
+from ase_calculators.text_file import reason_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -171,6 +170,27 @@ class LandscapeTable(FrameTable):
         )  # fmt: skip
         return dict(zip(self._names(self.parameters), values, strict=True))
 
+    def take(self, rows: Any) -> "LandscapeTable":
+        """Return some rows as a table.
+
+        Parameters
+        ----------
+        rows : (k,) int, (n,) bool or slice
+            The rows, as NumPy takes them.
+
+        Returns
+        -------
+        LandscapeTable
+            Copies of these rows, with the same `parameters` and without skipped frames.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row.
+        """
+        columns = {name: getattr(self, name)[rows].copy() for name in _Row._fields}
+        return replace(self, **columns, parameters=dict(self.parameters), skipped=[])
+
 
 def _locate(name: str, column: Any, dtype: Any) -> NoReturn:
     """Say which row has no such number."""
@@ -250,11 +270,7 @@ def _map_piece(
 
     for frame in piece:
         try:
-            atoms = frame.content
-            if isinstance(atoms, str):
-                atoms = read_text(atoms, frame.format, options)
-            if isinstance(atoms, Exception):
-                raise atoms
+            atoms = frame.atoms(options)
             if thermo is None:
                 atoms.info["energy"] = stored_energy(atoms)
             kept.append((frame, atoms))
@@ -323,30 +339,6 @@ class _Output:
                 "returned is complete, write it elsewhere",
                 stacklevel=3,
             )
-
-
-def _in_order(
-    function: Callable[[list[Frame]], Any], pieces: Iterator[list[Frame]], processes: int
-) -> Iterator[tuple[list[Frame], Any]]:
-    """Map over `pieces` in their order, a few ahead of the reader and no more."""
-    if processes == 1:
-        for piece in pieces:
-            yield piece, function(piece)
-        return
-    with ProcessPoolExecutor(processes) as executor:
-        running: deque[Any] = deque()
-        try:
-            for piece in pieces:
-                running.append((piece, executor.submit(function, piece)))
-                if len(running) > 2 * processes:
-                    piece, future = running.popleft()
-                    yield piece, future.result()
-            while running:
-                piece, future = running.popleft()
-                yield piece, future.result()
-        finally:
-            for _, future in running:
-                future.cancel()
 
 
 def map_landscape(
@@ -429,9 +421,7 @@ def map_landscape(
     >>> map_landscape(frames, calc, progress=False).sS.round(1)
     array([-24.5, -20.4, -11.5])
     """
-    for name, value in (("processes", processes), ("stride", stride)):
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} = {value}: must be a whole number, 1 or more")
+    processes, stride = check_whole("processes", processes), check_whole("stride", stride)
     paths = frame_files(source) or []
     if doubled := [path for path in dict.fromkeys(paths) if paths.count(path) > 1]:
         raise ValueError(f"source: names the file {doubled[0]!r} twice; name each once")
@@ -454,7 +444,9 @@ def map_landscape(
     with ExitStack() as stack:
         file = None if output is None else stack.enter_context(_Output(output, parameters))
         bar = stack.enter_context(tqdm(total=total, unit=" frames", disable=not progress))
-        for piece, (new_rows, new_skipped) in _in_order(function, pieces, processes):
+        pool = stack.enter_context(OrderedPool(processes))
+        for piece, future in pool.map(function, pieces):
+            new_rows, new_skipped = future.result()
             rows += new_rows
             skipped += new_skipped
             if file:
@@ -557,9 +549,10 @@ def plot_landscape(
     from matplotlib.colors import LogNorm
     from matplotlib.ticker import MaxNLocator
 
+    length, energy = _units(table)
     quantities = {
-        "energy": ("energy per atom (eV)", lambda: table.energy / table.n_atoms),
-        "volume": ("volume per atom (Å$^3$)", lambda: table.volume / table.n_atoms),
+        "energy": (f"energy per atom ({energy})", lambda: table.energy / table.n_atoms),
+        "volume": (f"volume per atom ({length}$^3$)", lambda: table.volume / table.n_atoms),
         "n_atoms": ("number of atoms", lambda: table.n_atoms.astype(float)),
         "frame": ("frame", lambda: table.frame.astype(float)),
     }
@@ -628,20 +621,26 @@ def plot_landscape(
     return ax
 
 
+def _units(table: LandscapeTable) -> tuple[str, str]:
+    """Return the units of length and energy of a table, for labels."""
+    return (r"$\sigma$", r"$\epsilon$") if table.parameters.get("units") == "lj" else ("Å", "eV")
+
+
 def _caption(table: LandscapeTable) -> str:
-    """Say what the numbers were calculated with."""
+    """Return what the numbers were calculated with."""
     p = table.parameters
+    length, _ = _units(table)
     parts = [
         f"{len(table)} frames",
-        f"rmax {p['rmax']:g} Å",
-        f"sigma {p['sigma']:g} Å",
-        f"dr {p['dr']:.4g} Å",
-        f"Q{p['degree']} cutoff {p['q6_cutoff']:g} Å",
+        f"rmax {p['rmax']:g} {length}",
+        f"sigma {p['sigma']:g} {length}",
+        f"dr {p['dr']:.4g} {length}",
+        f"Q{p['degree']} cutoff {p['q6_cutoff']:g} {length}",
     ]
     if p["smooth"]:
-        parts.append(f"smooth {p['smooth']:g} Å")
+        parts.append(f"smooth {p['smooth']:g} {length}")
     if p["elements"]:
         parts.append("+".join(p["elements"]))
     if p["number_density"]:
-        parts.append(f"density {p['number_density']:g} Å$^{{-3}}$")
+        parts.append(f"density {p['number_density']:g} {length}$^{{-3}}$")
     return ", ".join(parts)

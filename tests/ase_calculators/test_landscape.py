@@ -919,6 +919,24 @@ def test_clusters_have_no_volume():
     assert np.isnan(table.volume).all() and np.isfinite(table.sS).all()
 
 
+@pytest.mark.parametrize("rows", [[4, 0], slice(1, None, 2), np.arange(N_FRAMES) > 4, []],
+                         ids=["numbers", "slice", "mask", "none"])  # fmt: skip
+def test_rows_are_taken(calc, frames, rows):
+    table = run(frames, calc)
+    table.skipped.append(("", 9, "broken"))
+    taken = table.take(rows)
+    kept = np.arange(N_FRAMES)[rows]
+    assert taken.frame.tolist() == kept.tolist() and taken.skipped == []
+    for name in ("sS", "Q", "energy", "volume", "n_atoms", "file"):
+        expected = [getattr(table, name)[k] for k in kept]
+        assert getattr(taken, name).tolist() == expected
+        assert getattr(taken, name).dtype == getattr(table, name).dtype
+    taken.sS[:] = taken.parameters["rmax"] = 0.0
+    assert (table.sS != 0).all() and table.parameters["rmax"] == 4.5
+    with pytest.raises(IndexError):
+        table.take([N_FRAMES])
+
+
 # --- pictures -------------------------------------------------------------------------------------
 
 
@@ -969,6 +987,17 @@ def test_given_axes_and_degree(frames):
     assert plot_landscape(run(frames, calc), ax=ax) is ax
     assert ax.get_ylabel() == "Q4"
     assert "Q4 cutoff 3.5 Å, smooth 0.3 Å, Al, density 0.05" in ax.texts[0].get_text()
+
+
+def test_pictures_of_a_table_in_lj_units(table):
+    table.parameters.update(units="lj", number_density=0.8, smooth=0.1)
+    for color, label in (("energy", r"energy per atom ($\epsilon$)"),
+                         ("volume", r"volume per atom ($\sigma$$^3$)")):  # fmt: skip
+        figure = plot_landscape(table, color).figure
+        assert figure.axes[-1].get_ylabel() == label
+        texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+        assert any(text.startswith(r"7 frames, rmax 4.5 $\sigma$, sigma") for text in texts)
+        assert not any(unit in text for text in texts for unit in ("Å", "eV"))
 
 
 def test_bad_pictures(table):
