@@ -7,7 +7,6 @@ library cuts off a frame left unfinished, makes what its last generation lacks f
 streams, and goes on.
 """
 
-import fcntl
 import hashlib
 import json
 import math
@@ -17,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
 from os import PathLike, fspath
-from typing import IO, Any, NamedTuple, NoReturn, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 import numpy as np
 from ase import Atoms
@@ -26,7 +25,9 @@ from ase.io.extxyz import key_val_str_to_dict
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
+from ase_calculators.frame_file import FrameFile, StoredFrame, check_unchanged
 from ase_calculators.landscape import LandscapeTable, table_parameters
 from ase_calculators.provenance import atomic_write
 from cython_core import Breeder, Evolution, Gaps, atom_lines, target_points, window_of
@@ -237,16 +238,13 @@ class PolymorphGen:
         generations = generations if generations is not None else 3 if self._gaps else 30
         individuals = individuals if individuals is not None else 1 if self._gaps else 50
         fresh = fresh if fresh is not None else 0.0 if self._gaps else 0.3
-        for name, value, least in (
+        for name, value, minimum in (
             ("targets_per_edge", targets_per_edge, 2), ("generations", generations, 1),
             ("individuals", individuals, 1), ("seed", seed, 0), ("processes", processes, 1),
             ("hits", 1 if hits is None else hits, 1), ("steps", steps, 1),
         ):  # fmt: skip
-            most = 2**63 if name == "seed" else 2**31 - 1  # what the core and files take
-            if not isinstance(value, int | np.integer) or not least <= value <= most:
-                raise ValueError(
-                    f"{name} = {value}: must be a whole number, {least} or more, at most {most}"
-                )
+            # what the core and files take
+            check_whole(name, value, minimum, 2**63 if name == "seed" else 2**31 - 1)
         if mode not in ("guided", "roulette"):
             raise ValueError(f"mode = {mode!r}: choose guided or roulette")
         if not (np.isfinite(expand) and expand >= 0):
@@ -260,14 +258,14 @@ class PolymorphGen:
         self.fresh, self.elitism, self.processes = float(fresh), bool(elitism), int(processes)
         self.steps, self.seed = int(steps) if mode == "guided" else 0, int(seed)
         self._adopt(parents)
-        self.window = self._settled_window(window, expand)
+        self.window = self._resolved_window(window, expand)
         self._extent = np.array([self.window[1] - self.window[0], self.window[3] - self.window[2]])
         self._per_edge = int(targets_per_edge)
         self.tolerance = min(tolerance, 0.5 / self._per_edge) if self._gaps else float(tolerance)
-        self.targets = self._settled_targets(targets)
+        self.targets = self._resolved_targets(targets)
         self.hits = (1 if self._gaps else None) if hits is None else int(hits)
-        distances = self._settled_distances(min_distance)
-        volumes = self._settled_volumes(volume_limits)
+        distances = self._resolved_distances(min_distance)
+        volumes = self._resolved_volumes(volume_limits)
         angles = _pair("angle_limits", angle_limits)
         frozen = self.genes.frozen
         frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
@@ -365,7 +363,7 @@ class PolymorphGen:
             digest.update(array.tobytes())
         self._fingerprint = digest.hexdigest()[:16]
 
-    def _settled_window(
+    def _resolved_window(
         self, window: tuple[float, float, float, float] | None, expand: float
     ) -> tuple[float, float, float, float]:
         if window is None:
@@ -395,7 +393,7 @@ class PolymorphGen:
             )
         return float(ends[0]), float(ends[1]), float(ends[2]), float(ends[3])
 
-    def _settled_targets(self, targets: str | ArrayLike) -> np.ndarray:
+    def _resolved_targets(self, targets: str | ArrayLike) -> np.ndarray:
         if isinstance(targets, str):
             if targets not in ("edges", "grid", "gaps"):
                 raise ValueError(
@@ -414,7 +412,7 @@ class PolymorphGen:
             raise ValueError("targets: every sS and Q must be finite")
         return points
 
-    def _settled_distances(
+    def _resolved_distances(
         self, min_distance: float | Mapping[tuple[str, str], float] | None
     ) -> np.ndarray:
         radii = np.array([covalent_radii[atomic_numbers[symbol]] for symbol in self._elements])
@@ -432,7 +430,7 @@ class PolymorphGen:
             distances[:] = min_distance
         return distances
 
-    def _settled_volumes(self, limits: tuple[float, float] | None) -> tuple[float, float]:
+    def _resolved_volumes(self, limits: tuple[float, float] | None) -> tuple[float, float]:
         if limits is not None:
             return _pair("volume_limits", limits)
         if not self._pbc.all():
@@ -500,15 +498,9 @@ class PolymorphGen:
         if self._gaps:
             self.targets = np.empty((0, 2))
         try:
-            with open(name, "ab", buffering=0) as self._file, open(name, "rb") as self._reader:
-                try:
-                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise ValueError(
-                        f"{name}: another run is writing to it; wait for it or use another file"
-                    ) from error
-                self._members, self._size = self._read(name)
-                self._file.truncate(self._size)
+            with FrameFile(name) as self._file:
+                self._members, size = self._read(name)
+                self._file.cut(size)
                 table = self._table(name)
                 text = StringIO()
                 table.write_head(text, table.parameters)
@@ -591,11 +583,11 @@ class PolymorphGen:
                 )
             if found < len(self._members):
                 raise ValueError(f"{name}: frame {found} fits no target; use another file")
-            _require_own(name, self._file, self._size)
+            self._file.check()
 
     def _add_to_map(self, table: LandscapeTable, map_file: TextIO) -> None:
         """Add rows to the map, which nobody else may have changed."""
-        _require_own(map_file.name, map_file)
+        check_unchanged(map_file.name, map_file, map_file.tell())
         try:
             table.write_rows(map_file)
         except OSError as error:
@@ -701,27 +693,15 @@ class PolymorphGen:
             )
             + self._parameters
         )
-        _require_own(self._reader.name, self._file, self._size)
-        offset = self._size
         atoms = atom_lines(self._elements, self._species, positions)
-        text = memoryview(f"{len(positions)}\n{comment}\n".encode() + atoms)
-        try:
-            while text:
-                written = self._file.write(text)
-                self._size += written
-                text = text[written:]
-        except OSError:
-            self._file.truncate(offset)
-            self._size = offset
-            raise
+        offset = self._file.append(f"{len(positions)}\n{comment}\n".encode() + atoms)
         self._members.append(_Member(offset, info, _volume(cell)))
 
     def _structure(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Read positions and cell of a frame of the library, all digits."""
-        self._reader.seek(self._members[frame].offset)
-        n = int(self._reader.readline())
-        head = self._reader.readline().decode().partition(_PARAMETERS)[0]
-        rows = [self._reader.readline().split()[1:] for _ in range(n)]
+        stored = self._file.read(self._members[frame].offset)
+        head = stored.comment.decode().partition(_PARAMETERS)[0]
+        rows = [line.split()[1:] for line in stored.atoms]
         # ASE's parser has the vectors in columns
         cell = np.array(key_val_str_to_dict(head)["Lattice"], dtype=float).T
         return np.array(rows, dtype=float), np.ascontiguousarray(cell)
@@ -729,24 +709,19 @@ class PolymorphGen:
     def _read(self, name: str) -> tuple[list[_Member], int]:
         """Find the complete frames of a library, check them, and return where the last one ends."""
         members: list[_Member] = []
-        offset = 0
+        end = 0
         ours = {self._parameters}
-        while True:
-            lines = [self._reader.readline(32)]
-            start = lines[0].strip(b"\0")  # zeros may be left where the machine went down
-            if start and not start.strip().isdigit():
+        number = f"{len(self._species)}\n".encode()
+        for frame in self._file:
+            if not frame.head.strip().isdigit():
                 self._refuse(name, None)
-            number = f"{len(self._species)}\n".encode()
-            if not members and not number.startswith(start):  # a number may be anybody's
+            if not members and not number.startswith(frame.head):  # a number may be anybody's
                 self._refuse(name, None)
-            if not lines[0].endswith(b"\n"):
-                break  # the end, or a line cut short
-            lines.append(self._reader.readline())
-            if not lines[1].endswith(b"\n"):
-                if not b'Lattice="'.startswith(lines[1].rstrip(b"\0")[:9]):
+            if not frame.comment.endswith(b"\n"):  # cut short
+                if not b'Lattice="'.startswith(frame.comment[:9]):
                     self._refuse(name, None)
                 break
-            comment = lines[1].decode(errors="replace").rstrip("\n")
+            comment = frame.comment.decode(errors="replace").rstrip("\n")
             head, mark, theirs = comment.partition(_PARAMETERS)
             if mark + theirs not in ours:
                 made_with = key_val_str_to_dict(comment).get("parameters")
@@ -754,31 +729,28 @@ class PolymorphGen:
                     self._refuse(name, made_with)
                 ours.add(mark + theirs)
             where = f"{name}: frame {len(members)}"
-            if (n := int(lines[0])) != len(self._species):
+            if frame.head != number:
                 raise ValueError(
-                    f"{where} says {n} atoms, the parents have {len(self._species)}; repair it, or "
-                    "cut the file off before it"
+                    f"{where} says {int(frame.head)} atoms, the parents have {len(self._species)}; "
+                    "repair it, or cut the file off before it"
                 )
-            lines += [self._reader.readline() for _ in range(n)]
-            if not lines[-1].endswith(b"\n"):
+            if not frame.complete:
                 break
-            members.append(self._member(where, offset, head, lines[2:], members))
-            offset += sum(map(len, lines))
-        return members, offset
+            members.append(self._member(where, frame, head, members))
+            end = frame.end
+        return members, end
 
-    def _member(
-        self, where: str, offset: int, head: str, atoms: list[bytes], before: list[_Member]
-    ) -> _Member:
+    def _member(self, where: str, frame: StoredFrame, head: str, before: list[_Member]) -> _Member:
         """Return a frame of the library, whose text is checked: numbers and place."""
         remedy = "cut the file off before it, or use another one"
         names = self.calc.value_names
         try:
             info = key_val_str_to_dict(head)
-            numbers = np.array([line.split()[1:] for line in atoms], dtype=float)
+            numbers = np.array([line.split()[1:] for line in frame.atoms], dtype=float)
             cell = np.array(info.pop("Lattice"), dtype=float).T
             values = np.array([info[name] for name in names], dtype=float)
             volume = _volume(cell)
-            symbols = [line.split()[0].decode() for line in atoms]
+            symbols = [line.split()[0].decode() for line in frame.atoms]
             place, last = (
                 (*_of(i), int(i["individual"])) for i in (info, before[-1].info if before else info)
             )
@@ -797,7 +769,7 @@ class PolymorphGen:
                 f"{remedy}"
             )
         info = {key: value for key, value in info.items() if key not in ("Properties", "pbc")}
-        return _Member(offset, info, volume)
+        return _Member(frame.offset, info, volume)
 
     def _refuse(self, name: str, made_with: Any) -> NoReturn:
         """Say in what the parameters of a library differ from those of this run."""
@@ -832,23 +804,6 @@ class PolymorphGen:
             volume=np.array([m.volume if self._pbc.all() else np.nan for m in members]),
             energy=np.full(n, np.nan),
             parameters=table_parameters(self.calc),
-        )
-
-
-def _require_own(name: str, file: IO[Any], size: int | None = None) -> None:
-    """Raise ValueError where somebody else has changed a file that this run writes to."""
-    own = os.fstat(file.fileno())
-    try:
-        replaced = not os.path.samestat(own, os.stat(name))
-        what = "replaced" if replaced else None
-    except FileNotFoundError:
-        what = "removed or renamed"
-    if what is None and own.st_size != (file.tell() if size is None else size):
-        what = "cut, emptied or written to"
-    if what is not None:
-        raise ValueError(
-            f"{name}: was {what} by somebody else in the meantime; leave it alone while it grows, "
-            "and run again"
         )
 
 
