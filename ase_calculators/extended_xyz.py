@@ -22,7 +22,18 @@ _LATTICE = re.compile(r"(?:^|\s)Lattice\s*=\s*\"([^\"]*)\"")
 
 
 def xyz_texts(lines: Iterable[str]) -> Iterator[str]:
-    """Cut an (extended) XYZ file into its frames: each starts with a number alone on its line."""
+    """Cut an (extended) XYZ file into its frames; each starts with a number alone on its line.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        Lines of the file.
+
+    Yields
+    ------
+    str
+        Text of a frame.
+    """
     frame: FrameLines | None = None
     for line in lines:
         # the second line of a frame is its comment, which may be anything
@@ -46,7 +57,33 @@ def xyz_atoms(
     pbc: Any = None,
     **options: Any,
 ) -> Atoms:
-    """Make atoms of a frame of an (extended) XYZ file, which ASE reads once it is whole."""
+    """Return the atoms of the text of one frame, which ASE reads once it is known to be complete.
+
+    Parameters
+    ----------
+    text : str
+        Text of the frame.
+    format : str
+        Name of ASE's reader, "extxyz" or "xyz".
+    specorder : sequence of str, optional
+        Elements of the types 1, 2 and so on, if the species are types.
+    units : str, optional
+        LAMMPS unit style of a frame of ``dump extxyz``. Default: Å and eV.
+    pbc : bool or (3,) bool, optional
+        Periodic directions. Default: those of the text.
+    **options
+        Options of ASE's reader.
+
+    Returns
+    -------
+    ase.Atoms
+        The frame, in Å and eV; in sigma and epsilon with ``units="lj"``.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a complete frame, or its elements or units are unknown.
+    """
     check_units(units)
     count, _, rest = text.partition("\n")
     comment, _, body = rest.partition("\n")
@@ -62,14 +99,14 @@ def xyz_atoms(
         raise ValueError("the frame has no atoms")
     if not all(row.startswith("VEC") for row in rows[n_atoms:]):
         raise ValueError(f"the frame has {len(rows)} lines for its {n_atoms} atoms")
-    for key in ("Lattice", "Properties", "pbc"):  # some programs write them in small letters
+    for key in ("Lattice", "Properties", "pbc"):  # some programs use small letters
         if not re.search(rf"(?:^|\s){key}\s*=", comment):
             comment = re.sub(rf"(?i)(^|\s){key}(\s*=)", rf"\g<1>{key}\g<2>", comment, count=1)
     if found := _LATTICE.search(comment):
         if len(found[1].split()) != 9:
             raise ValueError(f"Lattice: must have 9 numbers, has {len(found[1].split())}")
         numbers_of("Lattice", found[1].split())
-    comment = _SIX.sub(_nine, comment)  # of which ASE reads nine
+    comment = _SIX.sub(_nine, comment)  # of six numbers ASE reads nine
     species: int | None = 0
     width, exact = 4, False
     if found := _PROPERTIES.search(comment):
@@ -87,7 +124,7 @@ def xyz_atoms(
             for row, symbol in zip(words, symbols_of(kinds, specorder), strict=True):
                 row[species] = symbol
             rows[:n_atoms] = [" ".join(row) for row in words]
-    if "=" not in comment:  # no extended XYZ: the comment may be anything
+    if "=" not in comment:  # not extended XYZ: the comment may be anything
         comment = ""
     text = "\n".join([str(n_atoms), comment, *rows, ""])
     atoms: Any = ase.io.read(StringIO(text), index=0, format=format, **options)
@@ -102,7 +139,7 @@ _SIX = re.compile(r"((?:^|\s)(?:stress|virial)\s*=\s*)\"([^\"]*)\"")
 
 
 def _nine(found: re.Match[str]) -> str:
-    """Return stress or virial of xx, yy, zz, yz, xz, xy with its 9 numbers."""
+    """Return a stress or virial xx, yy, zz, yz, xz, xy with all 9 numbers."""
     words = found[2].split()
     if len(words) != 6:
         return found[0]
@@ -133,7 +170,7 @@ def _xyz_columns(properties: str) -> tuple[int | None, int]:
 
 
 def _convert(atoms: Atoms, units: str) -> None:
-    """Convert a frame of LAMMPS's dump extxyz to Å and eV."""
+    """Convert a frame of LAMMPS's ``dump extxyz`` to Å and eV."""
     length, energy = factor_to_ase("distance", units), factor_to_ase("energy", units)
     atoms.set_cell(atoms.cell * length)
     atoms.positions *= length

@@ -139,7 +139,8 @@ class FrameFile:
         comment = self._reader.readline().rstrip(b"\0")
         if not comment.endswith(b"\n"):
             return StoredFrame(offset, head, comment)
-        n_atoms, atoms = int(head), []
+        n_atoms = int(head)
+        atoms: list[bytes] = []
         while len(atoms) < n_atoms and (line := self._reader.readline()).endswith(b"\n"):
             atoms.append(line)
         return StoredFrame(offset, head, comment, atoms, len(atoms) == n_atoms)

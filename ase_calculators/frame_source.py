@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Frames one after the other from any file that ASE reads.
+"""Frames of any file that ASE reads, one after the other.
 
-Text formats with many frames are cut into frames here, so that memory holds a few of them and a
-broken one costs no other. `read_text` makes atoms of such a text. Lengths are in Å and energies in
-eV: what a file or the caller names in other LAMMPS units is converted, ``lj`` is taken as it is.
+Text formats with many frames are cut into frames here, so that memory holds only a few of them and
+a broken one does not cost the others. `read_text` makes atoms of such a text. Lengths are in Å and
+energies in eV. If a file or the caller names other LAMMPS units, they are converted; ``lj`` stays
+as it is.
 """
 
 import codecs
@@ -56,7 +57,7 @@ _TEXTS = {
 
 
 class Frame(NamedTuple):
-    """A frame on its way to the kernel: atoms, or the text of one frame, or what went wrong.
+    """Hold a frame on its way to the kernel: atoms, the text of one frame, or an error.
 
     Attributes
     ----------
@@ -65,11 +66,11 @@ class Frame(NamedTuple):
     number : int
         Number of the frame in it, from 0.
     content : ase.Atoms, str or Exception
-        What there is of it.
+        The frame, or why there is none.
     format : str
         ASE's name of the format of a text.
     step : int or None
-        LAMMPS timestep, where known.
+        LAMMPS timestep, if known.
     """
 
     file: str
@@ -94,7 +95,7 @@ class Frame(NamedTuple):
         Raises
         ------
         Exception
-            What went wrong when the frame was read; ValueError if its text is not a frame.
+            Error of the reader of the file; ValueError if the text is not a complete frame.
         """
         if isinstance(self.content, Exception):
             raise self.content
@@ -104,7 +105,7 @@ class Frame(NamedTuple):
 
 
 def read_text(text: str, format: str, options: dict[str, Any]) -> Atoms:
-    """Make atoms of the text of one frame.
+    """Return the atoms of the text of one frame.
 
     Parameters
     ----------
@@ -114,25 +115,25 @@ def read_text(text: str, format: str, options: dict[str, Any]) -> Atoms:
         ASE's name of its format.
     options : dict
         ``specorder``, the elements of LAMMPS's types 1, 2 and so on; ``units``, the LAMMPS units of
-        what LAMMPS wrote; ``pbc`` in place of boundaries that a dump does not name. Others go to
-        ASE's reader of XYZ files.
+        a file that LAMMPS wrote; ``pbc``, the boundaries if a dump does not name them. Any other
+        goes to ASE's reader of XYZ files.
 
     Returns
     -------
     ase.Atoms
-        The frame, in Å and eV; in sigma and epsilon with ``units="lj"``. What computes, fixes,
-        variables and custom properties have put into a dump is in ``arrays``.
+        The frame, in Å and eV; in sigma and epsilon with ``units="lj"``. Columns of
+        computes, fixes, variables and custom properties of a dump are in ``arrays``.
 
     Raises
     ------
     ValueError
-        When the text is no complete frame, or its elements or units are unknown or contradictory.
+        If the text is not a complete frame, or its elements or units are unknown or contradictory.
     """
     try:
         if format in ("lammps-dump-text", "lammps-dump-yaml"):
             return dump_atoms(text, **options)
         return xyz_atoms(text, format, **options)
-    except Exception as error:  # ASE's readers raise whatever they stumble over
+    except Exception as error:  # ASE's readers raise errors of any kind
         raise ValueError(reason_of(error)) from error
 
 
@@ -152,9 +153,9 @@ def frame_files(source: Any) -> list[str] | None:
     Raises
     ------
     FileNotFoundError
-        When a file does not exist or a pattern matches none.
+        If a file does not exist or a pattern matches none.
     TypeError
-        When the source is a single structure.
+        If the source is a single structure.
     """
     if isinstance(source, Atoms):
         raise TypeError(
@@ -176,7 +177,7 @@ def frame_files(source: Any) -> list[str] | None:
 
 
 def source_units(source: Any, format: str | None, units: str | None) -> str | None:
-    """Return the LAMMPS units of a source, as the caller or the first of its dumps says them.
+    """Return the LAMMPS units of a source, as the caller or the first of its dumps names them.
 
     Parameters
     ----------
@@ -185,17 +186,17 @@ def source_units(source: Any, format: str | None, units: str | None) -> str | No
     format : str or None
         ASE's name of the files' format; None to guess.
     units : str or None
-        What the caller says.
+        Units that the caller names.
 
     Returns
     -------
     str or None
-        The units; None where nobody says any.
+        The units; None if nobody names any.
 
     Raises
     ------
     ValueError
-        When there are no such units.
+        If there are no such units.
     """
     check_units(units)
     paths = frame_files(source)
@@ -207,7 +208,7 @@ def source_units(source: Any, format: str | None, units: str | None) -> str | No
                 if found := re.match(r"ITEM: UNITS[ \t]*\n[ \t]*(\S+)", head):
                     check_units(found[1], "ITEM: UNITS")
                     return found[1]
-        except (OSError, ValueError):  # told with its frame
+        except (OSError, ValueError):  # reported with its frame
             return None
     return units
 
@@ -215,7 +216,7 @@ def source_units(source: Any, format: str | None, units: str | None) -> str | No
 def open_frames(
     source: Any, format: str | None, stride: int, options: dict[str, Any]
 ) -> tuple[Iterator[Frame], int | None]:
-    """Return the frames of a source and, where that is known, their number.
+    """Return the frames of a source and, if it is known, their number.
 
     Parameters
     ----------
@@ -224,23 +225,23 @@ def open_frames(
     format : str or None
         ASE's name of the files' format; None to guess.
     stride : int
-        Take every so many frames of each file or of the iterable.
+        Step between the frames taken of each file or of the iterable.
     options : dict
-        Keyword arguments of ASE's reader.
+        Options of `read_text` and of ASE's readers.
 
     Returns
     -------
     frames : iterator of Frame
-        The frames, read as they are asked for.
+        The frames, each read when it is asked for.
     n_frames : int or None
-        Their number.
+        Their number; None for files.
 
     Raises
     ------
     FileNotFoundError
-        When a file does not exist or a pattern matches none.
+        If a file does not exist or a pattern matches none.
     TypeError
-        When the source is a single structure or, later, not made of structures.
+        If the source is a single structure or, later, yields anything but structures.
     """
     paths = frame_files(source)
     if paths is None:
@@ -255,7 +256,7 @@ def open_frames(
 
 
 def read_frames(source: Any) -> Iterator[Atoms]:
-    """Read whole frames, with the labels and notes they have, one after the other.
+    """Read whole frames one after the other, with their labels and notes.
 
     Parameters
     ----------
@@ -265,16 +266,16 @@ def read_frames(source: Any) -> Iterator[Atoms]:
     Yields
     ------
     ase.Atoms
-        The frames; those of an iterable are handed on as they are.
+        The frames; those of an iterable stay as they are.
 
     Raises
     ------
     FileNotFoundError
-        When a file does not exist or a pattern matches none.
+        If a file does not exist or a pattern matches none.
     TypeError
-        When the source is a single structure or not made of structures.
+        If the source is a single structure or not made of structures.
     ValueError
-        When a frame cannot be read.
+        If a frame cannot be read.
     """
     paths = frame_files(source)
     if paths is None:
@@ -295,21 +296,21 @@ def read_frames(source: Any) -> Iterator[Atoms]:
             for frame in _file_frames([path], kind, 1, {}):
                 number = frame.number
                 yield frame.atoms({})
-        except Exception as error:  # ASE's readers raise whatever they stumble over
+        except Exception as error:  # ASE's readers raise errors of any kind
             raise ValueError(
-                f"{path}: frame {number} cannot be read: {reason_of(error)}; mend or remove it"
+                f"{path}: frame {number} cannot be read: {reason_of(error)}; fix or remove it"
             ) from error
 
 
 def with_step(frames: Iterable[Frame], energies: Any) -> Iterator[Frame]:
-    """Hand on frames, each of which must have a timestep to match an energy by.
+    """Check that each frame has a timestep, by which its energy is found.
 
     Parameters
     ----------
     frames : iterable of Frame
         The frames.
     energies : path-like
-        File of the energies, for the message.
+        File of energies, for the message.
 
     Yields
     ------
@@ -319,7 +320,7 @@ def with_step(frames: Iterable[Frame], energies: Any) -> Iterator[Frame]:
     Raises
     ------
     ValueError
-        At the first good frame without a timestep.
+        If a frame without an error has no timestep.
     """
     for frame in frames:
         if frame.step is None and not isinstance(frame.content, Exception):
@@ -335,7 +336,7 @@ def with_step(frames: Iterable[Frame], energies: Any) -> Iterator[Frame]:
 
 
 def _kind(path: str) -> str:
-    """Guess the format of a file; where it is none for ASE, say what it is."""
+    """Return ASE's name of the format of a file; the error for any other says what it is."""
     if isdir(path):
         return filetype(path)
     try:
@@ -352,25 +353,25 @@ def _kind(path: str) -> str:
         found = re.search(rb"\0(id [ -~]+|[a-z][ -~]* x [ -~]+)", head[:1024])
         columns = f", colnames={found[1].decode().split()}" if found else ""
         raise ValueError(
-            "is a binary dump of LAMMPS; say format='lammps-dump-binary'"
-            f"{columns} and its units=, or make a text of it by binary2txt"
+            "is a binary dump of LAMMPS; give format='lammps-dump-binary'"
+            f"{columns} and its units=, or convert it to text by binary2txt"
         )
     is_xyz = is_count(text.split(b"\n", 1)[0].decode("latin-1"))
     try:
         kind = filetype(path)
-    except Exception:  # ASE's own kind of error, which names no remedy
+    except Exception:  # an error of ASE, which does not name a remedy
         kind = ""
     if kind in ioformats or (kind == "" and not is_xyz and not head):
         return kind or "extxyz"
     if is_xyz:
         return "extxyz"
-    raise ValueError("is of no format that ASE knows; say format=, ASE's name of it")
+    raise ValueError("does not have a format that ASE knows; give format=, ASE's name of it")
 
 
 def _ase_frames(
     path: str, format: str, stride: int, options: dict[str, Any]
 ) -> Iterator[tuple[int, Atoms | Exception]]:
-    """Read a file of any other format, stepping over a broken frame where ASE can."""
+    """Read a file of any other format; step over a broken frame if ASE can."""
     number = 0
     broken: tuple[int, Exception] | None = None
     while True:
@@ -382,7 +383,7 @@ def _ase_frames(
                     broken = None
                 yield number, atoms
                 number += stride
-        except Exception as error:  # ASE's readers raise whatever they stumble over
+        except Exception as error:  # ASE's readers raise errors of any kind
             if broken:
                 reason = f"{reason_of(broken[1])}; nothing after it could be read"
                 yield broken[0], ValueError(reason)
@@ -413,8 +414,8 @@ def _file_frames(
                         and NO_BOUNDARIES.search(text, 0, 4096)
                     ):
                         warnings.warn(
-                            f"{path}: names no boundaries (BOX BOUNDS pp pp pp); the cell is taken "
-                            "as periodic, which pbc= can change",
+                            f"{path}: does not name boundaries (BOX BOUNDS pp pp pp); the cell is "
+                            "taken as periodic, which pbc= can change",
                             stacklevel=2,
                         )
                     n_found += 1
@@ -424,11 +425,13 @@ def _file_frames(
             else:
                 of_ase = dict(options)
                 if kind != "lammps-dump-binary" or options.get("units") == "lj":
-                    of_ase.pop("units", None)  # those of the log; ASE's other readers have none
+                    of_ase.pop(
+                        "units", None
+                    )  # units of the log; ASE's other readers do not take them
                 for number, content in _ase_frames(path, kind, stride, of_ase):
                     n_found += 1
                     yield _atoms_frame(path, number, content)
-        except Exception as error:  # unknown format, unreadable file: the other files are kept
+        except Exception as error:  # unknown format or unreadable file: go on with the others
             yield Frame(path, n_found, error)
             continue
         if n_found == 0:
@@ -436,9 +439,9 @@ def _file_frames(
 
 
 def _text_frame(file: str, number: int, text: str, format: str) -> Frame:
-    """Pack the text of a frame with its timestep."""
+    """Return the text of a frame with its timestep."""
     if not format.startswith("lammps-dump"):
-        # a number cut short still is a number; a single frame may have been written by hand
+        # a number cut short is still a number; a single frame may have been written by hand
         if number and not text.endswith("\n"):
             reason = "the last line has no end; add a line feed if its last number is complete"
             return Frame(file, number, ValueError(reason))
@@ -451,7 +454,7 @@ def _text_frame(file: str, number: int, text: str, format: str) -> Frame:
 
 
 def _step(info: dict[str, Any]) -> int | None:
-    """Return the timestep of atoms, as LAMMPS, this package or the caller has put it there."""
+    """Return the timestep of atoms that LAMMPS, this package or the caller has stored there."""
     for key, value in info.items():
         if isinstance(key, str) and key.lower() == "timestep":
             try:
@@ -463,11 +466,11 @@ def _step(info: dict[str, Any]) -> int | None:
 
 
 def _atoms_frame(file: str, number: int, content: Atoms | Exception) -> Frame:
-    """Pack atoms without their calculator; a copy, as the source may move them in between."""
+    """Return a copy of atoms without their calculator; the source may move them later."""
     if isinstance(content, Exception):
         return Frame(file, number, content)
     if not isinstance(content, Atoms):
-        raise TypeError(f"source: must give ase.Atoms, got {type(content).__name__}")
+        raise TypeError(f"source: must yield ase.Atoms, got {type(content).__name__}")
     atoms = Atoms(
         numbers=content.numbers, positions=content.positions, cell=content.cell, pbc=content.pbc
     )

@@ -23,9 +23,19 @@ _HEAD = re.compile(r"ITEM: (TIMESTEP|TIME|UNITS)\b")
 
 
 def dump_texts(lines: Iterable[str]) -> Iterator[str]:
-    """Cut a LAMMPS text dump into its frames, also where a killed run left one unfinished.
+    """Cut a LAMMPS text dump into its frames, even if an interrupted run left one unfinished.
 
-    LAMMPS names the units in front of the first frame alone; here each frame says them.
+    LAMMPS names the units in front of the first frame only. Here each frame names them.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        Lines of the file.
+
+    Yields
+    ------
+    str
+        Text of a frame.
     """
     frame: FrameLines | None = None
     begun = False  # the timestep was there
@@ -54,7 +64,18 @@ def dump_texts(lines: Iterable[str]) -> Iterator[str]:
 
 
 def yaml_texts(lines: Iterable[str]) -> Iterator[str]:
-    """Cut a YAML dump of LAMMPS into its frames, as text dumps."""
+    """Cut a YAML dump of LAMMPS into its frames, each as a text dump has it.
+
+    Parameters
+    ----------
+    lines : iterable of str
+        Lines of the file.
+
+    Yields
+    ------
+    str
+        Text of a frame.
+    """
     frame = FrameLines()
     section, units, flags = "", "", "pp pp pp"
     for line in lines:
@@ -93,23 +114,43 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[str]:
 
 
 def symbols_of(kinds: Sequence[str], specorder: Sequence[str] | None) -> list[str]:
-    """Return the elements of symbols, or of types with their elements in `specorder`."""
+    """Return the elements of symbols or of LAMMPS's atom types.
+
+    Parameters
+    ----------
+    kinds : sequence of str
+        Symbols, in letters of any size, or types from 1.
+    specorder : sequence of str or None
+        Elements of the types 1, 2 and so on.
+
+    Returns
+    -------
+    list of str
+        The symbols.
+
+    Raises
+    ------
+    ValueError
+        If a symbol is not an element, or a type has none.
+    """
     names: dict[str, str] = {}
     order = [specorder] if isinstance(specorder, str) else list(specorder or ())
     for name in order:
         if name not in atomic_numbers:
-            raise ValueError(f"specorder: {name!r} is no chemical element; use symbols like 'Al'")
+            raise ValueError(
+                f"specorder: {name!r} is not a chemical element; use symbols like 'Al'"
+            )
     for kind in dict.fromkeys(kinds):
         if kind.capitalize() in atomic_numbers:
             names[kind] = kind.capitalize()
         elif not is_count(kind):
             raise ValueError(
-                f"{kind[:40]!r} is no chemical element; name types by specorder=['Al', ...]"
+                f"{kind[:40]!r} is not a chemical element; name types by specorder=['Al', ...]"
             )
         elif not order:
             raise ValueError(
-                f"{kind[:40]!r} is a type and no element; say specorder=['Al', ...], the elements "
-                "of types 1, 2, ..."
+                f"{kind[:40]!r} is a type, not an element; give specorder=['Al', ...], the "
+                "elements of types 1, 2, ..."
             )
         elif len(kind) > 9 or not 1 <= int(kind) <= len(order):
             raise ValueError(
@@ -128,7 +169,7 @@ class _Box(NamedTuple):
 
 
 def _box(flags: Sequence[str], rows: Sequence[str]) -> _Box:
-    """Return the box of a dump, of any of LAMMPS's three kinds."""
+    """Return the box of a dump, in any of LAMMPS's three forms."""
     words = [row.split() for row in rows[:3]]
     general = list(flags[:2]) == ["abc", "origin"]
     widths = {len(row) for row in words}
@@ -159,7 +200,7 @@ def _box(flags: Sequence[str], rows: Sequence[str]) -> _Box:
 
 
 def _dump_head(head: str) -> dict[str, tuple[list[str], list[str]]]:
-    """Return the sections in front of the atoms: what stands behind each name, and its lines."""
+    """Return the sections before the atoms: the words after each name, and its lines."""
     sections = {}
     for text in head.split("ITEM: ")[1:]:
         title, *lines = f"{text}\n".split("\n")
@@ -171,7 +212,7 @@ def _dump_head(head: str) -> dict[str, tuple[list[str], list[str]]]:
 
 
 class _AtomColumns:
-    """Columns of the atoms of a frame, by name; nothing else knows how their lines are read."""
+    """Hold the columns of the atoms of a frame by name; all other code asks for them here."""
 
     def __init__(self, text: str, n_atoms: int) -> None:
         title, _, body = text.partition("\n")
@@ -239,18 +280,44 @@ def dump_atoms(
     order: bool = True,
     **unknown: Any,
 ) -> Atoms:
-    """Make atoms of a frame of a dump."""
+    """Return the atoms of the text of one frame of a dump.
+
+    Parameters
+    ----------
+    text : str
+        Text of the frame.
+    specorder : sequence of str, optional
+        Elements of the types 1, 2 and so on.
+    units : str, optional
+        LAMMPS unit style. Default: the one that the text names, or Å.
+    pbc : bool or (3,) bool, optional
+        Periodic directions. Default: those of the text; all if it names none.
+    order : bool
+        Whether atoms are sorted by ID.
+    **unknown
+        Any other option, which is refused.
+
+    Returns
+    -------
+    ase.Atoms
+        The frame, in Å and eV; in sigma and epsilon with ``units="lj"``.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a complete frame, or its elements or units are unknown or contradictory.
+    """
     if unknown:
         raise ValueError(
-            f"{next(iter(unknown))}: is no option of a dump's reader; use specorder, units, pbc or "
-            "order"
+            f"{next(iter(unknown))}: is not an option of the reader of dumps; use specorder, "
+            "units, pbc or order"
         )
     check_units(units)
     head, found, body = text.partition("ITEM: ATOMS")
     if not found:
         for name, what in (("ENTRIES", "dump local"), ("GRID CELLS", "dump grid")):
             if f"ITEM: {name}" in head:
-                raise ValueError(f"is of {what}, which holds no atoms; write dump custom")
+                raise ValueError(f"is of {what}, which does not hold atoms; write dump custom")
         raise ValueError("the frame ends early: before its atoms")
     sections = _dump_head(head)
     for name in ("TIMESTEP", "NUMBER OF ATOMS", "BOX BOUNDS"):
@@ -260,13 +327,13 @@ def dump_atoms(
     check_units(stated, "ITEM: UNITS")
     if stated and units and stated != units:
         raise ValueError(
-            f"ITEM: UNITS of the dump says {stated!r}, and units= or the log {units!r}; take "
+            f"ITEM: UNITS of the dump says {stated!r}, units= or the log says {units!r}; use "
             "files of one run, or the right units="
         )
     if stated == "lj" and units is None:
         raise ValueError(
-            "ITEM: UNITS of the dump says 'lj', lengths in sigma; scale it to Å, or say units='lj' "
-            "where lengths are taken as they are"
+            "ITEM: UNITS of the dump says 'lj', lengths in sigma; scale it to Å, or give "
+            "units='lj' to keep lengths as they are"
         )
     units = stated or units
     count = sections["NUMBER OF ATOMS"][1][0]
@@ -321,7 +388,7 @@ def dump_atoms(
 def _elements(
     columns: _AtomColumns, specorder: Sequence[str] | None, units: str | None
 ) -> list[int]:
-    """Return the atomic numbers: of names, labels, masses or types, the first that there is."""
+    """Return the atomic numbers, from names, labels, masses or types, whichever comes first."""
 
     def known(name: str) -> bool:
         return name in columns and all(word in atomic_numbers for word in set(columns.words(name)))

@@ -17,8 +17,8 @@ class Thermo(NamedTuple):
     Attributes
     ----------
     energies : dict of int to float
-        Energy by timestep, eV; in epsilon with ``units lj``. NaN for a step with several that
-        differ.
+        Energy by timestep, eV; in epsilon with ``units lj``. NaN for a step with several
+        energies that differ.
     per_atom : bool
         Whether LAMMPS divided them by the number of atoms.
     units : str
@@ -35,7 +35,7 @@ _MULTI_STEP = re.compile(r"-+ Step\s+(-?\d{1,18})\s+-+ CPU")
 
 
 class _Log:
-    """What the lines of a log say, in any of the styles of its tables."""
+    """Collect energies and units from the lines of a log, in any style of its tables."""
 
     def __init__(self) -> None:
         self.rows: dict[int, float] = {}
@@ -93,7 +93,7 @@ class _Log:
             self._columns = self._step = None
 
     def _table(self, line: str, words: list[str]) -> None:
-        """Note where step and energy stand, if this is the head of a table."""
+        """Note the columns of step and energy, if this is the head of a table."""
         of_yaml = words[0] == "keywords:"
         if of_yaml:
             words = [word.strip("'\"") for word in re.sub(r"[\[\],]", " ", line).split()[1:]]
@@ -133,53 +133,53 @@ def read_thermo(path: str | PathLike[str], units: str | None) -> Thermo:
     ----------
     path : path-like
         Text with at least one table with a column Step or TimeStep and a column PotEng,
-        c_thermo_pe, v_pe or pe (or what ``thermo_modify colname`` called them), in the styles one,
-        multi or yaml of thermo_modify. A step that comes twice with energies that differ has none.
+        c_thermo_pe, v_pe or pe (or the names of ``thermo_modify colname``), in the styles one,
+        multi or yaml of thermo_modify. A step that comes twice with different energies has none.
     units : str or None
-        LAMMPS units of the energies; None for those that the log names (its `units` line, or "Unit
-        style" above a run).
+        LAMMPS units of the energies. None: those that the log names, in its `units` line or its
+        "Unit style" above a run.
 
     Returns
     -------
     Thermo
-        The energies. In lj units LAMMPS prints them per atom unless ``thermo_modify norm no`` is in
-        the log; a compute in the file of a fix never is.
+        The energies. In lj units LAMMPS prints them per atom, unless the log has ``thermo_modify
+        norm no``; a compute in the file of a fix is never per atom.
 
     Raises
     ------
     ValueError
-        When there is no such table, or the units are not known or contradictory.
+        If there is no such table, or the units are unknown or contradictory.
     """
     name = f"energies = {fspath(path)!r}"
     check_units(units)
     log, line = _Log(), ""
     try:
         for line in read_lines(fspath(path)):
-            if line.endswith("\n"):  # else a killed run may have cut its last number
+            if line.endswith("\n"):  # else an interrupted run may have cut its last number
                 log.take(line)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     if not log.rows:
-        told = f" (its tables: {'; '.join(log.tables)})" if log.tables else ""
+        found = f" (its tables: {'; '.join(log.tables)})" if log.tables else ""
         raise ValueError(
             f"{name}: has no table with the columns Step and PotEng; give a LAMMPS log with "
-            f"thermo_style custom step pe ...{told}"
+            f"thermo_style custom step pe ...{found}"
         )
     styles = list(dict.fromkeys([*([units] if units else []), *log.units]))
     if not styles:
         raise ValueError(
-            f"{name}: does not name its units, nor do units= or the dump; say units='metal', or "
+            f"{name}: does not name its units, nor do units= or the dump; give units='metal', or "
             "real, lj, ..."
         )
     if len(styles) > 1:
-        said = f"is in units {' and '.join(log.units)}"
+        stated = f"is in units {' and '.join(log.units)}"
         raise ValueError(
-            f"{name}: {said}" + (f", and units= or the dump says {units!r}" if units else "")
+            f"{name}: {stated}" + (f", and units= or the dump says {units!r}" if units else "")
             + "; give files of one run, or the right units="
         )  # fmt: skip
     norms = {styles[0] == "lj" if norm is None else norm for norm in log.norms}
     if len(norms) > 1:
-        raise ValueError(f"{name}: thermo_modify norm changes in it; give a log of one kind")
+        raise ValueError(f"{name}: thermo_modify norm changes in it; give a log with one setting")
     factor = factor_to_ase("energy", styles[0])
     return Thermo(
         {step: factor * energy for step, energy in log.rows.items()}, norms.pop(), styles[0]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """PolymorphGen: structures bred by mutation towards targets on the landscape, without energies.
 
-The library is extended XYZ that only grows, one complete frame after the other, and each frame
-says what it was made with. What is on disk is therefore all the state there is: a run that finds a
-library cuts off a frame left unfinished, makes what its last generation lacks from the same random
-streams, and goes on.
+The library is an extended XYZ file that only grows, one complete frame after the other, and each
+frame holds the parameters it was made with. What is on disk is therefore the whole state. A run
+that finds a library removes an unfinished frame at its end, makes the missing children of its last
+generation from the same random streams, and resumes.
 """
 
 import hashlib
@@ -32,10 +32,10 @@ from ase_calculators.landscape import LandscapeTable, table_parameters
 from ase_calculators.provenance import atomic_write
 from cython_core import Breeder, Evolution, Gaps, atom_lines, target_points, window_of
 
-# shortest distance of two atoms over the sum of their covalent radii, where none is given
+# default shortest distance of two atoms over the sum of their covalent radii
 COVALENT_SHARE = 0.8
 
-# what the settings follow in the comment line of a frame
+# the settings follow this in the comment line of a frame
 _PARAMETERS = ' parameters="_JSON '
 
 _GENE_LETTERS = {"D": 1, "V": 2, "S": 4, "X": 8, "G": 16}
@@ -43,7 +43,7 @@ _GENE_LETTERS = {"D": 1, "V": 2, "S": 4, "X": 8, "G": 16}
 
 @dataclass(frozen=True)
 class Genes:
-    """Say how children differ from their parents.
+    """Define how children differ from their parents.
 
     Attributes
     ----------
@@ -52,18 +52,18 @@ class Genes:
     volume : float
         V: standard deviation of ln(volume), at most 1.
     shape : float
-        S: standard deviation of the diagonal strains, before their mean is taken out so that the
-        volume stays; of the shears 1/sqrt(2) of it, so that no direction is preferred. At most 1.
+        S: standard deviation of the diagonal strains, before their mean is subtracted to keep the
+        volume; the shears have 1/sqrt(2) of it, so that no direction is preferred. At most 1.
     rate : float
-        Probability of an atom to be displaced in D; at least one is.
+        Probability that D displaces an atom; at least one is displaced.
     swaps : int
-        Exchanges of two unlike atoms. Default: none.
+        Number of exchanges of two unlike atoms. Default: none.
     probabilities : (float, float, float, float)
-        Of D, V, S and the swaps, each drawn for itself; a child gets at least one. A gene with a
-        probability or an amplitude of 0 is off.
+        Probabilities of D, V, S and the swaps, each drawn independently; a child gets at least one.
+        A gene with a probability or an amplitude of 0 is off.
     frozen : str or iterable of str
-        Elements that are neither displaced nor swapped. A change of the cell by V and S carries
-        them along, so that switching these off keeps them in place.
+        Elements that are neither displaced nor swapped. A change of the cell by V and S moves them
+        with it; switch V and S off to keep them in place.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class Genes:
 
 @dataclass
 class TargetReport:
-    """Tell what became of a target.
+    """Report the outcome for a target.
 
     Attributes
     ----------
@@ -91,13 +91,13 @@ class TargetReport:
     nearest : (float, float)
         sS and Q of the nearest structure, parents included.
     distance : float
-        From it to the target, in units of the window.
+        Distance from it to the target, in units of the window.
     frames : int
-        Children in the library.
+        Number of children in the library.
     hits : int
-        Those of them within the tolerance.
+        Number of them within the tolerance.
     evaluations : int
-        Of sS and Q for these children, with gradients or without.
+        Number of evaluations of sS and Q for these children, with or without gradients.
     """
 
     point: tuple[float, float]
@@ -109,7 +109,7 @@ class TargetReport:
 
 
 class _Member(NamedTuple):
-    """A frame of the library: where its text starts, and what its comment says."""
+    """Hold a frame of the library: the start of its text, and the entries of its comment."""
 
     offset: int
     info: dict[str, Any]
@@ -119,12 +119,12 @@ class _Member(NamedTuple):
 class PolymorphGen:
     """Breed structures towards targets on the entropy-symmetry landscape.
 
-    Every target has an evolution of its own that starts from the parents; one in a gap also from
-    the nearest structure of the library. In each generation, a share `fresh` of the children
-    descends from the parents, drawn evenly, and the others from the generation before, by roulette
-    with the weights 1 / (d + 0.01), d being the distance to the target in units of the window.
-    Children are mutated and, with ``mode="guided"``, moved on to the target along the gradients of
-    sS and Q, by the least correction in units of the genes' amplitudes (see
+    Each target has its own evolution, which starts from the parents; a target in a gap also starts
+    from the nearest structure of the library. In each generation, a share `fresh` of the children
+    descends from the parents, drawn evenly. The others descend from the generation before, by
+    roulette with the weights 1 / (d + 0.01), where d is the distance to the target in units of the
+    window. Children are mutated. With ``mode="guided"`` they are then moved to the target along the
+    gradients of sS and Q, by the smallest correction in units of the genes' amplitudes (see
     `cython_core.Breeder`); the first guided child of a target is the nearest structure, not
     mutated. A child that breaks a limit is drawn again, up to 20 times. No energies are evaluated.
 
@@ -133,72 +133,73 @@ class PolymorphGen:
     parents : iterable of ase.Atoms
         Structures with the same numbers of atoms of each element and the same periodicity.
     calc : EntropySymmetry
-        What sS and Q are.
+        Calculator of sS and Q.
     targets : {"edges", "grid", "gaps"} or (k, 2) array_like
-        `targets_per_edge` points evenly along each edge of the window, corners once; or as many on
-        both axes of a grid, the interior too; or the empty cells of the map as it grows, the one
-        nearest to an occupied cell first, each until it is hit; or points (sS, Q).
+        "edges": `targets_per_edge` points evenly along each edge of the window, corners once.
+        "grid": as many along both axes of a grid, with the interior. "gaps": the empty cells of the
+        growing map, the one nearest to an occupied cell first, each until it is hit. Or points
+        (sS, Q).
     targets_per_edge : int
-        How many, 2 or more; of "gaps", into how many cells the window is cut along both axes.
+        Number of points, 2 or more; for "gaps", number of cells along both axes of the window.
     expand : float
-        Share of its extents by which the window of the parents is moved outwards on every side;
-        Q stays within 0 and 1.
+        Share of the extents by which the window of the parents grows on every side; Q stays within
+        0 and 1.
     generations : int, optional
-        Generations per target. Default: 30; 3 for "gaps".
+        Number of generations per target. Default: 30; 3 for "gaps".
     individuals : int, optional
-        Children per generation. Default: 50; 1 for "gaps".
+        Number of children per generation. Default: 50; 1 for "gaps".
     genes : Genes
         Mutations.
     mode : {"guided", "roulette"}
-        With or without correction towards the target.
+        Breeding with or without the correction towards the target.
     min_distance : float or dict of (str, str) to float, optional
         Shortest distance of two atoms, Å, for all pairs or for some pairs of elements, such as
         ``{("Si", "O"): 1.4}``. Default, and for pairs not named: 0.8 of the sum of the covalent
         radii (``ase.data.covalent_radii``).
     seed : int
-        The same seed gives the same library, whatever `processes` is.
+        Random seed. The same seed gives the same library for any `processes`.
     processes : int
-        Cores to use: threads of the core, so that scripts need no guard.
+        Number of threads of the compiled core; scripts need no guard.
     window : (float, float, float, float), optional
-        sS_min, sS_max, Q_min, Q_max in place of the parents' own, not widened.
+        sS_min, sS_max, Q_min, Q_max. Default: the extents of the parents, widened by `expand`.
     volume_limits : (float, float), optional
-        Å^3 per atom. Default: 0.7 times the smallest to 1.5 times the largest of the parents.
-        Applies to structures that are periodic in all directions.
+        Smallest and largest volume, Å^3 per atom, of structures that are periodic in all
+        directions. Default: 0.7 times the smallest to 1.5 times the largest of the parents.
     angle_limits : (float, float)
-        Least and largest angle of two periodic lattice vectors, degree.
+        Smallest and largest angle of two periodic lattice vectors, degree.
     fresh : float, optional
         Share of children that descend from the parents. Default: 0.3; 0 for "gaps".
     elitism : bool
-        Keep the nearest child so far among the possible parents.
+        Whether the nearest child so far stays among the possible parents.
     hits : int, optional
-        End a target after the generation in which so many children have hit it. Default: all
-        generations; 1 for "gaps".
+        Number of children that hit a target, after which its evolution ends with the generation.
+        Default: all generations; 1 for "gaps".
     steps : int
-        Most Newton steps of a guided child.
+        Maximum number of Newton steps of a guided child.
     tolerance : float
-        A child nearer to its target, in units of the window, has hit it and is not moved further;
-        for "gaps" at most half a cell.
+        Distance, in units of the window, within which a child has hit its target and is not moved
+        further; for "gaps" at most half a cell.
 
     Attributes
     ----------
     window : (float, float, float, float)
         sS_min, sS_max, Q_min, Q_max.
     targets : (k, 2) ndarray
-        The points; for "gaps" those that were tried.
+        Points; for "gaps" those that were tried.
     reports : list of TargetReport
-        One per target, after `run`.
+        Reports of the targets, after `run`.
     rejected : dict of str to int
-        Draws of the last `run` that broke a "distance", the "volume", an "angle".
+        Number of draws of the last `run` that broke a "distance", the "volume", an "angle".
 
     Raises
     ------
     ValueError
-        When there are no parents or they differ, lie outside the window, at one point of it, or
-        break limits, and when an argument is out of its range.
+        If there are no parents, or if they differ in composition or periodicity, lie outside the
+        window or at one point of it, or break limits; if an argument is out of its range.
 
     References
     ----------
-    Roulette on the landscape is the project's paper's; the guided step is new here.
+    Roulette on the landscape follows the paper of the project; the guided step is new here.
 
     Examples
     --------
@@ -272,7 +273,8 @@ class PolymorphGen:
         for symbol in frozen:
             if symbol not in self._elements:
                 raise ValueError(
-                    f"frozen: {symbol!r} is no element of the parents ({', '.join(self._elements)})"
+                    f"frozen: {symbol!r} is not an element of the parents "
+                    f"({', '.join(self._elements)})"
                 )
         amplitudes = asdict(self.genes)
         amplitudes.pop("frozen")
@@ -313,10 +315,10 @@ class PolymorphGen:
         escaped = text.replace("\\", "\\\\").replace('"', '\\"')
         self._parameters = f'{_PARAMETERS}{escaped}"'
 
-    # --- what the user gave ---------------------------------------------------------------------
+    # --- arguments ------------------------------------------------------------------------------
 
     def _adopt(self, parents: Iterable[Atoms]) -> None:
-        """Sort the parents' atoms by element, those that count first, and make arrays of them."""
+        """Store the parents as arrays, atoms sorted by element, those that count first."""
         if isinstance(parents, Atoms):
             raise TypeError("parents: must be an iterable of Atoms, not one Atoms; pass [atoms]")
         parents = list(parents)
@@ -421,7 +423,7 @@ class PolymorphGen:
             for key, value in min_distance.items():
                 if isinstance(key, str) or len(key) != 2 or set(key) - set(self._elements):
                     raise ValueError(
-                        f"min_distance: {key!r} is no pair of the elements "
+                        f"min_distance: {key!r} is not a pair of the elements "
                         f"{', '.join(self._elements)}; write it like ('Si', 'O')"
                     )
                 i, j = (self._elements.index(symbol) for symbol in key)
@@ -441,41 +443,41 @@ class PolymorphGen:
     # --- the run --------------------------------------------------------------------------------
 
     def run(self, path: str | PathLike[str], progress: bool = True) -> LandscapeTable:
-        """Breed towards all targets, writing the library as it grows, or go on with one.
+        """Breed towards all targets and write the library as it grows, or resume one.
 
         `path` gets the frames as extended XYZ, atoms sorted by element, all digits written.
         ``info`` of a frame holds frame (its number), target and generation (from 0), individual,
         parent ("p3": parent 3; "f120": frame 120 of the file), genes (letters D, V, S, X for
-        swaps, G for guided), evaluations, sS, Q6, seed and `parameters`. The map goes beside it as
-        CSV.
+        swaps, G for guided), evaluations, sS, Q6, seed and `parameters`. The map is written next to
+        it as CSV.
 
         Parameters
         ----------
         path : path-like
-            The library. Where it exists it must have been made with the same parameters; a frame
-            cut short at its end is removed, and the run goes on where it stopped.
+            Path of the library. If it exists, it must have been made with the same parameters; an
+            unfinished frame at its end is removed, and the run resumes where it stopped.
         progress : bool
-            Show the progress bar.
+            Whether to show the progress bar.
 
         Returns
         -------
         LandscapeTable
-            Every frame of the library.
+            Map of all frames of the library.
 
         Raises
         ------
         ValueError
-            When the library was made with other parameters, is something else, lacks a frame or has
-            one twice or with values that are not finite; when another run is writing to it, or when
-            it, or the map, is removed, replaced, cut or written to in the meantime; when the file
+            If the library was made with other parameters, is something else, lacks a frame, or has
+            one twice or with values that are not finite; if another run is writing to it; if the
+            library or the map is removed, replaced, cut or written to in the meantime; if the file
             in the place of the map is something else.
         OSError
-            When it cannot be written; what was written stays readable.
+            If a file cannot be written; what was written before stays readable.
 
         Warns
         -----
         UserWarning
-            When targets were not reached within the tolerance, with the nearest points.
+            If targets were not reached within the tolerance; the warning names the nearest points.
         """
         name = fspath(path)
         if os.path.splitext(name)[1] == ".csv":
@@ -490,8 +492,8 @@ class PolymorphGen:
                     old.read(len(start))
                 ):
                     raise ValueError(
-                        f"{csv}: the map of the library is to be written there, but it is none; "
-                        "move it away or give the library another name"
+                        f"{csv}: the map of the library is to be written there, but this is not a "
+                        "map; move it away or give the library another name"
                     )
         self.rejected = dict.fromkeys(self.rejected, 0)
         self.reports = []
@@ -512,8 +514,8 @@ class PolymorphGen:
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"{error.strerror}; the frames written so far stay readable, and running again "
-                "goes on",
+                f"{error.strerror}; the frames written so far stay readable, and another run "
+                "resumes",
                 error.filename or name,
             ) from error
         missed = [
@@ -538,8 +540,8 @@ class PolymorphGen:
         return self._table(name)
 
     def _evolve(self, name: str, map_file: TextIO, progress: bool) -> None:
-        """Go through targets and generations; what the library has already is not made again."""
-        found = 0  # frames of the library that belong to what has been gone through
+        """Go through targets and generations; frames of the library are not made again."""
+        found = 0  # frames of the library that belong to the generations so far
         total = len(self.targets) * self.generations * self.individuals
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         with tqdm(total=total or None, unit=" children", disable=not progress) as bar:
@@ -582,11 +584,11 @@ class PolymorphGen:
                     )
                 )
             if found < len(self._members):
-                raise ValueError(f"{name}: frame {found} fits no target; use another file")
+                raise ValueError(f"{name}: frame {found} does not fit any target; use another file")
             self._file.check()
 
     def _add_to_map(self, table: LandscapeTable, map_file: TextIO) -> None:
-        """Add rows to the map, which nobody else may have changed."""
+        """Write rows to the map; refuse if somebody else has changed it."""
         check_unchanged(map_file.name, map_file, map_file.tell())
         try:
             table.write_rows(map_file)
@@ -594,9 +596,10 @@ class PolymorphGen:
             raise OSError(error.errno, error.strerror, map_file.name) from error
 
     def _targets_to_come(self) -> Iterator[tuple[np.ndarray, list[int]]]:
-        """Give the targets, each with frames to start from beside the parents.
+        """Return the targets, each with frames to start from in addition to the parents.
 
-        Those in gaps depend on what the library has got meanwhile, and start from the nearest.
+        Targets in gaps depend on the frames that the library has by then; they start from the
+        nearest one.
         """
         if not self._gaps:
             yield from ((target, []) for target in self.targets)
@@ -625,7 +628,7 @@ class PolymorphGen:
         evolution: Evolution,
         there: list[int],
     ) -> list[int]:
-        """Make a generation, write what is not there yet, and return the frames written."""
+        """Make a generation, write the children that are missing, and return their frames."""
         pool, generation = evolution.pool, evolution.generation
         structures = [self._kept.get(frame) or self._structure(frame) for frame in pool]
         self._kept = dict(zip(pool, structures, strict=True))
@@ -682,7 +685,7 @@ class PolymorphGen:
     # --- the file -------------------------------------------------------------------------------
 
     def _write(self, positions: np.ndarray, cell: np.ndarray, info: dict[str, Any]) -> None:
-        """Append a frame; where that fails the file is left as it was."""
+        """Append a frame; if that fails, the file is left as it was."""
         comment = (
             f'Lattice="{" ".join(map(_digits, cell.ravel().tolist()))}" '
             "Properties=species:S:1:pos:R:3 "
@@ -698,16 +701,16 @@ class PolymorphGen:
         self._members.append(_Member(offset, info, _volume(cell)))
 
     def _structure(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read positions and cell of a frame of the library, all digits."""
+        """Return positions and cell of a frame of the library, with all digits."""
         stored = self._file.read(self._members[frame].offset)
         head = stored.comment.decode().partition(_PARAMETERS)[0]
         rows = [line.split()[1:] for line in stored.atoms]
-        # ASE's parser has the vectors in columns
+        # ASE's parser returns the vectors in columns
         cell = np.array(key_val_str_to_dict(head)["Lattice"], dtype=float).T
         return np.array(rows, dtype=float), np.ascontiguousarray(cell)
 
     def _read(self, name: str) -> tuple[list[_Member], int]:
-        """Find the complete frames of a library, check them, and return where the last one ends."""
+        """Return the complete frames of a library, checked, and the end of the last one."""
         members: list[_Member] = []
         end = 0
         ours = {self._parameters}
@@ -741,7 +744,7 @@ class PolymorphGen:
         return members, end
 
     def _member(self, where: str, frame: StoredFrame, head: str, before: list[_Member]) -> _Member:
-        """Return a frame of the library, whose text is checked: numbers and place."""
+        """Return a frame of the library; check its numbers and its place."""
         remedy = "cut the file off before it, or use another one"
         names = self.calc.value_names
         try:
@@ -761,7 +764,7 @@ class PolymorphGen:
         for what, found in (("positions", numbers), ("Lattice", cell), ("sS and Q", values)):
             if not np.isfinite(found).all():
                 raise ValueError(f"{where} has {what} that are not finite; {remedy}")
-        # libraries of old do not tell the number
+        # old libraries lack the number
         if info.get("frame", len(before)) != len(before) or (before and place <= last):
             raise ValueError(
                 f"{where} is frame {info.get('frame', '?')} of target {place[0]}, generation "
@@ -772,22 +775,22 @@ class PolymorphGen:
         return _Member(frame.offset, info, volume)
 
     def _refuse(self, name: str, made_with: Any) -> NoReturn:
-        """Say in what the parameters of a library differ from those of this run."""
+        """Raise ValueError with the parameters of a library that differ from those of this run."""
         if not isinstance(made_with, dict):
-            raise ValueError(f"{name}: is no library of PolymorphGen; use another file")
+            raise ValueError(f"{name}: is not a library of PolymorphGen; use another file")
         differing = [
             key
             for key in sorted({*made_with, *self.settings})
             if not _same(made_with.get(key), self.settings.get(key))
         ]
 
-        def told(settings: dict[str, Any]) -> str:
+        def described(settings: dict[str, Any]) -> str:
             texts = [f"{key} = {settings.get(key)}" for key in differing]
             return ", ".join(t if len(t) < 100 else t[:97] + "..." for t in texts)
 
         raise ValueError(
-            f"{name}: was made with {told(made_with)}; this run has {told(self.settings)}; use "
-            "another file or the same parameters"
+            f"{name}: was made with {described(made_with)}; this run has "
+            f"{described(self.settings)}; use another file or the same parameters"
         )
 
     def _table(self, name: str, first: int = 0) -> LandscapeTable:
@@ -808,16 +811,18 @@ class PolymorphGen:
 
 
 def _pair(name: str, limits: Any) -> tuple[float, float]:
-    """Return two numbers that the user gave."""
+    """Return two numbers of an argument."""
     try:
         low, high = limits
         return float(low), float(high)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} = {limits!r}: must be two numbers, least and largest") from error
+        raise ValueError(
+            f"{name} = {limits!r}: must be two numbers, smallest and largest"
+        ) from error
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Tell whether two settings are equal, but for the rounding of another processor."""
+    """Return whether two settings are equal, up to the rounding of another processor."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -832,7 +837,7 @@ def _of(info: dict[str, Any]) -> tuple[int, int]:
 
 
 def _volume(cell: np.ndarray) -> float:
-    """Return a cell's volume, the same bits whatever the layout of the array."""
+    """Return the volume of a cell, the same bits for any layout of the array."""
     a, b, c = cell.astype(float).tolist()
     return abs(
         c[0] * (a[1] * b[2] - a[2] * b[1])
@@ -842,6 +847,6 @@ def _volume(cell: np.ndarray) -> float:
 
 
 def _digits(x: float) -> str:
-    """Return all digits, with the point without which ASE reads a whole number."""
+    """Return all digits, with a point, without which ASE reads a whole number."""
     text = repr(x)
     return text if "." in text else text.replace("e", ".0e")

@@ -19,7 +19,7 @@ _STRESSES, _VIRIALS = ("stress",), ("virial", "virials")
 def _stored(
     atoms: Atoms, names: Sequence[str], prefix: str, shape: tuple[int, ...] | None
 ) -> dict[str, np.ndarray]:
-    """Return what the frame holds under these names, as numbers of one shape."""
+    """Return the entries of the frame under these names, as arrays of one shape."""
     found: dict[str, Any] = {}
     if not prefix and atoms.calc is not None:
         for name in names:
@@ -50,14 +50,16 @@ def _stored(
 
 
 def _agreed(values: dict[str, np.ndarray], tolerance: float) -> np.ndarray | None:
-    """Return the one value that all names have."""
+    """Return the value that all names share; refuse values that differ."""
     if not values:
         return None
     (name, value), *others = values.items()
     for other, its in others:
         scale = max(1.0, float(np.abs(value).max())) if np.isfinite(value).all() else 1.0
         if not np.allclose(value, its, rtol=0, atol=tolerance * scale, equal_nan=True):
-            raise ValueError(f"{name} and {other} are both there and differ; keep the right one")
+            raise ValueError(
+                f"{name} and {other} are both there and differ; keep only the right one"
+            )
     return value
 
 
@@ -65,29 +67,29 @@ def stored_labels(atoms: Atoms, prefix: str = "") -> dict[str, np.ndarray | None
     """Return energy, forces and stress that came with the atoms; never calculate one.
 
     They are results of a calculator, or entries of ``info`` and ``arrays`` under the names that
-    programs use, in letters of any size: energy, dft_energy, ref_energy, LAMMPS's
-    potential_energy; forces, force; stress, and virial, of the same prefixes. The energy is the one
-    that the forces belong to: the free energy where the frame has it (VASP, GPAW and others also
-    give one that is extrapolated to zero smearing). A virial, in eV, is -volume * stress: 9 numbers
-    or xx, yy, zz, yz, xz, xy.
+    programs use, in small or large letters: energy and LAMMPS's potential_energy; forces, force;
+    stress; virial, virials; each also with the prefix dft_ or ref_. The energy is the one that the
+    forces belong to: the free energy if the frame has it (VASP, GPAW and others also write one that
+    is extrapolated to zero smearing). A virial, in eV, is -volume * stress: 9 numbers or xx, yy,
+    zz, yz, xz, xy.
 
     Parameters
     ----------
     atoms : ase.Atoms
         The frame.
     prefix : str
-        What stands in front of the names; empty for the frame's own labels.
+        Prefix of the names; empty for the frame's own labels.
 
     Returns
     -------
     dict
-        "energy" () eV, "forces" (n, 3) eV/Å, "stress" (6,) eV/Å^3 xx, yy, zz, yz, xz, xy with ASE's
-        sign; None for what is not there.
+        "energy" () eV, "forces" (n, 3) eV/Å, "stress" (6,) eV/Å^3, xx, yy, zz, yz, xz, xy with
+        ASE's sign; None for what the frame lacks.
 
     Raises
     ------
     ValueError
-        When a label is not of numbers, or two names say different things.
+        If a label is not made of numbers, or the values of two names differ.
     """
     forces = _agreed(_stored(atoms, _FORCES, prefix, (len(atoms), 3)), 1e-4)
     return {"energy": _energy(atoms, prefix), "forces": forces, "stress": _stress(atoms, prefix)}
@@ -104,7 +106,7 @@ def _energy(atoms: Atoms, prefix: str) -> np.ndarray | None:
             np.isclose(value, its, rtol=1e-6, atol=1e-6, equal_nan=True) for its in (own, free)
         ):
             raise ValueError(
-                f"{name} and free_energy are both there and differ; keep the right one"
+                f"{name} and free_energy are both there and differ; keep only the right one"
             )
     return free
 
@@ -126,10 +128,10 @@ def _stress(atoms: Atoms, prefix: str) -> np.ndarray | None:
     found = {k: _voigt(k, v) for k, v in _stored(atoms, _STRESSES, prefix, None).items()}
     virials = _stored(atoms, _VIRIALS, prefix, None)
     if virials and (atoms.cell.rank < 3 or not atoms.cell.volume > 0):
-        raise ValueError(f"{next(iter(virials))}: needs a cell to be made a stress")
+        raise ValueError(f"{next(iter(virials))}: needs a cell to become a stress")
     found |= {k: -_voigt(k, v) / atoms.cell.volume for k, v in virials.items()}
     largest = max((float(np.nanmax(np.abs(v), initial=0.0)) for v in found.values()), default=0.0)
-    # to a thousandth, or 1e-6 eV/Å^3 where there is next to none
+    # to a thousandth, or 1e-6 eV/Å^3 if there is hardly any stress
     return _agreed(found, 1e-3 * min(1.0, largest) + 1e-6)
 
 
@@ -145,12 +147,12 @@ def stored_energy(atoms: Atoms) -> float:
     Returns
     -------
     float
-        Energy, eV, the free energy where there is one; NaN where there is none.
+        Energy, eV, the free energy if there is one; NaN if there is no energy.
 
     Raises
     ------
     ValueError
-        When it is no number, or two names say different things.
+        If it is not a number, or the values of two names differ.
 
     Examples
     --------

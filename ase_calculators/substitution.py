@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Configurations of one element carried over to another, or to a dilute alloy."""
+"""Configurations of one element transferred to another element or to a dilute alloy."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from ase.data import atomic_numbers, chemical_symbols, covalent_radii, reference
 
 from ase_calculators.argument_checks import check_whole, is_number
 
-# atoms in the cells of ase.data.reference_states, by lattice, or by element where they differ
+# atoms per cell of ase.data.reference_states, by lattice, or by element if they differ
 _ATOMS_PER_CELL = {
     "fcc": 4, "bcc": 2, "hcp": 2, "diamond": 8, "sc": 1, "bct": 2, "rhombohedral": 2,
     "Hg": 1, "Sm": 3, "Sn": 4, "Ga": 8, "Mn": 58, "Pa": 2, "U": 4, "Np": 8,
@@ -24,40 +24,40 @@ def substitute(
     scale: float | Mapping[str, float] | None = None,
     seed: int = 0,
 ) -> list[Atoms]:
-    """Carry configurations over to another element or to a dilute alloy.
+    """Transfer configurations to another element or to a dilute alloy.
 
-    Species are replaced and the structure is scaled in volume; fractional coordinates stay.
+    Species are replaced and the volume is scaled; fractional coordinates stay.
 
     Parameters
     ----------
     frames : iterable of ase.Atoms
-        The configurations; not modified.
+        Configurations; not modified.
     elements : dict of str to str or to dict
-        What takes the place of an element: another, ``{"Ir": "Al"}``, or several with their
+        Replacement of each element: another element, ``{"Ir": "Al"}``, or several with their
         fractions, ``{"Ir": {"Ir": 0.95, "Re": 0.05}}``, on randomly chosen sites. The number of
-        atoms of each is its fraction, rounded up or down at random such that the mean over many
-        frames is exact.
+        atoms of each follows its fraction, rounded up or down at random such that the mean over
+        many frames is exact.
     scale : float or dict of str to float, optional
-        Factor of the volume, or volumes per atom by element (Å^3), which stand in for the reference
+        Factor of the volume, or volumes per atom by element (Å^3), which replace the reference
         volumes. Default: the ratio of the reference volumes of new and old elements, averaged over
-        the atoms with the fractions asked for. Those are the volumes of the crystals in
-        ``ase.data.reference_states``; for elements that have none there (gases, B, P, S, halogens,
-        Pu and beyond) the covalent radius cubed, times the median of volume over radius cubed of
-        the others: too small by a factor of two to five where molecules pack, so give volumes.
+        the atoms with the given fractions. Reference volumes are those of the crystals in
+        ``ase.data.reference_states``. Elements without one there (gases, B, P, S, halogens, Pu and
+        beyond) get the covalent radius cubed, times the median of volume over radius cubed of the
+        others. For molecular crystals this is too small by a factor of two to five: give volumes.
     seed : int
-        Seed of the choice of sites; that of a frame depends on its number among `frames` too.
+        Random seed of the choice of sites, which also depends on the number of the frame.
 
     Returns
     -------
     list of ase.Atoms
-        Species, positions, cell and pbc; all else belonged to the old elements and is left out.
+        Frames with species, positions, cell and pbc; all else belonged to the old elements.
 
     Raises
     ------
     TypeError
-        When `frames` is a single structure.
+        If `frames` is a single structure.
     ValueError
-        When an element is unknown or in none of the frames, fractions do not add up to 1, or the
+        If an element is unknown or in none of the frames, fractions do not add up to 1, or the
         scale is not positive.
 
     Examples
@@ -106,7 +106,7 @@ def substitute(
             if factor is None:
                 old_volume += len(sites) * volume(number)
                 new_volume += len(sites) * sum(f * volume(new) for new, f in share.items())
-            # evenly spaced marks over the fractions laid end to end: each element gets its number
+            # evenly spaced marks over the fractions laid end to end give each element its number
             marks = (np.arange(len(sites)) + rng.random()) / len(sites)
             chosen = np.searchsorted(np.cumsum(list(share.values()))[:-1], marks, side="right")
             numbers[rng.permutation(sites)] = np.array(list(share))[chosen]
@@ -132,12 +132,12 @@ def substitute(
 def _number(name: Any) -> int:
     number = atomic_numbers.get(name, 0) if isinstance(name, str) else 0
     if number == 0:
-        raise ValueError(f"elements: {name!r} is no chemical element; use a symbol like 'Al'")
+        raise ValueError(f"elements: {name!r} is not a chemical element; use a symbol like 'Al'")
     return number
 
 
 def _fractions(old: str, new: str | Mapping[str, float]) -> dict[int, float]:
-    """Return atomic numbers and fractions of what takes the place of an element."""
+    """Return atomic numbers and fractions of the replacement of an element."""
     if isinstance(new, str):
         return {_number(new): 1.0}
     if not isinstance(new, Mapping) or not all(map(is_number, new.values())):
@@ -156,7 +156,7 @@ def _fractions(old: str, new: str | Mapping[str, float]) -> dict[int, float]:
 
 
 def _lattice_volume(number: int) -> float | None:
-    """Return the volume per atom of an element whose crystal ASE knows, Å^3."""
+    """Return the volume per atom of an element, Å^3, or None if ASE has no crystal of it."""
     state: dict[str, Any] | None = reference_states[number]  # type: ignore[assignment]
     if state is None:
         return None
@@ -174,7 +174,7 @@ def _lattice_volume(number: int) -> float | None:
 
 
 def _reference_volume(number: int) -> float:
-    """Return a volume per atom, Å^3: of the crystal, else scaled from the covalent radius."""
+    """Return the volume per atom of the crystal, or one scaled from the covalent radius, Å^3."""
     volume = _lattice_volume(number)
     if volume is not None:
         return volume

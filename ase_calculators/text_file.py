@@ -15,16 +15,16 @@ import numpy as np
 
 from ase_calculators.argument_checks import one_line
 
-# no line of a frame or a log, and no frame as it lies in memory, is longer than so many bytes
+# limits of a line of a frame or a log, and of a frame in memory
 BYTES_PER_LINE = 1 << 20
 EMPTY_LINES = 10_000
 BYTES_PER_FRAME = 1 << 30
-# what an object of a line takes beside its characters
+# memory that a line takes in addition to its characters
 _BYTES_OF_LINE = 64
 
 
 def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
-    """Decode what is no UTF-8 as Latin-1, which old programs write into comments."""
+    """Decode what is not UTF-8 as Latin-1, which old programs write into comments."""
     assert isinstance(error, UnicodeDecodeError)
     return error.object[error.start : error.end].decode("latin-1"), error.end
 
@@ -42,7 +42,23 @@ DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 def opener_of(path: str) -> Callable[..., Any]:
-    """Return what opens a file, by its first bytes and not by its name."""
+    """Return the function that opens a file, by its first bytes and not by its name.
+
+    Parameters
+    ----------
+    path : str
+        Path of the file.
+
+    Returns
+    -------
+    callable
+        `open`, or the function of that name of the module that decompresses the file.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a regular one, or its compression is not known here.
+    """
     if not stat.S_ISREG(file_status(path).st_mode):
         raise ValueError(f"{path}: is not a regular file; write a pipe's output to one first")
     with open(path, "rb") as file:
@@ -53,12 +69,12 @@ def opener_of(path: str) -> Callable[..., Any]:
 
 
 def read_lines(path: str) -> Iterator[str]:
-    """Read the lines of a text, compressed or not, none of them longer than a line can be.
+    """Read the lines of a text file, compressed or not.
 
     Parameters
     ----------
     path : str
-        The file, in UTF-8; what is none is taken for Latin-1.
+        Path of the file, in UTF-8; what is not UTF-8 is read as Latin-1.
 
     Yields
     ------
@@ -68,7 +84,7 @@ def read_lines(path: str) -> Iterator[str]:
     Raises
     ------
     ValueError
-        When the file is not a regular one, a line is too long or the compression is damaged.
+        If the file is not a regular one, a line is too long or the compressed data are damaged.
     """
     try:
         with opener_of(path)(path, "rt", encoding="utf-8-sig", errors="entsym-latin-1") as file:
@@ -89,18 +105,36 @@ def read_lines(path: str) -> Iterator[str]:
 
 
 class FrameLines:
-    """The lines of a frame, as long as they fit into memory."""
+    """Collect the lines of a frame, as long as they fit into memory.
+
+    Parameters
+    ----------
+    *lines : str
+        First lines.
+    """
 
     def __init__(self, *lines: str) -> None:
         self.lines = list(lines)
         self.size = 0
 
     def add(self, line: str) -> None:
+        """Add a line.
+
+        Parameters
+        ----------
+        line : str
+            The line.
+
+        Raises
+        ------
+        ValueError
+            If the frame takes too much memory.
+        """
         self.size += len(line) + _BYTES_OF_LINE
         if self.size > BYTES_PER_FRAME:
             raise ValueError(
                 f"a frame takes more than {BYTES_PER_FRAME >> 20} MiB and does not end; the file "
-                "is damaged or no file of frames"
+                "is damaged or does not hold frames"
             )
         self.lines.append(line)
 
@@ -109,11 +143,42 @@ class FrameLines:
 
 
 def is_count(line: str) -> bool:
+    """Return whether a line holds digits only.
+
+    Parameters
+    ----------
+    line : str
+        The line; white space around the digits does not matter.
+
+    Returns
+    -------
+    bool
+        Whether it does.
+    """
     word = line.strip()
     return word.isascii() and word.isdecimal()
 
 
 def numbers_of(what: str, words: Sequence[str]) -> np.ndarray:
+    """Return words as numbers.
+
+    Parameters
+    ----------
+    what : str
+        Name of the words, for the message.
+    words : sequence of str
+        The words.
+
+    Returns
+    -------
+    (n_words,) float64
+        The numbers.
+
+    Raises
+    ------
+    ValueError
+        If a word is not a number.
+    """
     try:
         return np.array(words, dtype=float)
     except ValueError as error:

@@ -544,9 +544,9 @@ def test_reference_volume_without_a_lattice():
 @pytest.mark.parametrize(
     ("elements", "options", "message"),
     [
-        ({"Ir": "Xx"}, {}, "elements: 'Xx' is no chemical element; use a symbol like 'Al'"),
-        ({"iridium": "Al"}, {}, "elements: 'iridium' is no chemical element"),
-        ({"X": "Al"}, {}, "elements: 'X' is no chemical element"),
+        ({"Ir": "Xx"}, {}, "elements: 'Xx' is not a chemical element; use a symbol like 'Al'"),
+        ({"iridium": "Al"}, {}, "elements: 'iridium' is not a chemical element"),
+        ({"X": "Al"}, {}, "elements: 'X' is not a chemical element"),
         ({"Ir": {"Ir": 0.9, "Re": 0.2}}, {}, "for 'Ir' must not be negative and add up to 1, got .*"
          " with the sum 1.1"),
         ({"Ir": {"Ir": 1.2, "Re": -0.2}}, {}, "for 'Ir' must not be negative"),
@@ -555,7 +555,7 @@ def test_reference_volume_without_a_lattice():
         ({"Ir": "Al"}, {"scale": 0}, "scale = 0: must be a positive factor of the volume"),
         ({"Ir": "Al"}, {"scale": {"Al": np.nan}}, "scale = {'Al': nan}: must be a positive"),
         ({"Ir": "Al"}, {"scale": "Al"}, "scale = 'Al': must be a positive factor of the volume"),
-        ({"Ir": "Al"}, {"scale": {"Qq": 1.0}}, "elements: 'Qq' is no chemical element"),
+        ({"Ir": "Al"}, {"scale": {"Qq": 1.0}}, "elements: 'Qq' is not a chemical element"),
     ],
     ids=["new", "old", "dummy", "sum", "negative", "none", "absent", "zero", "nan", "word", "who"],
 )  # fmt: skip
@@ -590,7 +590,7 @@ def test_one_structure_is_no_list():
         (lambda t: write_sets(t, [0] * 5, 5), "standard = 5: must be the name of a file"),
         (lambda t: substitute([bulk("Al")], "Al"), "elements = 'Al': must be a dictionary"),
         (lambda t: substitute([bulk("Al")], {"Al": 5}), r"elements\['Al'\] = 5: must be an"),
-        (lambda t: substitute([bulk("Al")], {5: "Al"}), "elements: 5 is no chemical element"),
+        (lambda t: substitute([bulk("Al")], {5: "Al"}), "elements: 5 is not a chemical element"),
         (lambda t: substitute([bulk("Al")], {"Al": {"Cu": "x"}}), r"elements\['Al'\] = {'Cu': 'x'"),
         (lambda t: substitute(["a"], {"Al": "Cu"}), "frames: must be ase.Atoms, number 0 is"),
         (lambda t: substitute([bulk("Al")], {"Al": "Cu"}, seed=-1), "seed = -1: must be a whole n"),

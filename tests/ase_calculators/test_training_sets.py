@@ -161,10 +161,10 @@ def test_labels_that_are_refused(change, message):
 
 def test_frames_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "f.extxyz").write_text("1\n\nAl 0 0 0\n1\n\nZz 0 0 0\n")
-    with pytest.raises(ValueError, match=r"f.extxyz: frame 1 cannot be read: 'Zz' is no chemical"):
+    with pytest.raises(ValueError, match=r"f.extxyz: frame 1 cannot be read: 'Zz' is not a chem"):
         check_labels(tmp_path / "f.extxyz")
     (tmp_path / "f.traj").write_bytes(b"- of Ulm" + bytes(40))
-    with pytest.raises(ValueError, match=r"f.traj: frame 0 cannot be read: .*; mend or remove it"):
+    with pytest.raises(ValueError, match=r"f.traj: frame 0 cannot be read: .*; fix or remove it"):
         check_labels(tmp_path / "f.traj")
     (tmp_path / "words.txt").write_text("to be or not to be")
     with pytest.raises(ValueError, match="words.txt: frame 0 cannot be read: is of no format"):
