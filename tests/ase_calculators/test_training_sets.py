@@ -167,7 +167,7 @@ def test_frames_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"f.traj: frame 0 cannot be read: .*; fix or remove it"):
         check_labels(tmp_path / "f.traj")
     (tmp_path / "words.txt").write_text("to be or not to be")
-    with pytest.raises(ValueError, match="words.txt: frame 0 cannot be read: is of no format"):
+    with pytest.raises(ValueError, match="words.txt: frame 0 cannot be read: does not have"):
         check_labels(tmp_path / "words.txt")
 
 
