@@ -11,7 +11,8 @@ from ase_calculators.pillar import (
     render_pillar,
 )
 from ase_calculators.polymorph import Genes, PolymorphGen, TargetReport
-from ase_calculators.selection import coverage, multi_resolution, select, substitute, write_sets
+from ase_calculators.selection import coverage, multi_resolution, select, write_sets
+from ase_calculators.substitution import substitute
 
 __all__ = [
     "EntropySymmetry",

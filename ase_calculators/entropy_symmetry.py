@@ -13,15 +13,16 @@ from ase.geometry import minkowski_reduce
 from ase.parallel import world
 from ase.utils import IOContext
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.first_shell import first_shell
 from cython_core import Kernel
 from cython_core._kernel import density_of
 
-# handed to the kernel at once: enough to forget the call, little enough to stay in memory
+# size of a batch: large enough to hide the cost of a call, small enough for the memory
 FRAMES_PER_BATCH = 1024
 ATOMS_PER_BATCH = 1_000_000
 
-# what the kernel takes
+# limits of the kernel
 DEGREES = (2, 4, 6, 8, 10, 12)
 MAX_THREADS = 1024
 
@@ -38,8 +39,8 @@ class EntropySymmetry(Calculator):
         Q_l &= \Big[\frac{4 \pi}{2l + 1} \sum_m |\langle q_{lm} \rangle|^2\Big]^{1/2}
 
     sS is in k_B per atom and goes to minus infinity for a perfect crystal as sigma goes to 0, so
-    that a value means nothing without its parameters. Q_l averages q_lm over all atoms before the
-    modulus is taken; the mean of the local q_l is another quantity.
+    that a value has a meaning only together with its parameters. Q_l averages q_lm over all atoms
+    before the modulus is taken; the mean of the local q_l is another quantity.
 
     Parameters
     ----------
@@ -48,8 +49,8 @@ class EntropySymmetry(Calculator):
     sigma : float
         Gaussian broadening of g(r), Å.
     q6_cutoff : float
-        Neighbours of the Steinhardt parameters and of the neighbour averages are closer than this,
-        Å, whatever the `degree`.
+        Cutoff distance of the neighbours in the Steinhardt parameters and the neighbour averages,
+        Å, for any `degree`.
     dr : float, optional
         Spacing of the radial grid, Å, at most sigma. Default ``sigma / 4``. It is rounded down so
         that rmax is a grid point.
@@ -57,29 +58,29 @@ class EntropySymmetry(Calculator):
         Even degree l, 2 to 12. The names of the properties carry it: "Q6", "local_q6", or "Q4",
         "local_q4" with ``degree=4``.
     elements : str or iterable of str, optional
-        Only atoms of these elements count, as centres and as neighbours, and in the number density.
-        The others have zeros in per-atom arrays. Default: all atoms.
+        Elements whose atoms count, as centres, as neighbours and in the number density. The other
+        atoms have zeros in per-atom arrays. Default: all atoms.
     number_density : float, optional
         Number density of the atoms that count, 1/Å^3. Default: their number over the cell volume.
-        Required where a direction is aperiodic, because the cell then has no meaningful volume.
+        Required if a direction is not periodic, because the cell then has no meaningful volume.
     smooth : float
         Width below `q6_cutoff`, Å, over which the weight f of a neighbour falls from 1 to 0 as
         ``1 - u^3 (10 - 15 u + 6 u^2)``. 0 is a hard cutoff, with which Q_l jumps when a neighbour
         crosses it.
     threads : int
-        Threads of the kernel. The values do not depend on it.
+        Number of threads of the kernel. The values do not depend on it.
 
     Attributes
     ----------
     kernel : cython_core.Kernel
         The kernel with its tables.
     value_names : tuple of str
-        ("sS", "Q6"), or with the degree in use in place of 6.
+        ("sS", "Q6"), or with the degree in place of 6.
 
     Raises
     ------
     ValueError
-        When a parameter is out of its range.
+        If a parameter is out of its range.
 
     Notes
     -----
@@ -166,26 +167,26 @@ class EntropySymmetry(Calculator):
         r"""Return a calculator whose rmax, sigma and q6_cutoff suit the structures.
 
         They follow from the first shell of neighbours, at the mean distance d, of all structures
-        taken together:
+        together:
 
         - `q6_cutoff` is the end of that shell, the first minimum of g(r) after it. Shells closer
           together than 9 % of the distance count as one, such as the 8 + 6 neighbours of bcc.
         - `sigma` is d / 20.
-        - `rmax` is 4 d, but no atom of the smallest cell shall see its own image, which is a sharp
-          peak in g(r): ``rmax + 5 sigma`` is at most the shortest lattice vector. It is at least
-          2 d, below which sS no longer tells structures apart.
+        - `rmax` is 4 d, or less if an atom of the smallest cell would see its own image, which is a
+          sharp peak in g(r): ``rmax + 5 sigma`` is at most the shortest lattice vector. It is at
+          least 2 d; below that, sS no longer distinguishes structures.
 
         Parameters
         ----------
         frames : ase.Atoms or iterable of ase.Atoms
-            Structures to be compared with each other; some dozen of a large set are enough. Name
-            different states, such as crystal and melt, and the smallest cell.
+            Structures to be compared with each other; a few dozen of a large set are enough.
+            Include different states, such as crystal and melt, and the smallest cell.
         logfile : str, path-like, file object or None
-            Where the choice and its reasons are written, with the line for a LAMMPS deck; "-" is
-            standard output, None is nowhere.
+            File for the choice and its reasons, with the line for a LAMMPS deck; "-" is standard
+            output, None writes nothing.
         **parameters
-            Parameters of the constructor. What is given is kept, so that
-            ``suggest(frames, sigma=0.2)`` only chooses the other two.
+            Parameters of the constructor. Given values are kept: ``suggest(frames, sigma=0.2)``
+            chooses only the other two.
 
         Returns
         -------
@@ -228,7 +229,7 @@ class EntropySymmetry(Calculator):
                 reduced, _ = minkowski_reduce(atoms.cell.complete(), pbc)
                 vectors.append(np.linalg.norm(reduced[pbc], axis=1).min())
         if not frames:
-            raise ValueError("frames: there is none; give at least one structure")
+            raise ValueError("frames: there are none; give at least one structure")
         shell = first_shell(structures)
 
         sigma = parameters.setdefault("sigma", _rounded(shell.distance / 20, 2))
@@ -275,7 +276,7 @@ class EntropySymmetry(Calculator):
         -------
         str
             ``compute ID group entsym rmax ... sigma ... q6cut ...``, in the length unit of this
-            calculator, and with dr, degree, density and smooth where they are not the defaults.
+            calculator, and with dr, degree, density and smooth if they are not the defaults.
 
         Examples
         --------
@@ -292,7 +293,7 @@ class EntropySymmetry(Calculator):
         return f"compute {compute_id} {group} entsym {' '.join(words)}"
 
     def set(self, **kwargs: Any) -> dict[str, Any]:
-        """Change parameters; results are forgotten if any of them did change.
+        """Change parameters; if any of them changes, the results are dropped.
 
         Parameters
         ----------
@@ -307,9 +308,9 @@ class EntropySymmetry(Calculator):
         Raises
         ------
         TypeError
-            When there is no such parameter, or it is not a number where one is needed.
+            If there is no such parameter, or it must be a number and is not.
         ValueError
-            When a parameter is out of its range; the calculator then stays as it was.
+            If a parameter is out of its range; the calculator then stays as it was.
         """
         allowed = (
             "rmax", "sigma", "q6_cutoff", "dr", "degree", "elements", "number_density", "smooth",
@@ -319,21 +320,17 @@ class EntropySymmetry(Calculator):
             if name not in allowed:
                 raise TypeError(f"{name}: no such parameter; choose from {', '.join(allowed)}")
         new = {**self.parameters, **kwargs}
-        new["elements"] = _settled_elements(new["elements"])
+        new["elements"] = _resolved_elements(new["elements"])
         for name in ("rmax", "sigma", "q6_cutoff", "dr", "smooth", "number_density", "degree"):
             if new[name] is not None or name not in ("dr", "number_density"):
-                new[name] = _settled_number(name, new[name])
+                new[name] = _resolved_number(name, new[name])
         density_of(new["number_density"])
         if new["degree"] not in DEGREES:
             raise ValueError(
                 f"degree = {new['degree']:g}: must be one of {', '.join(map(str, DEGREES))}"
             )
         new["degree"] = int(new["degree"])
-        threads = new["threads"]
-        if not isinstance(threads, int | np.integer) or not 1 <= threads <= MAX_THREADS:
-            raise ValueError(
-                f"threads = {threads!r}: must be a whole number from 1 to {MAX_THREADS}"
-            )
+        check_whole("threads", new["threads"], 1, MAX_THREADS)
         names = ("rmax", "sigma", "q6_cutoff", "dr", "degree", "smooth")
         kernel = Kernel(**{name: new[name] for name in names})
 
@@ -365,12 +362,12 @@ class EntropySymmetry(Calculator):
         return changed
 
     def todict(self, skip_default: bool = False) -> dict[str, Any]:
-        """Return the parameters that define the values, `dr` settled.
+        """Return the parameters that define the values, with the `dr` in use.
 
         Parameters
         ----------
         skip_default : bool
-            Has no effect: every parameter is part of the definition.
+            No effect: every parameter is part of the definition.
 
         Returns
         -------
@@ -402,7 +399,7 @@ class EntropySymmetry(Calculator):
         atoms : ase.Atoms, optional
             The structure. Default: that of the last calculation.
         allow_calculation : bool
-            Return None rather than calculate.
+            Whether it may be calculated; if not, None is returned for an unknown value.
 
         Returns
         -------
@@ -412,9 +409,9 @@ class EntropySymmetry(Calculator):
         Raises
         ------
         ase.calculators.calculator.PropertyNotImplementedError
-            When there is no such property.
+            If there is no such property.
         ValueError
-            When the structure has no such value; see `evaluate`.
+            If the structure has no such value; see `evaluate`.
         """
         if name not in self.implemented_properties:
             raise PropertyNotImplementedError(
@@ -429,7 +426,7 @@ class EntropySymmetry(Calculator):
         properties: Iterable[str] = ("sS",),
         system_changes: Iterable[str] = all_changes,
     ) -> None:
-        """Calculate `properties` and whatever the kernel gives along with them.
+        """Calculate `properties` and all that the kernel returns with them.
 
         Parameters
         ----------
@@ -438,7 +435,7 @@ class EntropySymmetry(Calculator):
         properties : iterable of str
             Names of the class's table.
         system_changes : iterable of str
-            What differs from the last calculation; where nothing does, its results are kept.
+            Differences from the last calculation; without any, its results are kept.
         """
         super().calculate(atoms, properties, system_changes)
         if system_changes:
@@ -476,21 +473,21 @@ class EntropySymmetry(Calculator):
         Parameters
         ----------
         frames : iterable of ase.Atoms
-            The structures; an iterator is consumed in batches, never held as a whole.
+            Structures; an iterator is read in batches, never held as a whole.
 
         Returns
         -------
         dict of str to (n_frames,) float64
-            "sS", k_B per atom, and "Q6", or with the degree in use in place of 6.
+            "sS", k_B per atom, and "Q6", or with the degree in place of 6.
 
         Raises
         ------
         TypeError
-            When a frame is no ase.Atoms.
+            If a frame is not an ase.Atoms.
         ValueError
-            Naming the frame: no atoms, a single atom without a periodic direction, positions that
-            are not finite, a singular cell, an aperiodic direction without `number_density`,
-            `elements` that the frame lacks.
+            If a frame, which the message names, has no atoms, a single atom without a periodic
+            direction, positions that are not finite, a singular cell, a direction that is not
+            periodic without `number_density`, or lacks one of the `elements`.
 
         Examples
         --------
@@ -526,7 +523,7 @@ class EntropySymmetry(Calculator):
                 selected = self._selected(atoms)
             except ValueError as error:
                 raise ValueError(f"frame {first + len(cells)}: {error}") from error
-            # copies, because an iterator may hand out one object that it moves in between
+            # copies, because an iterator may yield one object that it moves
             x = atoms.arrays["positions"]
             positions.append(x.copy() if selected is None else x[selected])
             cells.append(atoms.cell.array.copy())
@@ -574,11 +571,11 @@ class EntropySymmetry(Calculator):
 
 
 def _rounded(value: float, digits: int) -> float:
-    """Return the value rounded to so many significant digits."""
+    """Return the value rounded to a number of significant digits."""
     return float(f"{value:.{digits}g}")
 
 
-def _settled_number(name: str, value: Any) -> float:
+def _resolved_number(name: str, value: Any) -> float:
     """Return the number as a Python float, which can be written to any file."""
     try:
         if not isinstance(value, str | bytes | bool | np.bool_):
@@ -590,7 +587,7 @@ def _settled_number(name: str, value: Any) -> float:
     raise TypeError(f"{name} = {value!r}: must be a number; it is a {type(value).__name__}")
 
 
-def _settled_elements(elements: str | Iterable[str] | None) -> tuple[str, ...] | None:
+def _resolved_elements(elements: str | Iterable[str] | None) -> tuple[str, ...] | None:
     """Return the symbols as a tuple, each known to ASE."""
     if elements is None:
         return None
@@ -603,7 +600,7 @@ def _settled_elements(elements: str | Iterable[str] | None) -> tuple[str, ...] |
         )
     for symbol in symbols:
         if not isinstance(symbol, str) or symbol not in atomic_numbers:
-            raise ValueError(f"elements: {symbol!r} is no chemical symbol; write it like 'Si'")
+            raise ValueError(f"elements: {symbol!r} is not a chemical symbol; write it like 'Si'")
     return symbols
 
 

@@ -11,7 +11,7 @@ from scipy.signal import find_peaks
 
 from cython_core import Kernel
 
-# g(r) is read up to the radius of a sphere of so many atoms: fcc has 42 in three shells
+# Number of atoms in the sphere in which g(r) is read: fcc has 42 in three shells.
 NEIGHBORS_READ = 60
 GRID = 2000
 # Broadening that finds the shells, as a share of the shortest distances: it joins the two shells of
@@ -19,12 +19,12 @@ GRID = 2000
 SHELL_BROADENING = 0.09
 # Broadening at which the minimum between two shells is placed.
 MINIMUM_BROADENING = 0.03
-# A dip counts as the end of a shell if it is so deep, as a share of the peak before it.
-LEAST_DIP = 0.02
+# Smallest depth of a dip that ends a shell, as a share of the peak before it.
+MINIMUM_DIP = 0.02
 
 
 class FirstShell(NamedTuple):
-    """The first shell of neighbours.
+    """Describe the first shell of neighbours.
 
     Attributes
     ----------
@@ -42,12 +42,12 @@ class FirstShell(NamedTuple):
 
 
 def first_shell(structures: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> FirstShell:
-    """Return the first shell of neighbours of structures taken together.
+    """Return the first shell of neighbours of all structures together.
 
     The distribution of distances n(r) / r^2 is averaged over all atoms. Broadened by 9 % of the
-    shortest distances, it shows the shells: neighbours that are closer together than that, such as
-    the 8 and the 6 of bcc, form one. The end of the first one is then placed with a broadening of
-    3 %.
+    shortest distances, it shows the shells. Neighbours that are closer together than that, such as
+    the 8 and the 6 of bcc, form one shell. The end of the first shell is then found with a
+    broadening of 3 %.
 
     Parameters
     ----------
@@ -77,8 +77,9 @@ def first_shell(structures: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]])
 
 
 def _volume(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> float:
-    """Return the volume that the atoms fill: of the cell along its periodic directions, of a box
-    around the atoms along the others.
+    """Return the volume that the atoms fill.
+
+    The cell counts along its periodic directions, a box around the atoms along the others.
     """
     atoms = Atoms(positions=positions, cell=cell, pbc=pbc)
     atoms.center(vacuum=1.5, axis=[k for k in range(3) if not pbc[k]])
@@ -86,7 +87,7 @@ def _volume(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> float:
 
 
 def _read_shell(structures: Sequence[tuple], reach: float) -> FirstShell | None:
-    """Return the first shell in g(r) up to `reach`, or None where it does not end before that."""
+    """Return the first shell in g(r) up to `reach`, or None if it does not end before that."""
     kernel = Kernel(rmax=reach, sigma=reach / 500, q6_cutoff=reach, dr=reach / GRID)
     r, step = kernel.r, kernel.r[1]
     n_atoms = sum(len(positions) for positions, _, _ in structures)
@@ -109,7 +110,7 @@ def _read_shell(structures: Sequence[tuple], reach: float) -> FirstShell | None:
     if not len(first):
         return None
     peak = first[0]
-    dips = find_peaks(-shells[peak:], prominence=LEAST_DIP * shells[peak])[0] + peak
+    dips = find_peaks(-shells[peak:], prominence=MINIMUM_DIP * shells[peak])[0] + peak
     if not len(dips):
         return None
     after = find_peaks(shells[dips[0] :])[0]
@@ -118,7 +119,7 @@ def _read_shell(structures: Sequence[tuple], reach: float) -> FirstShell | None:
     between = slice(peak, dips[0] + after[0] + 1)
     fine = broadened(MINIMUM_BROADENING)[between]
     low = np.flatnonzero(fine <= fine.min() + 0.01 * fine.max())
-    # of the flat stretch that holds the minimum
+    # the flat stretch that holds the minimum
     lowest = int(np.argmin(fine))
     runs = np.split(low, np.flatnonzero(np.diff(low) > 1) + 1)
     gap = next(run for run in runs if run[0] <= lowest <= run[-1])

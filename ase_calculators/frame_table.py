@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Tables with a row per frame, and their CSV files, which a killed job leaves readable."""
+"""Tables with a row per frame, and their CSV files, which stay readable if a job is interrupted."""
 
 import contextlib
 import csv
@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ase_calculators.frame_source import read_lines, reason_of
 from ase_calculators.provenance import atomic_write
+from ase_calculators.text_file import read_lines, reason_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 class FrameTable:
     """Hold columns with a row per frame, what they were made with, and the frames left out.
 
-    A subclass is a dataclass; it says what its files start with (`TITLE`, `UNITS`), what kind of
-    table it is and the function that makes it (`KIND`), and its columns.
+    A subclass is a dataclass. It defines the first words of its files (`TITLE`, `UNITS`), the kind
+    of table, the function that makes it and a remedy (`KIND`), and its columns.
 
     Attributes
     ----------
     columns : dict of str to sequence
-        The columns by the names that they have in files.
+        Columns by their names in files.
     parameters : dict
-        What the numbers were made with.
+        Parameters of the calculation.
     skipped : list of tuple
-        Number and reason of each frame that has no row, and its file where there are several.
+        File (if there are several), number and reason of each frame without a row.
     """
 
     TITLE: ClassVar[str]
@@ -50,7 +50,7 @@ class FrameTable:
 
     @classmethod
     def _of(cls, columns: Any, parameters: dict[str, Any], skipped: Any) -> "Self":
-        """Return the table of these columns, of text."""
+        """Return the table of these columns of text."""
         raise NotImplementedError
 
     def __len__(self) -> int:
@@ -62,12 +62,12 @@ class FrameTable:
         Parameters
         ----------
         path : path-like
-            The file, replaced when the table is complete.
+            Path of the file, which is replaced once the table is complete.
 
         Raises
         ------
         OSError
-            When it cannot be written.
+            If the file cannot be written.
         """
         with atomic_write(path, newline="") as file:
             self.write_head(file, self.parameters)
@@ -75,14 +75,14 @@ class FrameTable:
 
     @classmethod
     def write_head(cls, file: IO[str], parameters: dict[str, Any]) -> None:
-        """Write what comes before the rows of a CSV.
+        """Write the lines above the rows of a CSV.
 
         Parameters
         ----------
         file : text file
             Open for writing.
         parameters : dict
-            Of the table.
+            Parameters of the table.
         """
         units = cls.UNITS
         if parameters.get("units") == "lj":
@@ -91,7 +91,7 @@ class FrameTable:
         file.write(",".join(cls._names(parameters)) + "\n")
 
     def write_rows(self, file: IO[str]) -> None:
-        """Add the rows and the skipped frames to a CSV that has its head already.
+        """Write the rows and the skipped frames to a CSV that has its head already.
 
         Parameters
         ----------
@@ -104,7 +104,7 @@ class FrameTable:
     def read(cls, path: str | PathLike[str]) -> "Self":
         """Read a table that `write`, or the `output` of the function that makes it, has written.
 
-        A last line without its end, as a killed job leaves it, is dropped.
+        A last line without its end, as an interrupted job leaves it, is dropped.
 
         Parameters
         ----------
@@ -119,7 +119,7 @@ class FrameTable:
         Raises
         ------
         ValueError
-            When the file is no such table, or a row of it cannot be.
+            If the file is not such a table, or a row is impossible.
         """
         kind, function, again = cls.KIND
         parameters, skipped, lines = None, [], []
@@ -145,8 +145,8 @@ class FrameTable:
                 names = list(cls._names(parameters))
         if not isinstance(parameters, dict) or not names or not rows:
             raise ValueError(
-                f"{fspath(path)}: is no {kind} table, which starts with '# {cls.TITLE}: ' and its "
-                f"parameters; write it by {cls.__name__}.write or {function}(..., output=)"
+                f"{fspath(path)}: is not a {kind} table, which starts with '# {cls.TITLE}: ' and "
+                f"its parameters; write it by {cls.__name__}.write or {function}(..., output=)"
             )
         wrong = [number for number, row in enumerate(rows) if len(row) != len(names)]
         if rows[0] != names or wrong:
@@ -173,7 +173,7 @@ class FrameTable:
         Raises
         ------
         ImportError
-            When pandas is not installed.
+            If pandas is not installed.
         """
         try:
             import pandas
@@ -187,16 +187,16 @@ class FrameTable:
 def write_rows(
     file: IO[str], rows: Iterable[Iterable[Any]], skipped: Iterable[tuple[Any, ...]]
 ) -> None:
-    """Add rows and skipped frames to a CSV.
+    """Write rows and skipped frames to a CSV.
 
     Parameters
     ----------
     file : text file
         Open for writing; flushed at the end.
     rows : iterable of iterable
-        Numbers, words, and lists and dicts, which become JSON.
+        Numbers and words; lists and dicts, which become JSON.
     skipped : iterable of tuple
-        Of a table.
+        Skipped frames of a table.
     """
     for entry in skipped:
         file.write(f"# skipped: {json.dumps(entry)}\n")
@@ -205,7 +205,7 @@ def write_rows(
 
 
 def _skipped(text: str) -> tuple[Any, ...]:
-    """Read what stands behind '# skipped: '."""
+    """Return the entry behind '# skipped: '."""
     try:
         entry = json.loads(text)
     except RecursionError as error:

@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Entropy-symmetry landscapes: many frames to a table, a table to a picture."""
+"""Entropy-symmetry landscapes: from many frames to a table, from a table to a picture."""
 
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TextIO
@@ -15,34 +13,35 @@ import numpy as np
 from ase import Atoms
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.frame_source import (
     Frame,
     Thermo,
     frame_files,
     open_frames,
-    read_text,
     read_thermo,
-    reason_of,
     source_units,
     stored_energy,
     with_step,
 )
 from ase_calculators.frame_table import FrameTable
 from ase_calculators.frame_table import write_rows as _write_rows
+from ase_calculators.parallel import OrderedPool
 from ase_calculators.provenance import versions
+from ase_calculators.text_file import reason_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# a piece of work for one process: so many frames or so many bytes, whichever comes first
+# largest piece of work for one process: frames or bytes, whichever is reached first
 FRAMES_PER_PIECE = 256
 BYTES_PER_PIECE = 4_000_000
 
 
 @dataclass(eq=False)
 class LandscapeTable(FrameTable):
-    """Hold sS and Q_l of many frames with what they were calculated from.
+    """Hold sS and Q_l of many frames, with their files and parameters.
 
     Attributes
     ----------
@@ -55,16 +54,16 @@ class LandscapeTable(FrameTable):
     Q : (n,) float64
         Global Steinhardt parameter of the degree in `parameters`.
     n_atoms : (n,) int64
-        Number of all atoms of the frame, those included that `elements` leaves out.
+        Number of all atoms of the frame, including those that `elements` leaves out.
     volume : (n,) float64
-        Cell volume, Å^3; NaN where there is no cell.
+        Cell volume, Å^3; NaN without a cell.
     energy : (n,) float64
-        Potential energy of the frame, eV; NaN where unknown.
+        Potential energy of the frame, eV; NaN if unknown.
     parameters : dict
         rmax, sigma, dr, q6_cutoff, degree, smooth, elements, number_density and the version of the
         package.
     skipped : list of (str, int, str)
-        File, number and reason of each frame that has no row.
+        File, number and reason of each frame without a row.
 
     Examples
     --------
@@ -110,7 +109,7 @@ class LandscapeTable(FrameTable):
     def _of(
         cls, columns: dict[str, Any], parameters: dict[str, Any], skipped: Any
     ) -> "LandscapeTable":
-        """Make a table of text, and refuse rows that no frame gives."""
+        """Return the table of columns of text; refuse rows that no frame can have."""
         if any(len(entry) != 3 for entry in skipped):
             raise ValueError("'# skipped: ' must be followed by [file, number, reason]")
         fields: dict[str, Any] = dict(zip(_Row._fields, columns.values(), strict=True))
@@ -139,7 +138,7 @@ class LandscapeTable(FrameTable):
 
     @property
     def Q6(self) -> np.ndarray:
-        """Q of a table of degree 6.
+        """Return Q of a table of degree 6.
 
         Returns
         -------
@@ -149,7 +148,7 @@ class LandscapeTable(FrameTable):
         Raises
         ------
         AttributeError
-            When the table is of another degree.
+            If the table is of another degree.
         """
         if self.parameters["degree"] != 6:
             raise AttributeError(
@@ -159,21 +158,42 @@ class LandscapeTable(FrameTable):
 
     @property
     def columns(self) -> dict[str, np.ndarray]:  # type: ignore[override]
-        """The columns by the names that they have in files.
+        """Return the columns by their names in files.
 
         Returns
         -------
         dict of str to ndarray
-            frame, file, sS, Q6 (or with the degree in place of 6), n_atoms, volume, energy.
+            frame, file, sS, Q6 (or with another degree), n_atoms, volume, energy.
         """
         values = (
             self.frame, self.file, self.sS, self.Q, self.n_atoms, self.volume, self.energy,
         )  # fmt: skip
         return dict(zip(self._names(self.parameters), values, strict=True))
 
+    def take(self, rows: Any) -> "LandscapeTable":
+        """Return some rows as a table.
+
+        Parameters
+        ----------
+        rows : (k,) int, (n,) bool or slice
+            The rows, as NumPy takes them.
+
+        Returns
+        -------
+        LandscapeTable
+            Copies of these rows, with the same `parameters` and without skipped frames.
+
+        Raises
+        ------
+        IndexError
+            If there is no such row.
+        """
+        columns = {name: getattr(self, name)[rows].copy() for name in _Row._fields}
+        return replace(self, **columns, parameters=dict(self.parameters), skipped=[])
+
 
 def _locate(name: str, column: Any, dtype: Any) -> NoReturn:
-    """Say which row has no such number."""
+    """Raise ValueError for the first word of a column that is not a number."""
     for number, word in enumerate(column):
         try:
             np.array(word, dtype=dtype)
@@ -183,7 +203,7 @@ def _locate(name: str, column: Any, dtype: Any) -> NoReturn:
 
 
 def _check_frames(table: LandscapeTable) -> None:
-    """Refuse frames that are there twice, or missing between others."""
+    """Check that no frame is there twice, or missing between others."""
     rows: dict[str, dict[int, str]] = {}
     numbers = zip(table.file.tolist(), table.frame.tolist(), strict=True)
     for place, (file, frame) in [
@@ -198,7 +218,7 @@ def _check_frames(table: LandscapeTable) -> None:
     for file, seen in rows.items():
         frames = np.sort(np.array(list(seen), dtype=np.int64))
         steps = np.diff(frames)
-        if len(set(steps.tolist())) > 1:  # a stride leaves out frames at even distances
+        if len(set(steps.tolist())) > 1:  # with a stride, the distances are equal
             stride = int(steps.min())
             before = int(frames[np.flatnonzero(steps != stride)[0]])
             of_file = f" of {file}" if file else ""
@@ -241,7 +261,7 @@ def _pieces(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
 def _map_piece(
     calc: EntropySymmetry, options: dict[str, Any], thermo: Thermo | None, piece: list[Frame]
 ) -> tuple[list[_Row], list[tuple[str, int, str]]]:
-    """Calculate one piece of work; a frame that fails is left out and named."""
+    """Return the rows of one piece of work, and the frames that failed."""
     kept: list[tuple[Frame, Atoms]] = []
     skipped: list[tuple[str, int, str]] = []
 
@@ -250,15 +270,11 @@ def _map_piece(
 
     for frame in piece:
         try:
-            atoms = frame.content
-            if isinstance(atoms, str):
-                atoms = read_text(atoms, frame.format, options)
-            if isinstance(atoms, Exception):
-                raise atoms
+            atoms = frame.atoms(options)
             if thermo is None:
                 atoms.info["energy"] = stored_energy(atoms)
             kept.append((frame, atoms))
-        except Exception as error:  # ASE's readers raise whatever they stumble over
+        except Exception as error:  # ASE's readers raise errors of any kind
             skip(frame, error)
 
     try:
@@ -286,7 +302,7 @@ def _map_piece(
 
 
 class _Output:
-    """The CSV of a map, which goes on in memory when the disk is full."""
+    """Write the CSV of a map; if the disk is full, the map continues in memory."""
 
     def __init__(self, path: str | PathLike[str], parameters: dict[str, Any]) -> None:
         self.path = fspath(path)
@@ -307,7 +323,7 @@ class _Output:
 
     def _close(self) -> None:
         if self.file:
-            with suppress(OSError):  # it was flushed; what is left has been told
+            with suppress(OSError):  # it was flushed; the error has been reported
                 self.file.close()
         self.file = None
 
@@ -325,30 +341,6 @@ class _Output:
             )
 
 
-def _in_order(
-    function: Callable[[list[Frame]], Any], pieces: Iterator[list[Frame]], processes: int
-) -> Iterator[tuple[list[Frame], Any]]:
-    """Map over `pieces` in their order, a few ahead of the reader and no more."""
-    if processes == 1:
-        for piece in pieces:
-            yield piece, function(piece)
-        return
-    with ProcessPoolExecutor(processes) as executor:
-        running: deque[Any] = deque()
-        try:
-            for piece in pieces:
-                running.append((piece, executor.submit(function, piece)))
-                if len(running) > 2 * processes:
-                    piece, future = running.popleft()
-                    yield piece, future.result()
-            while running:
-                piece, future = running.popleft()
-                yield piece, future.result()
-        finally:
-            for _, future in running:
-                future.cancel()
-
-
 def map_landscape(
     source: str | PathLike[str] | Iterable[Any],
     calc: EntropySymmetry,
@@ -362,7 +354,7 @@ def map_landscape(
 ) -> LandscapeTable:
     """Calculate sS and Q_l of every frame of files or of an iterable.
 
-    Frames are read, calculated and forgotten piece by piece, and a progress bar counts them. LAMMPS
+    Frames are read, calculated and dropped piece by piece, and a progress bar counts them. LAMMPS
     text dumps and (extended) XYZ files are cut into frames here, so that their size does not
     matter; other formats stream as far as ASE's own reader does. The table does not depend on
     `processes`.
@@ -371,52 +363,52 @@ def map_landscape(
     ----------
     source : path-like, or iterable of path-like, or iterable of ase.Atoms
         A file of any format that ASE reads, a glob pattern such as "run*/POSCAR" (sorted), several
-        files, or structures. Each structure is copied when its turn comes, so that a generator may
-        hand out one object that moves.
+        files, or structures. Each structure is copied when it is read, so that a generator may
+        yield one object that moves.
     calc : EntropySymmetry
-        The parameters.
+        Calculator with the parameters.
     processes : int
-        Processes that calculate, and read the frames of dumps and XYZ files. On platforms that
+        Number of processes, which also read the frames of dumps and XYZ files. On platforms that
         start processes afresh, a script needs ``if __name__ == "__main__":`` around its calls.
     energies : path-like or "extxyz", optional
         A LAMMPS log, or any text with a table whose columns include Step or TimeStep and PotEng,
         c_thermo_pe, v_pe or pe. Its energies are matched by the timestep of each frame of a dump or
         an extended XYZ file (or ``atoms.info["timestep"]``) and converted to eV from the units that
-        the log, the dump (``ITEM: UNITS``) or `units` name; where none does, it is refused.
-        Default, and "extxyz": the energy stored with each frame, as in `stored_energy`; NaN where
+        the log, the dump (``ITEM: UNITS``) or `units` name; if none of them does, it is refused.
+        Default, and "extxyz": the energy stored with each frame, as in `stored_energy`; NaN if
         there is none.
     stride : int
-        Take every so many frames of each source, from the first.
+        Step between the frames taken of each source, from the first.
     output : path-like, optional
-        CSV file that grows as the frames are done, so that an interrupted job loses little. It is
-        overwritten; `LandscapeTable.read` reads it, complete or not.
+        CSV file that grows with the frames, so that an interrupted job loses little. An older file
+        is overwritten; `LandscapeTable.read` reads it, complete or not.
     format : str, optional
         ASE's name of the file format. Default: as ASE guesses.
     progress : bool
-        Show the progress bar.
+        Whether to show the progress bar.
     **read_options
-        Handed to ASE's reader. For dumps without an `element` column: ``specorder=["Si", "C"]``
+        Options of the reader. For dumps without an `element` column: ``specorder=["Si", "C"]``
         names the elements of types 1, 2; without it they are H, He. ``units="electron"`` names the
-        LAMMPS units of dumps and of the log where they do not themselves; without it, lengths of a
-        dump are in those of the log, or in Å. In lj units lengths are taken in sigma and energies
-        in epsilon, and so are `calc`'s parameters and the table, whose ``parameters`` say it.
-        ``pbc=False`` is for dumps that name no boundaries and are not periodic.
+        LAMMPS units of dumps and of the log if the files do not; without it, lengths of a dump are
+        in the units of the log, or in Å. In lj units, lengths are in sigma and energies in epsilon,
+        also for the parameters of `calc` and in the table, whose ``parameters`` record it.
+        ``pbc=False`` is for dumps that do not name boundaries and are not periodic.
 
     Returns
     -------
     LandscapeTable
-        A row per good frame, in order. Frames that could not be read or have no value are in its
-        ``skipped`` and in a warning.
+        A row per good frame, in order. Frames that could not be read or have no value are listed
+        in its ``skipped`` and in a warning.
 
     Raises
     ------
     FileNotFoundError
-        When a file does not exist or a pattern matches none.
+        If a file does not exist or a pattern matches none.
     ValueError
-        When no frame at all is good, a file comes twice, or the energies cannot be matched or their
-        units are unknown or contradictory.
+        If no frame is good, a file comes twice, or the energies cannot be matched or their units
+        are unknown or contradictory.
     OSError
-        When `output` cannot be begun. One that fails later is left with a warning, and the table is
+        If `output` cannot be opened. If it fails later, there is a warning, and the table is
         returned.
 
     Examples
@@ -429,9 +421,7 @@ def map_landscape(
     >>> map_landscape(frames, calc, progress=False).sS.round(1)
     array([-24.5, -20.4, -11.5])
     """
-    for name, value in (("processes", processes), ("stride", stride)):
-        if not isinstance(value, int | np.integer) or value < 1:
-            raise ValueError(f"{name} = {value}: must be a whole number, 1 or more")
+    processes, stride = check_whole("processes", processes), check_whole("stride", stride)
     paths = frame_files(source) or []
     if doubled := [path for path in dict.fromkeys(paths) if paths.count(path) > 1]:
         raise ValueError(f"source: names the file {doubled[0]!r} twice; name each once")
@@ -443,7 +433,7 @@ def map_landscape(
     if units is not None:
         read_options["units"] = units
     frames, total = open_frames(source, format, stride, read_options)
-    # a calculator of its own: the caller's may carry atoms and results into every process
+    # a new calculator: the caller's may carry atoms and results into every process
     calc = EntropySymmetry(**calc.todict(), threads=calc.parameters["threads"])
     parameters = table_parameters(calc) | ({"units": "lj"} if units == "lj" else {})
 
@@ -454,7 +444,9 @@ def map_landscape(
     with ExitStack() as stack:
         file = None if output is None else stack.enter_context(_Output(output, parameters))
         bar = stack.enter_context(tqdm(total=total, unit=" frames", disable=not progress))
-        for piece, (new_rows, new_skipped) in _in_order(function, pieces, processes):
+        pool = stack.enter_context(OrderedPool(processes))
+        for piece, future in pool.map(function, pieces):
+            new_rows, new_skipped = future.result()
             rows += new_rows
             skipped += new_skipped
             if file:
@@ -462,7 +454,7 @@ def map_landscape(
             bar.update(len(piece))
 
     if not rows:
-        reason = "it gave no frames; check the path or the iterable"
+        reason = "it has no frames; check the path or the iterable"
         if skipped:
             reason = f"no frame is good; the first: {_describe(skipped[0])}"
         raise ValueError(f"source: {reason}")
@@ -500,7 +492,7 @@ def table_parameters(calc: EntropySymmetry) -> dict[str, Any]:
     Returns
     -------
     dict
-        Its parameters, as its ``todict`` gives them, and the version of the package.
+        Its parameters, as in its ``todict``, and the version of the package.
     """
     return {**calc.todict(), "version": versions("entsym").get("entsym", "unknown")}
 
@@ -515,23 +507,23 @@ def plot_landscape(
     style: str = "points",
     marginals: bool = True,
 ) -> "Axes":
-    """Draw Q_l against sS, a point per frame or the density of frames.
+    """Draw Q_l against sS: a point per frame, or the density of frames.
 
     Parameters
     ----------
     table : LandscapeTable
         The landscape.
     color : {"energy", "volume", "n_atoms", "frame"} or None
-        What the colour shows: energy per atom (eV), volume per atom (Å^3), number of atoms or of
-        the frame. Frames without it are grey. With None, points have one colour and densities show
-        the number of frames.
+        Quantity of the colour: energy per atom (eV), volume per atom (Å^3), number of atoms or
+        number of the frame; in lj units, epsilon and sigma^3. Frames without it are grey. With
+        None, points have one colour and densities show the number of frames.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; the histograms need room around it, which a figure with
+        Axes to draw on; the histograms need room around them, which a figure with
         ``layout="constrained"`` makes. Default: a new figure.
     style : {"points", "density"}
-        A point per frame, or hexagons that show the number of frames or the mean of `color`.
+        Points for frames, or hexagons with the number of frames or the mean of `color`.
     marginals : bool
-        Add histograms of both axes on top and on the right.
+        Whether to add histograms of both axes on top and on the right.
 
     Returns
     -------
@@ -541,7 +533,7 @@ def plot_landscape(
     Raises
     ------
     ValueError
-        When `color` or `style` is unknown, or no frame has what `color` asks for.
+        If `color` or `style` is unknown, or no frame has the quantity of `color`.
 
     Examples
     --------
@@ -557,9 +549,10 @@ def plot_landscape(
     from matplotlib.colors import LogNorm
     from matplotlib.ticker import MaxNLocator
 
+    length, energy = _units(table)
     quantities = {
-        "energy": ("energy per atom (eV)", lambda: table.energy / table.n_atoms),
-        "volume": ("volume per atom (Å$^3$)", lambda: table.volume / table.n_atoms),
+        "energy": (f"energy per atom ({energy})", lambda: table.energy / table.n_atoms),
+        "volume": (f"volume per atom ({length}$^3$)", lambda: table.volume / table.n_atoms),
         "n_atoms": ("number of atoms", lambda: table.n_atoms.astype(float)),
         "frame": ("frame", lambda: table.frame.astype(float)),
     }
@@ -615,7 +608,7 @@ def plot_landscape(
         for side in (top, right):
             side.axis("off")
     if drawn is not None:
-        # a layout engine knows of the histogram on the right, Matplotlib without one does not
+        # without a layout engine, Matplotlib does not leave room for the histogram on the right
         pad = 0.02 if ax.figure.get_layout_engine() else 0.05 + 0.18 * marginals
         bar = ax.figure.colorbar(drawn, ax=ax, label=label, pad=pad, aspect=25)
         if bar.solids is not None:
@@ -628,20 +621,26 @@ def plot_landscape(
     return ax
 
 
+def _units(table: LandscapeTable) -> tuple[str, str]:
+    """Return the units of length and energy of a table, for labels."""
+    return (r"$\sigma$", r"$\epsilon$") if table.parameters.get("units") == "lj" else ("Å", "eV")
+
+
 def _caption(table: LandscapeTable) -> str:
-    """Say what the numbers were calculated with."""
+    """Return the number of frames and the parameters, for the caption."""
     p = table.parameters
+    length, _ = _units(table)
     parts = [
         f"{len(table)} frames",
-        f"rmax {p['rmax']:g} Å",
-        f"sigma {p['sigma']:g} Å",
-        f"dr {p['dr']:.4g} Å",
-        f"Q{p['degree']} cutoff {p['q6_cutoff']:g} Å",
+        f"rmax {p['rmax']:g} {length}",
+        f"sigma {p['sigma']:g} {length}",
+        f"dr {p['dr']:.4g} {length}",
+        f"Q{p['degree']} cutoff {p['q6_cutoff']:g} {length}",
     ]
     if p["smooth"]:
-        parts.append(f"smooth {p['smooth']:g} Å")
+        parts.append(f"smooth {p['smooth']:g} {length}")
     if p["elements"]:
         parts.append("+".join(p["elements"]))
     if p["number_density"]:
-        parts.append(f"density {p['number_density']:g} Å$^{{-3}}$")
+        parts.append(f"density {p['number_density']:g} {length}$^{{-3}}$")
     return ", ".join(parts)

@@ -1,30 +1,30 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Frames without a period along some direction, for codes that need a box around all atoms."""
+"""Frames that are not periodic along some direction, for codes that need a box around all atoms."""
 
 import numpy as np
 from ase import Atoms
 from ase.geometry import complete_cell
 
-# Å between the atoms of a box and of its images, where a code knows only periodic ones; more than
-# the cutoff of any model
+# distance between the atoms of a box and their images for codes that know only periodic boxes, Å;
+# more than the cutoff of any model
 VACUUM = 30.0
 
 
 def with_vacuum(atoms: Atoms, vacuum: float = VACUUM) -> Atoms:
-    """Return a frame in a cell that holds its atoms along each direction without a period.
+    """Return a frame in a cell that holds its atoms along each direction that is not periodic.
 
-    Vectors with a period stay. Each of the others, which has no physical meaning, becomes normal to
-    all other vectors, as long as the atoms' extent and the vacuum together, and the atoms are moved
-    into the middle. Energy, forces and virial stay the same. So they do in a periodic cell of that
-    shape, for a model without interactions beyond `vacuum`; its stress, virial / volume, belongs to
-    the other volume, see `stress_scale`.
+    Periodic vectors stay. Each of the others has no physical meaning. It becomes normal to all
+    other vectors, its length the extent of the atoms plus the vacuum, and the atoms are moved to
+    its middle. Energy, forces and virial stay the same. They also stay the same in a periodic cell
+    of that shape, for a model without interactions beyond `vacuum`. Its stress, virial / volume,
+    belongs to the other volume; see `stress_scale`.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        The frame; not modified.
+        Frame; not modified.
     vacuum : float
-        Empty length along each direction without a period, Å.
+        Empty length along each direction that is not periodic, Å.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def with_vacuum(atoms: Atoms, vacuum: float = VACUUM) -> Atoms:
     Raises
     ------
     ValueError
-        When cell vectors with a period are zero or do not span their space.
+        If periodic cell vectors are zero or do not span their space.
 
     Examples
     --------
@@ -46,8 +46,8 @@ def with_vacuum(atoms: Atoms, vacuum: float = VACUUM) -> Atoms:
     box = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
     if np.linalg.matrix_rank(box.cell.array[box.pbc]) < box.pbc.sum():
         raise ValueError(
-            f"pbc = {' '.join('FT'[int(flag)] for flag in box.pbc)}: the cell vectors of these "
-            f"periods, {box.cell.array[box.pbc].round(3).tolist()} Å, do not span their space; "
+            f"pbc = {' '.join('FT'[int(flag)] for flag in box.pbc)}: the periodic cell "
+            f"vectors, {box.cell.array[box.pbc].round(3).tolist()} Å, do not span their space; "
             "give the cell"
         )
     if box.pbc.all():
@@ -62,20 +62,20 @@ def with_vacuum(atoms: Atoms, vacuum: float = VACUUM) -> Atoms:
 
 
 def stress_scale(box: Atoms, atoms: Atoms) -> float | None:
-    """Return the factor that turns the stress of a box into that of the frame in it.
+    """Return the factor from the stress of a box to the stress of the frame in it.
 
     Parameters
     ----------
     box : ase.Atoms
-        What `with_vacuum` has returned.
+        Box that `with_vacuum` has returned.
     atoms : ase.Atoms
-        The frame.
+        Frame in the box.
 
     Returns
     -------
     float or None
-        Volume of the box / volume of the frame's cell; None where the frame has no volume, and so
-        no stress.
+        Volume of the box / volume of the frame's cell; None if the frame has no volume and
+        therefore no stress.
     """
     if box.pbc.all() and atoms.pbc.all():
         return 1.0

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """PolymorphGen: structures bred by mutation towards targets on the landscape, without energies.
 
-The library is extended XYZ that only grows, one complete frame after the other, and each frame
-says what it was made with. What is on disk is therefore all the state there is: a run that finds a
-library cuts off a frame left unfinished, makes what its last generation lacks from the same random
-streams, and goes on.
+The library is an extended XYZ file that only grows, one complete frame after the other, and each
+frame holds the parameters it was made with. What is on disk is therefore the whole state. A run
+that finds a library removes an unfinished frame at its end, makes the missing children of its last
+generation from the same random streams, and resumes.
 """
 
-import fcntl
 import json
 import math
 import os
@@ -16,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
 from os import PathLike, fspath
-from typing import IO, Any, NamedTuple, NoReturn, TextIO
+from typing import Any, NamedTuple, NoReturn, TextIO
 
 import numpy as np
 from ase import Atoms
@@ -25,7 +24,9 @@ from ase.io.extxyz import key_val_str_to_dict
 from numpy.typing import ArrayLike
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
+from ase_calculators.frame_file import FrameFile, StoredFrame, check_unchanged
 from ase_calculators.landscape import LandscapeTable, table_parameters
 from ase_calculators.provenance import atomic_write
 from cython_core import (
@@ -38,10 +39,10 @@ from cython_core import (
     window_of,
 )
 
-# shortest distance of two atoms over the sum of their covalent radii, where none is given
+# default shortest distance of two atoms over the sum of their covalent radii
 COVALENT_SHARE = 0.8
 
-# what the settings follow in the comment line of a frame
+# the settings follow this in the comment line of a frame
 _PARAMETERS = ' parameters="_JSON '
 
 _GENE_LETTERS = {"D": 1, "V": 2, "S": 4, "X": 8, "G": 16}
@@ -49,7 +50,7 @@ _GENE_LETTERS = {"D": 1, "V": 2, "S": 4, "X": 8, "G": 16}
 
 @dataclass(frozen=True)
 class Genes:
-    """Say how children differ from their parents.
+    """Define how children differ from their parents.
 
     Attributes
     ----------
@@ -58,18 +59,18 @@ class Genes:
     volume : float
         V: standard deviation of ln(volume), at most 1.
     shape : float
-        S: standard deviation of the diagonal strains, before their mean is taken out so that the
-        volume stays; of the shears 1/sqrt(2) of it, so that no direction is preferred. At most 1.
+        S: standard deviation of the diagonal strains, before their mean is subtracted to keep the
+        volume; the shears have 1/sqrt(2) of it, so that no direction is preferred. At most 1.
     rate : float
-        Probability of an atom to be displaced in D; at least one is.
+        Probability that D displaces an atom; at least one is displaced.
     swaps : int
-        Exchanges of two unlike atoms. Default: none.
+        Number of exchanges of two unlike atoms. Default: none.
     probabilities : (float, float, float, float)
-        Of D, V, S and the swaps, each drawn for itself; a child gets at least one. A gene with a
-        probability or an amplitude of 0 is off.
+        Probabilities of D, V, S and the swaps, each drawn independently; a child gets at least one.
+        A gene with a probability or an amplitude of 0 is off.
     frozen : str or iterable of str
-        Elements that are neither displaced nor swapped. A change of the cell by V and S carries
-        them along, so that switching these off keeps them in place.
+        Elements that are neither displaced nor swapped. A change of the cell by V and S moves them
+        with it; switch V and S off to keep them in place.
 
     Examples
     --------
@@ -88,7 +89,7 @@ class Genes:
 
 @dataclass
 class TargetReport:
-    """Tell what became of a target.
+    """Report the outcome for a target.
 
     Attributes
     ----------
@@ -97,13 +98,13 @@ class TargetReport:
     nearest : (float, float)
         sS and Q of the nearest structure, parents included.
     distance : float
-        From it to the target, in units of the window.
+        Distance from it to the target, in units of the window.
     frames : int
-        Children in the library.
+        Number of children in the library.
     hits : int
-        Those of them within the tolerance.
+        Number of them within the tolerance.
     evaluations : int
-        Of sS and Q for these children, with gradients or without.
+        Number of evaluations of sS and Q for these children, with or without gradients.
     """
 
     point: tuple[float, float]
@@ -115,7 +116,7 @@ class TargetReport:
 
 
 class _Member(NamedTuple):
-    """A frame of the library: where its text starts, and what its comment says."""
+    """Hold a frame of the library: the start of its text, and the entries of its comment."""
 
     offset: int
     info: dict[str, Any]
@@ -125,12 +126,12 @@ class _Member(NamedTuple):
 class PolymorphGen:
     """Breed structures towards targets on the entropy-symmetry landscape.
 
-    Every target has an evolution of its own that starts from the parents; one in a gap also from
-    the nearest structure of the library. In each generation, a share `fresh` of the children
-    descends from the parents, drawn evenly, and the others from the generation before, by roulette
-    with the weights 1 / (d + 0.01), d being the distance to the target in units of the window.
-    Children are mutated and, with ``mode="guided"``, moved on to the target along the gradients of
-    sS and Q, by the least correction in units of the genes' amplitudes (see
+    Each target has its own evolution, which starts from the parents; a target in a gap also starts
+    from the nearest structure of the library. In each generation, a share `fresh` of the children
+    descends from the parents, drawn evenly. The others descend from the generation before, by
+    roulette with the weights 1 / (d + 0.01), where d is the distance to the target in units of the
+    window. Children are mutated. With ``mode="guided"`` they are then moved to the target along the
+    gradients of sS and Q, by the smallest correction in units of the genes' amplitudes (see
     `cython_core.Breeder`); the first guided child of a target is the nearest structure, not
     mutated. A child that breaks a limit is drawn again, up to 20 times. No energies are evaluated.
 
@@ -139,72 +140,73 @@ class PolymorphGen:
     parents : iterable of ase.Atoms
         Structures with the same numbers of atoms of each element and the same periodicity.
     calc : EntropySymmetry
-        What sS and Q are.
+        Calculator of sS and Q.
     targets : {"edges", "grid", "gaps"} or (k, 2) array_like
-        `targets_per_edge` points evenly along each edge of the window, corners once; or as many on
-        both axes of a grid, the interior too; or the empty cells of the map as it grows, the one
-        nearest to an occupied cell first, each until it is hit; or points (sS, Q).
+        "edges": `targets_per_edge` points evenly along each edge of the window, corners once.
+        "grid": as many along both axes of a grid, with the interior. "gaps": the empty cells of the
+        growing map, the one nearest to an occupied cell first, each until it is hit. Or points
+        (sS, Q).
     targets_per_edge : int
-        How many, 2 or more; of "gaps", into how many cells the window is cut along both axes.
+        Number of points, 2 or more; for "gaps", number of cells along both axes of the window.
     expand : float
-        Share of its extents by which the window of the parents is moved outwards on every side;
-        Q stays within 0 and 1.
+        Share of the extents by which the window of the parents grows on every side; Q stays within
+        0 and 1.
     generations : int, optional
-        Generations per target. Default: 30; 3 for "gaps".
+        Number of generations per target. Default: 30; 3 for "gaps".
     individuals : int, optional
-        Children per generation. Default: 50; 1 for "gaps".
+        Number of children per generation. Default: 50; 1 for "gaps".
     genes : Genes
         Mutations.
     mode : {"guided", "roulette"}
-        With or without correction towards the target.
+        Breeding with or without the correction towards the target.
     min_distance : float or dict of (str, str) to float, optional
         Shortest distance of two atoms, Å, for all pairs or for some pairs of elements, such as
         ``{("Si", "O"): 1.4}``. Default, and for pairs not named: 0.8 of the sum of the covalent
         radii (``ase.data.covalent_radii``).
     seed : int
-        The same seed gives the same library, whatever `processes` is.
+        Random seed. The same seed gives the same library for any `processes`.
     processes : int
-        Cores to use: threads of the core, so that scripts need no guard.
+        Number of threads of the compiled core; scripts need no guard.
     window : (float, float, float, float), optional
-        sS_min, sS_max, Q_min, Q_max in place of the parents' own, not widened.
+        sS_min, sS_max, Q_min, Q_max. Default: the extents of the parents, widened by `expand`.
     volume_limits : (float, float), optional
-        Å^3 per atom. Default: 0.7 times the smallest to 1.5 times the largest of the parents.
-        Applies to structures that are periodic in all directions.
+        Smallest and largest volume, Å^3 per atom, of structures that are periodic in all
+        directions. Default: 0.7 times the smallest to 1.5 times the largest of the parents.
     angle_limits : (float, float)
-        Least and largest angle of two periodic lattice vectors, degree.
+        Smallest and largest angle of two periodic lattice vectors, degree.
     fresh : float, optional
         Share of children that descend from the parents. Default: 0.3; 0 for "gaps".
     elitism : bool
-        Keep the nearest child so far among the possible parents.
+        Whether the nearest child so far stays among the possible parents.
     hits : int, optional
-        End a target after the generation in which so many children have hit it. Default: all
-        generations; 1 for "gaps".
+        Number of children that hit a target, after which its evolution ends with the generation.
+        Default: all generations; 1 for "gaps".
     steps : int
-        Most Newton steps of a guided child.
+        Maximum number of Newton steps of a guided child.
     tolerance : float
-        A child nearer to its target, in units of the window, has hit it and is not moved further;
-        for "gaps" at most half a cell.
+        Distance, in units of the window, within which a child has hit its target and is not moved
+        further; for "gaps" at most half a cell.
 
     Attributes
     ----------
     window : (float, float, float, float)
         sS_min, sS_max, Q_min, Q_max.
     targets : (k, 2) ndarray
-        The points; for "gaps" those that were tried.
+        Points; for "gaps" those that were tried.
     reports : list of TargetReport
-        One per target, after `run`.
+        Reports of the targets, after `run`.
     rejected : dict of str to int
-        Draws of the last `run` that broke a "distance", the "volume", an "angle".
+        Number of draws of the last `run` that broke a "distance", the "volume", an "angle".
 
     Raises
     ------
     ValueError
-        When there are no parents or they differ, lie outside the window, at one point of it, or
-        break limits, and when an argument is out of its range.
+        If there are no parents, or if they differ in composition or periodicity, lie outside the
+        window or at one point of it, or break limits; if an argument is out of its range.
 
     References
     ----------
-    Roulette on the landscape is the project's paper's; the guided step is new here.
+    Roulette on the landscape follows the paper of the project; the guided step is new here.
 
     Examples
     --------
@@ -244,16 +246,13 @@ class PolymorphGen:
         generations = generations if generations is not None else 3 if self._gaps else 30
         individuals = individuals if individuals is not None else 1 if self._gaps else 50
         fresh = fresh if fresh is not None else 0.0 if self._gaps else 0.3
-        for name, value, least in (
+        for name, value, minimum in (
             ("targets_per_edge", targets_per_edge, 2), ("generations", generations, 1),
             ("individuals", individuals, 1), ("seed", seed, 0), ("processes", processes, 1),
             ("hits", 1 if hits is None else hits, 1), ("steps", steps, 1),
         ):  # fmt: skip
-            most = 2**63 if name == "seed" else 2**31 - 1  # what the core and files take
-            if not isinstance(value, int | np.integer) or not least <= value <= most:
-                raise ValueError(
-                    f"{name} = {value}: must be a whole number, {least} or more, at most {most}"
-                )
+            # what the core and files take
+            check_whole(name, value, minimum, 2**63 if name == "seed" else 2**31 - 1)
         if mode not in ("guided", "roulette"):
             raise ValueError(f"mode = {mode!r}: choose guided or roulette")
         if not (np.isfinite(expand) and expand >= 0):
@@ -267,21 +266,22 @@ class PolymorphGen:
         self.fresh, self.elitism, self.processes = float(fresh), bool(elitism), int(processes)
         self.steps, self.seed = int(steps) if mode == "guided" else 0, int(seed)
         self._adopt(parents)
-        self.window = self._settled_window(window, expand)
+        self.window = self._resolved_window(window, expand)
         self._extent = np.array([self.window[1] - self.window[0], self.window[3] - self.window[2]])
         self._per_edge = int(targets_per_edge)
         self.tolerance = min(tolerance, 0.5 / self._per_edge) if self._gaps else float(tolerance)
-        self.targets = self._settled_targets(targets)
+        self.targets = self._resolved_targets(targets)
         self.hits = (1 if self._gaps else None) if hits is None else int(hits)
-        distances = self._settled_distances(min_distance)
-        volumes = self._settled_volumes(volume_limits)
+        distances = self._resolved_distances(min_distance)
+        volumes = self._resolved_volumes(volume_limits)
         angles = _pair("angle_limits", angle_limits)
         frozen = self.genes.frozen
         frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
         for symbol in frozen:
             if symbol not in self._elements:
                 raise ValueError(
-                    f"frozen: {symbol!r} is no element of the parents ({', '.join(self._elements)})"
+                    f"frozen: {symbol!r} is not an element of the parents "
+                    f"({', '.join(self._elements)})"
                 )
         amplitudes = asdict(self.genes)
         amplitudes.pop("frozen")
@@ -326,10 +326,10 @@ class PolymorphGen:
         escaped = text.replace("\\", "\\\\").replace('"', '\\"')
         self._parameters = f'{_PARAMETERS}{escaped}"'
 
-    # --- what the user gave ---------------------------------------------------------------------
+    # --- arguments ------------------------------------------------------------------------------
 
     def _adopt(self, parents: Iterable[Atoms]) -> None:
-        """Sort the parents' atoms by element, those that count first, and make arrays of them."""
+        """Store the parents as arrays, atoms sorted by element, those that count first."""
         if isinstance(parents, Atoms):
             raise TypeError("parents: must be an iterable of Atoms, not one Atoms; pass [atoms]")
         parents = list(parents)
@@ -375,7 +375,7 @@ class PolymorphGen:
             elements, self._species, self._positions, self._cells, self._pbc
         )
 
-    def _settled_window(
+    def _resolved_window(
         self, window: tuple[float, float, float, float] | None, expand: float
     ) -> tuple[float, float, float, float]:
         if window is None:
@@ -405,7 +405,7 @@ class PolymorphGen:
             )
         return float(ends[0]), float(ends[1]), float(ends[2]), float(ends[3])
 
-    def _settled_targets(self, targets: str | ArrayLike) -> np.ndarray:
+    def _resolved_targets(self, targets: str | ArrayLike) -> np.ndarray:
         if isinstance(targets, str):
             if targets not in ("edges", "grid", "gaps"):
                 raise ValueError(
@@ -424,7 +424,7 @@ class PolymorphGen:
             raise ValueError("targets: every sS and Q must be finite")
         return points
 
-    def _settled_distances(
+    def _resolved_distances(
         self, min_distance: float | Mapping[tuple[str, str], float] | None
     ) -> np.ndarray:
         radii = np.array([covalent_radii[atomic_numbers[symbol]] for symbol in self._elements])
@@ -433,7 +433,7 @@ class PolymorphGen:
             for key, value in min_distance.items():
                 if isinstance(key, str) or len(key) != 2 or set(key) - set(self._elements):
                     raise ValueError(
-                        f"min_distance: {key!r} is no pair of the elements "
+                        f"min_distance: {key!r} is not a pair of the elements "
                         f"{', '.join(self._elements)}; write it like ('Si', 'O')"
                     )
                 i, j = (self._elements.index(symbol) for symbol in key)
@@ -442,7 +442,7 @@ class PolymorphGen:
             distances[:] = min_distance
         return distances
 
-    def _settled_volumes(self, limits: tuple[float, float] | None) -> tuple[float, float]:
+    def _resolved_volumes(self, limits: tuple[float, float] | None) -> tuple[float, float]:
         if limits is not None:
             return _pair("volume_limits", limits)
         if not self._pbc.all():
@@ -453,41 +453,41 @@ class PolymorphGen:
     # --- the run --------------------------------------------------------------------------------
 
     def run(self, path: str | PathLike[str], progress: bool = True) -> LandscapeTable:
-        """Breed towards all targets, writing the library as it grows, or go on with one.
+        """Breed towards all targets and write the library as it grows, or resume one.
 
         `path` gets the frames as extended XYZ, atoms sorted by element, all digits written.
         ``info`` of a frame holds frame (its number), target and generation (from 0), individual,
         parent ("p3": parent 3; "f120": frame 120 of the file), genes (letters D, V, S, X for
-        swaps, G for guided), evaluations, sS, Q6, seed and `parameters`. The map goes beside it as
-        CSV.
+        swaps, G for guided), evaluations, sS, Q6, seed and `parameters`. The map is written next to
+        it as CSV.
 
         Parameters
         ----------
         path : path-like
-            The library. Where it exists it must have been made with the same parameters; a frame
-            cut short at its end is removed, and the run goes on where it stopped.
+            Path of the library. If it exists, it must have been made with the same parameters; an
+            unfinished frame at its end is removed, and the run resumes where it stopped.
         progress : bool
-            Show the progress bar.
+            Whether to show the progress bar.
 
         Returns
         -------
         LandscapeTable
-            Every frame of the library.
+            Map of all frames of the library.
 
         Raises
         ------
         ValueError
-            When the library was made with other parameters, is something else, lacks a frame or has
-            one twice or with values that are not finite; when another run is writing to it, or when
-            it, or the map, is removed, replaced, cut or written to in the meantime; when the file
+            If the library was made with other parameters, is something else, lacks a frame, or has
+            one twice or with values that are not finite; if another run is writing to it; if the
+            library or the map is removed, replaced, cut or written to in the meantime; if the file
             in the place of the map is something else.
         OSError
-            When it cannot be written; what was written stays readable.
+            If a file cannot be written; what was written before stays readable.
 
         Warns
         -----
         UserWarning
-            When targets were not reached within the tolerance, with the nearest points.
+            If targets were not reached within the tolerance; the warning names the nearest points.
         """
         name = fspath(path)
         if os.path.splitext(name)[1] == ".csv":
@@ -502,23 +502,17 @@ class PolymorphGen:
                     old.read(len(start))
                 ):
                     raise ValueError(
-                        f"{csv}: the map of the library is to be written there, but it is none; "
-                        "move it away or give the library another name"
+                        f"{csv}: the map of the library is to be written there, but this is not a "
+                        "map; move it away or give the library another name"
                     )
         self.rejected = dict.fromkeys(self.rejected, 0)
         self.reports = []
         if self._gaps:
             self.targets = np.empty((0, 2))
         try:
-            with open(name, "ab", buffering=0) as self._file, open(name, "rb") as self._reader:
-                try:
-                    fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError as error:
-                    raise ValueError(
-                        f"{name}: another run is writing to it; wait for it or use another file"
-                    ) from error
-                self._members, self._size = self._read(name)
-                self._file.truncate(self._size)
+            with FrameFile(name) as self._file:
+                self._members, size = self._read(name)
+                self._file.cut(size)
                 table = self._table(name)
                 text = StringIO()
                 table.write_head(text, table.parameters)
@@ -530,8 +524,8 @@ class PolymorphGen:
         except OSError as error:
             raise OSError(
                 error.errno,
-                f"{error.strerror}; the frames written so far stay readable, and running again "
-                "goes on",
+                f"{error.strerror}; the frames written so far stay readable, and another run "
+                "resumes",
                 error.filename or name,
             ) from error
         missed = [
@@ -556,8 +550,8 @@ class PolymorphGen:
         return self._table(name)
 
     def _evolve(self, name: str, map_file: TextIO, progress: bool) -> None:
-        """Go through targets and generations; what the library has already is not made again."""
-        found = 0  # frames of the library that belong to what has been gone through
+        """Go through targets and generations; frames of the library are not made again."""
+        found = 0  # frames of the library that belong to the generations so far
         total = len(self.targets) * self.generations * self.individuals
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         with tqdm(total=total or None, unit=" children", disable=not progress) as bar:
@@ -600,21 +594,22 @@ class PolymorphGen:
                     )
                 )
             if found < len(self._members):
-                raise ValueError(f"{name}: frame {found} fits no target; use another file")
-            _require_own(name, self._file, self._size)
+                raise ValueError(f"{name}: frame {found} does not fit any target; use another file")
+            self._file.check()
 
     def _add_to_map(self, table: LandscapeTable, map_file: TextIO) -> None:
-        """Add rows to the map, which nobody else may have changed."""
-        _require_own(map_file.name, map_file)
+        """Write rows to the map; refuse if somebody else has changed it."""
+        check_unchanged(map_file.name, map_file, map_file.tell())
         try:
             table.write_rows(map_file)
         except OSError as error:
             raise OSError(error.errno, error.strerror, map_file.name) from error
 
     def _targets_to_come(self) -> Iterator[tuple[np.ndarray, list[int]]]:
-        """Give the targets, each with frames to start from beside the parents.
+        """Return the targets, each with frames to start from in addition to the parents.
 
-        Those in gaps depend on what the library has got meanwhile, and start from the nearest.
+        Targets in gaps depend on the frames that the library has by then; they start from the
+        nearest one.
         """
         if not self._gaps:
             yield from ((target, []) for target in self.targets)
@@ -643,7 +638,7 @@ class PolymorphGen:
         evolution: Evolution,
         there: list[int],
     ) -> list[int]:
-        """Make a generation, write what is not there yet, and return the frames written."""
+        """Make a generation, write the children that are missing, and return their frames."""
         pool, generation = evolution.pool, evolution.generation
         structures = [self._kept.get(frame) or self._structure(frame) for frame in pool]
         self._kept = dict(zip(pool, structures, strict=True))
@@ -700,7 +695,7 @@ class PolymorphGen:
     # --- the file -------------------------------------------------------------------------------
 
     def _write(self, positions: np.ndarray, cell: np.ndarray, info: dict[str, Any]) -> None:
-        """Append a frame; where that fails the file is left as it was."""
+        """Append a frame; if that fails, the file is left as it was."""
         comment = (
             f'Lattice="{" ".join(map(_digits, cell.ravel().tolist()))}" '
             "Properties=species:S:1:pos:R:3 "
@@ -711,52 +706,35 @@ class PolymorphGen:
             )
             + self._parameters
         )
-        _require_own(self._reader.name, self._file, self._size)
-        offset = self._size
         atoms = atom_lines(self._elements, self._species, positions)
-        text = memoryview(f"{len(positions)}\n{comment}\n".encode() + atoms)
-        try:
-            while text:
-                written = self._file.write(text)
-                self._size += written
-                text = text[written:]
-        except OSError:
-            self._file.truncate(offset)
-            self._size = offset
-            raise
+        offset = self._file.append(f"{len(positions)}\n{comment}\n".encode() + atoms)
         self._members.append(_Member(offset, info, _volume(cell)))
 
     def _structure(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read positions and cell of a frame of the library, all digits."""
-        self._reader.seek(self._members[frame].offset)
-        n = int(self._reader.readline())
-        head = self._reader.readline().decode().partition(_PARAMETERS)[0]
-        rows = [self._reader.readline().split()[1:] for _ in range(n)]
-        # ASE's parser has the vectors in columns
+        """Return positions and cell of a frame of the library, with all digits."""
+        stored = self._file.read(self._members[frame].offset)
+        head = stored.comment.decode().partition(_PARAMETERS)[0]
+        rows = [line.split()[1:] for line in stored.atoms]
+        # ASE's parser returns the vectors in columns
         cell = np.array(key_val_str_to_dict(head)["Lattice"], dtype=float).T
         return np.array(rows, dtype=float), np.ascontiguousarray(cell)
 
     def _read(self, name: str) -> tuple[list[_Member], int]:
-        """Find the complete frames of a library, check them, and return where the last one ends."""
+        """Return the complete frames of a library, checked, and the end of the last one."""
         members: list[_Member] = []
-        offset = 0
+        end = 0
         ours = {self._parameters}
-        while True:
-            lines = [self._reader.readline(32)]
-            start = lines[0].strip(b"\0")  # zeros may be left where the machine went down
-            if start and not start.strip().isdigit():
+        number = f"{len(self._species)}\n".encode()
+        for frame in self._file:
+            if not frame.head.strip().isdigit():
                 self._refuse(name, None)
-            number = f"{len(self._species)}\n".encode()
-            if not members and not number.startswith(start):  # a number may be anybody's
+            if not members and not number.startswith(frame.head):  # a number may be anybody's
                 self._refuse(name, None)
-            if not lines[0].endswith(b"\n"):
-                break  # the end, or a line cut short
-            lines.append(self._reader.readline())
-            if not lines[1].endswith(b"\n"):
-                if not b'Lattice="'.startswith(lines[1].rstrip(b"\0")[:9]):
+            if not frame.comment.endswith(b"\n"):  # cut short
+                if not b'Lattice="'.startswith(frame.comment[:9]):
                     self._refuse(name, None)
                 break
-            comment = lines[1].decode(errors="replace").rstrip("\n")
+            comment = frame.comment.decode(errors="replace").rstrip("\n")
             head, mark, theirs = comment.partition(_PARAMETERS)
             if mark + theirs not in ours:
                 made_with = key_val_str_to_dict(comment).get("parameters")
@@ -764,31 +742,28 @@ class PolymorphGen:
                     self._refuse(name, made_with)
                 ours.add(mark + theirs)
             where = f"{name}: frame {len(members)}"
-            if (n := int(lines[0])) != len(self._species):
+            if frame.head != number:
                 raise ValueError(
-                    f"{where} says {n} atoms, the parents have {len(self._species)}; repair it, or "
-                    "cut the file off before it"
+                    f"{where} says {int(frame.head)} atoms, the parents have {len(self._species)}; "
+                    "repair it, or cut the file off before it"
                 )
-            lines += [self._reader.readline() for _ in range(n)]
-            if not lines[-1].endswith(b"\n"):
+            if not frame.complete:
                 break
-            members.append(self._member(where, offset, head, lines[2:], members))
-            offset += sum(map(len, lines))
-        return members, offset
+            members.append(self._member(where, frame, head, members))
+            end = frame.end
+        return members, end
 
-    def _member(
-        self, where: str, offset: int, head: str, atoms: list[bytes], before: list[_Member]
-    ) -> _Member:
-        """Return a frame of the library, whose text is checked: numbers and place."""
+    def _member(self, where: str, frame: StoredFrame, head: str, before: list[_Member]) -> _Member:
+        """Return a frame of the library; check its numbers and its place."""
         remedy = "cut the file off before it, or use another one"
         names = self.calc.value_names
         try:
             info = key_val_str_to_dict(head)
-            numbers = np.array([line.split()[1:] for line in atoms], dtype=float)
+            numbers = np.array([line.split()[1:] for line in frame.atoms], dtype=float)
             cell = np.array(info.pop("Lattice"), dtype=float).T
             values = np.array([info[name] for name in names], dtype=float)
             volume = _volume(cell)
-            symbols = [line.split()[0].decode() for line in atoms]
+            symbols = [line.split()[0].decode() for line in frame.atoms]
             place, last = (
                 (*_of(i), int(i["individual"])) for i in (info, before[-1].info if before else info)
             )
@@ -799,7 +774,7 @@ class PolymorphGen:
         for what, found in (("positions", numbers), ("Lattice", cell), ("sS and Q", values)):
             if not np.isfinite(found).all():
                 raise ValueError(f"{where} has {what} that are not finite; {remedy}")
-        # libraries of old do not tell the number
+        # old libraries lack the number
         if info.get("frame", len(before)) != len(before) or (before and place <= last):
             raise ValueError(
                 f"{where} is frame {info.get('frame', '?')} of target {place[0]}, generation "
@@ -807,25 +782,25 @@ class PolymorphGen:
                 f"{remedy}"
             )
         info = {key: value for key, value in info.items() if key not in ("Properties", "pbc")}
-        return _Member(offset, info, volume)
+        return _Member(frame.offset, info, volume)
 
     def _refuse(self, name: str, made_with: Any) -> NoReturn:
-        """Say in what the parameters of a library differ from those of this run."""
+        """Raise ValueError with the parameters of a library that differ from those of this run."""
         if not isinstance(made_with, dict):
-            raise ValueError(f"{name}: is no library of PolymorphGen; use another file")
+            raise ValueError(f"{name}: is not a library of PolymorphGen; use another file")
         differing = [
             key
             for key in sorted({*made_with, *self.settings})
             if not _same(made_with.get(key), self.settings.get(key))
         ]
 
-        def told(settings: dict[str, Any]) -> str:
+        def described(settings: dict[str, Any]) -> str:
             texts = [f"{key} = {settings.get(key)}" for key in differing]
             return ", ".join(t if len(t) < 100 else t[:97] + "..." for t in texts)
 
         raise ValueError(
-            f"{name}: was made with {told(made_with)}; this run has {told(self.settings)}; use "
-            "another file or the same parameters"
+            f"{name}: was made with {described(made_with)}; this run has "
+            f"{described(self.settings)}; use another file or the same parameters"
         )
 
     def _table(self, name: str, first: int = 0) -> LandscapeTable:
@@ -845,34 +820,19 @@ class PolymorphGen:
         )
 
 
-def _require_own(name: str, file: IO[Any], size: int | None = None) -> None:
-    """Raise ValueError where somebody else has changed a file that this run writes to."""
-    own = os.fstat(file.fileno())
-    try:
-        replaced = not os.path.samestat(own, os.stat(name))
-        what = "replaced" if replaced else None
-    except FileNotFoundError:
-        what = "removed or renamed"
-    if what is None and own.st_size != (file.tell() if size is None else size):
-        what = "cut, emptied or written to"
-    if what is not None:
-        raise ValueError(
-            f"{name}: was {what} by somebody else in the meantime; leave it alone while it grows, "
-            "and run again"
-        )
-
-
 def _pair(name: str, limits: Any) -> tuple[float, float]:
-    """Return two numbers that the user gave."""
+    """Return two numbers of an argument."""
     try:
         low, high = limits
         return float(low), float(high)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} = {limits!r}: must be two numbers, least and largest") from error
+        raise ValueError(
+            f"{name} = {limits!r}: must be two numbers, smallest and largest"
+        ) from error
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Tell whether two settings are equal, but for the rounding of another processor."""
+    """Return whether two settings are equal, up to the rounding of another processor."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -887,7 +847,7 @@ def _of(info: dict[str, Any]) -> tuple[int, int]:
 
 
 def _volume(cell: np.ndarray) -> float:
-    """Return a cell's volume, the same bits whatever the layout of the array."""
+    """Return the volume of a cell, the same bits for any layout of the array."""
     a, b, c = cell.astype(float).tolist()
     return abs(
         c[0] * (a[1] * b[2] - a[2] * b[1])
@@ -897,6 +857,6 @@ def _volume(cell: np.ndarray) -> float:
 
 
 def _digits(x: float) -> str:
-    """Return all digits, with the point without which ASE reads a whole number."""
+    """Return all digits, with a point, without which ASE reads a whole number."""
     text = repr(x)
     return text if "." in text else text.replace("e", ".0e")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Multi-resolution classification: even samples of landscapes, coverage, files, substitution.
+"""Multi-resolution classification: landscapes thinned out evenly, coverage, sets.
 
 A resolution (dsS, dQ) cuts the plane into cells: frame (sS, Q) lies in the cell
 (floor(sS / dsS), floor(Q / dQ)). The grid is anchored at 0 for every table, so that different
@@ -9,7 +9,7 @@ tables, runs and hosts share the same cells. LAMMPS's ``fix entsym/select`` uses
 import hashlib
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike, fspath
 from os.path import realpath
 from typing import Any, NamedTuple
@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_numbers, chemical_symbols, covalent_radii, reference_states
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import is_number
 from ase_calculators.frame_source import Frame, open_frames, read_text
 from ase_calculators.landscape import LandscapeTable
 from ase_calculators.provenance import atomic_writes
@@ -27,12 +27,6 @@ from ase_calculators.provenance import atomic_writes
 # largest number of cells in a window, and in the rectangle that encloses all frames
 MAX_CELLS_IN_WINDOW = 10**8
 MAX_CELLS_IN_PLANE = 2**62
-
-# atoms in the cells of ase.data.reference_states, by lattice, or by element if it differs
-_ATOMS_PER_CELL = {
-    "fcc": 4, "bcc": 2, "hcp": 2, "diamond": 8, "sc": 1, "bct": 2, "rhombohedral": 2,
-    "Hg": 1, "Sm": 3, "Sn": 4, "Ga": 8, "Mn": 58, "Pa": 2, "U": 4, "Np": 8,
-}  # fmt: skip
 
 
 def multi_resolution(
@@ -185,7 +179,7 @@ def select(
     extent = np.ptp(points, axis=0)
     if ratio is None:
         ratio = float(extent[0] / extent[1]) if extent.all() else 20.0
-    if not (_is_number(ratio) and np.isfinite(ratio) and ratio > 0):
+    if not (is_number(ratio) and np.isfinite(ratio) and ratio > 0):
         raise ValueError(f"ratio = {ratio}: must be dsS / dQ, a positive number; use e.g. 20")
 
     shape = np.array([1.0, 1.0 / ratio])
@@ -323,10 +317,6 @@ def coverage(
         empty=empty,
         counts=counts.reshape(n_sS, n_Q),
     )
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
 
 
 def _floats(value: Any, what: str, rule: str) -> np.ndarray:
@@ -576,173 +566,3 @@ def _frames_of_rows(
             raise ValueError(
                 f"{where}: has no frame {min(wanted)} any more; map the landscape again"
             )
-
-
-def substitute(
-    frames: Iterable[Atoms],
-    elements: Mapping[str, str | Mapping[str, float]],
-    scale: float | Mapping[str, float] | None = None,
-    seed: int = 0,
-) -> list[Atoms]:
-    """Replace elements of configurations by another element or by a dilute alloy.
-
-    Species are replaced and the volume is scaled; fractional coordinates do not change.
-
-    Parameters
-    ----------
-    frames : iterable of ase.Atoms
-        Configurations; not modified.
-    elements : dict of str to str or to dict
-        Replacement of each element: another element, ``{"Ir": "Al"}``, or several with their
-        fractions, ``{"Ir": {"Ir": 0.95, "Re": 0.05}}``, on randomly chosen sites. The number of
-        atoms of each is its fraction of the sites, rounded up or down at random such that the mean
-        over many frames is exact.
-    scale : float or dict of str to float, optional
-        Factor of the volume, or volumes per atom by element (Å^3) that replace the reference
-        volumes. Default: the ratio of the reference volumes of new and old elements, averaged over
-        the atoms with the given fractions. Reference volumes are those of the crystals in
-        ``ase.data.reference_states``. For elements without a crystal there (gases, B, P, S,
-        halogens, Pu and beyond) the reference volume is the covalent radius cubed, times the median
-        of volume over radius cubed of the others. For molecular crystals this is too small by a
-        factor of two to five: give volumes.
-    seed : int
-        Random seed of the choice of sites. The sites of a frame also depend on its number.
-
-    Returns
-    -------
-    list of ase.Atoms
-        Frames with species, positions, cell and pbc only; all else belonged to the old elements.
-
-    Raises
-    ------
-    TypeError
-        If `frames` is a single structure or contains anything but structures.
-    ValueError
-        If an element is unknown or in none of the frames, fractions do not add up to 1, or the
-        scale is not positive.
-
-    Examples
-    --------
-    >>> from ase.build import bulk
-    >>> [al] = substitute([bulk("Ir", cubic=True)], {"Ir": "Al"})
-    >>> al.symbols.get_chemical_formula(), float(al.cell[0, 0].round(3))
-    ('Al4', 4.05)
-    >>> [alloy] = substitute([bulk("Ir", cubic=True) * (2, 2, 2)], {"Ir": {"Ir": 0.75, "Re": 0.25}})
-    >>> alloy.symbols.get_chemical_formula()
-    'Ir24Re8'
-    """
-    if isinstance(frames, Atoms):
-        raise TypeError("frames: must be an iterable of Atoms, not one Atoms; pass [atoms]")
-    if not isinstance(elements, Mapping):
-        raise ValueError(f"elements = {elements!r}: must be a dictionary, such as {{'Ir': 'Al'}}")
-    if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(f"seed = {seed!r}: must be a whole number, 0 or more")
-    shares = {_number(old): _fractions(old, new) for old, new in elements.items()}
-    given: Any = scale.values() if isinstance(scale, Mapping) else [scale]
-    for value in given if scale is not None else ():
-        if not (_is_number(value) and np.isfinite(value) and value > 0):
-            raise ValueError(
-                f"scale = {scale!r}: must be a positive factor of the volume, positive volumes per "
-                "atom in Å^3 by element, or None for the reference volumes"
-            )
-    volumes: dict[int, float] = {}
-    factor = None
-    if isinstance(scale, Mapping):
-        volumes = {_number(name): float(volume) for name, volume in scale.items()}
-    elif scale is not None:
-        factor = float(scale)
-
-    def volume(number: int) -> float:
-        return volumes.get(number) or _reference_volume(number)
-
-    results, missing = [], set(shares)
-    for index, atoms in enumerate(frames):
-        if not isinstance(atoms, Atoms):
-            raise TypeError(f"frames: must be ase.Atoms, number {index} is {type(atoms)}")
-        rng = np.random.default_rng((seed, index))
-        numbers = atoms.numbers.copy()
-        old_volume = new_volume = 0.0
-        for number in np.unique(atoms.numbers).tolist():
-            sites = np.flatnonzero(atoms.numbers == number)
-            share = shares.get(number, {number: 1.0})
-            if factor is None:
-                old_volume += len(sites) * volume(number)
-                new_volume += len(sites) * sum(f * volume(new) for new, f in share.items())
-            # evenly spaced marks on the cumulative fractions: each element gets its number of sites
-            marks = (np.arange(len(sites)) + rng.random()) / len(sites)
-            chosen = np.searchsorted(np.cumsum(list(share.values()))[:-1], marks, side="right")
-            numbers[rng.permutation(sites)] = np.array(list(share))[chosen]
-            missing.discard(number)
-        if factor is None:
-            stretch = (new_volume / old_volume) ** (1 / 3) if len(atoms) else 1.0
-        else:
-            stretch = factor ** (1 / 3)
-        results.append(
-            Atoms(
-                numbers=numbers,
-                positions=atoms.positions * stretch,
-                cell=atoms.cell.array * stretch,
-                pbc=atoms.pbc,
-            )
-        )
-    if missing:
-        names = ", ".join(chemical_symbols[number] for number in sorted(missing))
-        raise ValueError(f"elements: {names} is in none of the frames; name an element they have")
-    return results
-
-
-def _number(name: Any) -> int:
-    number = atomic_numbers.get(name, 0) if isinstance(name, str) else 0
-    if number == 0:
-        raise ValueError(f"elements: {name!r} is not a chemical element; use a symbol like 'Al'")
-    return number
-
-
-def _fractions(old: str, new: str | Mapping[str, float]) -> dict[int, float]:
-    """Return atomic numbers and fractions of the elements that replace an element."""
-    if isinstance(new, str):
-        return {_number(new): 1.0}
-    if not isinstance(new, Mapping) or not all(map(_is_number, new.values())):
-        raise ValueError(
-            f"elements[{old!r}] = {' '.join(repr(new).split())}: must be an element or fractions "
-            "by element, such as {'Ir': 0.95, 'Re': 0.05}"
-        )
-    shares = {_number(name): float(share) for name, share in new.items()}
-    total = sum(shares.values())
-    if not all(share >= 0 for share in shares.values()) or abs(total - 1.0) > 1e-9:
-        raise ValueError(
-            f"elements: the fractions for {old!r} must not be negative and add up to 1, got "
-            f"{dict(new)} with the sum {total:g}"
-        )
-    return shares
-
-
-def _lattice_volume(number: int) -> float | None:
-    """Return the volume per atom of an element, Å^3; None if ASE has no crystal of it."""
-    state: dict[str, Any] | None = reference_states[number]  # type: ignore[assignment]
-    if state is None:
-        return None
-    name, symmetry = chemical_symbols[number], state["symmetry"]
-    per_cell = _ATOMS_PER_CELL.get(name) or _ATOMS_PER_CELL.get(symmetry)
-    if per_cell is None:
-        return None
-    volume = state["a"] ** 3 * state.get("b/a", 1.0) * state.get("c/a", 1.0)
-    if symmetry == "hcp":
-        volume *= math.sqrt(3) / 2
-    elif symmetry == "rhombohedral":
-        cosine = math.cos(math.radians(state["alpha"]))
-        volume *= math.sqrt(1 - 3 * cosine**2 + 2 * cosine**3)
-    return volume / per_cell
-
-
-def _reference_volume(number: int) -> float:
-    """Return the volume per atom, Å^3, of the crystal or else from the covalent radius."""
-    volume = _lattice_volume(number)
-    if volume is not None:
-        return volume
-    ratios = [
-        volume / covalent_radii[other] ** 3
-        for other in range(1, len(reference_states))
-        if (volume := _lattice_volume(other)) is not None
-    ]
-    return float(np.median(ratios) * covalent_radii[number] ** 3)

@@ -203,7 +203,7 @@ class _Check:
         for name in type_map or ():
             if name not in atomic_numbers or name == "X":
                 raise ValueError(
-                    f"type_map: {name!r} is no chemical element; use symbols like 'Al'"
+                    f"type_map: {name!r} is not a chemical element; use symbols like 'Al'"
                 )
         self.prefix, self.mixed = prefix, mixed
         self.allowed = set(type_map) if type_map is not None else None

@@ -5,7 +5,7 @@
 python demo.py FOLDER
 
 runs in.melt in FOLDER, compares sS and Q6 of LAMMPS's thermo output with those of ASE, and writes
-two tables and two pictures there. Started again it starts afresh.
+two tables and two pictures there. Another run starts from the beginning.
 """
 
 import argparse
@@ -43,18 +43,18 @@ def run_lammps(folder: Path, variables: dict[str, str], n_steps: int, ranks: int
     Parameters
     ----------
     folder : pathlib.Path
-        Where the deck lies and its output goes.
+        Folder of the deck and its output.
     variables : dict of str to str
         Variables for ``-var``.
     n_steps : int
-        Steps of the whole run.
+        Number of steps of the whole run.
     ranks : int
-        MPI processes.
+        Number of MPI processes.
 
     Raises
     ------
     SystemExit
-        When LAMMPS fails, with its message.
+        If LAMMPS fails, with its message.
     """
     command = [str(BIN / "lmp"), "-nocite", "-in", "in.melt"]
     for name, value in variables.items():
@@ -115,7 +115,7 @@ def write_table(path: Path, note: str, columns: dict[str, np.ndarray]) -> None:
     path : pathlib.Path
         The file, overwritten.
     note : str
-        What the numbers were calculated with.
+        Parameters of the numbers.
     columns : dict of str to ndarray
         The columns.
     """
@@ -210,8 +210,8 @@ def main() -> None:
         "picture": folder / "landscape.png",
         "time": folder / "time.png",
     }
-    # Old files are removed, not overwritten: what is there afterwards is of this run, and a LAMMPS
-    # that outlived a killed demo cannot write into it.
+    # Old files are removed, not overwritten: all files are then of this run, and a LAMMPS that
+    # outlived an interrupted demo cannot write into them.
     for path in files.values():
         path.unlink(missing_ok=True)
     for name in DECK:

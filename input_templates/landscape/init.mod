@@ -8,7 +8,7 @@
 #   sigma   0.125    Å     broadening of g(r)
 #   q6cut   3.0      Å     neighbours: between the first two shells of silicon, 2.35 and 3.84 Å
 #
-# README.md says how rmax, sigma and q6cut were chosen.
+# RESULTS.md says how rmax, sigma and q6cut were chosen.
 
 variable cells index 3
 variable a     index 5.431

@@ -25,7 +25,7 @@ def draw(table: LandscapeTable, path: Path, color: str | None = "energy") -> Non
     table : LandscapeTable
         The landscape.
     path : pathlib.Path
-        The picture; its ending says the format.
+        The picture; its suffix sets the format.
     color : str or None
         As in `plot_landscape`.
     """

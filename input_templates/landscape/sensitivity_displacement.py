@@ -5,7 +5,7 @@
 python sensitivity_displacement.py
 
 sS must rise and Q6 must fall as the atoms of NaCl are displaced further. Each seed draws one
-direction in configuration space, along which the crystal goes.
+direction in configuration space, along which the crystal is displaced.
 """
 
 import argparse

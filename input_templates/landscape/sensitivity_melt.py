@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Check the landscape on melting silicon against the energy, beside the fraction of diamond atoms.
+"""Check the landscape on melting silicon against the energy, next to the fraction of diamond atoms.
 
 python sensitivity_melt.py FOLDER
 
@@ -8,9 +8,10 @@ FOLDER is that of demo.py, with melt.dump and log.melt. OVITO is needed:
 pip install 'entsym[analysis]'.
 
 The frames are split at the melting of the crystal, the first one with Q6 < 0.2, without the two
-picoseconds on either side of it, and in the quench where the temperature, averaged over 1 ps, falls
-below the melting point. In each part the rank correlation of every parameter with the potential
-energy is printed, and the partial one at equal temperature, as the temperature drives both.
+picoseconds on either side of it, and in the quench at the point where the temperature, averaged
+over 1 ps, falls below the melting point. For each part, the rank correlation of every parameter
+with the potential energy is printed, and the partial one at equal temperature, because the
+temperature drives both.
 """
 
 import argparse
@@ -73,7 +74,7 @@ def rank_correlations(
     Returns
     -------
     correlation, partial : float
-        NaN where x is constant, or of fewer than three frames.
+        NaN if x is constant or there are fewer than three frames.
     """
     if len(x) < 3 or np.ptp(x) == 0:
         return np.nan, np.nan
@@ -84,7 +85,7 @@ def rank_correlations(
 
 
 def split(time: np.ndarray, temperature: np.ndarray, Q6: np.ndarray) -> dict[str, np.ndarray]:
-    """Split the frames into solid, liquid and what the quench leaves below the melting point.
+    """Split the frames into solid, liquid and quenched (below the melting point).
 
     Parameters
     ----------
@@ -121,9 +122,9 @@ def draw(
     energy : (n,) float64
         Energy per atom, eV.
     parameters : dict of str to (n,) float64
-        What to draw.
+        Parameters to draw.
     parts : dict of str to (n,) bool
-        Parts of the run, a colour each.
+        Parts of the run, each in its own colour.
     note : str
         Caption.
     path : pathlib.Path
@@ -160,7 +161,7 @@ def draw(
 def main() -> None:
     """Read the run, print the correlations and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="where demo.py has put melt.dump and log.melt")
+    parser.add_argument("folder", type=Path, help="folder of demo.py, with melt.dump and log.melt")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--output", default="sensitivity_melt", help="name of .csv and .png")
     args = parser.parse_args()
@@ -179,7 +180,7 @@ def main() -> None:
     if len(log["Step"]) != len(table):
         parser.error(
             f"folder = {args.folder}: {len(table)} frames and {len(log['Step'])} lines of thermo "
-            "output do not go together; run demo.py there again"
+            "output do not match; run demo.py there again"
         )
     frames = tqdm(ase.io.iread(dump, index=":"), unit=" frames", total=len(table), desc="local q6")
     energy = table.energy / table.n_atoms
@@ -204,7 +205,7 @@ def main() -> None:
     )
     draw(energy, parameters, parts, f"Si, {table.n_atoms[0]} atoms, {settings} Å", png)
 
-    print("rank correlation with the energy (at equal temperature); - where a value is constant")
+    print("rank correlation with the energy (at equal temperature); - if a value is constant")
     print(f"{'':<18}" + "".join(f"{f'{k}, {v.sum()} frames':>24}" for k, v in parts.items()))
     for name, values in zip(names, parameters.values(), strict=True):
         pairs = (

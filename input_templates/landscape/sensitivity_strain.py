@@ -4,11 +4,11 @@
 
 python sensitivity_strain.py
 
-The crystal demands of sS and Q6 that shears give patterns exactly symmetric about the unstrained
-crystal, as a symmetry operation of hcp turns each shear into its opposite (the twofold axis along z
-for yz and xz, the mirror normal to x for xy). It demands no such thing of normal strains: a longer
-and a shorter c axis are different crystals. There the two in-plane strains must start with the same
-slope, because of the threefold axis.
+Under shear, sS and Q6 must be exactly symmetric about the unstrained crystal, because a symmetry
+operation of hcp turns each shear into its opposite (the twofold axis along z for yz and xz, the
+mirror normal to x for xy). Normal strains need not be symmetric: a longer and a shorter c axis are
+different crystals. The two in-plane strains must start with the same slope, because of the
+threefold axis.
 """
 
 import argparse
@@ -32,7 +32,7 @@ def strained(crystal: Atoms, component: tuple[int, int], amount: float) -> Atoms
     Parameters
     ----------
     crystal : ase.Atoms
-        The crystal, left as it is.
+        The crystal; not modified.
     component : tuple of int
         Row and column of the strain e; both off-diagonal elements are set.
     amount : float

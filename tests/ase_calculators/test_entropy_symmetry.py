@@ -300,7 +300,7 @@ BAD_PARAMETERS = {
     "many-threads": (dict(threads=1025), "threads = 1025: must be a whole number from 1 to 1024"),
     "degree-nan": (dict(degree=float("nan")), "degree = nan: must be one of 2, 4, 6, 8, 10, 12"),
     "degree-fraction": (dict(degree=6.5), "degree = 6.5: must be one of"),
-    "bad-element": (dict(elements=["Si", "Unobtainium"]), "'Unobtainium' is no chemical symbol"),
+    "bad-element": (dict(elements=["Si", "Unobtainium"]), "'Unobtainium' is not a chemical symbol"),
 }
 
 

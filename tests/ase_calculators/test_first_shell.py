@@ -240,7 +240,7 @@ def test_log_file_and_the_line_for_a_deck(tmp_path):
 @pytest.mark.parametrize(
     "frames, message",
     [
-        ([], "there is none"),
+        ([], "there are none"),
         ([bulk("Al"), "Al"], "frame 1: must be ase.Atoms, is str"),
         ([bulk("Al"), Atoms("Al")], "frame 1: .*at least 2 atoms"),
         (Atoms("N2", [[0, 0, 0], [0, 0, 1.1]]), "no minimum of g"),

@@ -375,7 +375,7 @@ def test_lengths_in_bohr(calc, frames, expected, log, tmp_path, said):
     with pytest.raises(ValueError, match="units = 'bohr': must be one of lj, real, metal"):
         run(path, calc, units="bohr")
     if said == "dump":
-        with pytest.raises(ValueError, match="'electron', and units= or the log 'metal'"):
+        with pytest.raises(ValueError, match="'electron', units= or the log says 'metal'"):
             run(path, calc, units="metal")
 
 
@@ -520,7 +520,7 @@ def test_dumps_of_every_kind(calc, frames, tmp_path, kind):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         table = run(path, calc, **options)
-    assert ["names no boundaries" in str(w.message) for w in caught] == [True] * (
+    assert ["does not name boundaries" in str(w.message) for w in caught] == [True] * (
         kind == "no-flags"
     )
     assert_rows(table, calc.evaluate([atoms]))
@@ -533,7 +533,7 @@ def test_dumps_of_every_kind(calc, frames, tmp_path, kind):
      ("99999999999\nLattice=\"1 0 0 0 1 0 0 0 1\"\nAl 0 0 0\n", "1 of 99999999999 atoms were read"),
      ("1\nProperties=species:S:1:pos:R:99999999999\nAl 0 0 0\n", "Properties: must be"),
      ("1\nLattice=\"1 0 0\"\nAl 0 0 0\n", "Lattice: must have 9 numbers, has 3"),
-     ("1\nx\n1 0 0 0\n", "'1' is a type and no element; say specorder="),
+     ("1\nx\n1 0 0 0\n", "'1' is a type, not an element; give specorder="),
      ("1\n" + "x" * 2_000_000 + "\nAl 0 0 0\n", "line 2 has more than 1048576 characters")],
     ids=["local", "zstd", "count", "columns", "lattice", "types", "line"],
 )  # fmt: skip
@@ -571,9 +571,9 @@ def test_types_without_an_element(calc, frames, tmp_path):
     path.write_text(dump_text(frames[0], 0, "id type x y z"))
     with pytest.raises(ValueError, match="type 2 is not among the 1 of specorder, Al; name an"):
         run(path, calc, specorder=["Al"])
-    with pytest.raises(ValueError, match="specorder: 'Zz' is no chemical element"):
+    with pytest.raises(ValueError, match="specorder: 'Zz' is not a chemical element"):
         run(path, calc, specorder=["Al", "Zz"])
-    with pytest.raises(ValueError, match="colour: is no option of a dump's reader"):
+    with pytest.raises(ValueError, match="colour: is not an option of the reader of dumps"):
         run(path, calc, colour=1)
 
 
@@ -733,7 +733,7 @@ def test_reasons_say_what_they_are(calc, frames, tmp_path):
     path.write_text(re.sub("^[A-Z][a-z]? ", "Zz ", path.read_text(), count=1, flags=re.M))
     table = mapped_with_skips(path, calc, 1)
     assert table.frame.tolist() == [1]
-    reason = "'Zz' is no chemical element; name types by specorder=['Al', ...]"
+    reason = "'Zz' is not a chemical element; name types by specorder=['Al', ...]"
     assert table.skipped == [(str(path), 0, reason)]
 
 
@@ -767,7 +767,7 @@ def test_nothing_to_map(calc, frames, tmp_path):
     headless.write_text("nothing here\n")
     with pytest.raises(ValueError, match="the file holds no frames"):
         run(headless, calc, format="lammps-dump-text")
-    with pytest.raises(ValueError, match=r"^source: it gave no frames; check the path"):
+    with pytest.raises(ValueError, match=r"^source: it has no frames; check the path"):
         run([], calc)
     frames[0].positions[0] = np.nan
     with pytest.raises(ValueError, match=r"^source: no frame is good; the first: frame 0: .*finit"):
@@ -783,7 +783,7 @@ def test_bad_sources(calc, frames, tmp_path):
         run([tmp_path / "none.dump"], calc)
     with pytest.raises(TypeError, match=r"not one Atoms; pass \[atoms\]"):
         run(frames[0], calc)
-    with pytest.raises(TypeError, match="must give ase.Atoms, got int"):
+    with pytest.raises(TypeError, match="must yield ase.Atoms, got int"):
         run([1, 2], calc)
     for name in ("processes", "stride"):
         for value in (0, -1, 1.5):
@@ -842,7 +842,7 @@ def test_files_that_are_no_table(tmp_path):
     head = "frame,file,sS,Q6,n_atoms,volume,energy\n"
     for text in ("", "frame,sS\n1,2\n", *(f"# entsym: {x}\n{head}" for x in ("{}", "{", "[]"))):
         path.write_text(text)
-        with pytest.raises(ValueError, match="is no landscape table, which starts with"):
+        with pytest.raises(ValueError, match="is not a landscape table, which starts with"):
             LandscapeTable.read(path)
     for rows in ("frame,sS\n", "frame,file,sS,Q6,n_atoms,volume,energy\n1,2,3\n"):
         path.write_text('# entsym: {"degree": 6}\n' + rows)
@@ -919,6 +919,24 @@ def test_clusters_have_no_volume():
     assert np.isnan(table.volume).all() and np.isfinite(table.sS).all()
 
 
+@pytest.mark.parametrize("rows", [[4, 0], slice(1, None, 2), np.arange(N_FRAMES) > 4, []],
+                         ids=["numbers", "slice", "mask", "none"])  # fmt: skip
+def test_rows_are_taken(calc, frames, rows):
+    table = run(frames, calc)
+    table.skipped.append(("", 9, "broken"))
+    taken = table.take(rows)
+    kept = np.arange(N_FRAMES)[rows]
+    assert taken.frame.tolist() == kept.tolist() and taken.skipped == []
+    for name in ("sS", "Q", "energy", "volume", "n_atoms", "file"):
+        expected = [getattr(table, name)[k] for k in kept]
+        assert getattr(taken, name).tolist() == expected
+        assert getattr(taken, name).dtype == getattr(table, name).dtype
+    taken.sS[:] = taken.parameters["rmax"] = 0.0
+    assert (table.sS != 0).all() and table.parameters["rmax"] == 4.5
+    with pytest.raises(IndexError):
+        table.take([N_FRAMES])
+
+
 # --- pictures -------------------------------------------------------------------------------------
 
 
@@ -969,6 +987,17 @@ def test_given_axes_and_degree(frames):
     assert plot_landscape(run(frames, calc), ax=ax) is ax
     assert ax.get_ylabel() == "Q4"
     assert "Q4 cutoff 3.5 Å, smooth 0.3 Å, Al, density 0.05" in ax.texts[0].get_text()
+
+
+def test_pictures_of_a_table_in_lj_units(table):
+    table.parameters.update(units="lj", number_density=0.8, smooth=0.1)
+    for color, label in (("energy", r"energy per atom ($\epsilon$)"),
+                         ("volume", r"volume per atom ($\sigma$$^3$)")):  # fmt: skip
+        figure = plot_landscape(table, color).figure
+        assert figure.axes[-1].get_ylabel() == label
+        texts = [text.get_text() for text in figure.findobj(matplotlib.text.Text)]
+        assert any(text.startswith(r"7 frames, rmax 4.5 $\sigma$, sigma") for text in texts)
+        assert not any(unit in text for text in texts for unit in ("Å", "eV"))
 
 
 def test_bad_pictures(table):

@@ -193,7 +193,7 @@ def test_csv_reads_back_to_the_last_bit(table, tmp_path):
     (tmp_path / "c.csv").write_text(text[:-20])
     assert len(PillarTable.read(tmp_path / "c.csv")) == 4
     (tmp_path / "d.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="is no pillar table"):
+    with pytest.raises(ValueError, match="is not a pillar table"):
         PillarTable.read(tmp_path / "d.csv")
     (tmp_path / "e.csv").write_text(text.replace("\n2,200,", "\nx,200,"))
     with pytest.raises(ValueError, match=r"e\.csv: .* repair that row"):

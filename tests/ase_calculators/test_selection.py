@@ -22,6 +22,7 @@ from ase_calculators import (
     select,
     selection,
     substitute,
+    substitution,
     write_sets,
 )
 
@@ -83,6 +84,7 @@ def slow(table, resolutions, rank):
 
 def test_doctests():
     assert doctest.testmod(selection).failed == 0
+    assert doctest.testmod(substitution).failed == 0
 
 
 # --- rounds ---------------------------------------------------------------------------------------
@@ -529,14 +531,14 @@ def test_scale():
 )  # fmt: skip
 def test_reference_volumes(symbol, volume):
     number = atomic_numbers[symbol]
-    assert selection._reference_volume(number) == pytest.approx(volume, rel=0.03)
+    assert substitution._reference_volume(number) == pytest.approx(volume, rel=0.03)
 
 
 def test_reference_volume_without_a_lattice():
     """Each element has a volume by its radius, too small for molecular crystals (S: 25.7)."""
-    assert 25.7 / 5 < selection._reference_volume(atomic_numbers["S"]) < 25.7
+    assert 25.7 / 5 < substitution._reference_volume(atomic_numbers["S"]) < 25.7
     for number in range(1, 97):
-        assert selection._reference_volume(number) > 0
+        assert substitution._reference_volume(number) > 0
 
 
 @pytest.mark.parametrize(

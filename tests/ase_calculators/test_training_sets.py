@@ -161,13 +161,13 @@ def test_labels_that_are_refused(change, message):
 
 def test_frames_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "f.extxyz").write_text("1\n\nAl 0 0 0\n1\n\nZz 0 0 0\n")
-    with pytest.raises(ValueError, match=r"f.extxyz: frame 1 cannot be read: 'Zz' is no chemical"):
+    with pytest.raises(ValueError, match=r"f.extxyz: frame 1 cannot be read: 'Zz' is not a chem"):
         check_labels(tmp_path / "f.extxyz")
     (tmp_path / "f.traj").write_bytes(b"- of Ulm" + bytes(40))
-    with pytest.raises(ValueError, match=r"f.traj: frame 0 cannot be read: .*; mend or remove it"):
+    with pytest.raises(ValueError, match=r"f.traj: frame 0 cannot be read: .*; fix or remove it"):
         check_labels(tmp_path / "f.traj")
     (tmp_path / "words.txt").write_text("to be or not to be")
-    with pytest.raises(ValueError, match="words.txt: frame 0 cannot be read: is of no format"):
+    with pytest.raises(ValueError, match="words.txt: frame 0 cannot be read: does not have"):
         check_labels(tmp_path / "words.txt")
 
 
@@ -242,7 +242,7 @@ def test_other_faults(frames):
         check_labels(frames, type_map=["Al"])
     with pytest.raises(ValueError, match=r"three cell vectors are needed.*frame 0"):
         check_labels([flat(frames[0])], "teacher_")
-    with pytest.raises(ValueError, match="type_map: 'Xy' is no chemical element"):
+    with pytest.raises(ValueError, match="type_map: 'Xy' is not a chemical element"):
         check_labels(frames, type_map=["Al", "Xy"])
     with pytest.raises(ValueError, match="frames: there are none"):
         check_labels([])

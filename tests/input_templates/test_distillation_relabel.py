@@ -344,7 +344,7 @@ def test_sets_keep_a_landscape_of_other_frames_or_parameters(script, folder, lib
     notes.write_text("my notes\n")
     said = script("sets.py", tmp_path / "one.extxyz", *cells, "--landscape", notes, cwd=folder,
                   fails=True)  # fmt: skip
-    assert "is no landscape table" in said and notes.read_text() == "my notes\n"
+    assert "is not a landscape table" in said and notes.read_text() == "my notes\n"
 
 
 def test_sets_wrong_usage(script, folder, library):

@@ -259,7 +259,7 @@ def test_minimum_energy_path_of_a_known_landscape(folder):
 
 
 WRONG = {
-    "breed": (("breed.py", "--generations", 0), "generations = 0: must be a whole number"),
+    "breed": (("breed.py", "--generations", 0), "generations = 0: must be a whole number from 1"),
     "breed, mode": (("breed.py", "--mode", "blind"), "mode = 'blind': choose guided or roulette"),
     "neb": (("neb.py", "--images", 2), "--images 2 --repeat 1 --fmax 0.02 --steps 600: must be"),
     "paths, band": (("paths.py", "--band", 2), "--band 2.0 --farthest 10 --jump 0.5: must be"),

@@ -104,7 +104,7 @@ def test_library_is_mapped_beside(bred):
 
 WRONG = {
     "individuals": (("--individuals", 5), "--individuals 5: must be 6 or more"),
-    "per edge": (("--per-edge", 1), "targets_per_edge = 1: must be a whole number, 2 or more"),
+    "per edge": (("--per-edge", 1), "targets_per_edge = 1: must be a whole number from 2 to"),
     "another seed": ((*SHORT, "--seed", 2), "seed = 1; this run has seed = 2"),
 }
 
