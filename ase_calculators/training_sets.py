@@ -23,6 +23,9 @@ from ase_calculators.frame_source import read_frames, stored_labels
 from ase_calculators.periodicity import with_vacuum
 from ase_calculators.provenance import versions
 
+# prefixes of labels: of first principles, of a teacher
+DFT, TEACHER = "", "teacher_"
+
 FORMATS = ("deepmd/npy", "deepmd/npy/mixed")
 
 # frames of a group by which its energies are compared with another's
@@ -105,7 +108,26 @@ def virial(atoms: Atoms) -> np.ndarray:
     return -atoms.get_stress(voigt=False) * atoms.cell.volume
 
 
-def labels(atoms: Atoms, prefix: str = "") -> Labels:
+def virials(stresses: np.ndarray, frames: Sequence[Atoms]) -> np.ndarray:
+    """Return the virials per atom of stresses, -volume x stress / number of atoms.
+
+    Parameters
+    ----------
+    stresses : (n, 6) array of float
+        Stresses xx, yy, zz, yz, xz, xy, or differences of stresses, eV/Å^3.
+    frames : sequence of ase.Atoms
+        Their frames, which have a volume.
+
+    Returns
+    -------
+    (n, 9) float64 ndarray
+        All nine components, eV per atom.
+    """
+    scale = -np.array([atoms.get_volume() / len(atoms) for atoms in frames])
+    return scale[:, None] * voigt_6_to_full_3x3_stress(stresses).reshape(-1, 9)
+
+
+def labels(atoms: Atoms, prefix: str = DFT) -> Labels:
     """Return the labels that came with a frame; never calculate one.
 
     The energy is the one that the forces belong to: the free energy where the frame has one, as
@@ -154,7 +176,7 @@ def labels(atoms: Atoms, prefix: str = "") -> Labels:
 
 def check_labels(
     frames: str | PathLike[str] | Iterable[Any],
-    prefix: str = "",
+    prefix: str = DFT,
     type_map: Sequence[str] | None = None,
     mixed: bool = False,
 ) -> int:
@@ -287,7 +309,7 @@ class _Check:
 
 
 def reference_shift(
-    one: Iterable[Atoms], other: Iterable[Atoms], prefix: str = "", other_prefix: str = ""
+    one: Iterable[Atoms], other: Iterable[Atoms], prefix: str = DFT, other_prefix: str = DFT
 ) -> Shift:
     """Find the shift of energies between two sets of frames, which need share no structure.
 
@@ -365,7 +387,7 @@ def _pair_sums(atoms: Atoms) -> np.ndarray:
 def write_deepmd(
     frames: str | PathLike[str] | Iterable[Any],
     folder: str | PathLike[str],
-    prefix: str = "",
+    prefix: str = DFT,
     format: str = "deepmd/npy",
     chunk: int = 2000,
     type_map: Sequence[str] | None = None,

@@ -6,15 +6,12 @@ the source it is and which teacher labelled it. What is on disk is all the state
 """
 
 import fcntl
-import hashlib
-import json
 import multiprocessing
 import os
 import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from importlib import import_module
 from io import BufferedWriter, StringIO
 from os import PathLike, fspath
 from pathlib import Path
@@ -23,178 +20,14 @@ from typing import Any, NamedTuple, NoReturn
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.io.extxyz import key_val_str_to_dict
 from tqdm.auto import tqdm
 
+from ase_calculators.committee import Committee
 from ase_calculators.figures import save_figure
 from ase_calculators.frame_source import frame_files, open_frames, read_text
 from ase_calculators.landscape import LandscapeTable
-from ase_calculators.provenance import file_hash
-
-PREFIX = "teacher_"
-# by their endings models are DeePMD's; open_student tells which of them are safe
-_STUDENTS = (".pb", ".pth", ".pt", ".pt2", ".pte", ".dp", ".savedmodel", ".savedmodeltf")
-
-
-class Committee(Calculator):
-    """Average models of one kind, and tell how far they disagree.
-
-    With E_m and F_m of the models m, and means over them in angle brackets:
-    energy_spread = sqrt(<(E_m - <E>)^2>) / n and
-    forces_spread = max_i sqrt(<|F_im - <F_i>|^2>), as in DP-GEN
-    (doi:10.1016/j.cpc.2020.107206). One model has no spread.
-
-    Parameters
-    ----------
-    members : sequence of ase.calculators.calculator.Calculator
-        The models.
-    checkpoints : sequence of path-like
-        Their files. Default: what the members know about (``files()``).
-
-    Attributes
-    ----------
-    members : list of ase.calculators.calculator.Calculator
-        The models.
-    checkpoints : list of pathlib.Path
-        Their files.
-    hash : str
-        SHA-256 over the files; of models without any, over their kinds and parameters.
-
-    Raises
-    ------
-    ValueError
-        When there are no members.
-
-    Examples
-    --------
-    >>> from ase.build import bulk
-    >>> from ase.calculators.emt import EMT
-    >>> atoms = bulk("Al", cubic=True)
-    >>> atoms.calc = Committee([EMT(), EMT()])
-    >>> round(atoms.get_potential_energy(), 4), atoms.calc.results["energy_spread"]
-    (-0.006, 0.0)
-    """
-
-    implemented_properties = [  # noqa: RUF012
-        "energy",
-        "free_energy",
-        "forces",
-        "stress",
-        "energy_spread",
-        "forces_spread",
-    ]
-
-    def __init__(
-        self,
-        members: Sequence[Any],
-        checkpoints: Sequence[str | PathLike[str]] | None = None,
-    ) -> None:
-        super().__init__()
-        if not members:
-            raise ValueError("members: there are none; give at least one calculator")
-        self.members = list(members)
-        if checkpoints is None:
-            checkpoints = [
-                path for member in members if hasattr(member, "files") for path in member.files()
-            ]
-        self.checkpoints = [Path(path) for path in checkpoints]
-        digest = hashlib.sha256()
-        for path in self.checkpoints:
-            digest.update(bytes.fromhex(file_hash(path)))
-        if not self.checkpoints:
-            for member in self.members:
-                described = [type(member).__qualname__, getattr(member, "parameters", {})]
-                digest.update(json.dumps(described, default=str, sort_keys=True).encode())
-        self.hash = digest.hexdigest()
-
-    def evaluate(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
-        """Calculate frames, in batches where the models can.
-
-        Parameters
-        ----------
-        frames : sequence of ase.Atoms
-            The frames; not modified.
-
-        Returns
-        -------
-        list of dict
-            Of each frame energy (eV), forces ((n, 3), eV/Å), stress ((6,), eV/Å^3, where every
-            model has one), energy_spread (eV/atom) and forces_spread (eV/Å) (of two models or
-            more).
-        """
-        return [
-            self.mean([results_of(member, atoms) for member in self.members], len(atoms))
-            for atoms in frames
-        ]
-
-    @staticmethod
-    def mean(results: Sequence[dict[str, Any]], n_atoms: int) -> dict[str, Any]:
-        """Average what the models say about one frame.
-
-        Parameters
-        ----------
-        results : sequence of dict
-            Energy, forces and, where there is one, stress of each model.
-        n_atoms : int
-            Number of atoms.
-
-        Returns
-        -------
-        dict
-            As in `evaluate`.
-        """
-        energies = np.array([result["energy"] for result in results], dtype=float)
-        forces = np.array([result["forces"] for result in results], dtype=float)
-        found: dict[str, Any] = {"energy": float(energies.mean()), "forces": forces.mean(axis=0)}
-        if all(result.get("stress") is not None for result in results):
-            found["stress"] = np.mean([result["stress"] for result in results], axis=0)
-        if len(results) > 1:
-            squares = ((forces - found["forces"]) ** 2).sum(axis=2).mean(axis=0)
-            found["energy_spread"] = float(energies.std()) / n_atoms
-            found["forces_spread"] = float(np.sqrt(squares.max()))
-        return found
-
-    def calculate(
-        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
-    ) -> None:
-        """Calculate as ASE asks for it.
-
-        Parameters
-        ----------
-        atoms : ase.Atoms
-            The structure.
-        properties : list of str
-            What ASE asks for; all of it is always calculated.
-        system_changes : list of str
-            What has changed since the last call.
-        """
-        super().calculate(atoms, properties, system_changes)
-        (self.results,) = self.evaluate([atoms])
-        self.results["free_energy"] = self.results["energy"]
-
-
-def results_of(calc: Any, atoms: Atoms) -> dict[str, Any]:
-    """Ask a calculator for energy, forces and, where it has one, stress.
-
-    Parameters
-    ----------
-    calc : ase.calculators.calculator.Calculator
-        The model.
-    atoms : ase.Atoms
-        The structure.
-
-    Returns
-    -------
-    dict
-        Energy (eV), forces ((n, 3), eV/Å) and stress ((6,), eV/Å^3; None where it has none).
-    """
-    found = {name: calc.get_property(name, atoms) for name in ("energy", "forces")}
-    try:
-        found["stress"] = calc.get_property("stress", atoms)
-    except (NotImplementedError, PropertyNotImplementedError):
-        found["stress"] = None
-    return found
+from ase_calculators.training_sets import TEACHER
 
 
 class Relabelled(NamedTuple):
@@ -493,19 +326,19 @@ def _written(
 
     copy = atoms.copy()
     copy.calc = atoms.calc
-    copy.info[PREFIX + "frame"] = number
-    copy.info[PREFIX + "hash"] = hash
-    copy.info[PREFIX + "limits"] = str(limits)
+    copy.info[TEACHER + "frame"] = number
+    copy.info[TEACHER + "hash"] = hash
+    copy.info[TEACHER + "limits"] = str(limits)
     if finite:
-        copy.info[PREFIX + "energy"] = float(result["energy"])
+        copy.info[TEACHER + "energy"] = float(result["energy"])
         if limits.stress:
-            copy.info[PREFIX + "stress"] = np.asarray(result["stress"], dtype=float)
-        copy.arrays[PREFIX + "forces"] = np.asarray(result["forces"], dtype=float)
+            copy.info[TEACHER + "stress"] = np.asarray(result["stress"], dtype=float)
+        copy.arrays[TEACHER + "forces"] = np.asarray(result["forces"], dtype=float)
     for name in ("energy_spread", "forces_spread"):
         if finite and name in result:
-            copy.info[PREFIX + name] = float(result[name])
+            copy.info[TEACHER + name] = float(result[name])
     if reason:
-        copy.info[PREFIX + "rejected"] = reason
+        copy.info[TEACHER + "rejected"] = reason
     text = StringIO()
     ase.io.write(text, copy, format="extxyz")
     return _Labelled(number, text.getvalue(), reason, copy.info)
@@ -621,7 +454,7 @@ class _Output:
                 last = lines
         if last:
             self.last_frame = ase.io.read(StringIO(b"".join(last).decode()), format="extxyz")
-            self.last = int(self.last_frame.info[PREFIX + "frame"])
+            self.last = int(self.last_frame.info[TEACHER + "frame"])
         return end
 
     @staticmethod
@@ -630,15 +463,15 @@ class _Output:
 
     def _check(self, info: dict[str, Any], name: str) -> None:
         """Refuse frames that are not ours, another teacher's, or judged by other limits."""
-        if PREFIX + "frame" not in info:
+        if TEACHER + "frame" not in info:
             self._refuse(name)
-        if str(info[PREFIX + "hash"]) != self._hash:
+        if str(info[TEACHER + "hash"]) != self._hash:
             raise ValueError(
-                f"path = {name!r}: was labelled by another teacher, {PREFIX}hash "
-                f"{str(info[PREFIX + 'hash'])[:12]}, and this one's is {self._hash[:12]}; use "
+                f"path = {name!r}: was labelled by another teacher, {TEACHER}hash "
+                f"{str(info[TEACHER + 'hash'])[:12]}, and this one's is {self._hash[:12]}; use "
                 "another file or the same teacher"
             )
-        if (limits := info.get(PREFIX + "limits", self._limits)) != self._limits:
+        if (limits := info.get(TEACHER + "limits", self._limits)) != self._limits:
             raise ValueError(
                 f"path = {name!r}: was labelled with {limits}, asked is {self._limits}; use "
                 "another file or the same limits"
@@ -646,7 +479,7 @@ class _Output:
 
     def _note(self, info: dict[str, Any]) -> None:
         """Remember a frame: its number, and its place on the landscape."""
-        self.numbers.add(int(info[PREFIX + "frame"]))
+        self.numbers.add(int(info[TEACHER + "frame"]))
         degree = next((key for key in info if key[:1] == "Q" and key[1:].isdigit()), "")
         if degree and "sS" in info:
             self.degree = degree
@@ -685,66 +518,3 @@ def _draw(outputs: Sequence[_Output], table: LandscapeTable | None, path: Path) 
     save_figure(figure, path, dpi=150)
     plt.close(figure)
     return path
-
-
-# --- models by name -------------------------------------------------------------------------------
-
-
-def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = None) -> Any:
-    """Open a model by the name that a script is given.
-
-    Parameters
-    ----------
-    name : str or path-like
-        A folder that `train_teacher` has made; a DeePMD model, by its ending (.pb, .pth, ...); a
-        file with ``pair_style`` and ``pair_coeff``; or ``module:callable`` of any ASE calculator.
-    element : str or sequence of str, optional
-        Elements of the atom types 1, 2, ..., for a ``pair_style``, as `LammpsPotential` takes them:
-        of several that ``pair_coeff`` names one is enough.
-
-    Returns
-    -------
-    ase.calculators.calculator.Calculator
-        The model.
-
-    Raises
-    ------
-    ValueError
-        When the name is none of these, the element is missing, or a file is neither safe nor
-        trusted, as `open_student` and `open_teacher` tell.
-
-    Examples
-    --------
-    >>> open_model("ase.calculators.emt:EMT").name
-    'emt'
-    """
-    path = Path(name)
-    if path.is_dir() and not path.suffix.startswith(".savedmodel"):
-        from ase_calculators.distillation.teacher import open_teacher
-
-        return open_teacher(path)
-    if path.exists() and path.suffix in _STUDENTS:
-        from ase_calculators.distillation.student import open_student
-
-        return open_student(path)
-    if path.is_file():
-        from ase_calculators.lammps_potential import LammpsPotential
-
-        if element is None:
-            raise ValueError(
-                f"element = None: {str(path)!r} is taken for a pair_style; name the element of "
-                "atom type 1, e.g. 'Al'"
-            )
-        return LammpsPotential(path, element)
-    module, _, attribute = str(name).partition(":")
-    if not attribute:
-        raise ValueError(
-            f"model = {str(name)!r}: there is no such file or folder, and it is no module:callable;"
-            " give a teacher's folder, a DeePMD model, a file with a pair_style, or e.g. "
-            "ase.calculators.emt:EMT"
-        )
-    try:
-        return getattr(import_module(module), attribute)()
-    except Exception as error:  # whatever is in the user's module
-        reason = " ".join(f"{error}".split()) or type(error).__name__
-        raise ValueError(f"model = {str(name)!r}: {reason}; give the path of a model") from error

@@ -20,12 +20,9 @@ import numpy as np
 from ase import Atoms
 from tqdm.auto import tqdm
 
-from ase_calculators.distillation.comparison import (
-    QUANTITIES,
-    errors,
-    predict,
-    structure_hash,
-)
+from ase_calculators.distillation.prediction import QUANTITIES, errors, predict, structure_hash
+from ase_calculators.distillation.student import open_student, train_student
+from ase_calculators.distillation.teacher import open_teacher, train_teacher
 from ase_calculators.distillation.training import read_profile, stop_programs
 from ase_calculators.figures import COLORS, tidy
 from ase_calculators.frame_source import read_frames
@@ -39,7 +36,7 @@ from ase_calculators.provenance import (
     versions,
 )
 from ase_calculators.selection import select
-from ase_calculators.training_sets import labels, write_deepmd
+from ase_calculators.training_sets import DFT, labels, write_deepmd
 
 _SHARE = 10  # one frame of so many is for validation
 SELECTIONS = ("uniform", "random", "farthest point")
@@ -82,7 +79,7 @@ def read_library(
 def uniform(
     table: LandscapeTable, n: int, seed: int = 0, rows: np.ndarray | None = None
 ) -> np.ndarray:
-    """Choose about n frames evenly from the landscape: one of each cell of a grid, by lot.
+    """Choose about n frames evenly from the landscape: one of each cell of a grid, drawn at random.
 
     Parameters
     ----------
@@ -91,7 +88,7 @@ def uniform(
     n : int
         How many; the grid nearest to it is taken, as by `select`.
     seed : int
-        Of the lots: each seed takes other frames from the same cells.
+        Random seed: each one takes other frames from the same cells.
     rows : array of int, optional
         Rows to choose from. Default: all.
 
@@ -111,10 +108,10 @@ def uniform(
     50
     """
     rows = _pool(table, n, rows)
-    lots = np.random.default_rng(seed).random(len(rows))
+    drawn = np.random.default_rng(seed).random(len(rows))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that n itself may not exist is said above
-        return rows[select(_part(table, rows), n, score=lots).rows]
+        return rows[select(_part(table, rows), n, score=drawn).rows]
 
 
 def random(
@@ -129,7 +126,7 @@ def random(
     n : int
         How many.
     seed : int
-        Of the lots.
+        Random seed.
     rows : array of int, optional
         Rows to choose from. Default: all.
 
@@ -148,7 +145,7 @@ def farthest_point(
     """Choose n frames one after the other, each the farthest from those before it.
 
     Distances are Euclidean in (sS, Q), each in units of its extent over the rows; the first frame
-    is drawn by lot (T. F. Gonzalez, Theor. Comput. Sci. 38, 293 (1985)).
+    is drawn at random (T. F. Gonzalez, Theor. Comput. Sci. 38, 293 (1985)).
 
     Parameters
     ----------
@@ -157,7 +154,7 @@ def farthest_point(
     n : int
         How many.
     seed : int
-        Of the first frame.
+        Random seed of the first frame.
     rows : array of int, optional
         Rows to choose from. Default: all.
 
@@ -197,7 +194,7 @@ def choose(
     n : int
         How many.
     seed : int
-        Of the lots.
+        Random seed.
     rows : array of int, optional
         Rows to choose from. Default: all.
 
@@ -217,15 +214,15 @@ def choose(
     return ways[selection](table, n, seed, rows)
 
 
-def halvings(n: int, least: int) -> list[int]:
-    """Return n, n/2, n/4, ... down to a least number, ascending.
+def halvings(n: int, minimum: int) -> list[int]:
+    """Return n, n/2, n/4, ... down to a smallest number, in ascending order.
 
     Parameters
     ----------
     n : int
         The largest.
-    least : int
-        None is smaller.
+    minimum : int
+        Smallest number allowed.
 
     Returns
     -------
@@ -237,10 +234,10 @@ def halvings(n: int, least: int) -> list[int]:
     >>> halvings(1600, 25)
     [25, 50, 100, 200, 400, 800, 1600]
     """
-    if not 1 <= least <= n:
-        raise ValueError(f"least = {least}: must be from 1 to n = {n}")
+    if not 1 <= minimum <= n:
+        raise ValueError(f"minimum = {minimum}: must be from 1 to n = {n}")
     found = [n]
-    while found[-1] // 2 >= least:
+    while found[-1] // 2 >= minimum:
         found.append(found[-1] // 2)
     return found[::-1]
 
@@ -290,7 +287,7 @@ def gapped(
     n : int
         How many.
     seed : int
-        Of the lots.
+        Random seed.
     rows : array of int, optional
         Rows to choose from. Default: all.
 
@@ -354,7 +351,7 @@ def learning_curve(
     folder: str | PathLike[str],
     groups: Mapping[str, np.ndarray] | None = None,
     settings: Any = None,
-    prefix: str = "",
+    prefix: str = DFT,
     judge: Callable[[Any, Path], Mapping[str, float]] | None = None,
     processes: int = 1,
     progress: bool = True,
@@ -687,7 +684,7 @@ def model_settings(
 
 
 def trainer(
-    model: str, profile: Any = "small", steps: int | None = None, prefix: str = ""
+    model: str, profile: Any = "small", steps: int | None = None, prefix: str = DFT
 ) -> Callable[[list[Atoms], int, Path], Any]:
     """Return what `learning_curve` trains by: students, or teachers of one seed.
 
@@ -719,16 +716,12 @@ def trainer(
         raise ValueError(f"model = {model!r}: must be student or teacher")
 
     def teacher(frames: list[Atoms], seed: int, folder: Path) -> Any:
-        from ase_calculators.distillation.teacher import open_teacher, train_teacher
-
         held = frames[::_SHARE]
         kept = [atoms for number, atoms in enumerate(frames) if number % _SHARE]
         train_teacher(kept, held, folder, profile, (seed,), prefix=prefix)
         return open_teacher(folder)
 
     def student(frames: list[Atoms], seed: int, folder: Path) -> Any:
-        from ase_calculators.distillation.student import open_student, train_student
-
         write_deepmd(frames, folder / "set", prefix)
         write_deepmd(frames[::_SHARE], folder / "validation", prefix)
         trained = train_student(

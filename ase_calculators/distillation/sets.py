@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Standard, supplementary and test sets of a landscape."""
 
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import ase.io
 import numpy as np
+from ase import Atoms
+from tqdm.auto import tqdm
 
+from ase_calculators.frame_source import frame_files, read_frames
 from ase_calculators.landscape import LandscapeTable
+from ase_calculators.provenance import atomic_writes
 from ase_calculators.selection import multi_resolution
 
 
@@ -120,6 +128,92 @@ def split_sets(
     return Sets(
         coarse, np.setdiff1d(fine, coarse), _thinned(table, known & held_out, supplementary)
     )
+
+
+def write_sets(
+    sets: Sets,
+    table: LandscapeTable,
+    frames: str | PathLike[str] | Iterable[Any],
+    folder: str | PathLike[str],
+    progress: bool = True,
+) -> dict[str, Path]:
+    """Write the frames of each set as extended XYZ, with the labels that they have.
+
+    Frames keep their order. Each has its place on the landscape in ``info``, sS and such as Q6, and
+    library_frame, its number in its file. All files are replaced, or none is.
+
+    Parameters
+    ----------
+    sets : Sets
+        Rows of the table, as `split_sets` returns them.
+    table : LandscapeTable
+        The landscape.
+    frames : path-like, or iterable of path-like, or iterable of ase.Atoms
+        The frames that the landscape was mapped from, one of them in memory at a time.
+    folder : path-like
+        Folder of standard.extxyz, supplementary.extxyz and test.extxyz.
+    progress : bool
+        Show the progress bar.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        The file of each set.
+
+    Raises
+    ------
+    ValueError
+        If the landscape is one of other frames.
+
+    Examples
+    --------
+    >>> write_sets(split_sets(table), table, "library.extxyz", "sets")  # doctest: +SKIP
+    {'standard': PosixPath('sets/standard.extxyz'), ...}
+    """
+    degree = f"Q{table.parameters['degree']}"
+    wanted = {
+        (str(table.file[row]), int(table.frame[row])): (name, int(row))
+        for name, rows in sets._asdict().items()
+        for row in rows
+    }
+    paths = {name: Path(folder, f"{name}.extxyz") for name in sets._fields}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with atomic_writes(*paths.values()) as opened:
+        files = dict(zip(paths, opened, strict=True))
+        numbered = tqdm(_numbered(frames, table), "writing", unit=" frames", disable=not progress)
+        for key, atoms in numbered:
+            if key not in wanted:
+                continue
+            name, row = wanted.pop(key)
+            if len(atoms) != table.n_atoms[row]:
+                raise ValueError(
+                    f"frames: number {key[1]} has {len(atoms)} atoms, and the landscape says "
+                    f"{table.n_atoms[row]}; give the frames that it was mapped from"
+                )
+            copy = atoms.copy()
+            copy.calc = atoms.calc  # its results are the labels
+            copy.info |= {
+                "sS": float(table.sS[row]), degree: float(table.Q[row]), "library_frame": key[1]
+            }  # fmt: skip
+            ase.io.write(files[name], copy, format="extxyz")
+        if wanted:
+            file, number = min(wanted)
+            raise ValueError(
+                f"frames: number {number}{f' of {file}' if file else ''} is missing, which the "
+                "landscape has; give the frames that it was mapped from"
+            )
+    return paths
+
+
+def _numbered(frames: Any, table: LandscapeTable) -> Iterator[tuple[tuple[str, int], Atoms]]:
+    """Yield frames with file and number, as they are in the table."""
+    named = list(dict.fromkeys(map(str, table.file)))
+    for path in frame_files(frames) or [None]:
+        file = "" if path is None else path
+        if path is not None and path not in named:  # the folder may have moved
+            file = next((name for name in named if Path(name).name == Path(path).name), path)
+        for number, atoms in enumerate(read_frames(frames if path is None else path)):
+            yield (file, number), atoms
 
 
 def _thinned(

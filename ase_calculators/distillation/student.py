@@ -18,8 +18,8 @@ import numpy as np
 from ase import Atoms
 
 from ase_calculators.distillation.training import (
-    State,
     Training,
+    TrainingProgress,
     read_profile,
     require,
     run_program,
@@ -698,7 +698,7 @@ def _rows(lcurve: Path) -> list[dict[str, float]]:
     ]
 
 
-def _state(target: Path) -> State:
+def _state(target: Path) -> TrainingProgress:
     """Read the last step from the learning curve, or that DeePMD-kit has seen NaN."""
     rows = _rows(target / "lcurve.out")
     log = target / "train.log"
@@ -708,7 +708,7 @@ def _state(target: Path) -> State:
     if told:  # DeePMD-kit stops before it writes that row
         rows.append({"step": float(told[1]), "rmse_trn": math.nan})
     if not rows:
-        return State(0, "")
+        return TrainingProgress(0, "")
     row = rows[-1]
     note = ", ".join(
         f"{scale * row[key]:.3g} {unit}"
@@ -720,7 +720,7 @@ def _state(target: Path) -> State:
     )
     # rows may follow each other faster than two looks
     diverged = next((int(r["step"]) for r in rows if not math.isfinite(r["rmse_trn"])), None)
-    return State(int(row["step"]), note, diverged)
+    return TrainingProgress(int(row["step"]), note, diverged)
 
 
 def _keep(target: Path, diverged: int | None) -> Path | None:

@@ -20,10 +20,10 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from ase_calculators.distillation.relabel import Committee
+from ase_calculators.committee import Committee
 from ase_calculators.distillation.training import (
-    State,
     Training,
+    TrainingProgress,
     read_profile,
     require,
     run_programs,
@@ -31,7 +31,7 @@ from ase_calculators.distillation.training import (
 from ase_calculators.frame_source import read_frames
 from ase_calculators.periodicity import VACUUM, stress_scale, with_vacuum
 from ase_calculators.provenance import file_hash, versions, write_json
-from ase_calculators.training_sets import check_labels, labels
+from ase_calculators.training_sets import DFT, check_labels, labels
 
 RECORD = "teacher.json"
 _LINE = re.compile(
@@ -46,7 +46,7 @@ def train_teacher(
     profile: str | PathLike[str] | Mapping[str, Any] = "small",
     seeds: Sequence[int] = (1, 2, 3),
     device: str | None = None,
-    prefix: str = "",
+    prefix: str = DFT,
     processes: int = 1,
 ) -> list[Path]:
     """Train a MACE model of each seed, by mace_run_train.
@@ -278,14 +278,14 @@ def _epochs(log: Path) -> list[tuple[int, float, str]]:
     ]
 
 
-def _state(log: Path) -> State:
+def _state(log: Path) -> TrainingProgress:
     """Return the last epoch of a training that runs."""
     found = _epochs(log)
     if not found:
-        return State(0, "")
+        return TrainingProgress(0, "")
     # epochs may be shorter than the time between two looks
     diverged = next((epoch for epoch, loss, _ in found if not math.isfinite(loss)), None)
-    return State(found[-1][0] + 1, found[-1][2], diverged)
+    return TrainingProgress(found[-1][0] + 1, found[-1][2], diverged)
 
 
 def _epoch(checkpoint: Path) -> int:

@@ -27,7 +27,7 @@ _LIBC = ctypes.CDLL(None)
 _PROGRAMS: "set[subprocess.Popen[bytes]]" = set()
 
 
-class State(NamedTuple):
+class TrainingProgress(NamedTuple):
     """How far a training is.
 
     Attributes
@@ -57,7 +57,7 @@ class Training(NamedTuple):
     folder : pathlib.Path
         Where it runs; its output is added to ``train.log`` there.
     state : callable
-        Returns its `State` from what it has written.
+        Returns its `TrainingProgress` from what it has written.
     keep : callable
         Tidies checkpoints up: called with the step of the divergence or None; removes what is
         not finite and returns the last good checkpoint or None.
@@ -68,7 +68,7 @@ class Training(NamedTuple):
     name: str
     command: list[str]
     folder: Path
-    state: Callable[[], State]
+    state: Callable[[], TrainingProgress]
     keep: Callable[[int | None], Path | None]
     finish: Callable[[], None]
 

@@ -32,7 +32,7 @@ from ase_calculators.distillation.scaling import (
     trainer,
     uniform,
 )
-from ase_calculators.distillation.training import State, Training, run_programs
+from ase_calculators.distillation.training import Training, TrainingProgress, run_programs
 from ase_calculators.provenance import json_lines
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -102,7 +102,7 @@ def test_gapped_leaves_the_window_out(table):
 def test_halvings():
     assert halvings(800, 25) == [25, 50, 100, 200, 400, 800]
     assert halvings(100, 30) == [50, 100]
-    with pytest.raises(ValueError, match="least = 9: must be from 1 to n = 8"):
+    with pytest.raises(ValueError, match="minimum = 9: must be from 1 to n = 8"):
         halvings(8, 9)
 
 
@@ -245,7 +245,7 @@ def test_programs_of_other_models_stop_when_one_fails(library, tmp_path):
 
     def look():
         began.set()
-        return State(0, "")
+        return TrainingProgress(0, "")
 
     def train(frames, seed, folder):
         if seed == 1:
