@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from library import ALUMINIUM
-from student import write_sets
+from student import write_data
 from teacher import split_validation
 
 from ase_calculators import EntropySymmetry
@@ -132,7 +132,7 @@ def run(folder: Path, args: argparse.Namespace) -> None:
     )  # fmt: skip
     print(f"the teacher labelled {labelled.n} frames")
 
-    written = write_sets(standard, labelled.path, folder / "deepmd")
+    written = write_data(standard, labelled.path, folder / "deepmd")
     taught = {"DNN": ["standard"], "DNN-KD": ["standard", "relabelled"]}
     with ThreadPoolExecutor(args.processes) as pool:
         waiting = {

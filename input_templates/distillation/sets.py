@@ -12,21 +12,18 @@ has none yet goes to label.py of the autodft template (standard, test) and to re
 """
 
 import argparse
-from contextlib import ExitStack
 from pathlib import Path
 
-import ase.io
 import matplotlib.pyplot as plt
 import numpy as np
 from library import ALUMINIUM
-from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
-from ase_calculators.distillation import Sets, split_sets
+from ase_calculators.distillation import Sets, split_sets, write_sets
 from ase_calculators.figures import save_figure
 from ase_calculators.frame_source import read_frames
 from ase_calculators.landscape import table_parameters
-from ase_calculators.provenance import atomic_write, write_json
+from ase_calculators.provenance import write_json
 
 
 def landscape(library: str, path: Path, calc: EntropySymmetry, named: bool) -> LandscapeTable:
@@ -79,40 +76,6 @@ def landscape(library: str, path: Path, calc: EntropySymmetry, named: bool) -> L
     table = map_landscape(library, calc)
     table.write(path)
     return table
-
-
-def write(sets: Sets, table: LandscapeTable, library: str, folder: Path) -> None:
-    """Write the frames of each set, in the order of the library.
-
-    Parameters
-    ----------
-    sets : Sets
-        Rows of the table.
-    table : LandscapeTable
-        The landscape.
-    library : str
-        The frames.
-    folder : pathlib.Path
-        Where standard.extxyz, supplementary.extxyz and test.extxyz go.
-    """
-    degree = f"Q{table.parameters['degree']}"
-    wanted = {
-        int(table.frame[row]): (name, int(row))
-        for name, rows in sets._asdict().items()
-        for row in rows
-    }
-    with ExitStack() as stack:
-        files = {
-            name: stack.enter_context(atomic_write(folder / f"{name}.extxyz"))
-            for name in sets._fields
-        }
-        bar = tqdm(read_frames(library), "writing", unit=" frames")
-        for number, atoms in enumerate(bar):
-            if number in wanted:
-                name, row = wanted[number]
-                atoms.info |= {"sS": float(table.sS[row]), degree: float(table.Q[row])}
-                atoms.info["library_frame"] = number
-                ase.io.write(files[name], atoms, format="extxyz")
 
 
 def draw(sets: Sets, table: LandscapeTable, path: Path) -> None:
@@ -180,8 +143,7 @@ def main() -> None:
         }
         labelled = np.isfinite(table.energy) if args.labelled else None
         sets = split_sets(table, **options, labelled=labelled)
-        args.output.mkdir(parents=True, exist_ok=True)
-        write(sets, table, args.library, args.output)
+        write_sets(sets, table, args.library, args.output)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     draw(sets, table, args.output / "sets.png")

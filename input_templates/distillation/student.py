@@ -18,11 +18,11 @@ from pathlib import Path
 from ase import Atoms
 from teacher import split_validation
 
-from ase_calculators.distillation import Student, train_student
-from ase_calculators.training_sets import write_deepmd
+from ase_calculators.distillation import Student, train_student, write_deepmd
+from ase_calculators.training_sets import DFT, TEACHER
 
 
-def write_sets(
+def write_data(
     standard: str | Path, relabelled: Iterable[Atoms] | str | Path | None, folder: Path
 ) -> dict[str, Path]:
     """Write the sets as DeePMD-kit reads them.
@@ -34,7 +34,7 @@ def write_sets(
     relabelled : path-like, optional
         Frames with the teacher's.
     folder : pathlib.Path
-        Where the sets go.
+        Folder of the DeePMD data.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def write_sets(
     for name, frames in (
         ("standard", train), ("validation", validation), ("relabelled", relabelled)
     ):  # fmt: skip
-        prefix = "teacher_" if name == "relabelled" else ""
+        prefix = TEACHER if name == "relabelled" else DFT
         if frames is not None:
             found[name] = folder / name
             write_deepmd(frames, folder / name, prefix)
@@ -77,13 +77,13 @@ def main() -> None:
     args = parser.parse_args()
     try:
         relabelled = None if args.alone else args.relabelled
-        sets = write_sets(args.standard, relabelled, args.output / "sets")
-        weights = {sets["standard"]: args.weight}
+        data = write_data(args.standard, relabelled, args.output / "sets")
+        weights = {data["standard"]: args.weight}
         if not args.alone:
-            weights[sets["relabelled"]] = 1.0
+            weights[data["relabelled"]] = 1.0
         student: Student = train_student(
             weights,
-            sets["validation"],
+            data["validation"],
             args.output,
             args.profile,
             args.seed,
