@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Several models of one kind as one calculator: their mean, and their spread."""
+"""Several models as one calculator: their mean and their spread."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from ase_calculators.provenance import file_hash
 
 
 class Committee(Calculator):
-    """Average models of one kind, and tell how far they disagree.
+    """Average models of one kind and measure how far they disagree.
 
     With E_m and F_m of the models m, and means over them in angle brackets:
     energy_spread = sqrt(<(E_m - <E>)^2>) / n and
@@ -28,7 +28,7 @@ class Committee(Calculator):
     members : sequence of ase.calculators.calculator.Calculator
         The models.
     checkpoints : sequence of path-like
-        Their files. Default: what the members know about (``files()``).
+        Their files. Default: those that the members name (``files()``).
 
     Attributes
     ----------
@@ -37,12 +37,12 @@ class Committee(Calculator):
     checkpoints : list of pathlib.Path
         Their files.
     hash : str
-        SHA-256 over the files; of models without any, over their kinds and parameters.
+        SHA-256 over the files or, of models without files, over their classes and parameters.
 
     Raises
     ------
     ValueError
-        When there are no members.
+        If there are no members.
 
     Examples
     --------
@@ -87,7 +87,7 @@ class Committee(Calculator):
         self.hash = digest.hexdigest()
 
     def evaluate(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
-        """Calculate frames, in batches where the models can.
+        """Calculate frames, in batches if the models can.
 
         Parameters
         ----------
@@ -97,9 +97,9 @@ class Committee(Calculator):
         Returns
         -------
         list of dict
-            Of each frame energy (eV), forces ((n, 3), eV/Å), stress ((6,), eV/Å^3, where every
-            model has one), energy_spread (eV/atom) and forces_spread (eV/Å) (of two models or
-            more).
+            Results of each frame: energy (eV), forces ((n, 3), eV/Å), stress ((6,), eV/Å^3, if
+            every model has one) and, of two models or more, energy_spread (eV/atom) and
+            forces_spread (eV/Å).
         """
         return [
             self.mean([results_of(member, atoms) for member in self.members], len(atoms))
@@ -108,12 +108,12 @@ class Committee(Calculator):
 
     @staticmethod
     def mean(results: Sequence[dict[str, Any]], n_atoms: int) -> dict[str, Any]:
-        """Average what the models say about one frame.
+        """Average the results of the models for one frame.
 
         Parameters
         ----------
         results : sequence of dict
-            Energy, forces and, where there is one, stress of each model.
+            Energy, forces and, if there is one, stress of each model.
         n_atoms : int
             Number of atoms.
 
@@ -136,16 +136,16 @@ class Committee(Calculator):
     def calculate(
         self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
     ) -> None:
-        """Calculate as ASE asks for it.
+        """Calculate a structure, as ASE calls it.
 
         Parameters
         ----------
         atoms : ase.Atoms
             The structure.
         properties : list of str
-            What ASE asks for; all of it is always calculated.
+            Properties that ASE requests; all of them are always calculated.
         system_changes : list of str
-            What has changed since the last call.
+            Changes since the last call.
         """
         super().calculate(atoms, properties, system_changes)
         (self.results,) = self.evaluate([atoms])
@@ -153,7 +153,7 @@ class Committee(Calculator):
 
 
 def results_of(calc: Any, atoms: Atoms) -> dict[str, Any]:
-    """Ask a calculator for energy, forces and, where it has one, stress.
+    """Return energy, forces and, if the calculator has one, stress.
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def results_of(calc: Any, atoms: Atoms) -> dict[str, Any]:
     Returns
     -------
     dict
-        Energy (eV), forces ((n, 3), eV/Å) and stress ((6,), eV/Å^3; None where it has none).
+        Energy (eV), forces ((n, 3), eV/Å) and stress ((6,), eV/Å^3; None if it has none).
     """
     found = {name: calc.get_property(name, atoms) for name in ("energy", "forces")}
     try:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""MLPKD: a costly teacher, trained on few frames, labels many, from which a fast student learns."""
+"""MLPKD: a costly teacher learns few frames and labels many, from which a fast student learns."""
 
 from ase_calculators.committee import Committee
 from ase_calculators.distillation.comparison import Comparison, compare_models

@@ -46,24 +46,24 @@ from ase_calculators.validation.suite import validate
 
 @dataclass
 class Comparison:
-    """Models beside each other on one test set.
+    """Errors of several models on one test set.
 
     Attributes
     ----------
     folder : pathlib.Path
-        Where everything is.
+        Folder of all files.
     errors : dict of str to Errors
-        Of each model that did not fail.
+        Errors of each model that did not fail.
     failed : dict of str to str
-        Why the others did.
+        Reasons why the others failed.
     labels : dict of str to ndarray
-        Those of the test set: energy eV/atom, forces eV/Å, virial eV/atom, as flat arrays.
+        Labels of the test set: energy eV/atom, forces eV/Å, virial eV/atom, as flat arrays.
     table : LandscapeTable or None
-        Where the frames lie, if that was asked for; ``table.frame`` are their numbers.
+        Landscape of the frames, if requested; ``table.frame`` are their numbers.
     reports : list of Report
-        What `validate` says of each model.
+        Reports of `validate`, one per model.
     notes : list of str
-        What is to be known about all of it.
+        Notes on all of it.
     """
 
     folder: Path
@@ -80,7 +80,7 @@ class Comparison:
         Returns
         -------
         list of dict
-            model; of each quantity RMSE, MAE and mean, such as "energy RMSE".
+            Model, and RMSE, MAE and mean of each quantity, such as "energy RMSE".
         """
         return [
             {"model": name} | {
@@ -117,7 +117,7 @@ class Comparison:
     def write(self) -> None:
         """Write ``comparison.json``, ``errors.csv``, ``comparison.md`` and the figures.
 
-        What `validate` says is in the folder "properties".
+        Tables and figures of `validate` are in the folder "properties".
         """
         text = self.markdown()
         if self.reports:
@@ -176,22 +176,21 @@ def compare_models(
     reference: Any = None,
     progress: bool = True,
 ) -> Comparison:
-    """Judge models by one labelled test set and, where asked, by the properties of a crystal.
+    """Compare models on one labelled test set and, if requested, by the properties of a crystal.
 
-    The predictions of each model are kept in ``<workdir>/<model>.npz`` and are not made again for
-    the same model and frames: a killed comparison loses the model it was at. A model that fails is
-    reported with its reason and the others go on.
+    The predictions of each model are kept in ``<workdir>/<model>.npz`` and are not calculated again
+    for the same model and frames: an interrupted comparison loses only the model it was at. A model
+    that fails is reported with its reason; the others are still compared.
 
     Parameters
     ----------
     test_set : path-like, or iterable of ase.Atoms
         Labelled frames that no model was trained on.
     models : dict of str to ase calculator, path-like, str or list of str
-        The models by the names that they have in tables and figures, each
-        an ASE calculator, a path as `open_model` takes it, or LAMMPS's commands ``pair_style``
-        and ``pair_coeff``.
+        The models by their names in tables and figures: an ASE calculator, a path or name that
+        `open_model` takes, or LAMMPS's commands ``pair_style`` and ``pair_coeff``.
     workdir : path-like
-        Where everything is written: ``comparison.md``, ``.json``, ``errors.csv`` (a line per
+        Folder of all files: ``comparison.md``, ``.json``, ``errors.csv`` (a line per
         frame), ``histograms.png``, ``boxes.png``, ``parity.png``, ``landscape.png``, and
         ``properties``.
     calc : EntropySymmetry, optional
@@ -199,20 +198,20 @@ def compare_models(
     properties : iterable of str
         Names in ``validation.PROPERTIES``, calculated by `validate` for each model.
     element : str, optional
-        Its symbol; needed for `properties` and for LAMMPS commands.
+        Chemical symbol; needed for `properties` and for LAMMPS commands.
     crystal : {"fcc", "bcc", "hcp"}
         The crystal of the properties.
     prefix : str
-        Of the labels, as `labels` takes it: "teacher\\_" compares with a teacher.
+        Prefix of the labels, as in `labels`: "teacher\\_" compares with a teacher.
     align : bool
-        Subtract each model's mean energy error per atom, for labels whose zero of energy is
-        another.
+        Subtract each model's mean energy error per atom, for labels with another zero of
+        energy.
     settings : dict of str to dict, optional
         Changes of the properties' defaults, as for `validate`.
     reference : path-like, dict, Report or None
         Reference of the properties, as for `validate`.
     progress : bool
-        Show bars and lines.
+        Show progress bars and a line per model.
 
     Returns
     -------
@@ -222,7 +221,8 @@ def compare_models(
     Raises
     ------
     ValueError
-        When there are no frames or models, frames have no labels, or an argument is wrong.
+        If there are no frames or models, frames have no labels, or an argument is out of its
+        range.
 
     Examples
     --------
@@ -264,12 +264,12 @@ def compare_models(
             found = found._replace(energy=found.energy - found.energy.mean())
         comparison.errors[name] = found
         if progress:
-            said = ", ".join(
+            summary = ", ".join(
                 f"{quantity} {kinds['RMSE']:.4g} {QUANTITIES[quantity]}"
                 for quantity, kinds in found.summary().items()
             )
             seconds = "there already" if resumed else f"{time.perf_counter() - started:.1f} s"
-            print(f"{name}: RMSE {said}  ({seconds})", flush=True)
+            print(f"{name}: RMSE {summary}  ({seconds})", flush=True)
         if properties:
             comparison.reports.append(validate(
                 model.calculator, str(element), crystal, properties, reference,
@@ -318,7 +318,7 @@ def _kept_or_new(
         if old.get("asked") == asked:
             if model.files:
                 return kept, True
-            # two networks of one class may differ in nothing that a calculator tells of itself
+            # two networks of one class may have the same parameters
             first = predict(model.calculator, frames[:1], model.name, progress=False)
             if all(
                 np.allclose(first[key], kept[key][: len(first[key])], 1e-6, 1e-5)

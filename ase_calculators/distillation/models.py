@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Models by name: what a user gives is opened, read and hashed once."""
+"""Models by name or path: opened, read and hashed once."""
 
 import json
 from collections.abc import Sequence
@@ -20,21 +20,21 @@ from ase_calculators.provenance import file_hashes, jsonable
 
 # packages whose versions a record of predictions names
 NETWORKS = ("deepmd-kit", "mace-torch", "torch", "tensorflow-cpu", "tensorflow")
-# by their endings models are DeePMD's; open_student tells which of them are safe
+# suffixes of DeePMD's models; open_student knows which of them are safe
 _STUDENTS = (".pb", ".pth", ".pt", ".pt2", ".pte", ".dp", ".savedmodel", ".savedmodeltf")
 
 
 def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = None) -> Any:
-    """Open a model by the name that a script is given.
+    """Open a model by its name or path.
 
     Parameters
     ----------
     name : str or path-like
-        A folder that `train_teacher` has made; a DeePMD model, by its ending (.pb, .pth, ...); a
-        file with ``pair_style`` and ``pair_coeff``; or ``module:callable`` of any ASE calculator.
+        A folder of `train_teacher`; a DeePMD model, known by its suffix (.pb, .pth, ...); a file
+        with ``pair_style`` and ``pair_coeff``; or ``module:callable`` of any ASE calculator.
     element : str or sequence of str, optional
-        Elements of the atom types 1, 2, ..., for a ``pair_style``, as `LammpsPotential` takes them:
-        of several that ``pair_coeff`` names one is enough.
+        Elements of the atom types 1, 2, ... of a ``pair_style``, as in `LammpsPotential`: one of
+        several that ``pair_coeff`` names is enough.
 
     Returns
     -------
@@ -44,8 +44,8 @@ def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = 
     Raises
     ------
     ValueError
-        When the name is none of these, the element is missing, or a file is neither safe nor
-        trusted, as `open_student` and `open_teacher` tell.
+        If the name is none of these, the element is missing, or a file is neither safe nor
+        trusted (see `open_student`, `open_teacher`).
 
     Examples
     --------
@@ -67,9 +67,9 @@ def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = 
     module, _, attribute = str(name).partition(":")
     if not attribute:
         raise ValueError(
-            f"model = {str(name)!r}: there is no such file or folder, and it is no module:callable;"
-            " give a teacher's folder, a DeePMD model, a file with a pair_style, or e.g. "
-            "ase.calculators.emt:EMT"
+            f"model = {str(name)!r}: there is no such file or folder, and it is not a "
+            "module:callable; give a teacher's folder, a DeePMD model, a file with a pair_style, "
+            "or e.g. ase.calculators.emt:EMT"
         )
     try:
         return getattr(import_module(module), attribute)()
@@ -79,7 +79,7 @@ def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = 
 
 
 class Model:
-    """A model as a user gives it, opened, read and hashed when that is first needed, and only once.
+    """A model as a user gives it; it is opened, read and hashed at first use, and only once.
 
     Parameters
     ----------

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What models predict for labelled frames, and how far off it is."""
+"""Predictions of models for labelled frames, and their errors."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from ase_calculators.training_sets import DFT, labels, virials
 QUANTITIES = {"energy": "meV/atom", "forces": "meV/Å", "virial": "meV/atom"}
 
 
-# frames between two movements of the progress bar, and in a batch of a model that has batches
+# frames between two updates of the progress bar, and in a batch of a model that has batches
 _BATCH = 32
 
 
@@ -29,9 +29,9 @@ class Errors(NamedTuple):
     forces : (k, 3) float64
         Force on each atom of each frame in turn, meV/Å.
     virial : (n, 9) float64 or None
-        Virial -V stress, meV per atom, all nine components; None where labels or model have none.
+        Virial -V stress, meV per atom, all nine components; None if labels or model have none.
     n_atoms : (n,) int64
-        Atoms of each frame.
+        Number of atoms of each frame.
     """
 
     energy: np.ndarray
@@ -80,12 +80,12 @@ class Errors(NamedTuple):
         Parameters
         ----------
         frames : (n,) array of bool
-            Which.
+            Mask of the frames.
 
         Returns
         -------
         Errors
-            Theirs.
+            Their errors.
         """
         frames = np.asarray(frames, dtype=bool)
         return Errors(
@@ -102,24 +102,24 @@ def predict(calculator: Any, frames: Sequence[Atoms], name: str = "", progress: 
     Parameters
     ----------
     calculator : ase calculator
-        The model; one that has ``evaluate`` is given batches.
+        The model; if it has ``evaluate``, it is given batches.
     frames : sequence of ase.Atoms
         The frames; not modified.
     name : str
-        For the progress bar and messages.
+        Name in the progress bar and messages.
     progress : bool
         Show the bar.
 
     Returns
     -------
     dict of str to ndarray
-        energy (n,) eV, forces (k, 3) eV/Å of all atoms in turn and, where the model has it, stress
+        energy (n,) eV, forces (k, 3) eV/Å of all atoms in turn and, if the model has it, stress
         (n, 6) eV/Å^3.
 
     Raises
     ------
     RuntimeError
-        When the model fails for a frame, or a result is not finite.
+        If the model fails for a frame, or a result is not finite.
     """
     found: list[dict[str, Any]] = []
     bar = tqdm(total=len(frames), desc=name, unit=" frames", disable=not progress, leave=False)
@@ -157,16 +157,16 @@ def _calculate(calculator: Any, atoms: Atoms, where: str) -> dict[str, Any]:
 def errors(
     predicted: Mapping[str, np.ndarray], frames: Sequence[Atoms], prefix: str = DFT
 ) -> Errors:
-    """Compare what a model predicts with the labels of the frames.
+    """Compute the errors of a model's predictions for labelled frames.
 
     Parameters
     ----------
     predicted : dict of str to ndarray
-        As `predict` returns it.
+        Predictions, as `predict` returns them.
     frames : sequence of ase.Atoms
         The labelled frames.
     prefix : str
-        Of the labels, as `labels` takes it.
+        Prefix of the labels, as in `labels`.
 
     Returns
     -------
@@ -176,7 +176,7 @@ def errors(
     Raises
     ------
     ValueError
-        When a frame has no labels.
+        If a frame has no labels.
     """
     n_atoms = np.array([len(atoms) for atoms in frames])
     known = [labels(atoms, prefix) for atoms in frames]

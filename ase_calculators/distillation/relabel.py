@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A teacher, alone or as a committee, labels frames; killed, it goes on where it was.
+"""Labelling of frames by a teacher, alone or as a committee; an interrupted run resumes.
 
-The labelled file only grows, one complete frame after the other, and each frame says which one of
-the source it is and which teacher labelled it. What is on disk is all the state there is.
+The labelled file only grows, one complete frame after the other. Each frame has its number in the
+source and the hash of its teacher. There is no other state than these files.
 """
 
 import fcntl
@@ -31,20 +31,20 @@ from ase_calculators.training_sets import TEACHER
 
 
 class Relabelled(NamedTuple):
-    """What became of the frames.
+    """Numbers and files of the labelled and the rejected frames.
 
     Attributes
     ----------
     n : int
-        Labelled frames in `path`.
+        Number of labelled frames in `path`.
     n_rejected : int
-        Frames in `rejected_path`.
+        Number of frames in `rejected_path`.
     path : pathlib.Path
-        Labelled frames.
+        File of the labelled frames.
     rejected_path : pathlib.Path or None
-        Frames beyond a threshold; None where there are none.
+        File of the frames beyond a threshold; None if there are none.
     map_path : pathlib.Path or None
-        Where these lie on the landscape; None where there are none or it is not known.
+        Figure of their places on the landscape; None if there are none, or no places are known.
     """
 
     n: int
@@ -55,7 +55,7 @@ class Relabelled(NamedTuple):
 
 
 class _Limits(NamedTuple):
-    """What a label must have and keep to."""
+    """Limits of a label, and whether it must have a stress."""
 
     spread: float | None
     force: float | None
@@ -66,7 +66,7 @@ class _Limits(NamedTuple):
 
 
 class _Labelled(NamedTuple):
-    """A frame as it is written: its text, why it is rejected, if it is, and its ``info``."""
+    """A labelled frame: its text, the reason if it is rejected, and its ``info``."""
 
     number: int
     text: str
@@ -87,52 +87,53 @@ def relabel(
     table: LandscapeTable | None = None,
     progress: bool = True,
 ) -> Relabelled:
-    """Label frames by a teacher, as a stream.
+    """Label frames by a teacher, one batch after the other.
 
-    Each frame is written as extended XYZ with what it had and ``info`` teacher_energy (eV),
+    Each frame is written as extended XYZ with what it had and, in ``info``, teacher_energy (eV),
     teacher_stress (eV/Å^3, Voigt), teacher_energy_spread (eV/atom) and teacher_forces_spread (eV/Å;
     both of committees), teacher_hash, teacher_limits (max_spread, max_force, stress), teacher_frame
-    (its number in the source), and the array teacher_forces (eV/Å). Run again after a kill, it cuts
-    off a frame left unfinished and goes on: what was being calculated is lost, at most `batch_size`
-    frames per process.
+    (its number in the source), and the array teacher_forces (eV/Å). An interrupted run resumes: an
+    unfinished frame at the end of the file is cut off. What was being calculated is lost, at most
+    `batch_size` frames per process.
 
     Parameters
     ----------
     frames : path-like, or iterable of path-like, or iterable of ase.Atoms
-        Files, as for `map_landscape`, or structures; the same ones when a run goes on.
+        Files, as for `map_landscape`, or structures; the same ones if a run is resumed.
     teacher : Committee, ase.calculators.calculator.Calculator, or callable that returns one
-        The model. With more than one process it is a callable that can be pickled, such as
-        ``functools.partial(open_teacher, "teacher")``, which each process calls once.
+        The model. For more than one process it must be a callable that can be pickled, such as
+        ``functools.partial(open_teacher, "teacher")``; each process calls it once.
     path : path-like
         The labelled file, ending in .extxyz.
     processes : int
-        Processes, for CPUs; a script then needs ``if __name__ == "__main__":`` around its calls.
-        The file does not depend on it.
+        Number of processes, for CPUs. A script then needs ``if __name__ == "__main__":`` around
+        its calls. The file does not depend on it.
     batch_size : int
-        Frames that are calculated at a time.
+        Number of frames that are calculated at a time.
     max_spread : float, optional
-        Frames whose forces_spread is larger, eV/Å, go to ``<stem>.rejected.extxyz``, to be
-        calculated by first principles or looked at, and on to the map ``<stem>.rejected.png``.
+        Largest forces_spread, eV/Å. Frames beyond it go to ``<stem>.rejected.extxyz``, to be
+        calculated by first principles or inspected, and into the figure
+        ``<stem>.rejected.png``.
     max_force : float, optional
-        The same for the largest force on an atom, eV/Å. Frames whose labels are not finite are
+        The same for the force on an atom, eV/Å. Frames whose labels are not finite are
         always rejected.
     stress : bool
-        Label stress; a teacher that has none is refused. False: without stress.
+        Whether to label the stress; a teacher without stress is then refused.
     table : LandscapeTable, optional
-        Landscape with a row for each frame in order, for the map. Default: the sS and Q6 that the
-        frames have in their ``info``, as `write_sets` and `PolymorphGen` write them.
+        Landscape with a row for each frame in order, for the figure. Default: the sS and Q6 in
+        the ``info`` of the frames, as `write_sets` and `PolymorphGen` write them.
     progress : bool
         Show the progress bar.
 
     Returns
     -------
     Relabelled
-        Counts and files.
+        Numbers and files.
 
     Raises
     ------
     ValueError
-        When an argument is out of its range, the teacher has no stress, the file was labelled by
+        If an argument is out of its range, the teacher has no stress, the file was labelled by
         another teacher, within other limits or from other frames, or a frame cannot be read or
         calculated.
 
@@ -175,7 +176,7 @@ def relabel(
         batches = _batches(_to_do(frames, outputs, done), batch_size)
         with tqdm(total=total, initial=len(done), unit=" frames", disable=not progress) as bar:
             for results in _evaluated(batches, committee, sent, processes, limits):
-                # the rejected first: the frames of each file then stay in order after any kill
+                # the rejected first: so the frames of each file stay in order, however the run ends
                 outputs[0].add([result for result in results if result.reason])
                 outputs[1].add([result for result in results if not result.reason])
                 bar.set_postfix_str(f"{len(outputs[0].numbers)} rejected", refresh=False)
@@ -197,7 +198,7 @@ def relabel(
 
 
 def _open(teacher: Any) -> Committee:
-    """Make a committee of what the user gave."""
+    """Return the teacher as a committee."""
     calc = teacher() if callable(teacher) else teacher
     if isinstance(calc, Committee):
         return calc
@@ -210,12 +211,12 @@ def _open(teacher: Any) -> Committee:
 
 
 def _sent(teacher: Any, processes: int) -> bytes:
-    """Pack the teacher for other processes."""
+    """Return the teacher pickled for other processes."""
     if processes == 1:
         return b""
     try:
         return pickle.dumps(teacher)
-    except Exception as error:  # whatever its parts raise
+    except Exception as error:  # its parts may raise anything
         raise ValueError(
             f"teacher: cannot be sent to {processes} processes ({error}); give a function that "
             "opens it, such as functools.partial(open_teacher, 'teacher')"
@@ -244,12 +245,12 @@ def _evaluated(
     processes: int,
     limits: _Limits,
 ) -> Iterator[list[_Labelled]]:
-    """Calculate batches and give them back in their order."""
+    """Yield labelled batches in their order."""
     if processes == 1:
         for batch in batches:
             yield _label(committee, limits, batch)
         return
-    spawn = multiprocessing.get_context("spawn")  # LAMMPS, PyTorch, TensorFlow do not survive fork
+    spawn = multiprocessing.get_context("spawn")  # LAMMPS, PyTorch, TensorFlow fail after fork
     with ProcessPoolExecutor(processes, spawn, _start, (sent,)) as executor:
         running: deque[Any] = deque()
         try:
@@ -267,23 +268,23 @@ def _evaluated(
 def _label(
     committee: Committee, limits: _Limits, batch: list[tuple[int, Any, str]]
 ) -> list[_Labelled]:
-    """Label a batch and write it down."""
+    """Return the labelled frames of a batch."""
     frames = []
     for number, content, format in batch:
         try:
             if isinstance(content, Exception):
                 raise content
             frames.append(read_text(content, format, {}) if format else content)
-        except Exception as error:  # ASE's readers raise whatever they stumble over
-            raise ValueError(f"frame {number}: {error}; mend or remove it") from error
+        except Exception as error:  # ASE's readers may raise anything
+            raise ValueError(f"frame {number}: {error}; fix or remove it") from error
     numbers = [number for number, _, _ in batch]
     results = _evaluate(committee, numbers, frames)
     found = []
     for number, atoms, result in zip(numbers, frames, results, strict=True):
         if limits.stress and result.get("stress") is None:
             raise ValueError(
-                f"frame {number}: the teacher gives no stress; use one that does, or say "
-                "stress=False to label energy and forces alone"
+                f"frame {number}: the teacher gives no stress; use one that does, or set "
+                "stress=False to label only energy and forces"
             )
         found.append(_written(number, atoms, result, committee.hash, limits))
     return found
@@ -295,11 +296,11 @@ def _evaluate(
     """Calculate a batch, halving it to find the frame that cannot be calculated."""
     try:
         return committee.evaluate(frames)
-    except Exception as error:  # whatever a model raises
+    except Exception as error:  # a model may raise anything
         if len(frames) == 1:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(
-                f"frame {numbers[0]}: the teacher cannot label it ({reason}); mend or remove it"
+                f"frame {numbers[0]}: the teacher cannot label it ({reason}); fix or remove it"
             ) from error
     half = len(frames) // 2
     return [
@@ -312,7 +313,7 @@ def _evaluate(
 def _written(
     number: int, atoms: Atoms, result: dict[str, Any], hash: str, limits: _Limits
 ) -> _Labelled:
-    """Decide on a labelled frame and write it as text."""
+    """Return a labelled frame as text, rejected if it is beyond a limit."""
     force = float(np.sqrt((np.asarray(result["forces"]) ** 2).sum(axis=1).max(initial=0.0)))
     values = [result[name] for name in ("energy", "stress") if result.get(name) is not None]
     finite = np.isfinite(force) and all(np.isfinite(value).all() for value in values)
@@ -348,7 +349,7 @@ def _written(
 
 
 def _contents(frames: Any) -> Iterator[tuple[Any, str]]:
-    """Give frames as text with its format, or as atoms."""
+    """Yield frames as text with its format, or as atoms."""
     if frame_files(frames) is None:
         for number, atoms in enumerate(frames):
             if not isinstance(atoms, Atoms):
@@ -360,7 +361,7 @@ def _contents(frames: Any) -> Iterator[tuple[Any, str]]:
 
 
 def _count(frames: Any) -> int | None:
-    """Count frames, where that takes reading files but no calculation."""
+    """Return the number of frames, if it is known without calculating any."""
     if frame_files(frames) is None:
         return len(frames) if hasattr(frames, "__len__") else None
     return sum(1 for _ in open_frames(frames, None, 1, {})[0])
@@ -369,7 +370,7 @@ def _count(frames: Any) -> int | None:
 def _to_do(
     frames: Any, outputs: Sequence["_Output"], done: set[int]
 ) -> Iterator[tuple[int, Any, str]]:
-    """Give the frames that are not labelled yet, once those that are were seen to be the same."""
+    """Yield the frames without labels; refuse other frames than those labelled last."""
     last = {output.last: output.last_frame for output in outputs if output.last_frame is not None}
     seen = -1
     for number, (content, format) in enumerate(_contents(frames)):
@@ -416,7 +417,7 @@ def _batches(
 
 
 class _Output:
-    """A file of labelled frames: what it holds already, and what is added."""
+    """A file of labelled frames: those in it, and those that are added."""
 
     def __init__(self, file: BufferedWriter, hash: str, limits: str) -> None:
         self._file, self._hash, self._limits = file, hash, limits
@@ -434,13 +435,13 @@ class _Output:
         file.truncate(self._read(file.name))
 
     def _read(self, name: str) -> int:
-        """Go through the complete frames and return where the last one ends."""
+        """Read the complete frames and return the end of the last one, in bytes."""
         end = 0
         last: list[bytes] = []
         with open(name, "rb") as file:
             while True:
                 lines = [file.readline(32)]
-                start = lines[0].strip(b"\0\n")  # zeros may be left where the machine went down
+                start = lines[0].strip(b"\0\n")  # a crash of the machine may leave zeros
                 if start and not start.isdigit():
                     self._refuse(name)
                 if not start or not lines[0].endswith(b"\n"):
@@ -459,10 +460,10 @@ class _Output:
 
     @staticmethod
     def _refuse(name: str) -> NoReturn:
-        raise ValueError(f"path = {name!r}: is no file that relabel has written; use another")
+        raise ValueError(f"path = {name!r}: is not a file that relabel has written; use another")
 
     def _check(self, info: dict[str, Any], name: str) -> None:
-        """Refuse frames that are not ours, another teacher's, or judged by other limits."""
+        """Refuse frames that relabel did not write, of another teacher, or with other limits."""
         if TEACHER + "frame" not in info:
             self._refuse(name)
         if str(info[TEACHER + "hash"]) != self._hash:
@@ -473,12 +474,12 @@ class _Output:
             )
         if (limits := info.get(TEACHER + "limits", self._limits)) != self._limits:
             raise ValueError(
-                f"path = {name!r}: was labelled with {limits}, asked is {self._limits}; use "
+                f"path = {name!r}: was labelled with {limits}, requested is {self._limits}; use "
                 "another file or the same limits"
             )
 
     def _note(self, info: dict[str, Any]) -> None:
-        """Remember a frame: its number, and its place on the landscape."""
+        """Record the number of a frame and its place on the landscape."""
         self.numbers.add(int(info[TEACHER + "frame"]))
         degree = next((key for key in info if key[:1] == "Q" and key[1:].isdigit()), "")
         if degree and "sS" in info:
@@ -486,7 +487,7 @@ class _Output:
             self.places.append((float(info["sS"]), float(info[degree])))
 
     def add(self, results: Sequence[_Labelled]) -> None:
-        """Write frames."""
+        """Write frames to the file."""
         self._file.write("".join(result.text for result in results).encode())
         self._file.flush()
         for result in results:
@@ -494,7 +495,7 @@ class _Output:
 
 
 def _draw(outputs: Sequence[_Output], table: LandscapeTable | None, path: Path) -> Path | None:
-    """Draw where the rejected frames lie among the others."""
+    """Draw the places of the rejected frames among the others."""
     import matplotlib.pyplot as plt
 
     points, degree = [], outputs[0].degree

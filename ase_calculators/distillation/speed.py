@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a step of molecular dynamics costs with each model."""
+"""Cost of a step of molecular dynamics with each model."""
 
 import json
 import time
@@ -30,16 +30,16 @@ from ase_calculators.validation.crystal import Crystal, guess
 
 
 class LabelTime(NamedTuple):
-    """What a label from first principles costs.
+    """Cost of a label from first principles.
 
     Attributes
     ----------
     seconds : float
-        Of one label, summed over the cores.
+        Time of one label, summed over the cores.
     n_atoms : float
-        Atoms of its frame.
+        Number of atoms of its frame.
     source : str
-        Where the number is from, for the table.
+        Source of the number, for the table.
     """
 
     seconds: float
@@ -50,26 +50,26 @@ class LabelTime(NamedTuple):
 def label_time(
     frames: str | PathLike[str] | Iterable[Any], cores: int = 1, source: str = "Auto-DFT"
 ) -> LabelTime:
-    """Return the median time of labels that Auto-DFT has made, per atom.
+    """Return the median time of Auto-DFT's labels, per atom.
 
     Parameters
     ----------
     frames : path-like, or iterable of ase.Atoms
         The labelled frames, with ``info["wall"]`` in seconds.
     cores : int
-        Cores that each label had.
+        Number of cores of each label.
     source : str
-        For the table.
+        Source of the number, for the table.
 
     Returns
     -------
     LabelTime
-        With one atom.
+        Time for one atom.
 
     Raises
     ------
     ValueError
-        When no frame says how long its label took.
+        If no frame has the time of its label.
     """
     each = [atoms.info["wall"] * cores / len(atoms)
             for atoms in read_frames(frames) if "wall" in atoms.info]  # fmt: skip
@@ -82,17 +82,17 @@ def label_time(
 
 @dataclass
 class SpeedLadder:
-    """What a step of molecular dynamics costs with each model.
+    """Cost of a step of molecular dynamics with each model.
 
     Attributes
     ----------
     folder : pathlib.Path
-        Where ``speed.json``, ``speed.md`` and ``speed.png`` go.
+        Folder of ``speed.json``, ``speed.md`` and ``speed.png``.
     rows : list of dict
         model, host ("ASE", "LAMMPS" or "label"), n_atoms, steps, and ``wall`` and ``cpu``,
         microseconds per atom and step.
     clock : {"wall", "cpu"}
-        Which of them figure and ratios take.
+        Time that figure and ratios use.
     notes : list of str
         Failures and sources.
     """
@@ -103,7 +103,7 @@ class SpeedLadder:
     notes: list[str] = field(default_factory=list)
 
     def best(self) -> dict[str, float]:
-        """Return the cost of each model in the cell where a step per atom is cheapest.
+        """Return the lowest cost of each model over the cells.
 
         Returns
         -------
@@ -122,7 +122,7 @@ class SpeedLadder:
         Returns
         -------
         str
-            The text; "ratio" is the first rung's best over this one's.
+            The text; "ratio" is the best cost of the most expensive model over that of this one.
         """
         best = self.best()
         order = sorted(best, key=lambda name: -best[name])
@@ -182,37 +182,37 @@ def speed_ladder(
     clock: str = "wall",
     progress: bool = True,
 ) -> SpeedLadder:
-    """Measure what a step of molecular dynamics costs with each model, in the same cells.
+    """Measure the cost of a step of molecular dynamics with each model, in the same cells.
 
     Steps of 1 fs at constant energy from 300 K: an ASE calculator under ASE's velocity Verlet,
     LAMMPS's commands under ``fix nve`` with its neighbour lists. The first step, in which graphs
-    are built and memory is found, does not count. Numbers that are in ``speed.json`` are not
-    measured again.
+    are built and memory is allocated, does not count. Numbers in ``speed.json`` are not measured
+    again. A model without files is known by what it calculates for a rattled cell.
 
     Parameters
     ----------
     models : dict of str to ase calculator, path-like, str or list of str
-        The models by their names, as for `compare_models`; LAMMPS's commands run in LAMMPS, all
-        else in ASE.
+        The models by their names, as in `compare_models`; LAMMPS's commands run in LAMMPS, all
+        others in ASE.
     sizes : sequence of int
-        Conventional cells along each edge of the cubes.
+        Numbers of conventional cells along each edge of the cubes.
     workdir : path-like
-        Where ``speed.json``, ``speed.md`` and ``speed.png`` go.
+        Folder of ``speed.json``, ``speed.md`` and ``speed.png``.
     element : str
-        Its symbol.
+        Chemical symbol.
     crystal : {"fcc", "bcc"}
         The crystal.
     a : float, optional
         Lattice constant, Å. Default: ASE's.
     dft : LabelTime, optional
-        The first rung. A step takes one label.
+        Cost of a label, for comparison: one label per step.
     seconds : float
-        How long each measurement lasts, at least one step and at most 1000.
+        Duration of each measurement, at least one step and at most 1000.
     clock : {"wall", "cpu"}
-        What figure and ratios take: time on the clock, or of this process's cores, for a machine
+        Time that figure and ratios use: on the clock, or of this process's cores, for a machine
         that others use too. Both are kept.
     progress : bool
-        Show a bar.
+        Show the progress bar.
 
     Returns
     -------
@@ -222,7 +222,7 @@ def speed_ladder(
     Raises
     ------
     ValueError
-        When an argument is wrong.
+        If an argument is out of its range.
 
     Examples
     --------
@@ -303,7 +303,7 @@ def _results(calculator: Any, start: Crystal, n: int) -> list[float]:
 
 
 class _Clock:
-    """Time a number of steps by both clocks, first one, then as many as the seconds are for."""
+    """Measure steps by both clocks: first one, then as many as fit into the seconds."""
 
     def __init__(self, run: Any, n_atoms: int, seconds: float) -> None:
         run(1)

@@ -352,11 +352,11 @@ def test_another_teacher_or_other_frames_are_refused(tmp_path, folder):
     with pytest.raises(ValueError, match="holds labels of other frames, number 9 differs"):
         relabel(strained, EMT(), target, progress=False)
     assert relabel(source[:12], EMT(), target, progress=False).n == 12
-    with pytest.raises(ValueError, match="is no file that relabel has written"):
+    with pytest.raises(ValueError, match="is not a file that relabel has written"):
         relabel(source, EMT(), folder / "a.extxyz", progress=False)
     assert len(ase.io.read(folder / "a.extxyz", ":")) == 30
     (tmp_path / "notes.extxyz").write_text("not even extended XYZ")
-    with pytest.raises(ValueError, match="is no file that relabel has written"):
+    with pytest.raises(ValueError, match="is not a file that relabel has written"):
         relabel(source, EMT(), tmp_path / "notes.extxyz", progress=False)
     assert (tmp_path / "notes.extxyz").read_text() == "not even extended XYZ"
 
@@ -382,7 +382,9 @@ def test_other_limits_are_refused(tmp_path, committee, first, then, said):
     frames, target = some_frames(5), tmp_path / "b.extxyz"
     relabel(frames[:4], committee, target, **first, progress=False)
     before = target.read_bytes()
-    with pytest.raises(ValueError, match=rf"labelled with .*{said}, asked is .*; use another file"):
+    with pytest.raises(
+        ValueError, match=rf"labelled with .*{said}, requested is .*; use another file"
+    ):
         relabel(frames, committee, target, **then, progress=False)
     assert target.read_bytes() == before
     done = relabel(frames, committee, target, **first, progress=False)

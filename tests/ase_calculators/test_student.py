@@ -198,8 +198,8 @@ def test_divergence_stops_and_leaves_the_last_good_checkpoint(sets, tmp_path):
     ("changes", "message"),
     [
         ({"sets": []}, "sets: there are none"),
-        ({"sets": ["standard"]}, "must be a pair of a DeePMD set and its weight"),
-        ({"sets": {"nowhere": 1.0}}, "sets = 'nowhere': is no DeePMD set"),
+        ({"sets": ["standard"]}, "must be a pair of a folder of DeePMD data and its weight"),
+        ({"sets": {"nowhere": 1.0}}, "sets = 'nowhere': is not DeePMD data"),
         ({"validation": "nowhere"}, "validation = 'nowhere': is no DeePMD set"),
         ({"steps": 0}, "steps = 0: must be a whole number"),
         ({"seed": -1}, "seed = -1: must be a whole number from 0 to 2"),
@@ -219,7 +219,7 @@ def test_bad_weight_and_elements(sets, tmp_path):
         train_student(folder=tmp_path, **arguments(sets, sets={sets / "standard": 0.0}))
     other = profile()
     other["model"]["type_map"] = ["Cu"]
-    with pytest.raises(ValueError, match=r"type_map = \['Cu'\]: Al of the sets is not in it"):
+    with pytest.raises(ValueError, match=r"type_map = \['Cu'\]: Al of the data is not in it"):
         train_student(folder=tmp_path, **arguments(sets, profile=other))
     with pytest.raises(ValueError, match="there is no such file; name a frozen model"):
         open_student(tmp_path)
@@ -235,7 +235,7 @@ def with_copper(atoms, n=2):
 
 def test_validation_of_what_is_not_learned_is_refused(sets, tmp_path):
     write_deepmd([with_copper(a) for a in labelled(2, 700)], tmp_path / "v", type_map=["Al", "Cu"])
-    with pytest.raises(ValueError, match=r"validation: .*holds Cu, which no frame of the sets has"):
+    with pytest.raises(ValueError, match=r"validation: .*holds Cu, which no training frame has"):
         train_student(folder=tmp_path / "s", **arguments(sets, validation=tmp_path / "v"))
     # a type map that names more is no frame
     write_deepmd(labelled(2, 700), tmp_path / "more", type_map=["Cu", "Al"])
@@ -317,10 +317,10 @@ def test_two_elements_and_frames_without_periods(tmp_path):
 @pytest.mark.parametrize("name", ["a.pt2", "a.pte", "a.pt", "a.model"])
 def test_native_code_is_opened_only_when_trusted(tmp_path, name):
     (tmp_path / name).write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"may run code .*; say trust=True if you know where"):
+    with pytest.raises(ValueError, match=r"may run code .*; set trust=True if you know where"):
         open_student(tmp_path / name)
     if not name.endswith("model"):
-        with pytest.raises(ValueError, match="say trust=True"):
+        with pytest.raises(ValueError, match="set trust=True"):
             open_model(tmp_path / name)
 
 

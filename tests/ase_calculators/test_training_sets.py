@@ -242,7 +242,7 @@ def test_other_faults(frames):
         check_labels(frames, type_map=["Al"])
     with pytest.raises(ValueError, match=r"three cell vectors are needed.*frame 0"):
         check_labels([flat(frames[0])], "teacher_")
-    with pytest.raises(ValueError, match="type_map: 'Xy' is no chemical element"):
+    with pytest.raises(ValueError, match="type_map: 'Xy' is not a chemical element"):
         check_labels(frames, type_map=["Al", "Xy"])
     with pytest.raises(ValueError, match="frames: there are none"):
         check_labels([])
@@ -410,7 +410,7 @@ def test_set_is_replaced_and_nothing_else_is(tmp_path, frames):
     write_deepmd(frames[:1], tmp_path / "mine")  # empty
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").touch()
-    with pytest.raises(ValueError, match="is no set of ours"):
+    with pytest.raises(ValueError, match="exists and is not data of write_deepmd"):
         write_deepmd(frames, tmp_path / "other")
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.tex"]
 
