@@ -34,7 +34,7 @@ TIGHT = {"rel": 1e-6, "abs": 1e-5}
 
 
 class Counting(Calculator):
-    """EMT with a scale, that counts its calls and may fail or take its time."""
+    """EMT with a scale, which counts its calls and may fail or be slow."""
 
     implemented_properties = ("energy", "forces")
 
@@ -160,13 +160,13 @@ def test_a_model_is_asked_once(frames, tmp_path):
     other = Counting(scale=1.1)
     changed = compare_models(frames, {"EMT": other}, tmp_path, progress=False)
     assert other.n == 12 and (changed.errors["EMT"].energy != first.errors["EMT"].energy).all()
-    # a record that a kill left behind without its end
+    # a record without its end, as after a kill
     (tmp_path / "EMT.json").write_text("{")
     compare_models(frames, {"EMT": other}, tmp_path, progress=False)
     assert other.n == 24
     compare_models(frames[:5], {"EMT": other}, tmp_path, progress=False)
     assert other.n == 29
-    # a model of files is known by them and not asked at all
+    # a model with files is known by them and calculates nothing
     compare_models(frames[:2], {"jea": JEA}, tmp_path, element="Al", progress=False)
     record = tmp_path / "jea.json"
     before = record.stat().st_mtime_ns
@@ -205,7 +205,7 @@ def test_a_file_of_commands_is_known_by_the_files_that_it_names(frames, tmp_path
 
 
 def test_a_model_is_opened_and_hashed_once(frames, tmp_path, monkeypatch):
-    """A file of commands, commands and a callable, each judged by a property as well."""
+    """A file of commands, commands and a callable, each also compared by a property."""
     import lammps_plugin
 
     lammps_plugin.plugin_folder()
@@ -317,11 +317,11 @@ def test_speed_ladder(tmp_path):
     ladder = speed_ladder(models, (2, 1), tmp_path, dft=dft, seconds=0.2, progress=False)
     by = {(row["model"], row["n_atoms"]): row for row in ladder.rows}
     assert by["DFT", 3]["wall"] == 3e8
-    # of each step 0.05 s are slept, which the clock on the wall counts and the processor's does not
+    # each step sleeps 0.05 s, which counts as wall time but not as processor time
     slow = by["slow", 32]
     assert slow["wall"] > 0.05e6 / 32 and slow["cpu"] < slow["wall"]
     assert by["Al_mm", 32]["steps"] > 10 and by["Al_mm", 32]["host"] == "LAMMPS"
-    # the same potential with Python in between
+    # the same potential, called through Python
     assert by["Al_mm in ASE", 32]["cpu"] > by["Al_mm", 32]["cpu"]
     assert ("lost", 4) not in by
     assert any("lost, 1: FAILED: the network is lost" in note for note in ladder.notes)

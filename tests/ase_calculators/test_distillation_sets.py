@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Standard, supplementary and test sets: who may be where, and what a draw depends on."""
+"""Split of a landscape: which frames may be in which part, and the files."""
 
 import shutil
 from pathlib import Path
