@@ -13,7 +13,7 @@ from ase.calculators.lammpslib import LAMMPSlib
 from ase.data import atomic_numbers
 
 from ase_calculators.periodicity import stress_scale, with_vacuum
-from ase_calculators.provenance import file_hash
+from ase_calculators.provenance import distinct_names, file_hash
 
 # Å between the atoms and the faces of a box without a period, together
 _MARGIN = 2.0
@@ -144,18 +144,21 @@ class LammpsPotential(LAMMPSlib):
         Returns
         -------
         dict of str to str
-            SHA-256 by the name of the file, hexadecimal.
+            SHA-256 by file name, as `distinct_names` returns it, hexadecimal.
         """
         scripts = [
             included(line) for line in self._with_included(self.commands)
             if line.startswith("include ")
         ]  # fmt: skip
-        hashes = {path.name: file_hash(path) for path in self.files()}
-        for path in scripts:
-            if path.is_file():
+        found = {}
+        names = distinct_names([*self.files(), *(path for path in scripts if path.is_file())])
+        for path, name in names.items():
+            if path in scripts:
                 text = "\n".join(plain_commands(path.read_text()))
-                hashes[path.name] = hashlib.sha256(text.encode()).hexdigest()
-        return hashes
+                found[name] = hashlib.sha256(text.encode()).hexdigest()
+            else:
+                found[name] = file_hash(path)
+        return found
 
     def _with_included(self, lines: list[str], depth: int = 0) -> list[str]:
         """Return commands, each ``include`` followed by those of its file."""

@@ -13,7 +13,7 @@ import lzma
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -69,6 +69,53 @@ def file_hash(*paths: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
+
+
+def distinct_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """Return a short name of each file that no other of the files has.
+
+    Parameters
+    ----------
+    paths : iterable of pathlib.Path
+        The files. One that is named twice counts once.
+
+    Returns
+    -------
+    dict of pathlib.Path to str
+        The file name; for files of one name with as many of their folders as it takes to tell them
+        apart.
+
+    Examples
+    --------
+    >>> list(distinct_names(map(Path, ("a/model.pb", "b/model.pb", "b/type_map"))).values())
+    ['a/model.pb', 'b/model.pb', 'type_map']
+    """
+    files = {os.path.realpath(path): path for path in reversed(list(paths))}
+    parts = {real: path.absolute().parts for real, path in reversed(files.items())}
+    found = {}
+    for real, mine in parts.items():
+        others = [other for key, other in parts.items() if key != real]
+        depth = 1
+        while any(other[-depth:] == mine[-depth:] for other in others):
+            depth += 1
+        found[files[real]] = "/".join(mine[-depth:])
+    return found
+
+
+def file_hashes(*paths: Path) -> dict[str, str]:
+    """Hash files, each on its own.
+
+    Parameters
+    ----------
+    *paths : pathlib.Path
+        The files.
+
+    Returns
+    -------
+    dict of str to str
+        SHA-256 by the names of `distinct_names`, hexadecimal.
+    """
+    return {name: file_hash(path) for path, name in distinct_names(paths).items()}
 
 
 def _open_draft(target: Path) -> tuple[int, Path]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Labels of frames, what may be wrong with them, and DeePMD sets that are written as a stream.
+"""Labels of frames, checks of them, and DeePMD data written frame by frame.
 
-A label comes from first principles or from a teacher. Those of first principles are ASE's own
-results; a teacher's are kept beside them, under keys with a prefix, so that a frame can hold both.
+Labels come from first principles or from a teacher. Those of first principles are ASE's own
+results. A teacher's are stored under keys with a prefix, so that a frame can hold both.
 """
 
 import hashlib
@@ -23,18 +23,21 @@ from ase_calculators.frame_source import read_frames, stored_labels
 from ase_calculators.periodicity import with_vacuum
 from ase_calculators.provenance import versions
 
+# prefixes of labels: of first principles, of a teacher
+DFT, TEACHER = "", "teacher_"
+
 FORMATS = ("deepmd/npy", "deepmd/npy/mixed")
 
-# frames of a group by which its energies are compared with another's
+# frames of a group whose energies are compared with another group's
 _SAMPLE = 100
-# pair terms r^-p within so many Å that stand in for the structure
+# pair terms r^-p and their range, Å, which represent the structure
 _POWERS, _REACH = (1, 2, 4, 6, 9, 12), 5.0
-# frames that a message names
+# largest number of frames that a message names
 _NAMED = 8
 
 
 class Labels(NamedTuple):
-    """What a model learns from a frame.
+    """Labels of a frame: energy, forces, stress.
 
     Attributes
     ----------
@@ -52,18 +55,18 @@ class Labels(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """How far the energies of frames lie above those of others, for reasons other than structure.
+    """Shift of the energies of frames against those of others that the structure does not explain.
 
     Attributes
     ----------
     energies : dict of str to float
         Shift of an atom of each element, eV.
     rms : float
-        What they make of the frames' energies per atom, eV; shifts of several elements may cancel
-        in the mean.
+        Their effect on the frames' energies per atom, rms, eV; shifts of several elements may
+        cancel in the mean.
     uncertainty : float
-        Up to which `rms` says nothing, eV: three times the rms of what the fit leaves, or five
-        standard errors where that is more.
+        Limit below which `rms` is not significant, eV: three times the rms of the fit's residuals,
+        or five standard errors if that is more.
     """
 
     energies: dict[str, float]
@@ -72,7 +75,7 @@ class Shift(NamedTuple):
 
     @property
     def significant(self) -> bool:
-        """Whether the energies belong to another reference.
+        """Return whether the energies have another reference.
 
         Returns
         -------
@@ -88,14 +91,14 @@ class Shift(NamedTuple):
 
 
 def virial(atoms: Atoms) -> np.ndarray:
-    """Return the virial as DeePMD means it: -dE/d(strain), above 0 under compression.
+    """Return the virial with DeePMD's sign: -dE/d(strain), above 0 under compression.
 
     ASE's stress is +dE/d(strain) / volume.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        With stress.
+        Structure with a stress.
 
     Returns
     -------
@@ -105,32 +108,52 @@ def virial(atoms: Atoms) -> np.ndarray:
     return -atoms.get_stress(voigt=False) * atoms.cell.volume
 
 
-def labels(atoms: Atoms, prefix: str = "") -> Labels:
-    """Return the labels that came with a frame; never calculate one.
+def virials(stresses: np.ndarray, frames: Sequence[Atoms]) -> np.ndarray:
+    """Return the virials per atom of stresses, -volume x stress / number of atoms.
 
-    The energy is the one that the forces belong to: the free energy where the frame has one, as
-    files of VASP and GPAW do beside the energy that is extrapolated to zero smearing. A virial is
-    made a stress, -virial / volume. `stored_labels` of `frame_source` says which names are known.
+    Parameters
+    ----------
+    stresses : (n, 6) array of float
+        Stresses xx, yy, zz, yz, xz, xy, or differences of stresses, eV/Å^3.
+    frames : sequence of ase.Atoms
+        Their frames, which have a volume.
+
+    Returns
+    -------
+    (n, 9) float64 ndarray
+        All nine components, eV per atom.
+    """
+    scale = -np.array([atoms.get_volume() / len(atoms) for atoms in frames])
+    return scale[:, None] * voigt_6_to_full_3x3_stress(stresses).reshape(-1, 9)
+
+
+def labels(atoms: Atoms, prefix: str = DFT) -> Labels:
+    """Return the labels of a frame, without calculating any.
+
+    The energy is the one that the forces belong to: the free energy if the frame has one. Files of
+    VASP and GPAW have it next to the energy extrapolated to zero smearing. A virial is converted to
+    a stress, -virial / volume. `stored_labels` of `frame_source` lists the known names.
 
     Parameters
     ----------
     atoms : ase.Atoms
         The frame.
     prefix : str
-        Empty for the frame's own labels, which are results in ``atoms.calc`` or stand in ``info``
-        and ``arrays``; else they are ``info[prefix + "energy"]``, ``arrays[prefix + "forces"]`` and
-        ``info[prefix + "stress"]``, as `relabel` writes them with "teacher\\_".
+        `DFT` (empty) for the frame's own labels: results in ``atoms.calc``, or values in ``info``
+        and ``arrays``. Else the labels are ``info[prefix + "energy"]``, ``arrays[prefix +
+        "forces"]`` and ``info[prefix + "stress"]``, as `relabel` writes them with `TEACHER`,
+        "teacher\\_".
 
     Returns
     -------
     Labels
-        Energy, forces and, where there is one, stress.
+        Energy, forces and, if there is one, stress.
 
     Raises
     ------
     ValueError
-        When there is no energy or there are no forces, one of them is not finite, or two names
-        say different things.
+        If there is no energy or there are no forces, one of them is not finite, or two names
+        have different values.
 
     Examples
     --------
@@ -154,35 +177,35 @@ def labels(atoms: Atoms, prefix: str = "") -> Labels:
 
 def check_labels(
     frames: str | PathLike[str] | Iterable[Any],
-    prefix: str = "",
+    prefix: str = DFT,
     type_map: Sequence[str] | None = None,
     mixed: bool = False,
 ) -> int:
-    """Refuse frames that cannot be learned from together.
+    """Check that frames can be learned from together.
 
     Parameters
     ----------
     frames : path-like, or iterable of path-like, or iterable of ase.Atoms
-        The labelled frames; read once, one after the other.
+        The labelled frames; each is read once.
     prefix : str
-        As in `labels`.
+        Prefix of the labels, as in `labels`.
     type_map : sequence of str, optional
-        The elements there may be. Default: any.
+        Allowed elements. Default: any.
     mixed : bool
-        Allow labels of different settings (``info["settings"]``, as Auto-DFT writes it, or
-        ``info[prefix + "hash"]``), as long as their energies have the same reference.
+        Whether to allow labels of different settings (``info["settings"]``, as Auto-DFT writes
+        it, or ``info[prefix + "hash"]``) whose energies have the same reference.
 
     Returns
     -------
     int
-        How many frames.
+        Number of frames.
 
     Raises
     ------
     ValueError
-        When labels are missing or not finite, some frames have a stress and others none, cells do
-        not span space, elements are not in `type_map`, settings are mixed, or energies of one are
-        shifted against another's.
+        If labels are missing or not finite, only some frames have a stress, cells do not
+        span space, elements are not in `type_map`, settings are mixed, or energies of one setting
+        are shifted against another's.
 
     Examples
     --------
@@ -197,7 +220,7 @@ def check_labels(
 
 
 class _Check:
-    """What frames must have in common, gathered as they pass."""
+    """Check of frames, one after the other, for what they must have in common."""
 
     def __init__(self, prefix: str, type_map: Sequence[str] | None, mixed: bool) -> None:
         for name in type_map or ():
@@ -215,7 +238,7 @@ class _Check:
         self._rng = np.random.default_rng(0)
 
     def take(self, atoms: Atoms) -> Labels | None:
-        """Look at the next frame; None when it has a fault."""
+        """Return the labels of the next frame, or None if it has a fault."""
         number = self.n_frames
         self.n_frames += 1
         label, fault = None, ""
@@ -242,7 +265,7 @@ class _Check:
         group = str(atoms.info.get(key, ""))
         sample = self.groups.setdefault(group, [])
         count = self._counts[group] = self._counts.get(group, 0) + 1
-        # each frame of the group is in the sample with the same probability
+        # every frame of the group is in the sample with the same probability
         if len(sample) < _SAMPLE:
             sample.append(atoms)
         elif (place := int(self._rng.integers(count))) < _SAMPLE:
@@ -254,7 +277,7 @@ class _Check:
         return not self._faults and (self.mixed or len(self.groups) < 2)
 
     def finish(self) -> None:
-        """Say what is wrong."""
+        """Raise an error that names all faults, if there are any."""
         if not self.n_frames:
             raise ValueError("frames: there are none; give at least one labelled frame")
         if self._faults:
@@ -272,8 +295,8 @@ class _Check:
         )
         if not self.mixed:
             raise ValueError(
-                f"frames: their labels are of {len(self.groups)} settings, {told}; write a set of "
-                "each, or say mixed=True"
+                f"frames: their labels are of {len(self.groups)} settings, {told}; write each "
+                "of them on its own, or set mixed=True"
             )
         (first, one), *others = self.groups.items()
         for name, other in others:
@@ -287,32 +310,32 @@ class _Check:
 
 
 def reference_shift(
-    one: Iterable[Atoms], other: Iterable[Atoms], prefix: str = "", other_prefix: str = ""
+    one: Iterable[Atoms], other: Iterable[Atoms], prefix: str = DFT, other_prefix: str = DFT
 ) -> Shift:
-    """Find the shift of energies between two sets of frames, which need share no structure.
+    """Find the shift of energies between two groups of frames, which need share no structure.
 
     Both are fitted at once by least squares, frame by frame: E/n = sum_e x_e (mu_e + [other] d_e)
     + sum_p c_p s_p, with the fractions x_e of the elements and the pair sums
     s_p = 1/n sum_{i<j} (2 Å / r_ij)^p (1 - (r_ij / 5 Å)^2)^2 for six powers p, and the square root
-    of the one for p = 6. The d_e are what other pseudopotentials, codes or subtracted atoms leave
-    between two sets; the pair sums take away most of what is structure.
+    of the one for p = 6. The d_e are the differences by other pseudopotentials, codes or subtracted
+    atoms; the pair sums account for most of the structure.
 
     Parameters
     ----------
     one, other : iterable of ase.Atoms
         Labelled frames.
     prefix, other_prefix : str
-        As in `labels`, of the one and the other.
+        Prefixes of the labels of the one and of the other, as in `labels`.
 
     Returns
     -------
     Shift
-        That of `other`; with too few frames for the fit, of infinite uncertainty.
+        Shift of `other`; of infinite uncertainty if there are too few frames for the fit.
 
     Raises
     ------
     ValueError
-        When a frame has no labels.
+        If a frame has no labels.
     """
     rows, energies, is_other = [], [], []
     for frames, its_prefix, flag in ((one, prefix, 0.0), (other, other_prefix, 1.0)):
@@ -328,7 +351,7 @@ def reference_shift(
     shifted = shares[:, known] * flags[:, None]
     names = [Atoms(numbers=[e]).get_chemical_symbols()[0] for e in elements[known]]
     sums = np.array([terms for _, terms in rows])
-    spare = (len(rows) - 2 * len(elements)) // 3  # the structure's terms must not fit the noise
+    spare = (len(rows) - 2 * len(elements)) // 3  # terms of the structure must not fit the noise
     columns = np.column_stack((shifted, shares, sums[:, : max(spare, 0)]))
     scale = np.abs(columns).max(axis=0)
     columns /= np.where(scale > 0, scale, 1.0)
@@ -352,34 +375,34 @@ def reference_shift(
 
 
 def _pair_sums(atoms: Atoms) -> np.ndarray:
-    """Return the structure's terms of an energy per atom, the most telling ones first."""
+    """Return the terms of the structure in an energy per atom, the most important ones first."""
     r = neighbor_list("d", atoms, _REACH)
     fade = (1 - (r / _REACH) ** 2) ** 2
     sums = {p: float(((2.0 / r) ** p * fade).sum()) / (2 * len(atoms)) for p in _POWERS}
     return np.array([sums[6], np.sqrt(sums[6]), *(sums[p] for p in (12, 2, 4, 9, 1))])
 
 
-# --- sets for DeePMD ------------------------------------------------------------------------------
+# --- DeePMD data ----------------------------------------------------------------------------------
 
 
 def write_deepmd(
     frames: str | PathLike[str] | Iterable[Any],
     folder: str | PathLike[str],
-    prefix: str = "",
+    prefix: str = DFT,
     format: str = "deepmd/npy",
     chunk: int = 2000,
     type_map: Sequence[str] | None = None,
     mixed: bool = False,
 ) -> list[Path]:
-    """Write labelled frames as a DeePMD set, in double precision.
+    """Write labelled frames as DeePMD data, in double precision.
 
-    Frames pass one after the other and leave memory with each chunk, by dpdata. The set appears
-    under its name when it is complete; a killed conversion leaves ``<folder>.part``, which the next
-    one removes. ``set.json`` says what it was made of: format, prefix, number of frames and their
-    settings, elements, versions and the SHA-256 of all labels and structures.
+    Frames are read one after the other, and written in chunks by dpdata. The folder appears under
+    its name when it is complete; an interrupted conversion leaves ``<folder>.part``, which the next
+    one removes. ``set.json`` records format, prefix, number of frames and their settings, elements,
+    versions and the SHA-256 of all labels and structures.
 
-    DeePMD knows frames with three periods and frames with none. The latter are in systems of their
-    own, ``<name>.nopbc``. A frame with one or two periods becomes one with three, in a cell with 30
+    DeePMD has frames with three periods and frames with none. The latter are in separate systems,
+    ``<name>.nopbc``. A frame with one or two periods becomes one with three, in a cell with 30
     Å of vacuum along the other directions (`ase_calculators.periodicity.with_vacuum`): no atom sees
     an image of itself there, so that energy, forces and virial are those of the frame.
 
@@ -388,19 +411,19 @@ def write_deepmd(
     frames : path-like, or iterable of path-like, or iterable of ase.Atoms
         The labelled frames.
     folder : path-like
-        The set. One that was there before is replaced; nothing else is.
+        Folder of the data. Earlier data is replaced; any other folder is refused.
     prefix : str
-        As in `labels`.
+        Prefix of the labels, as in `labels`.
     format : {"deepmd/npy", "deepmd/npy/mixed"}
-        One system for each formula, or for each number of atoms. The latter can be learned by
-        networks with one descriptor for all elements only, such as se_atten; `train_student`'s
-        profiles have others.
+        One system for each formula, or for each number of atoms. The latter can only be learned by
+        networks with one descriptor for all elements, such as se_atten; those of the profiles of
+        `train_student` cannot.
     chunk : int
-        Frames in memory at a time, and in a ``set.*`` at most.
+        Largest number of frames in memory, and in a ``set.*``.
     type_map : sequence of str, optional
-        Elements, in the order of their types. Default: in the order in which they come.
+        Elements, in the order of their types. Default: in the order of their appearance.
     mixed : bool
-        As in `check_labels`.
+        Whether to allow different settings, as in `check_labels`.
 
     Returns
     -------
@@ -410,9 +433,9 @@ def write_deepmd(
     Raises
     ------
     ValueError
-        When an argument is out of its range, or `check_labels` would refuse the frames.
+        If an argument is out of its range, or `check_labels` refuses the frames.
     ImportError
-        When dpdata is missing.
+        If dpdata is missing.
 
     Examples
     --------
@@ -433,8 +456,8 @@ def write_deepmd(
     ours = not target.exists() or (target / "set.json").exists()
     if not ours and not (target.is_dir() and not any(target.iterdir())):
         raise ValueError(
-            f"folder = {str(target)!r}: is there and is no set of ours (no set.json in it); use "
-            "another name"
+            f"folder = {str(target)!r}: exists and is not data of write_deepmd (no set.json in "
+            "it); use another name"
         )
     check = _Check(prefix, type_map, mixed)
     part = target.with_name(target.name + ".part")
@@ -449,7 +472,7 @@ def write_deepmd(
         for atoms in read_frames(frames):
             label = check.take(atoms)
             if label is None or not check.good:
-                buffer.clear()  # nothing is written any more, but every fault shall be told
+                buffer.clear()  # nothing more is written, but all faults are reported
                 continue
             names += [name for name in dict.fromkeys(atoms.symbols) if name not in names]
             for array in (atoms.numbers, atoms.positions, atoms.cell.array, atoms.pbc, *label):

@@ -1,16 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""MLPKD: a costly teacher, trained on few frames, labels many, from which a fast student learns."""
+"""MLPKD: a costly teacher learns few frames and labels many, from which a fast student learns."""
 
-from ase_calculators.distillation.comparison import (
-    Comparison,
-    LabelTime,
-    SpeedLadder,
-    compare_models,
-    label_time,
-    speed_ladder,
-)
-from ase_calculators.distillation.relabel import Committee, Relabelled, open_model, relabel
-from ase_calculators.distillation.sets import Sets, split_sets
+from ase_calculators.committee import Committee
+from ase_calculators.distillation.comparison import Comparison, compare_models
+from ase_calculators.distillation.models import open_model
+from ase_calculators.distillation.relabel import Relabelled, relabel
+from ase_calculators.distillation.sets import Sets, split_sets, write_sets
+from ase_calculators.distillation.speed import LabelTime, SpeedLadder, label_time, speed_ladder
 from ase_calculators.distillation.student import (
     Deviations,
     Student,
@@ -19,6 +15,7 @@ from ase_calculators.distillation.student import (
     train_student,
 )
 from ase_calculators.distillation.teacher import MaceCommittee, open_teacher, train_teacher
+from ase_calculators.training_sets import write_deepmd
 
 __all__ = [
     "Committee",
@@ -41,4 +38,6 @@ __all__ = [
     "split_sets",
     "train_student",
     "train_teacher",
+    "write_deepmd",
+    "write_sets",
 ]

@@ -1,20 +1,17 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A teacher, alone or as a committee, labels frames; killed, it goes on where it was.
+"""Labelling of frames by a teacher, alone or as a committee; an interrupted run resumes.
 
-The labelled file only grows, one complete frame after the other, and each frame says which one of
-the source it is and which teacher labelled it. What is on disk is all the state there is.
+The labelled file only grows, one complete frame after the other. Each frame has its number in the
+source and the hash of its teacher. There is no other state than these files.
 """
 
 import fcntl
-import hashlib
-import json
 import multiprocessing
 import os
 import pickle
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from importlib import import_module
 from io import BufferedWriter, StringIO
 from os import PathLike, fspath
 from pathlib import Path
@@ -23,195 +20,31 @@ from typing import Any, NamedTuple, NoReturn
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 from ase.io.extxyz import key_val_str_to_dict
 from tqdm.auto import tqdm
 
+from ase_calculators.committee import Committee
 from ase_calculators.figures import save_figure
 from ase_calculators.frame_source import frame_files, open_frames, read_text
 from ase_calculators.landscape import LandscapeTable
-from ase_calculators.provenance import file_hash
-
-PREFIX = "teacher_"
-# by their endings models are DeePMD's; open_student tells which of them are safe
-_STUDENTS = (".pb", ".pth", ".pt", ".pt2", ".pte", ".dp", ".savedmodel", ".savedmodeltf")
-
-
-class Committee(Calculator):
-    """Average models of one kind, and tell how far they disagree.
-
-    With E_m and F_m of the models m, and means over them in angle brackets:
-    ``energy_spread = sqrt(<(E_m - <E>)^2>) / n`` and
-    ``forces_spread = max_i sqrt(<|F_im - <F_i>|^2>)``, as in DP-GEN
-    (doi:10.1016/j.cpc.2020.107206). One model has no spread.
-
-    Parameters
-    ----------
-    members : sequence of ase.calculators.calculator.Calculator
-        The models.
-    checkpoints : sequence of path-like
-        Their files. Default: what the members know about (``files()``).
-
-    Attributes
-    ----------
-    members : list of ase.calculators.calculator.Calculator
-        The models.
-    checkpoints : list of pathlib.Path
-        Their files.
-    hash : str
-        SHA-256 over the files; of models without any, over their kinds and parameters.
-
-    Raises
-    ------
-    ValueError
-        When there are no members.
-
-    Examples
-    --------
-    >>> from ase.build import bulk
-    >>> from ase.calculators.emt import EMT
-    >>> atoms = bulk("Al", cubic=True)
-    >>> atoms.calc = Committee([EMT(), EMT()])
-    >>> round(atoms.get_potential_energy(), 4), atoms.calc.results["energy_spread"]
-    (-0.006, 0.0)
-    """
-
-    implemented_properties = [  # noqa: RUF012
-        "energy",
-        "free_energy",
-        "forces",
-        "stress",
-        "energy_spread",
-        "forces_spread",
-    ]
-
-    def __init__(
-        self,
-        members: Sequence[Any],
-        checkpoints: Sequence[str | PathLike[str]] | None = None,
-    ) -> None:
-        super().__init__()
-        if not members:
-            raise ValueError("members: there are none; give at least one calculator")
-        self.members = list(members)
-        if checkpoints is None:
-            checkpoints = [
-                path for member in members if hasattr(member, "files") for path in member.files()
-            ]
-        self.checkpoints = [Path(path) for path in checkpoints]
-        digest = hashlib.sha256()
-        for path in self.checkpoints:
-            digest.update(bytes.fromhex(file_hash(path)))
-        if not self.checkpoints:
-            for member in self.members:
-                described = [type(member).__qualname__, getattr(member, "parameters", {})]
-                digest.update(json.dumps(described, default=str, sort_keys=True).encode())
-        self.hash = digest.hexdigest()
-
-    def evaluate(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
-        """Calculate frames, in batches where the models can.
-
-        Parameters
-        ----------
-        frames : sequence of ase.Atoms
-            The frames; not modified.
-
-        Returns
-        -------
-        list of dict
-            Of each frame energy (eV), forces ((n, 3), eV/Å), stress ((6,), eV/Å^3, where every
-            model has one), energy_spread (eV/atom) and forces_spread (eV/Å) (of two models or
-            more).
-        """
-        return [
-            self.mean([results_of(member, atoms) for member in self.members], len(atoms))
-            for atoms in frames
-        ]
-
-    @staticmethod
-    def mean(results: Sequence[dict[str, Any]], n_atoms: int) -> dict[str, Any]:
-        """Average what the models say about one frame.
-
-        Parameters
-        ----------
-        results : sequence of dict
-            Energy, forces and, where there is one, stress of each model.
-        n_atoms : int
-            Number of atoms.
-
-        Returns
-        -------
-        dict
-            As in `evaluate`.
-        """
-        energies = np.array([result["energy"] for result in results], dtype=float)
-        forces = np.array([result["forces"] for result in results], dtype=float)
-        found: dict[str, Any] = {"energy": float(energies.mean()), "forces": forces.mean(axis=0)}
-        if all(result.get("stress") is not None for result in results):
-            found["stress"] = np.mean([result["stress"] for result in results], axis=0)
-        if len(results) > 1:
-            squares = ((forces - found["forces"]) ** 2).sum(axis=2).mean(axis=0)
-            found["energy_spread"] = float(energies.std()) / n_atoms
-            found["forces_spread"] = float(np.sqrt(squares.max()))
-        return found
-
-    def calculate(
-        self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
-    ) -> None:
-        """Calculate as ASE asks for it.
-
-        Parameters
-        ----------
-        atoms : ase.Atoms
-            The structure.
-        properties : list of str
-            What ASE asks for; all of it is always calculated.
-        system_changes : list of str
-            What has changed since the last call.
-        """
-        super().calculate(atoms, properties, system_changes)
-        (self.results,) = self.evaluate([atoms])
-        self.results["free_energy"] = self.results["energy"]
-
-
-def results_of(calc: Any, atoms: Atoms) -> dict[str, Any]:
-    """Ask a calculator for energy, forces and, where it has one, stress.
-
-    Parameters
-    ----------
-    calc : ase.calculators.calculator.Calculator
-        The model.
-    atoms : ase.Atoms
-        The structure.
-
-    Returns
-    -------
-    dict
-        Energy (eV), forces ((n, 3), eV/Å) and stress ((6,), eV/Å^3; None where it has none).
-    """
-    found = {name: calc.get_property(name, atoms) for name in ("energy", "forces")}
-    try:
-        found["stress"] = calc.get_property("stress", atoms)
-    except (NotImplementedError, PropertyNotImplementedError):
-        found["stress"] = None
-    return found
+from ase_calculators.training_sets import TEACHER
 
 
 class Relabelled(NamedTuple):
-    """What became of the frames.
+    """Numbers and files of the labelled and the rejected frames.
 
     Attributes
     ----------
     n : int
-        Labelled frames in `path`.
+        Number of labelled frames in `path`.
     n_rejected : int
-        Frames in `rejected_path`.
+        Number of frames in `rejected_path`.
     path : pathlib.Path
-        Labelled frames.
+        File of the labelled frames.
     rejected_path : pathlib.Path or None
-        Frames beyond a threshold; None where there are none.
+        File of the frames beyond a threshold; None if there are none.
     map_path : pathlib.Path or None
-        Where these lie on the landscape; None where there are none or it is not known.
+        Figure of their places on the landscape; None if there are none, or no places are known.
     """
 
     n: int
@@ -222,7 +55,7 @@ class Relabelled(NamedTuple):
 
 
 class _Limits(NamedTuple):
-    """What a label must have and keep to."""
+    """Limits of a label, and whether it must have a stress."""
 
     spread: float | None
     force: float | None
@@ -233,7 +66,7 @@ class _Limits(NamedTuple):
 
 
 class _Labelled(NamedTuple):
-    """A frame as it is written: its text, why it is rejected, if it is, and its ``info``."""
+    """A labelled frame: its text, the reason if it is rejected, and its ``info``."""
 
     number: int
     text: str
@@ -254,52 +87,53 @@ def relabel(
     table: LandscapeTable | None = None,
     progress: bool = True,
 ) -> Relabelled:
-    """Label frames by a teacher, as a stream.
+    """Label frames by a teacher, one batch after the other.
 
-    Each frame is written as extended XYZ with what it had and ``info`` teacher_energy (eV),
+    Each frame is written as extended XYZ with what it had and, in ``info``, teacher_energy (eV),
     teacher_stress (eV/Å^3, Voigt), teacher_energy_spread (eV/atom) and teacher_forces_spread (eV/Å;
     both of committees), teacher_hash, teacher_limits (max_spread, max_force, stress), teacher_frame
-    (its number in the source), and the array teacher_forces (eV/Å). Run again after a kill, it cuts
-    off a frame left unfinished and goes on: what was being calculated is lost, at most `batch_size`
-    frames per process.
+    (its number in the source), and the array teacher_forces (eV/Å). An interrupted run resumes: an
+    unfinished frame at the end of the file is cut off. What was being calculated is lost, at most
+    `batch_size` frames per process.
 
     Parameters
     ----------
     frames : path-like, or iterable of path-like, or iterable of ase.Atoms
-        Files, as for `map_landscape`, or structures; the same ones when a run goes on.
+        Files, as for `map_landscape`, or structures; the same ones if a run is resumed.
     teacher : Committee, ase.calculators.calculator.Calculator, or callable that returns one
-        The model. With more than one process it is a callable that can be pickled, such as
-        ``functools.partial(open_teacher, "teacher")``, which each process calls once.
+        The model. For more than one process it must be a callable that can be pickled, such as
+        ``functools.partial(open_teacher, "teacher")``; each process calls it once.
     path : path-like
         The labelled file, ending in .extxyz.
     processes : int
-        Processes, for CPUs; a script then needs ``if __name__ == "__main__":`` around its calls.
-        The file does not depend on it.
+        Number of processes, for CPUs. A script then needs ``if __name__ == "__main__":`` around
+        its calls. The file does not depend on it.
     batch_size : int
-        Frames that are calculated at a time.
+        Number of frames that are calculated at a time.
     max_spread : float, optional
-        Frames whose forces_spread is larger, eV/Å, go to ``<stem>.rejected.extxyz``, to be
-        calculated by first principles or looked at, and on to the map ``<stem>.rejected.png``.
+        Largest forces_spread, eV/Å. Frames beyond it go to ``<stem>.rejected.extxyz``, to be
+        calculated by first principles or inspected, and into the figure
+        ``<stem>.rejected.png``.
     max_force : float, optional
-        The same for the largest force on an atom, eV/Å. Frames whose labels are not finite are
+        The same for the force on an atom, eV/Å. Frames whose labels are not finite are
         always rejected.
     stress : bool
-        Label stress; a teacher that has none is refused. False: without stress.
+        Whether to label the stress; a teacher without stress is then refused.
     table : LandscapeTable, optional
-        Landscape with a row for each frame in order, for the map. Default: the sS and Q6 that the
-        frames have in their ``info``, as `write_sets` and `PolymorphGen` write them.
+        Landscape with a row for each frame in order, for the figure. Default: the sS and Q6 in
+        the ``info`` of the frames, as `write_sets` and `PolymorphGen` write them.
     progress : bool
         Show the progress bar.
 
     Returns
     -------
     Relabelled
-        Counts and files.
+        Numbers and files.
 
     Raises
     ------
     ValueError
-        When an argument is out of its range, the teacher has no stress, the file was labelled by
+        If an argument is out of its range, the teacher has no stress, the file was labelled by
         another teacher, within other limits or from other frames, or a frame cannot be read or
         calculated.
 
@@ -342,7 +176,7 @@ def relabel(
         batches = _batches(_to_do(frames, outputs, done), batch_size)
         with tqdm(total=total, initial=len(done), unit=" frames", disable=not progress) as bar:
             for results in _evaluated(batches, committee, sent, processes, limits):
-                # the rejected first: the frames of each file then stay in order after any kill
+                # the rejected first: so the frames of each file stay in order, however the run ends
                 outputs[0].add([result for result in results if result.reason])
                 outputs[1].add([result for result in results if not result.reason])
                 bar.set_postfix_str(f"{len(outputs[0].numbers)} rejected", refresh=False)
@@ -364,7 +198,7 @@ def relabel(
 
 
 def _open(teacher: Any) -> Committee:
-    """Make a committee of what the user gave."""
+    """Return the teacher as a committee."""
     calc = teacher() if callable(teacher) else teacher
     if isinstance(calc, Committee):
         return calc
@@ -377,12 +211,12 @@ def _open(teacher: Any) -> Committee:
 
 
 def _sent(teacher: Any, processes: int) -> bytes:
-    """Pack the teacher for other processes."""
+    """Return the teacher pickled for other processes."""
     if processes == 1:
         return b""
     try:
         return pickle.dumps(teacher)
-    except Exception as error:  # whatever its parts raise
+    except Exception as error:  # its parts may raise anything
         raise ValueError(
             f"teacher: cannot be sent to {processes} processes ({error}); give a function that "
             "opens it, such as functools.partial(open_teacher, 'teacher')"
@@ -411,12 +245,12 @@ def _evaluated(
     processes: int,
     limits: _Limits,
 ) -> Iterator[list[_Labelled]]:
-    """Calculate batches and give them back in their order."""
+    """Yield labelled batches in their order."""
     if processes == 1:
         for batch in batches:
             yield _label(committee, limits, batch)
         return
-    spawn = multiprocessing.get_context("spawn")  # LAMMPS, PyTorch, TensorFlow do not survive fork
+    spawn = multiprocessing.get_context("spawn")  # LAMMPS, PyTorch, TensorFlow fail after fork
     with ProcessPoolExecutor(processes, spawn, _start, (sent,)) as executor:
         running: deque[Any] = deque()
         try:
@@ -434,23 +268,23 @@ def _evaluated(
 def _label(
     committee: Committee, limits: _Limits, batch: list[tuple[int, Any, str]]
 ) -> list[_Labelled]:
-    """Label a batch and write it down."""
+    """Return the labelled frames of a batch."""
     frames = []
     for number, content, format in batch:
         try:
             if isinstance(content, Exception):
                 raise content
             frames.append(read_text(content, format, {}) if format else content)
-        except Exception as error:  # ASE's readers raise whatever they stumble over
-            raise ValueError(f"frame {number}: {error}; mend or remove it") from error
+        except Exception as error:  # ASE's readers may raise anything
+            raise ValueError(f"frame {number}: {error}; fix or remove it") from error
     numbers = [number for number, _, _ in batch]
     results = _evaluate(committee, numbers, frames)
     found = []
     for number, atoms, result in zip(numbers, frames, results, strict=True):
         if limits.stress and result.get("stress") is None:
             raise ValueError(
-                f"frame {number}: the teacher gives no stress; use one that does, or say "
-                "stress=False to label energy and forces alone"
+                f"frame {number}: the teacher gives no stress; use one that does, or set "
+                "stress=False to label only energy and forces"
             )
         found.append(_written(number, atoms, result, committee.hash, limits))
     return found
@@ -462,11 +296,11 @@ def _evaluate(
     """Calculate a batch, halving it to find the frame that cannot be calculated."""
     try:
         return committee.evaluate(frames)
-    except Exception as error:  # whatever a model raises
+    except Exception as error:  # a model may raise anything
         if len(frames) == 1:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(
-                f"frame {numbers[0]}: the teacher cannot label it ({reason}); mend or remove it"
+                f"frame {numbers[0]}: the teacher cannot label it ({reason}); fix or remove it"
             ) from error
     half = len(frames) // 2
     return [
@@ -479,7 +313,7 @@ def _evaluate(
 def _written(
     number: int, atoms: Atoms, result: dict[str, Any], hash: str, limits: _Limits
 ) -> _Labelled:
-    """Decide on a labelled frame and write it as text."""
+    """Return a labelled frame as text, rejected if it is beyond a limit."""
     force = float(np.sqrt((np.asarray(result["forces"]) ** 2).sum(axis=1).max(initial=0.0)))
     values = [result[name] for name in ("energy", "stress") if result.get(name) is not None]
     finite = np.isfinite(force) and all(np.isfinite(value).all() for value in values)
@@ -493,19 +327,19 @@ def _written(
 
     copy = atoms.copy()
     copy.calc = atoms.calc
-    copy.info[PREFIX + "frame"] = number
-    copy.info[PREFIX + "hash"] = hash
-    copy.info[PREFIX + "limits"] = str(limits)
+    copy.info[TEACHER + "frame"] = number
+    copy.info[TEACHER + "hash"] = hash
+    copy.info[TEACHER + "limits"] = str(limits)
     if finite:
-        copy.info[PREFIX + "energy"] = float(result["energy"])
+        copy.info[TEACHER + "energy"] = float(result["energy"])
         if limits.stress:
-            copy.info[PREFIX + "stress"] = np.asarray(result["stress"], dtype=float)
-        copy.arrays[PREFIX + "forces"] = np.asarray(result["forces"], dtype=float)
+            copy.info[TEACHER + "stress"] = np.asarray(result["stress"], dtype=float)
+        copy.arrays[TEACHER + "forces"] = np.asarray(result["forces"], dtype=float)
     for name in ("energy_spread", "forces_spread"):
         if finite and name in result:
-            copy.info[PREFIX + name] = float(result[name])
+            copy.info[TEACHER + name] = float(result[name])
     if reason:
-        copy.info[PREFIX + "rejected"] = reason
+        copy.info[TEACHER + "rejected"] = reason
     text = StringIO()
     ase.io.write(text, copy, format="extxyz")
     return _Labelled(number, text.getvalue(), reason, copy.info)
@@ -515,7 +349,7 @@ def _written(
 
 
 def _contents(frames: Any) -> Iterator[tuple[Any, str]]:
-    """Give frames as text with its format, or as atoms."""
+    """Yield frames as text with its format, or as atoms."""
     if frame_files(frames) is None:
         for number, atoms in enumerate(frames):
             if not isinstance(atoms, Atoms):
@@ -527,7 +361,7 @@ def _contents(frames: Any) -> Iterator[tuple[Any, str]]:
 
 
 def _count(frames: Any) -> int | None:
-    """Count frames, where that takes reading files but no calculation."""
+    """Return the number of frames, if it is known without calculating any."""
     if frame_files(frames) is None:
         return len(frames) if hasattr(frames, "__len__") else None
     return sum(1 for _ in open_frames(frames, None, 1, {})[0])
@@ -536,7 +370,7 @@ def _count(frames: Any) -> int | None:
 def _to_do(
     frames: Any, outputs: Sequence["_Output"], done: set[int]
 ) -> Iterator[tuple[int, Any, str]]:
-    """Give the frames that are not labelled yet, once those that are were seen to be the same."""
+    """Yield the frames without labels; refuse other frames than those labelled last."""
     last = {output.last: output.last_frame for output in outputs if output.last_frame is not None}
     seen = -1
     for number, (content, format) in enumerate(_contents(frames)):
@@ -583,7 +417,7 @@ def _batches(
 
 
 class _Output:
-    """A file of labelled frames: what it holds already, and what is added."""
+    """A file of labelled frames: those in it, and those that are added."""
 
     def __init__(self, file: BufferedWriter, hash: str, limits: str) -> None:
         self._file, self._hash, self._limits = file, hash, limits
@@ -601,13 +435,13 @@ class _Output:
         file.truncate(self._read(file.name))
 
     def _read(self, name: str) -> int:
-        """Go through the complete frames and return where the last one ends."""
+        """Read the complete frames and return the end of the last one, in bytes."""
         end = 0
         last: list[bytes] = []
         with open(name, "rb") as file:
             while True:
                 lines = [file.readline(32)]
-                start = lines[0].strip(b"\0\n")  # zeros may be left where the machine went down
+                start = lines[0].strip(b"\0\n")  # a crash of the machine may leave zeros
                 if start and not start.isdigit():
                     self._refuse(name)
                 if not start or not lines[0].endswith(b"\n"):
@@ -621,39 +455,39 @@ class _Output:
                 last = lines
         if last:
             self.last_frame = ase.io.read(StringIO(b"".join(last).decode()), format="extxyz")
-            self.last = int(self.last_frame.info[PREFIX + "frame"])
+            self.last = int(self.last_frame.info[TEACHER + "frame"])
         return end
 
     @staticmethod
     def _refuse(name: str) -> NoReturn:
-        raise ValueError(f"path = {name!r}: is no file that relabel has written; use another")
+        raise ValueError(f"path = {name!r}: is not a file that relabel has written; use another")
 
     def _check(self, info: dict[str, Any], name: str) -> None:
-        """Refuse frames that are not ours, another teacher's, or judged by other limits."""
-        if PREFIX + "frame" not in info:
+        """Refuse frames that relabel did not write, of another teacher, or with other limits."""
+        if TEACHER + "frame" not in info:
             self._refuse(name)
-        if str(info[PREFIX + "hash"]) != self._hash:
+        if str(info[TEACHER + "hash"]) != self._hash:
             raise ValueError(
-                f"path = {name!r}: was labelled by another teacher, {PREFIX}hash "
-                f"{str(info[PREFIX + 'hash'])[:12]}, and this one's is {self._hash[:12]}; use "
+                f"path = {name!r}: was labelled by another teacher, {TEACHER}hash "
+                f"{str(info[TEACHER + 'hash'])[:12]}, and this one's is {self._hash[:12]}; use "
                 "another file or the same teacher"
             )
-        if (limits := info.get(PREFIX + "limits", self._limits)) != self._limits:
+        if (limits := info.get(TEACHER + "limits", self._limits)) != self._limits:
             raise ValueError(
-                f"path = {name!r}: was labelled with {limits}, asked is {self._limits}; use "
+                f"path = {name!r}: was labelled with {limits}, requested is {self._limits}; use "
                 "another file or the same limits"
             )
 
     def _note(self, info: dict[str, Any]) -> None:
-        """Remember a frame: its number, and its place on the landscape."""
-        self.numbers.add(int(info[PREFIX + "frame"]))
+        """Record the number of a frame and its place on the landscape."""
+        self.numbers.add(int(info[TEACHER + "frame"]))
         degree = next((key for key in info if key[:1] == "Q" and key[1:].isdigit()), "")
         if degree and "sS" in info:
             self.degree = degree
             self.places.append((float(info["sS"]), float(info[degree])))
 
     def add(self, results: Sequence[_Labelled]) -> None:
-        """Write frames."""
+        """Write frames to the file."""
         self._file.write("".join(result.text for result in results).encode())
         self._file.flush()
         for result in results:
@@ -661,7 +495,7 @@ class _Output:
 
 
 def _draw(outputs: Sequence[_Output], table: LandscapeTable | None, path: Path) -> Path | None:
-    """Draw where the rejected frames lie among the others."""
+    """Draw the places of the rejected frames among the others."""
     import matplotlib.pyplot as plt
 
     points, degree = [], outputs[0].degree
@@ -685,66 +519,3 @@ def _draw(outputs: Sequence[_Output], table: LandscapeTable | None, path: Path) 
     save_figure(figure, path, dpi=150)
     plt.close(figure)
     return path
-
-
-# --- models by name -------------------------------------------------------------------------------
-
-
-def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = None) -> Any:
-    """Open a model by the name that a script is given.
-
-    Parameters
-    ----------
-    name : str or path-like
-        A folder that `train_teacher` has made; a DeePMD model, by its ending (.pb, .pth, ...); a
-        file with ``pair_style`` and ``pair_coeff``; or ``module:callable`` of any ASE calculator.
-    element : str or sequence of str, optional
-        Elements of the atom types 1, 2, ..., for a ``pair_style``, as `LammpsPotential` takes them:
-        of several that ``pair_coeff`` names one is enough.
-
-    Returns
-    -------
-    ase.calculators.calculator.Calculator
-        The model.
-
-    Raises
-    ------
-    ValueError
-        When the name is none of these, the element is missing, or a file is neither safe nor
-        trusted, as `open_student` and `open_teacher` tell.
-
-    Examples
-    --------
-    >>> open_model("ase.calculators.emt:EMT").name
-    'emt'
-    """
-    path = Path(name)
-    if path.is_dir() and not path.suffix.startswith(".savedmodel"):
-        from ase_calculators.distillation.teacher import open_teacher
-
-        return open_teacher(path)
-    if path.exists() and path.suffix in _STUDENTS:
-        from ase_calculators.distillation.student import open_student
-
-        return open_student(path)
-    if path.is_file():
-        from ase_calculators.lammps_potential import LammpsPotential
-
-        if element is None:
-            raise ValueError(
-                f"element = None: {str(path)!r} is taken for a pair_style; name the element of "
-                "atom type 1, e.g. 'Al'"
-            )
-        return LammpsPotential(path, element)
-    module, _, attribute = str(name).partition(":")
-    if not attribute:
-        raise ValueError(
-            f"model = {str(name)!r}: there is no such file or folder, and it is no module:callable;"
-            " give a teacher's folder, a DeePMD model, a file with a pair_style, or e.g. "
-            "ase.calculators.emt:EMT"
-        )
-    try:
-        return getattr(import_module(module), attribute)()
-    except Exception as error:  # whatever is in the user's module
-        reason = " ".join(f"{error}".split()) or type(error).__name__
-        raise ValueError(f"model = {str(name)!r}: {reason}; give the path of a model") from error

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Which frames a model should learn from: choices of frames, learning curves, where they level off.
+"""Choices of training frames, learning curves, and the number of frames where these level off.
 
-A learning curve takes anything that turns frames into a calculator, so that students, teachers and
-models of your own are measured alike.
+A learning curve takes any function from frames to a calculator, so that students, teachers and
+models of your own are measured in the same way.
 """
 
 import hashlib
@@ -20,12 +20,9 @@ import numpy as np
 from ase import Atoms
 from tqdm.auto import tqdm
 
-from ase_calculators.distillation.comparison import (
-    QUANTITIES,
-    errors,
-    predict,
-    structure_hash,
-)
+from ase_calculators.distillation.prediction import QUANTITIES, errors, predict, structure_hash
+from ase_calculators.distillation.student import open_student, train_student
+from ase_calculators.distillation.teacher import open_teacher, train_teacher
 from ase_calculators.distillation.training import read_profile, stop_programs
 from ase_calculators.figures import COLORS, tidy
 from ase_calculators.frame_source import read_frames
@@ -39,9 +36,9 @@ from ase_calculators.provenance import (
     versions,
 )
 from ase_calculators.selection import select
-from ase_calculators.training_sets import labels, write_deepmd
+from ase_calculators.training_sets import DFT, labels, write_deepmd
 
-_SHARE = 10  # one frame of so many is for validation
+_SHARE = 10  # every tenth frame is for validation
 SELECTIONS = ("uniform", "random", "farthest point")
 
 
@@ -55,7 +52,7 @@ def read_library(
     library : path-like
         The frames.
     landscape : path-like, optional
-        Their table. Default: ``landscape.csv`` beside the library.
+        Their table. Default: ``landscape.csv`` next to the library.
 
     Returns
     -------
@@ -65,7 +62,7 @@ def read_library(
     Raises
     ------
     ValueError
-        When the table is of other frames.
+        If the table is of other frames.
     """
     path = Path(landscape or Path(library).with_name("landscape.csv"))
     table, found = LandscapeTable.read(path), list(read_frames(library))
@@ -82,16 +79,16 @@ def read_library(
 def uniform(
     table: LandscapeTable, n: int, seed: int = 0, rows: np.ndarray | None = None
 ) -> np.ndarray:
-    """Choose about n frames evenly from the landscape: one of each cell of a grid, by lot.
+    """Choose about n frames evenly from the landscape: one of each cell of a grid, drawn at random.
 
     Parameters
     ----------
     table : LandscapeTable
         The landscape.
     n : int
-        How many; the grid nearest to it is taken, as by `select`.
+        Number of frames; the grid nearest to it is taken, as in `select`.
     seed : int
-        Of the lots: each seed takes other frames from the same cells.
+        Random seed: each one takes other frames from the same cells.
     rows : array of int, optional
         Rows to choose from. Default: all.
 
@@ -111,10 +108,10 @@ def uniform(
     50
     """
     rows = _pool(table, n, rows)
-    lots = np.random.default_rng(seed).random(len(rows))
+    drawn = np.random.default_rng(seed).random(len(rows))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that n itself may not exist is said above
-        return rows[select(_part(table, rows), n, score=lots).rows]
+        warnings.simplefilter("ignore")  # a grid with exactly n cells may not exist, see above
+        return rows[select(_part(table, rows), n, score=drawn).rows]
 
 
 def random(
@@ -127,9 +124,9 @@ def random(
     table : LandscapeTable
         The landscape.
     n : int
-        How many.
+        Number of frames.
     seed : int
-        Of the lots.
+        Random seed.
     rows : array of int, optional
         Rows to choose from. Default: all.
 
@@ -145,19 +142,19 @@ def random(
 def farthest_point(
     table: LandscapeTable, n: int, seed: int = 0, rows: np.ndarray | None = None
 ) -> np.ndarray:
-    """Choose n frames one after the other, each the farthest from those before it.
+    """Choose n frames one after the other, each farthest from those before it.
 
     Distances are Euclidean in (sS, Q), each in units of its extent over the rows; the first frame
-    is drawn by lot (T. F. Gonzalez, Theor. Comput. Sci. 38, 293 (1985)).
+    is drawn at random (T. F. Gonzalez, Theor. Comput. Sci. 38, 293 (1985)).
 
     Parameters
     ----------
     table : LandscapeTable
         The landscape.
     n : int
-        How many.
+        Number of frames.
     seed : int
-        Of the first frame.
+        Random seed of the first frame.
     rows : array of int, optional
         Rows to choose from. Default: all.
 
@@ -174,7 +171,7 @@ def farthest_point(
     distance = np.full(len(rows), np.inf)
     while len(chosen) < n:
         distance = np.minimum(distance, ((points - points[chosen[-1]]) ** 2).sum(axis=1))
-        distance[chosen[-1]] = -1.0  # frames at the same place are taken once each
+        distance[chosen[-1]] = -1.0  # a frame is taken once, even if others are at its place
         chosen.append(int(distance.argmax()))
     return rows[chosen]
 
@@ -186,18 +183,18 @@ def choose(
     seed: int = 0,
     rows: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Choose frames in one of the ways of this module.
+    """Choose frames by one of the methods of this module.
 
     Parameters
     ----------
     selection : {"uniform", "random", "farthest point"}
-        The way.
+        Method.
     table : LandscapeTable
         The landscape.
     n : int
-        How many.
+        Number of frames.
     seed : int
-        Of the lots.
+        Random seed.
     rows : array of int, optional
         Rows to choose from. Default: all.
 
@@ -209,23 +206,23 @@ def choose(
     Raises
     ------
     ValueError
-        When the way is unknown.
+        If the method is unknown.
     """
-    ways = dict(zip(SELECTIONS, (uniform, random, farthest_point), strict=True))
-    if selection not in ways:
+    methods = dict(zip(SELECTIONS, (uniform, random, farthest_point), strict=True))
+    if selection not in methods:
         raise ValueError(f"selection = {selection!r}: choose from {', '.join(SELECTIONS)}")
-    return ways[selection](table, n, seed, rows)
+    return methods[selection](table, n, seed, rows)
 
 
-def halvings(n: int, least: int) -> list[int]:
-    """Return n, n/2, n/4, ... down to a least number, ascending.
+def halvings(n: int, minimum: int) -> list[int]:
+    """Return n, n/2, n/4, ... down to a smallest number, in ascending order.
 
     Parameters
     ----------
     n : int
-        The largest.
-    least : int
-        None is smaller.
+        Largest number.
+    minimum : int
+        Smallest number allowed.
 
     Returns
     -------
@@ -237,16 +234,16 @@ def halvings(n: int, least: int) -> list[int]:
     >>> halvings(1600, 25)
     [25, 50, 100, 200, 400, 800, 1600]
     """
-    if not 1 <= least <= n:
-        raise ValueError(f"least = {least}: must be from 1 to n = {n}")
+    if not 1 <= minimum <= n:
+        raise ValueError(f"minimum = {minimum}: must be from 1 to n = {n}")
     found = [n]
-    while found[-1] // 2 >= least:
+    while found[-1] // 2 >= minimum:
         found.append(found[-1] // 2)
     return found[::-1]
 
 
 def inside(table: LandscapeTable, window: tuple[float, float, float, float]) -> np.ndarray:
-    """Say which frames lie in a window of the landscape.
+    """Return which frames lie in a window of the landscape.
 
     Parameters
     ----------
@@ -258,12 +255,12 @@ def inside(table: LandscapeTable, window: tuple[float, float, float, float]) -> 
     Returns
     -------
     (n,) bool
-        Whether the frame does.
+        Whether each frame lies in it.
 
     Raises
     ------
     ValueError
-        When the window is none.
+        If the window is empty.
     """
     low, high = np.array(window, dtype=float).reshape(2, 2).T
     if not (low < high).all():
@@ -288,9 +285,9 @@ def gapped(
     gap : (float, float, float, float)
         sS_min, sS_max, Q_min, Q_max of the window that is left out.
     n : int
-        How many.
+        Number of frames.
     seed : int
-        Of the lots.
+        Random seed.
     rows : array of int, optional
         Rows to choose from. Default: all.
 
@@ -302,7 +299,7 @@ def gapped(
     Raises
     ------
     ValueError
-        When the window is none, or fewer than n frames are outside it.
+        If the window is empty, or fewer than n frames are outside it.
     """
     rows = np.arange(len(table)) if rows is None else np.asarray(rows)
     return uniform(table, n, seed, rows[~inside(table, gap)[rows]])
@@ -329,16 +326,16 @@ def _part(table: LandscapeTable, rows: np.ndarray) -> LandscapeTable:
 
 
 class Trial(NamedTuple):
-    """A model to train: on which frames, and what the curve shall call it.
+    """A model to train: its name in the curve, its frames and its seed.
 
     Attributes
     ----------
     name : str
-        Such as "uniform".
+        Name of the curve, such as "uniform".
     rows : (n,) int64
-        Frames to train on.
+        Rows of the training frames.
     seed : int
-        Of the model.
+        Random seed of the model.
     """
 
     name: str
@@ -354,20 +351,20 @@ def learning_curve(
     folder: str | PathLike[str],
     groups: Mapping[str, np.ndarray] | None = None,
     settings: Any = None,
-    prefix: str = "",
+    prefix: str = DFT,
     judge: Callable[[Any, Path], Mapping[str, float]] | None = None,
     processes: int = 1,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Train a model on each choice of frames and measure its errors on one test set.
 
-    Each model is a line of ``curve.jsonl``, written when it is done; what is there already of the
-    same frames, labels, test set, seed and settings is not trained again. Equal trials are one.
+    Each model is a line of ``curve.jsonl``, written when it is done. A model of the same frames,
+    labels, test set, seed and settings is not trained again. Equal trials are trained once.
 
     Parameters
     ----------
     trials : iterable of Trial
-        What to train.
+        Models to train.
     frames : sequence of ase.Atoms
         The labelled library that the rows of the trials belong to.
     test : sequence of ase.Atoms
@@ -375,30 +372,30 @@ def learning_curve(
     train : callable
         Called with frames, seed and a folder for files; returns an ASE calculator.
     folder : path-like
-        Where ``curve.jsonl`` and the models' folders go.
+        Folder of ``curve.jsonl`` and of the models' folders.
     groups : dict of str to (n_test,) array of bool, optional
-        Parts of the test set whose errors are told too; "all" always is.
+        Masks of parts of the test set whose errors are also reported; "all" always is.
     settings : object, optional
-        What the model is made with, as JSON can hold it: another one is another model.
+        Settings of the model, as JSON can hold them; other settings are another model.
     prefix : str
-        Of the labels, as `labels` takes it.
+        Prefix of the labels, as in `labels`.
     judge : callable, optional
         Called with the calculator and its folder; returns further numbers, by name.
     processes : int
-        Models that are trained at once.
+        Number of models that are trained at once.
     progress : bool
-        Show a bar.
+        Show the progress bar.
 
     Returns
     -------
     list of dict
         name, n, seed, "errors" (of each group the RMSE of energy meV/atom, forces meV/Å and virial
-        meV/atom), "judged", and what it was made of: hashes, settings, versions.
+        meV/atom), "judged", and the provenance: hashes, settings, versions.
 
     Raises
     ------
     ValueError
-        When a trial has no frames, frames of the test set are in it, or an argument is out of its
+        If a trial has no frames, frames of the test set are in it, or an argument is out of its
         range.
     """
     target = Path(folder)
@@ -466,14 +463,14 @@ def learning_curve(
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             while not all(future.done() for future in waiting):
-                stop_programs()  # again, as one may just have been about to start another
+                stop_programs()  # repeatedly, as a thread may be about to start a program
                 time.sleep(0.5)
             raise
     return [known[key] for key in todo]
 
 
 def _label_hash(frames: Iterable[Atoms], prefix: str) -> str:
-    """Return a fingerprint of structures and what is learned from them."""
+    """Return a fingerprint of structures and their labels."""
     found = hashlib.sha256()
     for atoms in frames:
         found.update(structure_hash([atoms]).encode())
@@ -483,21 +480,21 @@ def _label_hash(frames: Iterable[Atoms], prefix: str) -> str:
 
 
 class Knee(NamedTuple):
-    """Where a learning curve levels off: e(n) = plateau (1 + (number / n)^exponent).
+    """Fit of a learning curve that levels off: e(n) = plateau (1 + (number / n)^exponent).
 
     Attributes
     ----------
     plateau : float
-        Error with any number of frames, in the unit of the errors.
+        Error in the limit of many frames, in the unit of the errors.
     number : float
         Frames at which the error is twice that: the knee.
     exponent : float
-        Of the power law before it.
+        Exponent of the power law before the plateau.
     factor : float
         Standard error of `number`, as a factor: it lies between number / factor and number * factor
-        with 68 %. Infinite where the errors do not show a plateau.
+        with 68 %. Infinite if the errors show no plateau.
     resolved : bool
-        Whether the knee lies among the numbers measured, within a factor of 3.
+        Whether the knee lies within the measured numbers, to within a factor of 3.
     """
 
     plateau: float
@@ -511,7 +508,7 @@ class Knee(NamedTuple):
         return self.plateau * (1 + (self.number / np.asarray(n, dtype=float)) ** self.exponent)
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return a description of the knee."""
         if not self.resolved:
             return f"no knee within the numbers measured (exponent {self.exponent:.2f})"
         return (
@@ -521,16 +518,16 @@ class Knee(NamedTuple):
 
 
 def fit_knee(n: Sequence[float], error: Sequence[float]) -> Knee:
-    """Fit a power law that ends in a plateau to a learning curve.
+    """Fit a power law with a plateau to a learning curve.
 
-    Least squares of ln e over all models, so that each counts by its relative error.
+    Least squares of ln e over all models, so that relative errors count.
 
     Parameters
     ----------
     n : sequence of float
         Number of frames of each model.
     error : sequence of float
-        Its error.
+        Error of each model.
 
     Returns
     -------
@@ -540,7 +537,7 @@ def fit_knee(n: Sequence[float], error: Sequence[float]) -> Knee:
     Raises
     ------
     ValueError
-        When there are fewer than four different numbers.
+        If there are fewer than four different numbers.
 
     Examples
     --------
@@ -559,7 +556,7 @@ def fit_knee(n: Sequence[float], error: Sequence[float]) -> Knee:
         return level + np.logaddexp(0.0, exponent * (knee - x))
 
     start = (y[x == x.max()].mean(), 0.5 * (x.min() + x.max()), 1.0)
-    # where there is no plateau the knee would run away: it stops far outside what was measured
+    # without a plateau the knee would diverge: it is bounded far outside the measured numbers
     low, high = x.min() - 7.0, x.max() + 7.0
     bounds = ((-np.inf, low, 0.05), (np.inf, high, 5.0))
     with warnings.catch_warnings():
@@ -579,13 +576,13 @@ def mean_and_spread(records: Iterable[Mapping[str, Any]], *path: str) -> dict[st
     records : iterable of dict
         As `learning_curve` returns them.
     *path : str
-        Where the number is, such as "errors", "all", "forces".
+        Path of the value in a record, such as "errors", "all", "forces".
 
     Returns
     -------
     dict of str to (k, 4) float64
-        Of each name: frames, mean, standard deviation (NaN of one model), number of models;
-        ascending. Uniform choices of nearly equal number (to 10 %) count as equal.
+        Rows for each name, ascending: frames, mean, standard deviation (NaN for one model), number
+        of models. Numbers of frames within 10 % of each other count as equal.
     """
     by_name: dict[str, list[tuple[float, float]]] = {}
     for record in records:
@@ -624,15 +621,15 @@ def plot_curves(
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Where.
+        Axes to draw in.
     records : sequence of dict
         As `learning_curve` returns them.
     group : str
         Part of the test set.
     quantity : {"energy", "forces", "virial"}
-        What.
+        Quantity.
     fit : str, optional
-        Name whose curve `fit_knee` is drawn through.
+        Name of the curve to fit by `fit_knee`.
 
     Returns
     -------
@@ -665,21 +662,21 @@ def plot_curves(
 def model_settings(
     model: str, profile: str | PathLike[str] | Mapping[str, Any], steps: int | None = None
 ) -> dict[str, Any]:
-    """Return what a model of `trainer` is made with, for `learning_curve` to tell models apart.
+    """Return the settings of a model of `trainer`, by which `learning_curve` tells models apart.
 
     Parameters
     ----------
     model : {"student", "teacher"}
-        As `trainer` takes it.
+        Kind of model, as in `trainer`.
     profile : {"small", "paper"}, path-like or dict
-        As there; its content counts.
+        Profile, as in `trainer`.
     steps : int, optional
-        As there.
+        Number of steps, as in `trainer`.
 
     Returns
     -------
     dict
-        Model, profile and, of a student, steps.
+        Model, profile and, for a student, steps.
     """
     if model == "teacher":
         return {"model": model, "profile": read_profile(profile, "mace")}
@@ -687,23 +684,23 @@ def model_settings(
 
 
 def trainer(
-    model: str, profile: Any = "small", steps: int | None = None, prefix: str = ""
+    model: str, profile: Any = "small", steps: int | None = None, prefix: str = DFT
 ) -> Callable[[list[Atoms], int, Path], Any]:
-    """Return what `learning_curve` trains by: students, or teachers of one seed.
+    """Return a function by which `learning_curve` trains students, or teachers of one seed.
 
-    One frame in ten is for validation. A teacher does not learn from it, but takes its best epoch
-    by it; a student learns from all.
+    One frame in ten is for validation. A teacher does not learn from it, but picks its best epoch
+    by it; a student learns from all frames.
 
     Parameters
     ----------
     model : {"student", "teacher"}
-        What to train: by `train_student`, not compressed, or by `train_teacher`.
+        Kind of model: of `train_student`, not compressed, or of `train_teacher`.
     profile : {"small", "paper"}, path-like or dict
-        As there.
+        Profile, as in these functions.
     steps : int, optional
-        Of a student. Default: the profile's.
+        Number of steps of a student. Default: the profile's.
     prefix : str
-        Of the labels, as `labels` takes it.
+        Prefix of the labels, as in `labels`.
 
     Returns
     -------
@@ -713,22 +710,18 @@ def trainer(
     Raises
     ------
     ValueError
-        When the model is neither.
+        If the model is neither.
     """
     if model not in ("student", "teacher"):
         raise ValueError(f"model = {model!r}: must be student or teacher")
 
     def teacher(frames: list[Atoms], seed: int, folder: Path) -> Any:
-        from ase_calculators.distillation.teacher import open_teacher, train_teacher
-
         held = frames[::_SHARE]
         kept = [atoms for number, atoms in enumerate(frames) if number % _SHARE]
         train_teacher(kept, held, folder, profile, (seed,), prefix=prefix)
         return open_teacher(folder)
 
     def student(frames: list[Atoms], seed: int, folder: Path) -> Any:
-        from ase_calculators.distillation.student import open_student, train_student
-
         write_deepmd(frames, folder / "set", prefix)
         write_deepmd(frames[::_SHARE], folder / "validation", prefix)
         trained = train_student(

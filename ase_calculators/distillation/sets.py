@@ -1,25 +1,33 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Standard, supplementary and test sets of a landscape."""
+"""Split of a landscape into standard, supplementary and test frames."""
 
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import ase.io
 import numpy as np
+from ase import Atoms
+from tqdm.auto import tqdm
 
+from ase_calculators.frame_source import frame_files, read_frames
 from ase_calculators.landscape import LandscapeTable
+from ase_calculators.provenance import atomic_writes
 from ase_calculators.selection import multi_resolution
 
 
 class Sets(NamedTuple):
-    """Rows of a landscape's table, ascending; no row is in two of them.
+    """A split: rows of a landscape's table, ascending; no row is in two parts.
 
     Attributes
     ----------
     standard : (k,) int64
-        Few and even, for first principles.
+        Rows for first principles, few and even.
     supplementary : (l,) int64
-        More, filling up the standard ones, for the teacher.
+        Rows for the teacher, which fill up the standard ones.
     test : (m,) int64
-        Held out, one frame for each finer cell of the cells held out.
+        Rows held out, one for each finer cell of the cells held out.
     """
 
     standard: np.ndarray
@@ -36,41 +44,41 @@ def split_sets(
     seed: int = 0,
     labelled: np.ndarray | None = None,
 ) -> Sets:
-    """Split a landscape into standard, supplementary and test sets.
+    """Split a landscape into standard, supplementary and test frames.
 
-    Whole cells of the landscape are held out, drawn at random among the occupied ones: their frames
-    are in no other set, so that what is tested is not the neighbour of what was learned. Of each,
-    one frame per `supplementary` cell is tested, so that the test is uniform over the landscape and
-    not as crowded as the frames. The other frames go through `multi_resolution`.
+    Whole cells of the landscape are held out, drawn at random among the occupied ones. Their frames
+    are in no other part, so no test frame is a neighbour of a training frame. One frame per
+    `supplementary` cell of them is tested, so that the test is uniform over the landscape, however
+    crowded the frames are. The other frames are split by `multi_resolution`.
 
     Parameters
     ----------
     table : LandscapeTable
-        The landscape. Frames whose sS or Q is not finite are in no set.
+        The landscape. Frames whose sS or Q is not finite are in no part.
     standard : (float, float)
-        Cell size (dsS, dQ) of the standard set; dsS in k_B per atom.
+        Cell size (dsS, dQ) of the standard frames; dsS in k_B per atom.
     supplementary : (float, float)
-        Of the supplementary set, finer.
+        Cell size of the supplementary frames, finer.
     test : float
-        Share of the cells holding frames, or labelled ones, that is held out, from 0 to below 1; at
-        least one cell where it is above 0.
+        Share of the occupied cells (or of those with labelled frames) that is held out, from 0 to
+        below 1; at least one cell if it is above 0.
     test_cell : (float, float)
-        Size of these cells, not finer than `standard`.
+        Size of the cells held out, not finer than `standard`.
     seed : int
-        Seed of the draw.
+        Random seed.
     labelled : (n,) array of bool, optional
-        Frames that first principles have labelled already: the standard set and the test are taken
-        from them, the supplementary set from the others. Default: labels come afterwards.
+        Mask of the frames that first principles have labelled already: standard and test frames
+        are taken from them, supplementary frames from the others. Default: labels come later.
 
     Returns
     -------
     Sets
-        The rows of each set.
+        Rows of each part.
 
     Raises
     ------
     ValueError
-        When an argument is out of its range, or cells are not coarse, medium, fine.
+        If an argument is out of its range, or cells are not coarse, medium, fine.
 
     Examples
     --------
@@ -95,7 +103,7 @@ def split_sets(
             f"test_cell = {test_cell}: must be a cell (dsS, dQ) not finer than standard = "
             f"{standard}; use e.g. twice that"
         )
-    # checks sizes, and that there are frames, at the cost of one
+    # checks the sizes and that there are frames, and classifies only one
     multi_resolution(_rows(table, np.arange(len(table))[:1]), [standard, supplementary])
     known = np.ones(len(table), dtype=bool) if labelled is None else np.asarray(labelled)
     if known.shape != (len(table),) or known.dtype != bool or not known.any():
@@ -122,13 +130,99 @@ def split_sets(
     )
 
 
+def write_sets(
+    sets: Sets,
+    table: LandscapeTable,
+    frames: str | PathLike[str] | Iterable[Any],
+    folder: str | PathLike[str],
+    progress: bool = True,
+) -> dict[str, Path]:
+    """Write the frames of a split as extended XYZ files, with the labels that they have.
+
+    Frames keep their order. Each has its place on the landscape in ``info``, sS and such as Q6, and
+    library_frame, its number in its file. All files are replaced, or none is.
+
+    Parameters
+    ----------
+    sets : Sets
+        Rows of the table, as `split_sets` returns them.
+    table : LandscapeTable
+        The landscape.
+    frames : path-like, or iterable of path-like, or iterable of ase.Atoms
+        The frames that the landscape was mapped from, one of them in memory at a time.
+    folder : path-like
+        Folder of standard.extxyz, supplementary.extxyz and test.extxyz.
+    progress : bool
+        Show the progress bar.
+
+    Returns
+    -------
+    dict of str to pathlib.Path
+        File of each part.
+
+    Raises
+    ------
+    ValueError
+        If the landscape is one of other frames.
+
+    Examples
+    --------
+    >>> write_sets(split_sets(table), table, "library.extxyz", "sets")  # doctest: +SKIP
+    {'standard': PosixPath('sets/standard.extxyz'), ...}
+    """
+    degree = f"Q{table.parameters['degree']}"
+    wanted = {
+        (str(table.file[row]), int(table.frame[row])): (name, int(row))
+        for name, rows in sets._asdict().items()
+        for row in rows
+    }
+    paths = {name: Path(folder, f"{name}.extxyz") for name in sets._fields}
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    with atomic_writes(*paths.values()) as opened:
+        files = dict(zip(paths, opened, strict=True))
+        numbered = tqdm(_numbered(frames, table), "writing", unit=" frames", disable=not progress)
+        for key, atoms in numbered:
+            if key not in wanted:
+                continue
+            name, row = wanted.pop(key)
+            if len(atoms) != table.n_atoms[row]:
+                raise ValueError(
+                    f"frames: number {key[1]} has {len(atoms)} atoms, and the landscape says "
+                    f"{table.n_atoms[row]}; give the frames that it was mapped from"
+                )
+            copy = atoms.copy()
+            copy.calc = atoms.calc  # its results are the labels
+            copy.info |= {
+                "sS": float(table.sS[row]), degree: float(table.Q[row]), "library_frame": key[1]
+            }  # fmt: skip
+            ase.io.write(files[name], copy, format="extxyz")
+        if wanted:
+            file, number = min(wanted)
+            raise ValueError(
+                f"frames: number {number}{f' of {file}' if file else ''} is missing, which the "
+                "landscape has; give the frames that it was mapped from"
+            )
+    return paths
+
+
+def _numbered(frames: Any, table: LandscapeTable) -> Iterator[tuple[tuple[str, int], Atoms]]:
+    """Yield frames with file and number, as they are in the table."""
+    named = list(dict.fromkeys(map(str, table.file)))
+    for path in frame_files(frames) or [None]:
+        file = "" if path is None else path
+        if path is not None and path not in named:  # the folder may have moved
+            file = next((name for name in named if Path(name).name == Path(path).name), path)
+        for number, atoms in enumerate(read_frames(frames if path is None else path)):
+            yield (file, number), atoms
+
+
 def _thinned(
     table: LandscapeTable,
     offered: np.ndarray,
     size: tuple[float, float],
     first: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return one of the rows offered for each cell, of `first` where there is one."""
+    """Return one of the offered rows for each cell, one of `first` if the cell has any."""
     rows = np.flatnonzero(offered)
     if len(rows) == 0:
         return rows

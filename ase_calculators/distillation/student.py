@@ -18,8 +18,8 @@ import numpy as np
 from ase import Atoms
 
 from ase_calculators.distillation.training import (
-    State,
     Training,
+    TrainingProgress,
     read_profile,
     require,
     run_program,
@@ -29,19 +29,19 @@ from ase_calculators.periodicity import VACUUM, stress_scale, with_vacuum
 from ase_calculators.provenance import file_hash, versions, write_json
 
 RECORD = "student.json"
-# largest deviations of a compressed model: eV/atom of energy and virial, eV/Å of forces
+# largest allowed deviations of a compressed model: eV/atom of energy and virial, eV/Å of forces
 TOLERANCE = 1e-3
 # frames of the validation set on which a compressed model is compared
 _CHECKED = 20
-# neighbours beyond the most that any frame has, which simulations may need
+# room for more neighbours than any frame has, which simulations may need
 _MARGIN = 1.1
 _DP = [sys.executable, "-m", "deepmd"]
-# models that deepmd-gnn adds; with descriptors that only PyTorch has; all else is TensorFlow's
+# models of deepmd-gnn; models that only PyTorch has; all others are TensorFlow's
 _GNN = ("mace", "nequip")
 _PYTORCH = (*_GNN, "dpa2", "dpa3")
-# descriptors that know elements by an embedding and so can read deepmd/npy/mixed
+# descriptors with an embedding of the elements, which can read deepmd/npy/mixed
 _MIXED = (*_PYTORCH, "se_atten", "se_atten_v2", "dpa1")
-# graphs and arrays; what else DeePMD-kit opens may run code of its own: .pt2 is a compiled library
+# graphs and arrays; other files that DeePMD-kit opens may run code: .pt2 is a compiled library
 _SAFE = (".pb", ".pth", ".dp", ".savedmodel", ".savedmodeltf")
 
 
@@ -51,11 +51,11 @@ class Student(NamedTuple):
     Attributes
     ----------
     model : pathlib.Path
-        As frozen.
+        Frozen model.
     compressed : pathlib.Path
-        The same, tabulated: for LAMMPS. Where that cannot be, the same file.
+        Compressed (tabulated) model, for LAMMPS; the frozen one if it is not compressed.
     folder : pathlib.Path
-        Where they were trained; ``student.json`` tells how.
+        Folder of the training; ``student.json`` records it.
     """
 
     model: Path
@@ -69,11 +69,11 @@ class Deviations(NamedTuple):
     Attributes
     ----------
     energy : float
-        eV per atom.
+        Energy, eV per atom.
     forces : float
-        Of a component, eV/Å.
+        Component of a force, eV/Å.
     virial : float
-        Of a component, eV per atom.
+        Component of the virial, eV per atom.
     """
 
     energy: float
@@ -82,7 +82,7 @@ class Deviations(NamedTuple):
 
 
 class _Set(NamedTuple):
-    """Systems of a training set, what their frames count, and how many each has."""
+    """DeePMD data: systems, the weight of a frame, and the number of frames of each system."""
 
     systems: list[Path]
     weight: float
@@ -99,39 +99,39 @@ def train_student(
     steps: int | None = None,
     compress: bool = True,
 ) -> Student:
-    """Train a network, freeze it, compress it and compare the two.
+    """Train a network, freeze it, compress it and compare the two models.
 
-    Called again after a kill it goes on from the last checkpoint, or with what comes after
-    training. ``student.json`` in the folder says what was used: settings, seed, versions, hashes of
-    the sets and of the models, what the compression changed.
+    An interrupted call resumes from the last checkpoint, or at the step after the training.
+    ``student.json`` in the folder records settings, seed, versions, hashes of the data and of the
+    models, and the deviations by compression.
 
     Parameters
     ----------
     sets : path-like, or mapping or sequence of pairs of path-like and float
-        DeePMD sets, as `write_deepmd` writes them, and their weights: a frame of a set with weight
-        2 counts in the loss twice as much as one of a set with weight 1, whatever their numbers of
-        atoms. A set may also be a sequence of systems.
+        DeePMD data, as `write_deepmd` writes it, and its weights: a frame of data with weight 2
+        counts twice as much in the loss as one of data with weight 1, whatever their numbers of
+        atoms. In place of a folder of data, a sequence of systems may be given.
     validation : path-like or sequence of path-like
-        DeePMD set of which errors are shown; nothing is learned from it.
+        DeePMD data whose errors are shown; nothing is learned from it.
     folder : path-like
-        Where everything is written.
+        Folder of all files.
     profile : {"small", "paper"}, path-like or dict
-        Settings as in DeePMD-kit's input file, without elements, systems and seeds, which come from
-        here. One number in ``sel`` stands for that number of each element. Where
-        ``decay_steps`` is not given it is 1/200 of the steps. Models and descriptors of the types
+        Settings as in DeePMD-kit's input file, without elements, systems and seeds, which are
+        filled in. One number in ``sel`` means that number for each element. Default of
+        ``decay_steps``: 1/200 of the steps. Models and descriptors of the types
         dpa2, dpa3, mace and nequip are trained by the PyTorch backend, all others by TensorFlow.
     seed : int
-        Of the network and of the order of the frames.
+        Random seed of the network and of the order of the frames.
     start : Student or path-like, optional
-        A model to go on from, of the same shape: a student, its folder, a frozen model, or a
+        Model to continue from, of the same shape: a student, its folder, a frozen model, or a
         checkpoint (``model.ckpt-1000``); for fine-tuning on the first-principles frames. Its energy
-        scale is kept. Lower ``start_lr`` in the profile, since the schedule starts afresh.
+        scale is kept. Lower ``start_lr`` in the profile, since the schedule starts again.
     steps : int, optional
         Number of steps. Default: the profile's.
     compress : bool
-        Without it the student's compressed model is the frozen one, not tabulated: for descriptors
-        that cannot be compressed, and where dozens of students are trained only to be tested. What
-        PyTorch trains is not compressed.
+        Whether to compress. If not, `Student.compressed` is the frozen model: for descriptors that
+        cannot be compressed, and for many students that are only tested. Models of the PyTorch
+        backend are never compressed.
 
     Returns
     -------
@@ -141,16 +141,16 @@ def train_student(
     Raises
     ------
     ValueError
-        When an argument is out of its range, ``sel`` is below the number of neighbours that `dp
-        neighbor-stat` finds, the sets are deepmd/npy/mixed and the descriptor cannot read that, the
-        validation set has elements that no frame of the sets has, the compressed model deviates, or
-        the folder holds another student.
+        If an argument is out of its range, ``sel`` is below the number of neighbours that `dp
+        neighbor-stat` finds, the data is deepmd/npy/mixed and the descriptor cannot read it, the
+        validation data has elements that the training data lacks, the compressed model deviates,
+        or the folder holds another student.
     FloatingPointError
-        When the loss is not finite; the last good checkpoint is kept.
+        If the loss is not finite; the last good checkpoint is kept.
     RuntimeError
-        When a step of DeePMD-kit fails.
+        If a step of DeePMD-kit fails.
     ImportError
-        When DeePMD-kit is missing, or deepmd-gnn for mace and nequip.
+        If DeePMD-kit is missing, or deepmd-gnn for mace and nequip.
 
     Examples
     --------
@@ -246,28 +246,28 @@ def check_compression(
     frames: Iterable[Atoms],
     tolerance: float = TOLERANCE,
 ) -> Deviations:
-    """Compare a compressed model with the model that it was made of.
+    """Compare a compressed model with the frozen one.
 
     Parameters
     ----------
     model, compressed : path-like
         The frozen models.
     frames : iterable of ase.Atoms
-        Structures.
+        Structures to compare them on.
     tolerance : float
-        Largest deviation: eV/atom in energy and virial, eV/Å in forces. Of networks in double
-        precision tables of the default step deviate by 1e-11 or less, in single precision by
-        some 1e-4.
+        Largest allowed deviation: eV/atom in energy and virial, eV/Å in forces. Tables of the
+        default step deviate by 1e-11 or less for networks in double precision, by some 1e-4 in
+        single precision.
 
     Returns
     -------
     Deviations
-        The largest.
+        The largest deviations.
 
     Raises
     ------
     ValueError
-        When one is above the tolerance, or there are no frames.
+        If one is above the tolerance, or there are no frames.
     """
     one, other = open_student(model), open_student(compressed)
     found = []
@@ -295,33 +295,34 @@ def open_student(student: Student | str | PathLike[str], trust: bool = False) ->
     """Open a network as an ASE calculator.
 
     A frozen model is a TensorFlow graph or TorchScript (.pb, .pth, .dp, .savedmodel): opening one
-    runs no code of its own. A .pt2 is a compiled library, which runs when it is opened; this one
-    and all other kinds are refused without `trust`.
+    runs no code from the file. A .pt2 is a compiled library, which runs when it is opened; it and
+    all other kinds are refused without `trust`.
 
     DeePMD knows three periods and none. A frame with one or two is calculated in a periodic cell
-    with 30 Å of vacuum along the others, which the network does not look across; its stress is of
-    the frame's own volume. One whose cell has no volume has no stress.
+    with 30 Å of vacuum along the others, which is beyond the cutoff; its stress refers to the
+    frame's own volume. A frame whose cell has no volume has no stress.
 
     Parameters
     ----------
     student : Student or path-like
-        A student, its folder (both mean the compressed model, where there is one), or a model file.
+        A student, its folder (in both cases the compressed model, if there is one), or a model
+        file.
     trust : bool
-        Open the file whatever it is.
+        Whether to open files that may run code.
 
     Returns
     -------
     deepmd.calculator.DP
-        The calculator: energy, forces, stress; its ``files()`` are the model's. Frames with
-        elements that it never learned (``elements`` in the ``student.json`` beside it, else its
+        Calculator of energy, forces and stress; ``files()`` returns the model's files. Frames with
+        elements that it has not learned (``elements`` in the ``student.json`` next to it, else its
         type map) are refused with a ValueError.
 
     Raises
     ------
     ValueError
-        When there is no such file, it cannot be opened, or it is neither safe nor trusted.
+        If there is no such file, it cannot be opened, or it is neither safe nor trusted.
     ImportError
-        When DeePMD-kit is missing.
+        If DeePMD-kit is missing.
 
     Examples
     --------
@@ -339,7 +340,7 @@ def open_student(student: Student | str | PathLike[str], trust: bool = False) ->
     if not trust and path.suffix not in _SAFE:
         raise ValueError(
             f"student = {str(path)!r}: is none of {', '.join(_SAFE)}, and opening it may run code "
-            "that is in it (a .pt2 is a compiled library); say trust=True if you know where it "
+            "that is in it (a .pt2 is a compiled library); set trust=True if you know where it "
             "comes from, or freeze the model to .pth"
         )
     import os
@@ -348,7 +349,7 @@ def open_student(student: Student | str | PathLike[str], trust: bool = False) ->
     from deepmd.calculator import DP
 
     class StudentCalculator(DP):
-        """DP that keeps to the periods and to the elements that were learned."""
+        """DP with one or two periods, limited to the elements that were learned."""
 
         def calculate(
             self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = ()
@@ -366,7 +367,7 @@ def open_student(student: Student | str | PathLike[str], trust: bool = False) ->
                 box = with_vacuum(atoms)
                 box.pbc = True
                 box.info.update(atoms.info)  # DeePMD's fparam, aparam
-            # stress as ASE means it is not asked for: of a frame without periods it would raise
+            # the stress is not requested: for a frame without periods DP would raise
             super().calculate(box, ["energy", "forces"], system_changes)
             self.atoms = atoms.copy()
             if box is not atoms:
@@ -398,7 +399,7 @@ def open_student(student: Student | str | PathLike[str], trust: bool = False) ->
                 name: k for name, k in calculator.type_dict.items() if name in content["elements"]
             }
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    calculator.files = lambda: files  # as of LammpsPotential: by it a committee is known
+    calculator.files = lambda: files  # as LammpsPotential has: a committee hashes them
     return calculator
 
 
@@ -406,18 +407,22 @@ def open_student(student: Student | str | PathLike[str], trust: bool = False) ->
 
 
 def _groups(sets: Any) -> list[_Set]:
-    """Read the sets and weights that a user gives."""
+    """Return DeePMD data and weights that a user gives."""
     if isinstance(sets, str | PathLike):
         sets = {sets: 1.0}
     if not isinstance(sets, Iterable):
-        raise ValueError(f"sets = {sets!r}: must be a DeePMD set, or pairs of one and its weight")
+        raise ValueError(
+            f"sets = {sets!r}: must be a folder of DeePMD data, or pairs of one and its weight"
+        )
     pairs = list(sets.items()) if isinstance(sets, Mapping) else list(sets)
     if not pairs:
-        raise ValueError("sets: there are none; give at least one DeePMD set")
+        raise ValueError("sets: there are none; give at least one folder of DeePMD data")
     found = []
     for pair in pairs:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise ValueError(f"sets: {pair!r} must be a pair of a DeePMD set and its weight")
+            raise ValueError(
+                f"sets: {pair!r} must be a pair of a folder of DeePMD data and its weight"
+            )
         given, weight = pair
         if not isinstance(weight, int | float) or not (math.isfinite(weight) and weight > 0):
             raise ValueError(f"sets: weight = {weight!r} of {given}: must be a number above 0")
@@ -431,17 +436,17 @@ def _groups(sets: Any) -> list[_Set]:
 
 
 def _systems(given: Any, name: str) -> list[Path]:
-    """Return the systems of a set: folders with type.raw."""
+    """Return the systems of DeePMD data: folders with type.raw."""
     found: list[Path] = []
     parts = [given] if isinstance(given, str | PathLike) else list(given)
     if not parts:
-        raise ValueError(f"{name}: there are none; give at least one DeePMD set")
+        raise ValueError(f"{name}: there are none; give at least one folder of DeePMD data")
     for part in parts:
         systems = sorted(path.parent.resolve() for path in Path(fspath(part)).rglob("type.raw"))
         if not systems:
             raise ValueError(
-                f"{name} = {fspath(part)!r}: is no DeePMD set (no type.raw in it); write_deepmd "
-                "makes one"
+                f"{name} = {fspath(part)!r}: is not DeePMD data (no type.raw in it); write "
+                "it by write_deepmd"
             )
         found += systems
     return found
@@ -453,7 +458,9 @@ def _elements(systems: Iterable[Path]) -> list[str]:
     for system in systems:
         names = system / "type_map.raw"
         if not names.is_file():
-            raise ValueError(f"sets: {system} has no type_map.raw, elements unknown; write it")
+            raise ValueError(
+                f"sets: {system} has no type_map.raw, so its elements are unknown; write one"
+            )
         found |= dict.fromkeys(names.read_text().split())
     return list(found)
 
@@ -474,32 +481,32 @@ def _present(systems: Iterable[Path]) -> set[str]:
         if types.max(initial=0) >= len(names):
             raise ValueError(
                 f"sets: {system} has atoms of type {types.max()}, and its type_map.raw names "
-                f"{len(names)} elements; write the set again"
+                f"{len(names)} elements; write the data again"
             )
         found |= {names[number] for number in types if number >= 0}
     return found
 
 
 def _check_elements(checked: Iterable[Path], trained: set[str]) -> None:
-    """Refuse validation frames with elements that are never learned."""
+    """Refuse validation data with elements that are not learned."""
     for system in checked:
         unknown = sorted(_present([system]) - trained)
         if unknown:
             raise ValueError(
-                f"validation: {system} holds {', '.join(unknown)}, which no frame of the sets has "
+                f"validation: {system} holds {', '.join(unknown)}, which no training frame has "
                 f"({', '.join(sorted(trained))}); leave such frames out, or train with them"
             )
 
 
 def _check_format(systems: Iterable[Path], kind: str) -> None:
-    """Refuse sets that the descriptor cannot read."""
+    """Refuse data that the descriptor cannot read."""
     formats: dict[bool, Path] = {}
     for system in systems:
         formats.setdefault(any(system.glob("set.*/real_atom_types.npy")), system)
     if True in formats and kind not in _MIXED:
         raise ValueError(
             f"sets: {formats[True]} is deepmd/npy/mixed, which a descriptor of type {kind} cannot "
-            "read; write the set with write_deepmd(..., format='deepmd/npy'), or use a profile "
+            "read; write it with write_deepmd(..., format='deepmd/npy'), or use a profile "
             "with a descriptor of type se_atten"
         )
     if len(formats) > 1:
@@ -538,7 +545,7 @@ def _fill_in(
     unknown = set(elements) - set(model["type_map"])
     if unknown:
         raise ValueError(
-            f"profile: type_map = {model['type_map']}: {', '.join(sorted(unknown))} of the sets is "
+            f"profile: type_map = {model['type_map']}: {', '.join(sorted(unknown))} of the data is "
             "not in it; add it or leave type_map out"
         )
     descriptor = model.get("descriptor", {})
@@ -549,11 +556,11 @@ def _fill_in(
         if part in model:
             model[part]["seed"] = seed
     training["numb_steps"] = steps
-    # checkpoints are saved where errors are shown, so that each is known to be finite
+    # a checkpoint is saved only at a step whose errors are shown, so it is known to be finite
     shown = training["disp_freq"] = min(training.get("disp_freq", 1000), steps)
     training["save_freq"] = shown * max(1, training.get("save_freq", 10 * shown) // shown)
     settings["learning_rate"].setdefault("decay_steps", max(1, steps // 200))
-    # a batch is of one system and its loss a mean: so each frame counts the same
+    # a batch is from one system and its loss a mean: with these shares each frame counts the same
     shares = np.array([group.weight * n for group in groups for n in group.n_frames])
     training.setdefault("training_data", {}).update(
         systems=[str(system) for group in groups for system in group.systems],
@@ -570,7 +577,7 @@ def _type(settings: Mapping[str, Any]) -> str:
 
 
 def _reach(model: Mapping[str, Any]) -> tuple[float, Any]:
-    """Return the cutoff of a model and the neighbours that it has room for."""
+    """Return the cutoff of a model and its maximum number of neighbours."""
     if "type" in model and "r_max" in model:  # mace, nequip
         return model["r_max"], model["sel"]
     descriptor = model["descriptor"]
@@ -583,7 +590,7 @@ def _reach(model: Mapping[str, Any]) -> tuple[float, Any]:
 
 
 def _dp(settings: Mapping[str, Any]) -> list[str]:
-    """Return DeePMD-kit's command with the backend of a model."""
+    """Return DeePMD-kit's command for the backend of a model."""
     return [*_DP, "--pt"] if _type(settings) in _PYTORCH else _DP
 
 
@@ -594,7 +601,7 @@ def _set_hash(systems: Iterable[Path]) -> str:
 
 
 def _start_of(start: Any) -> tuple[str, str, str]:
-    """Return option, file and hash of a model to go on from."""
+    """Return option, file and hash of a model to continue from."""
     path = start.model if isinstance(start, Student) else Path(fspath(start))
     path = (next(path.glob("frozen.*"), path) if path.is_dir() else path).resolve()
     if path.suffix in (".pb", ".pth") and path.is_file():
@@ -611,40 +618,42 @@ def _start_of(start: Any) -> tuple[str, str, str]:
 
 
 def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -> dict[str, Any]:
-    """Compare sel with the neighbours that there are."""
+    """Check that sel is at least the number of neighbours in the data."""
     names = settings["model"]["type_map"]
     rcut, sel = _reach(settings["model"])
     together = isinstance(sel, int)  # the neighbours of all elements, as se_atten takes them
-    most = np.zeros(1 if together else len(names), dtype=int)
+    largest = np.zeros(1 if together else len(names), dtype=int)
     nearest = math.inf
-    # systems of one set have a folder in common, for which one call is enough
+    # systems of one write_deepmd share a folder, for which one call is enough
     folders = dict.fromkeys(
         system.parent if (system.parent / "set.json").exists() else system
         for group in groups
         for system in group.systems
     )
     for folder in folders:
-        said = run_program(
+        output = run_program(
             [*_dp(settings), "neighbor-stat", "-s", str(folder), "-r", str(rcut), "-t", *names,
              *(["--mixed-type"] if together else [])],
             target, "neighbor_stat.log",
         )  # fmt: skip
-        # as NumPy prints it: [15 45], over several lines where there are many elements
-        sizes = re.search(r"max_nbor_size: \[([\d,\s]+)\]", said)
-        distance = re.search(r"min_nbor_dist: (\S+)", said)
+        # printed by NumPy: [15 45], over several lines for many elements
+        sizes = re.search(r"max_nbor_size: \[([\d,\s]+)\]", output)
+        distance = re.search(r"min_nbor_dist: (\S+)", output)
         if sizes is None or distance is None:
-            raise RuntimeError(f"dp neighbor-stat says nothing: {target / 'neighbor_stat.log'}")
-        most = np.maximum(most, [int(word) for word in re.findall(r"\d+", sizes[1])])
+            raise RuntimeError(
+                f"dp neighbor-stat printed no numbers: {target / 'neighbor_stat.log'}"
+            )
+        largest = np.maximum(largest, [int(word) for word in re.findall(r"\d+", sizes[1])])
         nearest = min(nearest, float(distance[1]))
     given = np.atleast_1d(sel)
-    if not isinstance(sel, str) and (len(given) != len(most) or (given < most).any()):
-        enough = [math.ceil(_MARGIN * number) for number in most.tolist()]
+    if not isinstance(sel, str) and (len(given) != len(largest) or (given < largest).any()):
+        enough = [math.ceil(_MARGIN * number) for number in largest.tolist()]
         raise ValueError(
-            f"sel = {sel}: atoms of the sets have up to {most.tolist()} neighbours "
-            f"({' '.join(names)}) within rcut = {rcut} Å, says dp neighbor-stat; set "
+            f"sel = {sel}: atoms of the data have up to {largest.tolist()} neighbours "
+            f"({' '.join(names)}) within rcut = {rcut} Å, by dp neighbor-stat; set "
             f"sel to {enough[0] if together else enough} or more"
         )
-    return {"neighbours": most.tolist(), "nearest": nearest}
+    return {"neighbours": largest.tolist(), "nearest": nearest}
 
 
 # --- DeePMD-kit -----------------------------------------------------------------------------------
@@ -653,7 +662,7 @@ def _check_sel(settings: dict[str, Any], groups: Sequence[_Set], target: Path) -
 def _train(
     target: Path, settings: dict[str, Any], total: int, begin: tuple[str, str, str] | None
 ) -> None:
-    """Train, from the last checkpoint where there is one."""
+    """Train from the last checkpoint, if there is one."""
     last = _keep(target, None)
     if last is not None and _step(last) >= total:
         return
@@ -675,7 +684,7 @@ def _train(
 def _program(
     settings: Mapping[str, Any], name: str, *words: str, target: Path, output: Path
 ) -> None:
-    """Run a step of DeePMD-kit whose output is there only when it is whole."""
+    """Run a program of DeePMD-kit; its output appears only when it is complete."""
     scratch = target / name
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
@@ -685,7 +694,7 @@ def _program(
 
 
 def _rows(lcurve: Path) -> list[dict[str, float]]:
-    """Read the complete rows of a learning curve."""
+    """Return the complete rows of a learning curve."""
     if not lcurve.exists():
         return []
     lines = lcurve.read_text().splitlines(keepends=True)
@@ -698,17 +707,17 @@ def _rows(lcurve: Path) -> list[dict[str, float]]:
     ]
 
 
-def _state(target: Path) -> State:
-    """Read the last step from the learning curve, or that DeePMD-kit has seen NaN."""
+def _state(target: Path) -> TrainingProgress:
+    """Return the progress from the learning curve, or the step at which DeePMD-kit found NaN."""
     rows = _rows(target / "lcurve.out")
     log = target / "train.log"
-    told = log.exists() and re.search(
+    found = log.exists() and re.search(
         r"NaN detected at batch\s+(\d+)", log.read_text(errors="replace")
     )
-    if told:  # DeePMD-kit stops before it writes that row
-        rows.append({"step": float(told[1]), "rmse_trn": math.nan})
+    if found:  # DeePMD-kit stops before it writes that row
+        rows.append({"step": float(found[1]), "rmse_trn": math.nan})
     if not rows:
-        return State(0, "")
+        return TrainingProgress(0, "")
     row = rows[-1]
     note = ", ".join(
         f"{scale * row[key]:.3g} {unit}"
@@ -718,13 +727,13 @@ def _state(target: Path) -> State:
         )
         if key in row
     )
-    # rows may follow each other faster than two looks
+    # several rows may be written between two readings
     diverged = next((int(r["step"]) for r in rows if not math.isfinite(r["rmse_trn"])), None)
-    return State(int(row["step"]), note, diverged)
+    return TrainingProgress(int(row["step"]), note, diverged)
 
 
 def _keep(target: Path, diverged: int | None) -> Path | None:
-    """Return the last checkpoint that is whole; remove those at or after a divergence."""
+    """Return the last complete checkpoint; remove those at or after a divergence."""
     found = []
     for path in [*target.glob("model.ckpt-*.index"), *target.glob("model.ckpt-*.pt")]:
         checkpoint = path if path.suffix == ".pt" else path.with_suffix("")

@@ -20,10 +20,10 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
-from ase_calculators.distillation.relabel import Committee
+from ase_calculators.committee import Committee
 from ase_calculators.distillation.training import (
-    State,
     Training,
+    TrainingProgress,
     read_profile,
     require,
     run_programs,
@@ -31,7 +31,7 @@ from ase_calculators.distillation.training import (
 from ase_calculators.frame_source import read_frames
 from ase_calculators.periodicity import VACUUM, stress_scale, with_vacuum
 from ase_calculators.provenance import file_hash, versions, write_json
-from ase_calculators.training_sets import check_labels, labels
+from ase_calculators.training_sets import DFT, check_labels, labels
 
 RECORD = "teacher.json"
 _LINE = re.compile(
@@ -46,38 +46,38 @@ def train_teacher(
     profile: str | PathLike[str] | Mapping[str, Any] = "small",
     seeds: Sequence[int] = (1, 2, 3),
     device: str | None = None,
-    prefix: str = "",
+    prefix: str = DFT,
     processes: int = 1,
 ) -> list[Path]:
-    """Train a MACE model of each seed, by mace_run_train.
+    """Train a MACE model for each seed, by mace_run_train.
 
     Frames without a period along some direction are learned in a periodic cell with 30 Å of vacuum
-    there, their stress as of its volume, since MACE puts a cell of its own in place of theirs.
+    along it, and their stress refers to its volume, since MACE would replace their cell.
 
-    Called again after a kill it goes on from the last checkpoints; models that are there are kept,
-    and further seeds are added. ``teacher.json`` in the folder says what was used: settings,
-    versions, hashes of the frames and of the models.
+    An interrupted training resumes from the last checkpoints. Models in the folder are kept, and
+    further seeds are added. ``teacher.json`` in the folder records settings, versions, and hashes
+    of the frames and of the models.
 
     Parameters
     ----------
     train, validation : path-like, or iterable of path-like, or iterable of ase.Atoms
-        Labelled frames. The validation set picks the epoch that is kept; it must not be the test
-        set.
+        Labelled frames. The validation frames pick the epoch that is kept; they must not be the
+        test frames.
     folder : path-like
-        Where everything is written.
+        Folder of all files.
     profile : {"small", "paper"}, path-like or dict
         Settings under the names of mace_run_train's options. E0s are the energies of the isolated
         atoms, ``{"Al": -0.12}`` in eV, or "average": the energies per atom of each element that fit
-        the frames best by least squares. These stand for no isolated atom, so that with "average"
-        the model knows nothing of atomization, and energies of the condensed phases are as good.
+        the frames best by least squares. These are not energies of isolated atoms: with "average"
+        energies of condensed phases are as good, but atomization energies have no meaning.
     seeds : sequence of int
-        One model each: the committee.
+        Random seeds, one for each model of the committee.
     device : {"cpu", "cuda"}, optional
-        Default: the GPU where there is one.
+        Device. Default: the GPU if there is one.
     prefix : str
-        Of the labels, as in `labels`.
+        Prefix of the labels, as in `labels`.
     processes : int
-        Models that are trained at once.
+        Number of models that are trained at once.
 
     Returns
     -------
@@ -87,15 +87,15 @@ def train_teacher(
     Raises
     ------
     ValueError
-        When an argument is out of its range, labels are missing, validation frames or E0s lack or
-        have elements that the frames to learn from do not, or the folder holds a teacher of other
-        frames or settings.
+        If an argument is out of its range, labels are missing, the validation frames have elements
+        that the training frames lack, E0s lack one of theirs, or the folder holds a teacher of
+        other frames or settings.
     FloatingPointError
-        When a loss is not finite; the last good checkpoint is kept.
+        If a loss is not finite; the last good checkpoint is kept.
     RuntimeError
-        When mace_run_train fails.
+        If mace_run_train fails.
     ImportError
-        When mace-torch is missing.
+        If mace-torch is missing.
 
     Examples
     --------
@@ -164,7 +164,7 @@ def train_teacher(
 
 
 def _write_frames(frames: Any, path: Path, prefix: str) -> dict[str, Any]:
-    """Write frames as mace_run_train reads them; return what identifies them."""
+    """Write frames for mace_run_train; return their number, elements and hash."""
     found = list(read_frames(frames))
     try:
         check_labels(found, prefix)
@@ -191,7 +191,7 @@ def _check_elements(settings: dict[str, Any], train: list[str], validation: list
     """Refuse elements that cannot be learned."""
     if unknown := sorted(set(validation) - set(train)):
         raise ValueError(
-            f"validation: has {', '.join(unknown)}, which no frame to learn from has "
+            f"validation: has {', '.join(unknown)}, which no training frame has "
             f"({', '.join(train)}); leave such frames out, or train with them"
         )
     given = settings.get("E0s")
@@ -215,7 +215,7 @@ def _check_elements(settings: dict[str, Any], train: list[str], validation: list
 
 
 def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
-    """Prepare the training of one seed."""
+    """Return the training of one seed."""
     import yaml
 
     name, run = f"teacher-{seed}", target / f"seed-{seed}"
@@ -232,11 +232,11 @@ def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
         "device": record["device"], "error_table": "PerAtomRMSEstressvirials", "plot": False,
         "restart_latest": True, "keep_checkpoints": True,
     }  # fmt: skip
-    # of a list configargparse would make several words
+    # configargparse would split a list into several words
     text = {k: str(v) if isinstance(v, list | dict) else v for k, v in settings.items()}
     (run / "config.yaml").write_text(yaml.safe_dump(text))
     _keep(checkpoints, None, torn=True)
-    (run / "train.log").unlink(missing_ok=True)  # mace_run_train's own logs go on
+    (run / "train.log").unlink(missing_ok=True)  # mace_run_train appends to logs of its own
 
     def finish() -> None:
         model = next(
@@ -244,7 +244,7 @@ def _training(target: Path, record: dict[str, Any], seed: int) -> Training:
             for path in (run / f"{name}_stagetwo.model", run / f"{name}.model")
             if path.exists()
         )
-        # the model is the best checkpoint; of that epoch are the errors
+        # the model is the best checkpoint, and the errors are those of its epoch
         kept = _keep(checkpoints, None)
         assert kept is not None
         lines = {epoch: note for epoch, _, note in _epochs(run / "logs" / f"{name}_run-{seed}.log")}
@@ -278,14 +278,14 @@ def _epochs(log: Path) -> list[tuple[int, float, str]]:
     ]
 
 
-def _state(log: Path) -> State:
-    """Return the last epoch of a training that runs."""
+def _state(log: Path) -> TrainingProgress:
+    """Return the progress of a running training."""
     found = _epochs(log)
     if not found:
-        return State(0, "")
-    # epochs may be shorter than the time between two looks
+        return TrainingProgress(0, "")
+    # several epochs may end between two readings
     diverged = next((epoch for epoch, loss, _ in found if not math.isfinite(loss)), None)
-    return State(found[-1][0] + 1, found[-1][2], diverged)
+    return TrainingProgress(found[-1][0] + 1, found[-1][2], diverged)
 
 
 def _epoch(checkpoint: Path) -> int:
@@ -310,7 +310,7 @@ def _keep(checkpoints: Path, diverged: int | None, torn: bool = False) -> Path |
 
 
 def _is_readable(path: Path) -> bool:
-    """Whether a checkpoint was written to its end."""
+    """Return whether a checkpoint is complete."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -323,7 +323,7 @@ def _is_whole(path: Path, sha256: str) -> bool:
 
 
 def _device(device: str | None) -> str:
-    """Return the device, the GPU where there is one."""
+    """Return the device: the GPU if there is one."""
     if device not in (None, "cpu", "cuda"):
         raise ValueError(f"device = {device!r}: must be 'cpu', 'cuda' or None")
     if device == "cpu":
@@ -338,7 +338,7 @@ def _device(device: str | None) -> str:
 
 
 class MaceCommittee(Committee):
-    """MACE models that calculate frames in batches.
+    """Average MACE models, which calculate frames in batches.
 
     Parameters
     ----------
@@ -347,11 +347,11 @@ class MaceCommittee(Committee):
     checkpoints : sequence of path-like
         Their files.
     device : str
-        Where they are.
+        Device that they are on.
 
     See Also
     --------
-    open_teacher : Open them from their files.
+    open_teacher : Open models from their files.
     """
 
     def __init__(
@@ -367,7 +367,7 @@ class MaceCommittee(Committee):
         super().__init__(members, checkpoints)
 
     def evaluate(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
-        """Calculate frames, all of them in one batch.
+        """Calculate frames in one batch.
 
         Parameters
         ----------
@@ -377,7 +377,7 @@ class MaceCommittee(Committee):
         Returns
         -------
         list of dict
-            Of each frame what `Committee.evaluate` returns.
+            Results of each frame, as from `Committee.evaluate`.
         """
         from mace.data import AtomicData, config_from_atoms
         from mace.tools import torch_geometric, torch_tools
@@ -436,29 +436,29 @@ def open_teacher(
     """Open MACE models as a committee.
 
     A MACE model is a pickle, and opening a pickle runs what is in it. Hence only files are opened
-    whose SHA-256 is in the ``teacher.json`` that `train_teacher` left beside them. Whoever can
-    write that file can write the model: do not open a folder from a stranger.
+    whose SHA-256 is in the ``teacher.json`` that `train_teacher` wrote next to them. Who can write
+    that file can also write the model: do not open a folder from a stranger.
 
     Parameters
     ----------
     teacher : path-like or sequence of path-like
         The folder of `train_teacher`, or model files.
     device : {"cpu", "cuda"}, optional
-        Default: the GPU where there is one.
+        Device. Default: the GPU if there is one.
     trust : bool
-        Open the files whatever they are.
+        Whether to open files with an unknown hash.
 
     Returns
     -------
     MaceCommittee
-        An ASE calculator with the mean of the models and their spread.
+        ASE calculator with the mean of the models and their spread.
 
     Raises
     ------
     ValueError
-        When there is no such model, or it is not known and not trusted.
+        If there is no such model, or its hash is unknown and it is not trusted.
     ImportError
-        When mace-torch is missing.
+        If mace-torch is missing.
 
     Examples
     --------
@@ -479,11 +479,11 @@ def open_teacher(
     for path in paths:
         if not path.is_file():
             raise ValueError(f"teacher = {str(path)!r}: there is no such file")
-        contents.append(path.read_bytes())  # what is checked is what is opened
+        contents.append(path.read_bytes())  # so that the bytes checked are those opened
         if not trust:
             _check_known(path, contents[-1])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # e3nn and mace about torch.load
+        warnings.simplefilter("ignore")  # of e3nn and mace, about torch.load
         import torch
         from mace.calculators import MACECalculator  # noqa: F401
 
@@ -500,12 +500,12 @@ def _known(folder: Path) -> dict[str, Any]:
 
 
 def _check_known(path: Path, content: bytes) -> None:
-    """Refuse a model that no teacher.json beside it knows."""
+    """Refuse a model whose hash is in no teacher.json next to it."""
     sha256 = hashlib.sha256(content).hexdigest()
     for folder in (path.parent, path.resolve().parent.parent):
         if any(entry["sha256"] == sha256 for entry in _known(folder).values()):
             return
     raise ValueError(
-        f"teacher = {str(path)!r}: is a pickle that no {RECORD} beside it knows, and opening it "
-        "runs whatever is in it; say trust=True if you know where it comes from"
+        f"teacher = {str(path)!r}: is a pickle whose hash is in no {RECORD} next to it, and "
+        "opening it runs whatever is in it; set trust=True if you know where it comes from"
     )

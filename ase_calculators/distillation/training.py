@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Training programs as processes of their own: profiles, progress, what stops them, records."""
+"""Training programs as separate processes: profiles, progress, divergence, clean ends."""
 
 import ctypes
 import fcntl
@@ -17,25 +17,25 @@ from typing import Any, NamedTuple
 from tqdm.auto import tqdm
 
 PROFILES = Path(__file__).parent / "profiles"
-# seconds between looks at what the programs have written
+# seconds between two readings of what the programs have written
 _POLL = 0.5
-# seconds that a program whose parent was killed may take to end
+# seconds that a program may take to end after its parent was killed
 _PATIENCE = 5.0
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of prctl(2)
 _LIBC = ctypes.CDLL(None)
-# of all threads
+# programs of all threads
 _PROGRAMS: "set[subprocess.Popen[bytes]]" = set()
 
 
-class State(NamedTuple):
-    """How far a training is.
+class TrainingProgress(NamedTuple):
+    """Progress of a training.
 
     Attributes
     ----------
     done : int
-        Steps or epochs.
+        Number of steps or epochs.
     note : str
-        Its errors, for the progress bar.
+        Errors, for the progress bar.
     diverged : int or None
         Step or epoch at which the loss was not finite.
     """
@@ -46,29 +46,29 @@ class State(NamedTuple):
 
 
 class Training(NamedTuple):
-    """A training program and how to watch it.
+    """A training program and the functions that watch it.
 
     Attributes
     ----------
     name : str
-        What the messages call it.
+        Name in messages.
     command : list of str
-        The program.
+        Command of the program.
     folder : pathlib.Path
-        Where it runs; its output is added to ``train.log`` there.
+        Working folder; the output is appended to ``train.log`` in it.
     state : callable
-        Returns its `State` from what it has written.
+        Returns the `TrainingProgress`, read from the program's output.
     keep : callable
-        Tidies checkpoints up: called with the step of the divergence or None; removes what is
-        not finite and returns the last good checkpoint or None.
+        Called with the step of a divergence, or None: removes checkpoints that are not finite and
+        returns the last good one, or None.
     finish : callable
-        Called when the program has ended well.
+        Called after the program has ended without error.
     """
 
     name: str
     command: list[str]
     folder: Path
-    state: Callable[[], State]
+    state: Callable[[], TrainingProgress]
     keep: Callable[[int | None], Path | None]
     finish: Callable[[], None]
 
@@ -79,20 +79,20 @@ def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) ->
     Parameters
     ----------
     profile : {"small", "paper"}, path-like or dict
-        A profile that comes with the package, a file of yours in the same form (.json, .yaml), or
-        the settings.
+        A profile of the package, a file of yours in the same form (.json, .yaml), or the
+        settings.
     kind : {"mace", "student"}
-        Of what.
+        Kind of the profile.
 
     Returns
     -------
     dict
-        The settings, as the training program calls them.
+        The settings, under the names of the training program.
 
     Raises
     ------
     ValueError
-        When there is no such profile, or it cannot be read.
+        If there is no such profile, or it cannot be read.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) ->
         found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(
-            f"profile = {str(path)!r}: cannot be read ({' '.join(str(error).split())}); mend it"
+            f"profile = {str(path)!r}: cannot be read ({' '.join(str(error).split())}); fix it"
         ) from None
     if not isinstance(found, dict):
         raise ValueError(f"profile = {str(path)!r}: must hold settings by name; see {PROFILES}")
@@ -124,21 +124,21 @@ def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) ->
 
 
 def require(module: str, package: str, what: str) -> None:
-    """Say which extra is missing.
+    """Check that an optional package is installed.
 
     Parameters
     ----------
     module : str
-        What is imported.
+        Name of the module.
     package : str
-        What it is called where it is installed from.
+        Name of the package that holds it.
     what : str
-        What needs it.
+        Part of entsym that needs it.
 
     Raises
     ------
     ImportError
-        When it is not installed.
+        If it is missing; the message names the extra to install.
     """
     if find_spec(module) is None:
         raise ImportError(f"{what} needs {package}: pip install 'entsym[distillation]'")
@@ -149,28 +149,29 @@ def run_programs(
 ) -> None:
     """Run training programs, each in its folder, with one progress bar.
 
-    They end with this process, however that ends. One whose loss is no longer finite is stopped,
-    and so are the others.
+    They end with this process, however it ends. If the loss of one is no longer finite, all are
+    stopped.
 
     Parameters
     ----------
     trainings : sequence of Training
         The programs.
     total : int
-        Steps or epochs of each.
+        Number of steps or epochs of each.
     unit : str
-        Which of them.
+        "steps" or "epochs".
     processes : int
-        How many run at once.
+        Number of programs that run at once.
     title : str
-        Of the progress bar.
+        Title of the progress bar.
 
     Raises
     ------
     FloatingPointError
-        When a loss is not finite, with the last good checkpoint.
+        If a loss is not finite; the message names the last good checkpoint.
     RuntimeError
-        When a program fails or is still running there, with the end of its output.
+        If a program fails, or another one is running in its folder; the message has the end of its
+        output.
     """
     waiting = list(trainings)
     running: list[tuple[Training, subprocess.Popen[bytes]]] = []
@@ -185,7 +186,7 @@ def run_programs(
                     _PROGRAMS.add(running[-1][1])
                 time.sleep(_POLL)
                 for training, process in list(running):
-                    code = process.poll()  # first, so that all it wrote is read
+                    code = process.poll()  # before the output is read, so that none is missed
                     state = states[training.name] = training.state()
                     if state.diverged is not None:
                         _stop(process)
@@ -214,7 +215,7 @@ def run_programs(
 
 
 def stop_programs() -> None:
-    """Stop the programs of `run_programs` in all threads, which fail by that."""
+    """Stop the programs of `run_programs` in all threads; those calls then fail."""
     for process in list(_PROGRAMS):
         _stop(process)
 
@@ -225,11 +226,11 @@ def run_program(command: Sequence[str], folder: Path, log: str) -> str:
     Parameters
     ----------
     command : sequence of str
-        The program.
+        Command of the program.
     folder : pathlib.Path
-        Where it runs.
+        Working folder.
     log : str
-        File in that folder for its output.
+        Name of the file for the output, in that folder.
 
     Returns
     -------
@@ -239,7 +240,7 @@ def run_program(command: Sequence[str], folder: Path, log: str) -> str:
     Raises
     ------
     RuntimeError
-        When it fails, with the end of its output.
+        If the program fails; the message has the end of its output.
     """
     done = subprocess.run(
         command, cwd=folder, env=_environment(), text=True, check=False,
@@ -255,7 +256,7 @@ def run_program(command: Sequence[str], folder: Path, log: str) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """The user's environment, and TensorFlow's threads where the user limits OpenMP's."""
+    """Return the environment, with TensorFlow's threads limited if OpenMP's are."""
     found = {"TF_CPP_MIN_LOG_LEVEL": "2", "PYTHONUNBUFFERED": "1"}
     if "OMP_NUM_THREADS" in os.environ:
         threads = os.environ["OMP_NUM_THREADS"].split(",")[0]
@@ -269,7 +270,7 @@ def _die_with_parent() -> None:
 
 
 def _start(training: Training) -> "subprocess.Popen[bytes]":
-    """Start a program; the lock of its folder lives as long as it does."""
+    """Start a program, which holds the lock of its folder until it ends."""
     training.folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(training.folder / "lock", os.O_RDWR | os.O_CREAT)
     try:
@@ -304,7 +305,7 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _last_words(output: str) -> str:
-    """Return the line of an output that says what went wrong."""
+    """Return the line of an output that has the error."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     lines = [line for line in lines if "libcudart" not in line] or ["no output"]
     errors = [line for line in lines if "Error" in line or "ERROR" in line]

@@ -11,6 +11,7 @@ from matplotlib.colors import LogNorm
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.figures import tidy
 from ase_calculators.landscape import map_landscape
+from ase_calculators.training_sets import virials
 from ase_calculators.validation.property import Property, Values
 
 
@@ -20,7 +21,7 @@ class LandscapeErrors(Property):
     Settings: `test_set`, a file that ASE reads with energies and forces (eV, eV/Å) and, where there
     is one, stress (eV/Å^3); `rmax`, `sigma`, `q6_cutoff` (Å) of the landscape; `align`,
     subtract the mean energy difference per atom, for labels whose zero of energy is another. The
-    virial error is that of -V sigma per atom.
+    virial error is that of -V sigma per atom, over all nine components, as in `compare_models`.
     """
 
     name = "landscape_errors"
@@ -75,18 +76,18 @@ class LandscapeErrors(Property):
             atoms = labelled.copy()
             atoms.calc = self.sample.calculator
             energy.append((atoms.get_potential_energy() - results["energy"]) / len(atoms))
-            difference = atoms.get_forces() - results["forces"]
+            difference = 1e3 * (atoms.get_forces() - results["forces"])
             force.append(np.sqrt((difference**2).mean()))
             components.append(difference.size)
             if has_stress and "stress" in results:
-                d = (atoms.get_stress() - results["stress"]) * atoms.get_volume() / len(atoms)
+                d = 1e3 * virials(np.array([atoms.get_stress() - results["stress"]]), [atoms])
                 virial.append(np.sqrt((d**2).mean()))
         E = np.array(energy)
         shift = float(E.mean()) if s["align"] else 0.0
         self.data = {
             "sS": table.sS, "Q6": table.Q6, "energy": 1e3 * (E - shift), "force": force,
             "force RMSE": float(np.sqrt(np.average(np.square(force), weights=components))),
-            "virial": 1e3 * np.array(virial) if len(virial) == len(E) else None,
+            "virial": np.array(virial) if len(virial) == len(E) else None,
             "shift": shift, "parameters": table.parameters,
         }  # fmt: skip
 
@@ -102,7 +103,7 @@ class LandscapeErrors(Property):
         rms = lambda y: float(np.sqrt(np.mean(np.square(np.array(y, float)))))  # noqa: E731
         values: Values = {
             "RMSE energy": (rms(d["energy"]), "meV/atom"),
-            "RMSE force": (d["force RMSE"], "eV/Å"),
+            "RMSE force": (d["force RMSE"], "meV/Å"),
         }
         if d["virial"] is not None:
             values["RMSE virial"] = (rms(d["virial"]), "meV/atom")
@@ -136,7 +137,7 @@ class LandscapeErrors(Property):
             Models.
         """
         kinds = {
-            "energy": "|energy| error (meV/atom)", "force": "force error (eV/Å)",
+            "energy": "|energy| error (meV/atom)", "force": "force error (meV/Å)",
             "virial": "virial error (meV/atom)",
         }  # fmt: skip
         shown = [k for k in kinds if all(r["data"][k] is not None for r in records)]

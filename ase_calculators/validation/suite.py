@@ -15,6 +15,7 @@ from ase_calculators.lammps_potential import LammpsPotential, included, plain_co
 from ase_calculators.provenance import (
     PACKAGES,
     file_hash,
+    file_hashes,
     fingerprint,
     jsonable,
     versions,
@@ -36,7 +37,7 @@ def validate(
     workdir: str | PathLike[str] = "validation",
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     name: str | None = None,
-    checkpoint: str | PathLike[str] | Iterable[str | PathLike[str]] = (),
+    checkpoint: str | PathLike[str] | Iterable[str | PathLike[str]] | Mapping[str, str] = (),
     a: float | None = None,
     c_over_a: float | None = None,
     progress: bool = True,
@@ -69,9 +70,9 @@ def validate(
         Changes of the properties' defaults, by property.
     name : str, optional
         The model's name in tables and figures.
-    checkpoint : path-like or iterable of path-like
-        The model's files, whose hashes tell versions of it apart; those of a ``pair_style`` are
-        found by themselves.
+    checkpoint : path-like, iterable of path-like, or dict of str to str
+        The model's files, whose hashes tell versions of it apart, or their SHA-256 by name; files
+        of a ``pair_style`` are found by themselves.
     a, c_over_a : float, optional
         A guess of the lattice constant (Å) and of c/a, relaxed in any case.
     progress : bool
@@ -109,16 +110,16 @@ def validate(
         reference = reference.as_reference()
     known = read_reference(reference, element)
 
-    commands, model = None, calculator
+    model = calculator
     if isinstance(calculator, str | PathLike | list | tuple):
         model = LammpsPotential(calculator, element)  # type: ignore[arg-type]
-        commands = model.commands
     elif not hasattr(calculator, "get_potential_energy"):
         raise ValueError(
             f"calculator = {calculator!r}: is neither an ASE calculator nor LAMMPS commands"
         )
+    commands = model.commands if isinstance(model, LammpsPotential) else None
     if properties is None:
-        if commands is None:
+        if model is calculator:
             chosen.remove("elastic_at_temperature")
         if not changes.get("landscape_errors", {}).get("test_set"):
             chosen.remove("landscape_errors")
@@ -318,16 +319,16 @@ def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
     """Say which model it is: class, parameters, hashes of its files."""
     kind = type(model)
     identity: dict[str, Any] = {"class": f"{kind.__module__}.{kind.__qualname__}"}
+    known = dict(checkpoint) if isinstance(checkpoint, Mapping) else {}
     files = [checkpoint] if isinstance(checkpoint, str | PathLike) else list(checkpoint)
-    for path in files:
-        if not Path(path).is_file():
+    paths = [] if known else [Path(path) for path in files]
+    for path in paths:
+        if not path.is_file():
             raise ValueError(f"checkpoint = {fspath(path)!r}: is no file")
-    paths = [Path(path) for path in files]
-    hashes = {}
     if isinstance(model, LammpsPotential):
         commands = plain_commands("\n".join(model.commands))
         identity["commands"] = [line for line in commands if not line.startswith("include ")]
-        hashes = model.file_hashes()
+        known = known or model.file_hashes()
     else:
         parameters = dict(getattr(model, "parameters", {}) or {})
         identity["parameters"] = {
@@ -338,7 +339,7 @@ def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
             Path(value) for value in identity["parameters"].values()
             if isinstance(value, str) and len(value) < 500 and Path(value).is_file()
         ]  # fmt: skip
-    identity["files"] = {path.name: file_hash(path) for path in paths} | hashes
+    identity["files"] = file_hashes(*paths) | known
     return dict(jsonable(identity))
 
 

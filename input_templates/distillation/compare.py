@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Judge models by the test set, by properties of the crystal and by what a step costs.
+"""Compare models on the test frames, by properties of the crystal and by the cost of a step.
 
-python compare.py                                       what student.py and teacher.py have made
+python compare.py                                       models of student.py and teacher.py
 python compare.py --model DNN=alone/student.pb --model "EAM=pair_style eam/fs; pair_coeff * * F Al"
 python compare.py --properties elastic_constants vacancy --speed
-python compare.py --speed --dft labels.extxyz --cores 8         Auto-DFT's labels as the first rung
+python compare.py --speed --dft labels.extxyz --cores 8         with the cost of Auto-DFT's labels
 
 A model is the folder of a teacher, a DeePMD model, a file or lines with pair_style and pair_coeff,
-or module:callable of an ASE calculator. Stopped and started again it goes on with the next model.
+or module:callable of an ASE calculator. An interrupted run resumes with the next model.
 """
 
 import argparse
@@ -27,19 +27,19 @@ DEFAULT = {"DNN": "alone/student.pb", "DNN-KD": "student/student.pb", "MPNN": "t
 
 
 def rungs(models: dict[str, str], element: str) -> dict[str, str]:
-    """Add to the models what the speed ladder also shows of a student.
+    """Add variants of a student to the models of the speed ladder.
 
     Parameters
     ----------
     models : dict of str to str
         The models.
     element : str
-        Of atom type 1.
+        Element of atom type 1.
 
     Returns
     -------
     dict of str to str
-        With the network that is not compressed, and the compressed one in LAMMPS.
+        The models, the network that is not compressed, and the compressed one in LAMMPS.
     """
     found = {}
     for name, model in models.items():
@@ -62,7 +62,7 @@ def main() -> None:
     parser.add_argument("--test", default="sets/test.extxyz", help="labelled frames (%(default)s)")
     parser.add_argument(
         "--model", action="append", metavar="NAME=MODEL",
-        help=f"one of the models; default: those there of {', '.join(DEFAULT.values())}",
+        help=f"a model; default: those of {', '.join(DEFAULT.values())} that exist",
     )  # fmt: skip
     parser.add_argument("--element", default="Al", help="(%(default)s)")
     parser.add_argument("--crystal", default="fcc", help="(%(default)s)")
@@ -77,7 +77,7 @@ def main() -> None:
     parser.add_argument("--cores", type=int, default=1, help="of each of them (%(default)s)")
     parser.add_argument(
         "--dft-seconds", nargs=3, metavar=("SECONDS", "ATOMS", "SOURCE"),
-        help="core seconds of one label, its atoms, and who says so",
+        help="core seconds of one label, its number of atoms, and the source",
     )  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("comparison"), help="(%(default)s)")
     args = parser.parse_args()

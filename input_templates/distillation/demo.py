@@ -4,8 +4,8 @@
 
 python demo.py FOLDER
 
-An embedded-atom potential plays density functional theory. Steps that are done are not done again:
-killed, the demo goes on where it was.
+An embedded-atom potential stands in for density functional theory. Finished steps are not repeated:
+an interrupted demo resumes.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from library import ALUMINIUM
-from student import write_sets
+from student import write_data
 from teacher import split_validation
 
 from ase_calculators import EntropySymmetry
@@ -39,23 +39,23 @@ STANDARD, SUPPLEMENTARY, TEST = (2.0, 0.1), (0.05, 0.0025), (2.0, 0.1)
 
 
 def step(name: str, folder: Path, command: list[str], result: str) -> None:
-    """Run a program of the chain, unless what it leaves is there.
+    """Run a program of the chain, unless its result exists.
 
     Parameters
     ----------
     name : str
-        What is said of it.
+        Name of the step.
     folder : pathlib.Path
-        Where it runs.
+        Working folder.
     command : list of str
-        The program.
+        Command of the program.
     result : str
-        What it leaves.
+        File that it writes.
 
     Raises
     ------
     SystemExit
-        When it fails.
+        If the program fails.
     """
     if (folder / result).exists():
         print(f"{name}: {folder / result} is there")
@@ -83,7 +83,7 @@ def main() -> None:
         require("deepmd", "deepmd-kit", "the student")
     except ImportError as error:
         parser.error(str(error))
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # parallel are the models, not their loops
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # models run in parallel, not their loops
     folder = args.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     asked = {key: value for key, value in vars(args).items() if key not in ("folder", "processes")}
@@ -106,7 +106,7 @@ def run(folder: Path, args: argparse.Namespace) -> None:
     Parameters
     ----------
     folder : pathlib.Path
-        Where everything is written.
+        Folder of all files.
     args : argparse.Namespace
         The command line.
     """
@@ -132,7 +132,7 @@ def run(folder: Path, args: argparse.Namespace) -> None:
     )  # fmt: skip
     print(f"the teacher labelled {labelled.n} frames")
 
-    written = write_sets(standard, labelled.path, folder / "deepmd")
+    written = write_data(standard, labelled.path, folder / "deepmd")
     taught = {"DNN": ["standard"], "DNN-KD": ["standard", "relabelled"]}
     with ThreadPoolExecutor(args.processes) as pool:
         waiting = {

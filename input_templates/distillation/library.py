@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Make the library that the other scripts learn from: bred by PolymorphGen, labelled by an EAM.
+"""Make the library for the other scripts: bred by PolymorphGen, labelled by an EAM.
 
 python library.py                  a few thousand 32-atom cells of aluminium, labelled by Al_mm
 
 Writes library.extxyz, its landscape.csv and landscape.png, and trajectory.extxyz, the frames of an
-ordinary melt and quench with the same labels. Stopped and started again it goes on where it was.
-Where you have DFT or other labels, give the other scripts your own file and leave this one out.
+ordinary melt and quench with the same labels. An interrupted run resumes. If you have DFT or other
+labels, give your own file to the other scripts and leave this one out.
 """
 
 import argparse
@@ -30,12 +30,13 @@ from ase_calculators.figures import save_figure
 from ase_calculators.validation import LammpsPotential
 
 HERE = Path(__file__).resolve().parent
-# Å; those of in.trajectory
+# Å; as in in.trajectory
 ALUMINIUM = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.75, "smooth": 0.3}
 POTENTIAL = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
 MIN_DISTANCE = 2.0  # Å
-STRETCH = (0.85, 1.1)  # limits of the volume per atom, of the smallest and largest parent's
-RATTLES = (0.0, 0.05, 0.1, 0.15, 0.2)  # Å, displacements of crystals that are parents
+# limits of the volume per atom, relative to the smallest and the largest parent
+STRETCH = (0.85, 1.1)
+RATTLES = (0.0, 0.05, 0.1, 0.15, 0.2)  # Å, displacements of the crystals among the parents
 
 
 def crystals(n_atoms: int, seed: int) -> list[Atoms]:
@@ -44,9 +45,9 @@ def crystals(n_atoms: int, seed: int) -> list[Atoms]:
     Parameters
     ----------
     n_atoms : int
-        Atoms of each, even.
+        Number of atoms of each, even.
     seed : int
-        Of the displacements.
+        Random seed of the displacements.
 
     Returns
     -------
@@ -67,26 +68,26 @@ def crystals(n_atoms: int, seed: int) -> list[Atoms]:
 
 
 def label(frames: Iterable[Atoms], path: Path, total: int | None = None) -> int:
-    """Write frames with energy, forces and stress of POTENTIAL; what is there is kept.
+    """Write frames with energy, forces and stress of POTENTIAL; keep those already written.
 
     Parameters
     ----------
     frames : iterable of ase.Atoms
         The frames.
     path : pathlib.Path
-        Extended XYZ, complete or not there.
+        Extended XYZ file, complete or missing.
     total : int, optional
-        How many they are.
+        Number of frames.
 
     Returns
     -------
     int
-        How many frames the file holds.
+        Number of frames in the file.
 
     Raises
     ------
     SystemExit
-        When it holds another number than `total`.
+        If the file has another number of frames than `total`.
     """
     draft = path.with_suffix(".writing")
     complete = path.is_file()
@@ -112,17 +113,17 @@ def label(frames: Iterable[Atoms], path: Path, total: int | None = None) -> int:
 
 
 def cut(path: Path) -> int:
-    """Cut off the frame that a killed run left unfinished.
+    """Cut off a frame that an interrupted run left unfinished.
 
     Parameters
     ----------
     path : pathlib.Path
-        Extended XYZ, or nothing.
+        Extended XYZ file, or a missing one.
 
     Returns
     -------
     int
-        How many complete frames there are.
+        Number of complete frames.
     """
     n, complete = 0, 0
     if path.is_file():
@@ -137,11 +138,11 @@ def cut(path: Path) -> int:
 
 
 def main() -> None:
-    """Melt, breed, label, map."""
+    """Read the command line; melt, breed, label and map."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--per-edge", type=int, default=55,
-        help="cells along both axes of the parents' window, each a target while it is empty "
+        help="cells along both axes of the parents' window; the empty ones are targets "
         "(%(default)s)",
     )  # fmt: skip
     parser.add_argument("--heat", type=int, default=20000, help="steps of heating (%(default)s)")

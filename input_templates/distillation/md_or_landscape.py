@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Learn from an MD trajectory or from the landscape: one model, equally many frames, one judge.
+"""Learn from an MD trajectory or from the landscape: one model, equal numbers of frames, one test.
 
 python library.py && python md_or_landscape.py
 
 The same model is trained on frames of a melt and quench, drawn at random, and on frames spread
 evenly over PolymorphGen's library. Both are tested on strained, compressed and expanded crystals in
 cells of the landscape that neither source has a frame in, and by elastic constants and the equation
-of state under large compression, beside the potential that labelled everything. Stopped and started
-again it goes on.
+of state under large compression, compared with the potential of all labels. An interrupted run
+resumes.
 """
 
 import argparse
@@ -38,10 +38,10 @@ from ase_calculators.validation import validate
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-MAX_ENERGY = 1.0  # eV per atom above the lowest test frame; what is beyond is no test of a metal
+MAX_ENERGY = 1.0  # eV per atom above the lowest test frame; frames beyond do not test a metal
 CELL = (0.1, 0.005)  # a test frame's cell of this size holds no frame of either source
 CONSTANTS = ("C11", "C12", "C44")
-# Al_mm's own pressure falls below 0.82 of its volume and explodes below 0.75, as validation says
+# Al_mm's own pressure falls below 0.82 of its volume and explodes below 0.75 (validation)
 PROPERTIES = {
     "elastic_constants": {},
     "equation_of_state": {"n_curve": 11, "compression": 0.82, "expansion": 1.22},
@@ -56,14 +56,14 @@ def strained_crystals(n: int, seed: int) -> list[Atoms]:
     Parameters
     ----------
     n : int
-        How many.
+        Number of crystals.
     seed : int
-        Of all that is random.
+        Random seed.
 
     Returns
     -------
     list of ase.Atoms
-        About 32 atoms each, none nearer to another than 2.3 Å.
+        Crystals of about 32 atoms, none nearer to another than 2.3 Å.
     """
     rng = np.random.default_rng(seed)
     perfect = {}
@@ -109,12 +109,12 @@ def judged(report: object) -> dict[str, float]:
     Parameters
     ----------
     report : Report
-        What `validate` returned.
+        Report of `validate`.
 
     Returns
     -------
     dict of str to float
-        Elastic constants and pressures in GPa; what failed is missing.
+        Elastic constants and pressures in GPa; those that failed are missing.
     """
     found = {name: report.values[name] for name in CONSTANTS if name in report.values}
     curve = report.records["equation_of_state"]["data"]
@@ -127,18 +127,18 @@ def judged(report: object) -> dict[str, float]:
 def draw(
     records: list[dict], reference: dict, tables: dict[str, LandscapeTable], path: Path
 ) -> None:
-    """Draw where the frames lie, the errors, the elastic constants and the pressure.
+    """Draw the places of the frames, the errors, the elastic constants and the pressure.
 
     Parameters
     ----------
     records : list of dict
-        What `learning_curve` has returned so far.
+        Records that `learning_curve` has returned so far.
     reference : dict
         The labelling potential's `judged`.
     tables : dict of str to LandscapeTable
-        Of each set and of the test set.
+        Landscapes of each source and of the test frames.
     path : pathlib.Path
-        The picture.
+        Figure file.
     """
     figure, axes = plt.subplots(2, 2, figsize=(8.6, 7.0), layout="constrained")
     colors = dict(zip(SETS, COLORS, strict=False))
@@ -191,7 +191,7 @@ def draw(
 
 
 def main() -> None:
-    """Choose, train, test, judge, draw, say what came out."""
+    """Choose, train, test, validate, draw and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--library", type=Path, default=Path("library"), help="folder of library.py (%(default)s)"

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Kinds of models under one training set and one test set: se_e2_a, DPA, NequIP, MACE, and yours.
+"""Kinds of models on the same training and test frames: se_e2_a, DPA, NequIP, MACE, and yours.
 
 python library.py && python model_comparison.py
 python model_comparison.py --frames 800 --profile-mace paper --profile-student paper
 python model_comparison.py --model "mine=mymodels:potential"
 
 Models whose package is missing are named and left out: all are trained in the environment of
-deepmd_gnn/README.md, all but DPA-3 and NequIP in that of this folder. Stopped and started again it
-goes on, in the other environment too.
+deepmd_gnn/README.md, all but DPA-3 and NequIP in that of this folder. An interrupted run resumes,
+also in the other environment.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from ase_calculators import EntropySymmetry
 from ase_calculators.distillation import compare_models, speed_ladder
 from ase_calculators.distillation.scaling import read_library, trainer, uniform
 from ase_calculators.distillation.sets import split_sets
+from ase_calculators.distillation.training import read_profile
 
 matplotlib.use("Agg")
 
@@ -45,12 +46,12 @@ def dpa1(profile: dict[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     profile : dict
-        As `train_student` takes it.
+        Profile, as for `train_student`.
 
     Returns
     -------
     dict
-        The same with another descriptor.
+        Profile with the other descriptor.
     """
     found = json.loads(json.dumps(profile))
     found["model"]["descriptor"] |= ATTENTION
@@ -63,12 +64,12 @@ def pytorch(name: str) -> dict[str, Any]:
     Parameters
     ----------
     name : str
-        A file of the folder deepmd_gnn.
+        File name in the folder deepmd_gnn.
 
     Returns
     -------
     dict
-        As `train_student` takes it; the learning rate falls over the steps asked for.
+        Profile, as for `train_student`; the learning rate falls over the requested steps.
     """
     found = json.loads((HERE / "deepmd_gnn" / name).read_text())
     del found["learning_rate"]["decay_steps"]
@@ -76,14 +77,14 @@ def pytorch(name: str) -> dict[str, Any]:
 
 
 def measured(train: Callable[[], Any], record: Path) -> dict[str, float]:
-    """Train, and keep what that took.
+    """Train, and record the CPU time.
 
     Parameters
     ----------
     train : callable
-        Trains in processes of its own.
+        Function that trains in separate processes.
     record : pathlib.Path
-        Where the numbers are kept; of a training that goes on they are added up.
+        File of the time, summed over the parts of an interrupted training.
 
     Returns
     -------
@@ -103,14 +104,14 @@ def measured(train: Callable[[], Any], record: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Train, compare, time, say what came out."""
+    """Train, compare, time and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--library", type=Path, default=Path("library/library.extxyz"),
         help="labelled frames (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--landscape", type=Path, help="their table (landscape.csv beside the library)"
+        "--landscape", type=Path, help="their table (landscape.csv next to the library)"
     )
     parser.add_argument("--element", default="Al", help="(%(default)s)")
     parser.add_argument("--frames", type=int, default=200, help="to train on (%(default)s)")
@@ -132,8 +133,6 @@ def main() -> None:
     pairs = [text.partition("=") for text in args.model]
     if any(not name or not model for name, _, model in pairs):
         parser.error(f"--model {args.model}: each must be NAME=MODEL")
-    from ase_calculators.distillation.training import read_profile
-
     args.output.mkdir(parents=True, exist_ok=True)
     left_out = []
     models: dict[str, Any] = {}

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Let the teacher label the supplementary set.
+"""Label the supplementary frames by the teacher.
 
 python relabel.py                                          sets/supplementary.extxyz by teacher/
 python relabel.py --teacher potential.mod --element Al     by a pair_style of LAMMPS
@@ -8,8 +8,8 @@ python relabel.py --teacher salt.mod --element Na Cl       of several elements, 
 python relabel.py --teacher ase.calculators.emt:EMT        by any ASE calculator
 python relabel.py --max-spread 0.3 --max-force 20          what is beyond goes to *.rejected.extxyz
 
-Stopped and started again it goes on where it was. The rejected frames are for label.py of the
-autodft template: their first-principles labels belong into the standard set of the next teacher.
+An interrupted run resumes. The rejected frames are for label.py of the
+autodft template: their first-principles labels belong to the standard frames of the next teacher.
 """
 
 import argparse

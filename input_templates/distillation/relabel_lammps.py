@@ -76,14 +76,14 @@ def write_dump(frames: Sequence[Atoms], prisms: list[Prism], elements: list[str]
 
 
 def read_labels(prisms: list[Prism], folder: Path) -> list[dict[str, Any]]:
-    """Read what in.relabel has written, and turn it back into the frames' orientation.
+    """Read the labels of in.relabel, and rotate them back into the frames' orientation.
 
     Parameters
     ----------
     prisms : list of ase.calculators.lammps.Prism
         The orientation of each frame.
     folder : pathlib.Path
-        Where labels.dump and log.relabel are.
+        Folder of labels.dump and log.relabel.
 
     Returns
     -------
@@ -111,14 +111,14 @@ def read_labels(prisms: list[Prism], folder: Path) -> list[dict[str, Any]]:
 
 
 class Rerun(Committee):
-    """Let in.relabel calculate, by the lmp command and a pair_style.
+    """Calculate by in.relabel, run by the lmp command with a pair_style.
 
     Parameters
     ----------
     potential : str
         File of the pair_style.
     elements : list of str
-        Elements of the atom types 1, 2, ...; of several that pair_coeff names one is enough.
+        Elements of the atom types 1, 2, ...; one of several that pair_coeff names is enough.
     ranks : int
         MPI ranks.
     """
@@ -139,7 +139,7 @@ class Rerun(Committee):
         Returns
         -------
         list of dict
-            Energy, forces and stress of each; no stress where the cell has no volume.
+            Energy, forces and stress of each frame; no stress if the cell has no volume.
         """
         found: list[dict[str, Any]] = [{} for _ in frames]
         by_periods: dict[str, list[int]] = {}
@@ -165,7 +165,7 @@ class Rerun(Committee):
         Returns
         -------
         list of dict
-            As `evaluate`.
+            Results, as from `evaluate`.
         """
         boxes = [with_vacuum(atoms, MARGIN) for atoms in frames]
         prisms = [Prism(box.cell.array) for box in boxes]
@@ -187,7 +187,7 @@ class Rerun(Committee):
         Parameters
         ----------
         folder : pathlib.Path
-            Where library.dump is.
+            Folder of library.dump.
         periods : str
             LAMMPS's boundary.
         """
@@ -196,7 +196,7 @@ class Rerun(Committee):
         command = [binaries / "lmp", "-nocite", "-log", "none", "-in", DECK, *variables]
         if self.ranks > 1:
             command = [binaries / "mpirun", "-n", str(self.ranks), *command]
-        # where the potential's own files are found by their names
+        # in this folder the potential's own files are found by their names
         done = subprocess.run(
             list(map(str, command)), cwd=self.potential.parent, capture_output=True, text=True
         )
@@ -210,7 +210,7 @@ class Rerun(Committee):
         Parameters
         ----------
         folder : pathlib.Path
-            Where library.dump is.
+            Folder of library.dump.
         periods : str
             LAMMPS's boundary.
 
@@ -231,7 +231,7 @@ class Rerun(Committee):
 
 
 class External(Rerun):
-    """Let in.relabel calculate by an ASE calculator, which fix external calls.
+    """Calculate by in.relabel with an ASE calculator, which fix external calls.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ class External(Rerun):
         Returns
         -------
         list of dict
-            Energy, forces, stress and, of a committee, the spreads of each.
+            Energy, forces, stress and, for a committee, spreads of each frame.
         """
         self.spreads: dict[int, dict[str, Any]] = {}
         found = super().of_same_periods(frames, periods)
@@ -272,7 +272,7 @@ class External(Rerun):
         Parameters
         ----------
         folder : pathlib.Path
-            Where library.dump is.
+            Folder of library.dump.
         periods : str
             LAMMPS's boundary.
         """
@@ -299,7 +299,7 @@ class External(Rerun):
             raise self.error
 
     def calculate_for(self, lmp: Any, step: int, n: int, tag: Any, x: Any, f: Any) -> None:
-        """Calculate what is in LAMMPS's box.
+        """Calculate the atoms in LAMMPS's box.
 
         Parameters
         ----------
@@ -310,9 +310,9 @@ class External(Rerun):
         n : int
             Number of atoms.
         tag : (n,) array
-            Ids.
+            Atom ids.
         x, f : (n, 3) array
-            Positions, Å, and forces to be filled in, eV/Å.
+            Positions, Å, and forces to fill in, eV/Å.
         """
         if self.error:
             return

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a gap costs: error against coverage of the landscape with equally many training frames.
+"""Cost of a gap: error against coverage of the landscape with equal numbers of training frames.
 
 python library.py && python scaling_coverage.py
 python scaling_coverage.py --gap -7 -4 0.2 0.45
 
-A window is cut out of the landscape, of which a growing part is kept from the training sets; these
-are even outside it and hold the same number of frames. Errors are told for test frames inside the
-window and outside. Random and farthest-point choices of all frames are the controls. Stopped and
-started again it goes on.
+A growing part of a window of the landscape is kept free of training frames. These are even outside
+of it, and their number is always the same. Errors are reported for test frames inside and outside
+the window. Random and farthest-point choices of all frames are the controls. An interrupted run
+resumes.
 """
 
 import argparse
@@ -38,7 +38,7 @@ import matplotlib.pyplot as plt
 
 TEST_CELL = (0.4, 0.02)  # cells of the landscape that are held out as a whole
 FINE = (0.01, 0.0005)  # nearly every frame of the library has such a cell of its own
-COVERED = (1.0, 0.05)  # cells by which coverage is told; fewer than frames
+COVERED = (1.0, 0.05)  # cells that measure the coverage; fewer than frames
 
 
 def shrunk(gap: tuple[float, ...], share: float) -> tuple[float, ...]:
@@ -49,7 +49,7 @@ def shrunk(gap: tuple[float, ...], share: float) -> tuple[float, ...]:
     gap : (float, float, float, float)
         sS_min, sS_max, Q_min, Q_max.
     share : float
-        Of its area.
+        Share of its area.
 
     Returns
     -------
@@ -59,7 +59,7 @@ def shrunk(gap: tuple[float, ...], share: float) -> tuple[float, ...]:
     Raises
     ------
     ValueError
-        For a share that is none.
+        If the share is not from 0 to 1.
     """
     if not 0 <= share <= 1:
         raise ValueError(f"share = {share}: must be from 0 to 1")
@@ -94,11 +94,11 @@ def draw(records: list[dict], coverage: dict[str, float], path: Path) -> None:
     Parameters
     ----------
     records : list of dict
-        What `learning_curve` has returned so far.
+        Records that `learning_curve` has returned so far.
     coverage : dict of str to float
         Coverage of each kind of set, mean over the seeds.
     path : pathlib.Path
-        The picture.
+        Figure file.
     """
     figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.6), layout="constrained")
     for ax, quantity, unit in zip(axes, ("energy", "forces"), ("meV/atom", "meV/Å"), strict=True):
@@ -122,14 +122,14 @@ def draw(records: list[dict], coverage: dict[str, float], path: Path) -> None:
 
 
 def main() -> None:
-    """Choose, train, test, draw, say what came out."""
+    """Choose, train, test, draw and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--library", type=Path, default=Path("library/library.extxyz"),
         help="labelled frames (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--landscape", type=Path, help="their table (landscape.csv beside the library)"
+        "--landscape", type=Path, help="their table (landscape.csv next to the library)"
     )
     parser.add_argument(
         "--gap", type=float, nargs=4, default=(-8.0, -3.0, 0.22, 0.46),

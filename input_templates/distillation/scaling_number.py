@@ -7,7 +7,7 @@ python scaling_number.py --library labels.extxyz --landscape landscape.csv --lar
 
 Numbers are halved from the largest down. At each, models are trained on frames chosen evenly from
 the landscape, at random and farthest point by farthest point, with several seeds, and tested on
-frames of landscape cells that none of them has seen. Stopped and started again it goes on.
+frames of landscape cells that none of them has seen. An interrupted run resumes.
 """
 
 import argparse
@@ -45,9 +45,9 @@ def draw(records: list[dict], path: Path) -> dict:
     Parameters
     ----------
     records : list of dict
-        What `learning_curve` has returned so far.
+        Records that `learning_curve` has returned so far.
     path : pathlib.Path
-        The picture.
+        Figure file.
 
     Returns
     -------
@@ -65,14 +65,14 @@ def draw(records: list[dict], path: Path) -> dict:
 
 
 def main() -> None:
-    """Choose, train, test, draw, say what came out."""
+    """Choose, train, test, draw and print the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--library", type=Path, default=Path("library/library.extxyz"),
         help="labelled frames (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--landscape", type=Path, help="their table (landscape.csv beside the library)"
+        "--landscape", type=Path, help="their table (landscape.csv next to the library)"
     )
     parser.add_argument("--largest", type=int, default=800, help="frames (%(default)s)")
     parser.add_argument("--least", type=int, default=3, help="frames (%(default)s)")

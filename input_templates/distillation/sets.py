@@ -1,32 +1,28 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Split a library into standard, supplementary and test sets by its landscape.
+"""Split a library into standard, supplementary and test frames by its landscape.
 
-python sets.py                                    what library.py has made, to sets/
+python sets.py                                    the library of library.py, to sets/
 python sets.py mine.extxyz --standard 0.2 0.01    other frames (mapped first), coarser cells
-python sets.py mine.extxyz --labelled             learn from and test with those that have labels
+python sets.py mine.extxyz --labelled             learn from and test on frames with labels
 
-Whole cells of the landscape are held out for the test. Labels that frames have stay with them; what
-has none yet goes to label.py of the autodft template (standard, test) and to relabel.py
-(supplementary).
+Whole cells of the landscape are held out for the test. Frames keep their labels. Those without are
+for label.py of the autodft template (standard, test) and for relabel.py (supplementary).
 """
 
 import argparse
-from contextlib import ExitStack
 from pathlib import Path
 
-import ase.io
 import matplotlib.pyplot as plt
 import numpy as np
 from library import ALUMINIUM
-from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
-from ase_calculators.distillation import Sets, split_sets
+from ase_calculators.distillation import Sets, split_sets, write_sets
 from ase_calculators.figures import save_figure
 from ase_calculators.frame_source import read_frames
 from ase_calculators.landscape import table_parameters
-from ase_calculators.provenance import atomic_write, write_json
+from ase_calculators.provenance import write_json
 
 
 def landscape(library: str, path: Path, calc: EntropySymmetry, named: bool) -> LandscapeTable:
@@ -37,12 +33,12 @@ def landscape(library: str, path: Path, calc: EntropySymmetry, named: bool) -> L
     library : str
         The frames.
     path : pathlib.Path
-        The table: read where it is of these frames and parameters, made again where the library has
-        changed since, written where there is none.
+        File of the table: read if it is of these frames and parameters, written if it is missing or
+        the library has changed since.
     calc : EntropySymmetry
         The parameters.
     named : bool
-        Whether the user chose that file: it is not replaced.
+        Whether the user chose that file, which is then not replaced.
 
     Returns
     -------
@@ -52,7 +48,7 @@ def landscape(library: str, path: Path, calc: EntropySymmetry, named: bool) -> L
     Raises
     ------
     ValueError
-        When the file is of another library or other parameters, or is no table.
+        If the file is of another library or other parameters, or is not a table.
     """
     if path.exists():
         table = LandscapeTable.read(path)
@@ -81,42 +77,8 @@ def landscape(library: str, path: Path, calc: EntropySymmetry, named: bool) -> L
     return table
 
 
-def write(sets: Sets, table: LandscapeTable, library: str, folder: Path) -> None:
-    """Write the frames of each set, in the order of the library.
-
-    Parameters
-    ----------
-    sets : Sets
-        Rows of the table.
-    table : LandscapeTable
-        The landscape.
-    library : str
-        The frames.
-    folder : pathlib.Path
-        Where standard.extxyz, supplementary.extxyz and test.extxyz go.
-    """
-    degree = f"Q{table.parameters['degree']}"
-    wanted = {
-        int(table.frame[row]): (name, int(row))
-        for name, rows in sets._asdict().items()
-        for row in rows
-    }
-    with ExitStack() as stack:
-        files = {
-            name: stack.enter_context(atomic_write(folder / f"{name}.extxyz"))
-            for name in sets._fields
-        }
-        bar = tqdm(read_frames(library), "writing", unit=" frames")
-        for number, atoms in enumerate(bar):
-            if number in wanted:
-                name, row = wanted[number]
-                atoms.info |= {"sS": float(table.sS[row]), degree: float(table.Q[row])}
-                atoms.info["library_frame"] = number
-                ase.io.write(files[name], atoms, format="extxyz")
-
-
 def draw(sets: Sets, table: LandscapeTable, path: Path) -> None:
-    """Draw the sets on the landscape.
+    """Draw the split on the landscape.
 
     Parameters
     ----------
@@ -125,7 +87,7 @@ def draw(sets: Sets, table: LandscapeTable, path: Path) -> None:
     table : LandscapeTable
         The landscape.
     path : pathlib.Path
-        The picture.
+        Figure file.
     """
     figure, ax = plt.subplots(figsize=(5.5, 4.2), layout="constrained")
     ax.scatter(table.sS, table.Q, s=3, c="0.85", lw=0, label=f"library, {len(table)}")
@@ -152,7 +114,7 @@ def main() -> None:
     parser.add_argument(
         "library", nargs="?", default="library/library.extxyz", help="(%(default)s)"
     )
-    parser.add_argument("--landscape", help="its table (landscape.csv beside the library)")
+    parser.add_argument("--landscape", help="its table (landscape.csv next to the library)")
     parser.add_argument("--output", type=Path, default=Path("sets"), help="folder (%(default)s)")
     parser.add_argument("--standard", default=(0.1, 0.005), help="cell (0.1 0.005)", **cell)
     parser.add_argument("--supplementary", default=(0.05, 0.0025), help="(0.05 0.0025)", **cell)
@@ -180,8 +142,7 @@ def main() -> None:
         }
         labelled = np.isfinite(table.energy) if args.labelled else None
         sets = split_sets(table, **options, labelled=labelled)
-        args.output.mkdir(parents=True, exist_ok=True)
-        write(sets, table, args.library, args.output)
+        write_sets(sets, table, args.library, args.output)
     except (OSError, ValueError) as error:
         parser.error(str(error))
     draw(sets, table, args.output / "sets.png")

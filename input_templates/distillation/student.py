@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Train the student: a DeePMD network on the standard set and on what the teacher has labelled.
+"""Train the student: a DeePMD network on the standard frames and on those of the teacher.
 
 python student.py                                     sets/standard.extxyz and relabelled.extxyz
-python student.py --alone --output alone              the standard set only: what teaching is worth
+python student.py --alone --output alone              the standard frames only, to compare
 python student.py --profile paper --weight 2          the paper's input; DFT frames count twice
 python student.py --alone --start student --steps 2000 --output tuned      fine-tune on DFT frames
 
 Writes student.pb, compressed, for LAMMPS (in.student) and ASE, and frozen.pb, what it was made of.
-Stopped and started again it goes on from the last checkpoint.
+An interrupted run resumes from the last checkpoint.
 """
 
 import argparse
@@ -18,11 +18,11 @@ from pathlib import Path
 from ase import Atoms
 from teacher import split_validation
 
-from ase_calculators.distillation import Student, train_student
-from ase_calculators.training_sets import write_deepmd
+from ase_calculators.distillation import Student, train_student, write_deepmd
+from ase_calculators.training_sets import DFT, TEACHER
 
 
-def write_sets(
+def write_data(
     standard: str | Path, relabelled: Iterable[Atoms] | str | Path | None, folder: Path
 ) -> dict[str, Path]:
     """Write the sets as DeePMD-kit reads them.
@@ -32,14 +32,14 @@ def write_sets(
     standard : path-like
         Frames with first-principles labels.
     relabelled : path-like, optional
-        Frames with the teacher's.
+        Frames with the teacher's labels.
     folder : pathlib.Path
-        Where the sets go.
+        Folder of the DeePMD data.
 
     Returns
     -------
     dict of str to pathlib.Path
-        "standard", "validation" (the frames that teacher.py did not learn from either) and
+        "standard", "validation" (the frames that teacher.py holds out too) and
         "relabelled".
     """
     train, validation = split_validation(standard)
@@ -47,7 +47,7 @@ def write_sets(
     for name, frames in (
         ("standard", train), ("validation", validation), ("relabelled", relabelled)
     ):  # fmt: skip
-        prefix = "teacher_" if name == "relabelled" else ""
+        prefix = TEACHER if name == "relabelled" else DFT
         if frames is not None:
             found[name] = folder / name
             write_deepmd(frames, folder / name, prefix)
@@ -63,27 +63,27 @@ def main() -> None:
     parser.add_argument(
         "--relabelled", default="relabelled.extxyz", help="what relabel.py wrote (%(default)s)"
     )
-    parser.add_argument("--alone", action="store_true", help="learn from the standard set only")
+    parser.add_argument("--alone", action="store_true", help="learn from the standard frames only")
     parser.add_argument(
         "--weight", type=float, default=1.0,
-        help="what a frame of the standard set counts in the loss, one of the teacher's being 1 "
+        help="weight of a standard frame in the loss, next to 1 of a teacher's frame "
         "(%(default)s)",
     )  # fmt: skip
     parser.add_argument("--output", type=Path, default=Path("student"), help="(%(default)s)")
     parser.add_argument("--profile", default="small", help="small, paper or a file (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
-    parser.add_argument("--start", help="a student's folder or model to go on from")
+    parser.add_argument("--start", help="a student's folder or model to continue from")
     parser.add_argument("--steps", type=int, help="(the profile's)")
     args = parser.parse_args()
     try:
         relabelled = None if args.alone else args.relabelled
-        sets = write_sets(args.standard, relabelled, args.output / "sets")
-        weights = {sets["standard"]: args.weight}
+        data = write_data(args.standard, relabelled, args.output / "sets")
+        weights = {data["standard"]: args.weight}
         if not args.alone:
-            weights[sets["relabelled"]] = 1.0
+            weights[data["relabelled"]] = 1.0
         student: Student = train_student(
             weights,
-            sets["validation"],
+            data["validation"],
             args.output,
             args.profile,
             args.seed,

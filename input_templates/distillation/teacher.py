@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Train the teacher: a committee of MACE models on the standard set.
+"""Train the teacher: a committee of MACE models on the standard frames.
 
 python teacher.py                                     sets/standard.extxyz, to teacher/
 python teacher.py labels.extxyz --profile paper       the paper's size, on a GPU
 python teacher.py --profile mine.yaml --seeds 1 2 3 4 --processes 2
 
 Every tenth frame, in the order of the landscape's cells, is kept for validation, which picks the
-epoch of each model. Stopped and started again it goes on from the last checkpoints.
+epoch of each model. An interrupted run resumes from the last checkpoints.
 """
 
 import argparse
@@ -22,7 +22,7 @@ SHARE = 10  # one frame of so many is for validation
 
 
 def split_validation(path: str | Path) -> tuple[list[Atoms], list[Atoms]]:
-    """Split a standard set into frames to learn from and frames for validation.
+    """Split the standard frames into frames to learn from and frames for validation.
 
     Parameters
     ----------
@@ -32,8 +32,8 @@ def split_validation(path: str | Path) -> tuple[list[Atoms], list[Atoms]]:
     Returns
     -------
     (list of ase.Atoms, list of ase.Atoms)
-        To learn from, and every tenth by sS for validation; where the frames have no sS in their
-        ``info``, every tenth as they come.
+        Frames to learn from, and every tenth by sS for validation; every tenth in the order of the
+        file if the frames have no sS in ``info``.
     """
     frames = sorted(read_frames(path), key=lambda atoms: atoms.info.get("sS", 0.0))
     held = frames[SHARE // 2 :: SHARE]
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--profile", default="small", help="small, paper or a file (%(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="(1 2 3)")
     parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
-    parser.add_argument("--device", help="cpu or cuda (a GPU where there is one)")
+    parser.add_argument("--device", help="cpu or cuda (a GPU if there is one)")
     args = parser.parse_args()
     try:
         models = train_teacher(

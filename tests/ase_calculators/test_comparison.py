@@ -2,8 +2,10 @@
 """Comparison of models by a test set and by speed, with potentials that ship with LAMMPS."""
 
 import csv
+import hashlib
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -16,7 +18,13 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_calculators import EntropySymmetry
-from ase_calculators.distillation import LabelTime, compare_models, label_time, speed_ladder
+from ase_calculators.distillation import (
+    Committee,
+    LabelTime,
+    compare_models,
+    label_time,
+    speed_ladder,
+)
 from ase_calculators.validation import LammpsPotential
 
 MM = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
@@ -26,7 +34,7 @@ TIGHT = {"rel": 1e-6, "abs": 1e-5}
 
 
 class Counting(Calculator):
-    """EMT with a scale, that counts its calls and may fail or take its time."""
+    """EMT with a scale, which counts its calls and may fail or be slow."""
 
     implemented_properties = ("energy", "forces")
 
@@ -152,13 +160,13 @@ def test_a_model_is_asked_once(frames, tmp_path):
     other = Counting(scale=1.1)
     changed = compare_models(frames, {"EMT": other}, tmp_path, progress=False)
     assert other.n == 12 and (changed.errors["EMT"].energy != first.errors["EMT"].energy).all()
-    # a record that a kill left behind without its end
+    # a record without its end, as after a kill
     (tmp_path / "EMT.json").write_text("{")
     compare_models(frames, {"EMT": other}, tmp_path, progress=False)
     assert other.n == 24
     compare_models(frames[:5], {"EMT": other}, tmp_path, progress=False)
     assert other.n == 29
-    # a model of files is known by them and not asked at all
+    # a model with files is known by them and calculates nothing
     compare_models(frames[:2], {"jea": JEA}, tmp_path, element="Al", progress=False)
     record = tmp_path / "jea.json"
     before = record.stat().st_mtime_ns
@@ -194,6 +202,79 @@ def test_a_file_of_commands_is_known_by_the_files_that_it_names(frames, tmp_path
         seen.append((record["asked"], ladder.rows[0]["wall"]))
     assert set(record["identity"]["files"]) == {"al.mod", "mine.eam.alloy"}
     assert seen[0] == seen[1] != seen[2] and seen[1][1] != seen[2][1]
+
+
+def test_a_model_is_opened_and_hashed_once(frames, tmp_path, monkeypatch):
+    """A file of commands, commands and a callable, each also compared by a property."""
+    import lammps_plugin
+
+    lammps_plugin.plugin_folder()
+    parameters = Path(os.environ["LAMMPS_POTENTIALS"], "NiAlH_jea.eam.alloy").read_text()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("one.eam.alloy", "two.eam.alloy"):
+        (tmp_path / name).write_text(parameters)
+    (tmp_path / "al.mod").write_text("pair_style eam/alloy\npair_coeff * * one.eam.alloy Al\n")
+    (tmp_path / "counted_model.py").write_text(
+        "from ase.calculators.emt import EMT\n\nopened = []\n\n\ndef model():\n"
+        "    opened.append(EMT())\n    return opened[-1]\n"
+    )
+    opened, start = [], LammpsPotential.__init__
+
+    def counted(self, *arguments):
+        opened.append(arguments)
+        start(self, *arguments)
+
+    monkeypatch.setattr(LammpsPotential, "__init__", counted)
+    read: list[str] | None = []
+
+    def note(event, arguments):
+        if read is not None and event == "open" and str(arguments[0]).endswith(".eam.alloy"):
+            read.append(Path(arguments[0]).name)
+
+    sys.addaudithook(note)
+    models = {
+        "file": "al.mod", "commands": "pair_style eam/alloy; pair_coeff * * two.eam.alloy Al",
+        "callable": "counted_model:model",
+    }  # fmt: skip
+    compared = compare_models(frames[:2], models, "out", None, ["bain_path"], "Al", progress=False)
+    hashed, read = read, None
+    assert not compared.failed and not any(report.failed for report in compared.reports)
+    assert len(opened) == 2
+    assert sorted(hashed) == ["one.eam.alloy", "two.eam.alloy"]
+    import counted_model
+
+    assert len(counted_model.opened) == 1
+
+
+def test_files_of_one_name_have_entries_of_their_own(frames, tmp_path, monkeypatch):
+    import lammps_plugin
+
+    lammps_plugin.plugin_folder()
+    parameters = Path(os.environ["LAMMPS_POTENTIALS"], "NiAlH_jea.eam.alloy").read_text()
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "eam.alloy").write_text(f"{folder} {parameters}")
+    commands = ["pair_style hybrid/overlay eam/alloy eam/alloy",
+                "pair_coeff * * eam/alloy 1 a/eam.alloy Al",
+                "pair_coeff * * eam/alloy 2 b/eam.alloy Al"]  # fmt: skip
+    members = [EMT(), EMT()]
+    for name, model in (
+        ("hybrid", commands), ("committee", Committee(members, ["a/eam.alloy", "b/eam.alloy"]))
+    ):  # fmt: skip
+        compared = compare_models(
+            frames[:1], {name: model}, "out", None, ["bain_path"], "Al", progress=False
+        )
+        assert not compared.failed
+        properties = tmp_path / "out" / "properties" / name / "bain_path.json"
+        for record in (tmp_path / "out" / f"{name}.json", properties):
+            files = json.loads(record.read_text())["identity"]["files"]
+            assert files == {
+                f"{folder}/eam.alloy":
+                hashlib.sha256((tmp_path / folder / "eam.alloy").read_bytes()).hexdigest()
+                for folder in ("a", "b")
+            }  # fmt: skip
 
 
 def test_align_takes_the_mean_away(frames, tmp_path):
@@ -236,11 +317,11 @@ def test_speed_ladder(tmp_path):
     ladder = speed_ladder(models, (2, 1), tmp_path, dft=dft, seconds=0.2, progress=False)
     by = {(row["model"], row["n_atoms"]): row for row in ladder.rows}
     assert by["DFT", 3]["wall"] == 3e8
-    # of each step 0.05 s are slept, which the clock on the wall counts and the processor's does not
+    # each step sleeps 0.05 s, which counts as wall time but not as processor time
     slow = by["slow", 32]
     assert slow["wall"] > 0.05e6 / 32 and slow["cpu"] < slow["wall"]
     assert by["Al_mm", 32]["steps"] > 10 and by["Al_mm", 32]["host"] == "LAMMPS"
-    # the same potential with Python in between
+    # the same potential, called through Python
     assert by["Al_mm in ASE", 32]["cpu"] > by["Al_mm", 32]["cpu"]
     assert ("lost", 4) not in by
     assert any("lost, 1: FAILED: the network is lost" in note for note in ladder.notes)
@@ -251,7 +332,18 @@ def test_speed_ladder(tmp_path):
     # measured once
     n = models["slow"].n
     again = speed_ladder(models, (2, 1), tmp_path, dft=dft, seconds=0.2, progress=False)
-    assert models["slow"].n == n and again.rows == ladder.rows
+    assert again.rows == ladder.rows
+    assert models["slow"].n == n + 2  # a calculation in each cell tells that it is the same model
+
+
+def test_speeds_of_models_without_files_are_told_apart(tmp_path):
+    """Two networks of one class under one name."""
+    fast, slow = Counting(), Counting(scale=1.1, seconds=0.05)
+    rows = [
+        speed_ladder({"network": model}, (1,), tmp_path, seconds=0.1, progress=False).rows[0]
+        for model in (fast, slow)
+    ]
+    assert rows[1]["wall"] > 0.05e6 / 4 > rows[0]["wall"]  # microseconds, four atoms
 
 
 def test_time_of_labels(frames):

@@ -74,7 +74,7 @@ def test_from_the_landscape_to_lammps(name, tmp_path):
         frames.append(bare)
     sets = split_sets(map_landscape(frames, calc), (0.4, 0.02), (0.01, 0.001), 0.2, (0.8, 0.04))
     standard, more = ([frames[row] for row in rows] for rows in (sets.standard, sets.supplementary))
-    # what a set lacks, another may have; the order of the elements is another one in each
+    # data may lack an element that other data has; the order of elements differs in each
     (pure := more[0].copy()).numbers[:] = crystal.numbers[1]
     more = [pure, *more[1:]]
 
@@ -110,7 +110,7 @@ def test_from_the_landscape_to_lammps(name, tmp_path):
 
 
 def pure_frame(atoms, symbol):
-    """Return a frame of one element; what its labels say does not matter."""
+    """Return a frame of one element; the values of its labels do not matter."""
     pure = Atoms([symbol] * len(atoms), atoms.positions, cell=atoms.cell, pbc=True)
     results = {key: atoms.calc.results[key] for key in ("energy", "forces", "stress")}
     pure.calc = SinglePointCalculator(pure, **results)

@@ -89,7 +89,7 @@ def test_periods_without_vectors_are_refused():
 @pytest.mark.parametrize("pbc", PERIODS, ids=str)
 @pytest.mark.parametrize("format", ["deepmd/npy", "deepmd/npy/mixed"])
 def test_a_set_describes_what_was_labelled(tmp_path, pbc, format):
-    """EMT of the box that DeePMD reads has the energy and the forces of the set."""
+    """EMT of the box that DeePMD reads has the energy and the forces of the data."""
     pytest.importorskip("dpdata", reason="pip install 'entsym[dft]'")
     write_deepmd([labelled(skewed(pbc, "Cu"))], tmp_path / "set", format=format)
     (system,) = (path.parent for path in (tmp_path / "set").glob("*/type.raw"))
@@ -151,7 +151,7 @@ def test_other_periods_are_other_frames(tmp_path):
 @pytest.mark.parametrize("order", ["Ni Al", "Al Ni"])
 @pytest.mark.parametrize("element", ["Al", "Ni", None], ids=["Al", "Ni", "all"])
 def test_a_pair_style_of_two_elements(tmp_path, order, element):
-    """By the names that pair_coeff has; ASE's EAM is the other code."""
+    """By the names in pair_coeff, compared with ASE's EAM."""
     from os import environ
 
     from ase.calculators.eam import EAM

@@ -1,11 +1,18 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Standard, supplementary and test sets: who may be where, and what a draw depends on."""
+"""Split of a landscape: which frames may be in which part, and the files."""
 
+import shutil
+from pathlib import Path
+
+import ase.io
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_calculators import LandscapeTable, multi_resolution
-from ase_calculators.distillation import split_sets
+from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape, multi_resolution
+from ase_calculators.distillation import Sets, split_sets, write_sets
+from ase_calculators.training_sets import DFT, TEACHER, labels
 
 STANDARD, SUPPLEMENTARY, TEST_CELL = (0.25, 0.025), (0.125, 0.0125), (0.5, 0.05)
 SIZES = {"standard": STANDARD, "supplementary": SUPPLEMENTARY, "test_cell": TEST_CELL}
@@ -139,3 +146,74 @@ def test_wrong_arguments(options, message):
 def test_an_empty_landscape():
     with pytest.raises(ValueError, match="table: has no frames"):
         split_sets(landscape(0))
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """Two files of rattled cells: with energy and forces, and with a teacher's labels."""
+    folder = tmp_path_factory.mktemp("labelled")
+    for name, n in (("a", 20), ("b", 30)):
+        frames = []
+        for seed in range(n):
+            atoms = bulk("Al", cubic=True)
+            atoms.rattle(0.02 * (1 + seed), seed=seed)
+            if name == "a":
+                atoms.calc = SinglePointCalculator(
+                    atoms, energy=-3.0 - seed, forces=np.full((4, 3), 0.125 * seed)
+                )
+            else:
+                atoms.info["teacher_energy"] = -4.0 - seed
+                atoms.arrays["teacher_forces"] = np.full((4, 3), 0.25 * seed)
+            frames.append(atoms)
+        ase.io.write(folder / f"{name}.extxyz", frames)
+    return folder
+
+
+def test_what_is_written_is_what_was_split(labelled, tmp_path):
+    """Frames of two files, with their labels and places; numbers begin anew in each file."""
+    files = [labelled / "a.extxyz", labelled / "b.extxyz"]
+    table = map_landscape(files, EntropySymmetry(5.0, 0.2, 3.5), progress=False)
+    sets = split_sets(table, (0.4, 0.04), (0.1, 0.01), test_cell=(0.8, 0.08))
+    assert min(map(len, sets)) > 0 and {"a.extxyz", "b.extxyz"} == {
+        Path(table.file[row]).name for row in np.concatenate(sets)
+    }
+    source = ase.io.read(files[0], ":") + ase.io.read(files[1], ":")
+    moved = tmp_path / "moved"  # the landscape was mapped in another folder
+    shutil.copytree(labelled, moved)
+    paths = write_sets(
+        sets, table, [moved / "a.extxyz", moved / "b.extxyz"], tmp_path / "sets", progress=False
+    )
+    for name, rows in sets._asdict().items():
+        found = ase.io.read(paths[name], ":")
+        assert paths[name] == tmp_path / "sets" / f"{name}.extxyz" and len(found) == len(rows)
+        for atoms, row in zip(found, rows, strict=True):
+            original = source[row]  # one row for each frame
+            np.testing.assert_allclose(atoms.positions, original.positions, atol=1e-7)
+            assert atoms.info["sS"] == pytest.approx(table.sS[row])
+            assert atoms.info["Q6"] == pytest.approx(table.Q[row])
+            assert atoms.info["library_frame"] == (row if row < 20 else row - 20)
+            prefix = DFT if row < 20 else TEACHER
+            one, other = labels(atoms, prefix), labels(original, prefix)
+            assert one.energy == other.energy == (-3.0 - row if row < 20 else -4.0 - (row - 20))
+            np.testing.assert_array_equal(one.forces, other.forces)
+
+
+def test_frames_of_another_landscape_replace_nothing(labelled, tmp_path):
+    frames = ase.io.read(labelled / "a.extxyz", ":")
+    table = map_landscape(frames, EntropySymmetry(5.0, 0.2, 3.5), progress=False)
+    sets = Sets(np.array([0, 19]), np.array([1]), np.array([2]))
+    write_sets(sets, table, frames, tmp_path, progress=False)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"standard.extxyz", "supplementary.extxyz", "test.extxyz"}
+    assert "library_frame" not in frames[0].info  # what was given is not changed
+    larger = [frames[0] * (2, 1, 1), *frames[1:]]
+    for wrong, message in (
+        (frames[:10], "frames: number 19 is missing, which the landscape has; give the frames"),
+        (larger, "frames: number 0 has 8 atoms, and the landscape says 4; give the frames"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write_sets(sets, table, wrong, tmp_path, progress=False)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Relabelling by real potentials: values, kills, processes, thresholds, what is refused."""
+"""Relabelling by real potentials: values, interrupted runs, processes, thresholds, refusals."""
 
 import re
 import subprocess
@@ -59,7 +59,7 @@ def committee():
 
 @pytest.fixture(scope="module")
 def expected(folder, committee):
-    """What one run in peace writes."""
+    """Files of an uninterrupted run."""
     done = relabel(folder / "a.extxyz", committee, folder / "b.extxyz", batch_size=4, max_force=4.0,
                    progress=False)  # fmt: skip
     assert done.n + done.n_rejected == 30 and 3 <= done.n_rejected <= 6
@@ -135,7 +135,7 @@ def test_labels_are_the_teachers(folder, committee, expected):
     assert check_labels(folder / "b.extxyz", "teacher_") == len(kept)
 
 
-def test_labels_of_first_principles_stay_beside_the_teachers(tmp_path):
+def test_labels_of_first_principles_stay_next_to_the_teachers(tmp_path):
     atoms = some_frames(1)[0]
     atoms.info |= {"sS": -2.0, "lineage": "p3"}
     atoms.calc = SinglePointCalculator(
@@ -196,7 +196,7 @@ relabel({source!r}, committee, {target!r}, batch_size=2, max_force=4.0, progress
 
 
 def test_kill_9_and_on(tmp_path, folder, committee, expected):
-    """Killed as often as it takes, the files come out as if never killed."""
+    """However often a run is killed, the files are those of an uninterrupted one."""
     target = tmp_path / "b.extxyz"
     tests = str(Path(__file__).parent)
     code = KILLED.format(tests=tests, source=str(folder / "a.extxyz"), target=str(target))
@@ -233,7 +233,7 @@ def test_nothing_is_calculated_twice(tmp_path, folder):
 
 
 def test_processes_write_the_same_file(tmp_path, folder):
-    """An EAM in processes of their own, opened there by a function that they can import."""
+    """An EAM in separate processes, opened there by a function that they can import."""
     (tmp_path / "al.mod").write_text(MENDELEV.replace("; ", "\n"))
     teacher = partial(open_model, str(tmp_path / "al.mod"), "Al")
     files = []
@@ -277,7 +277,7 @@ def test_the_map_shows_where_they_lie(tmp_path, folder, committee):
                   progress=False)  # fmt: skip
     two = relabel(frames, committee, tmp_path / "2.extxyz", max_force=4.0, progress=False)
     assert one.map_path.read_bytes().startswith(b"\x89PNG")
-    # the same picture, from the table and from what the frames say
+    # the same figure, from the table and from the info of the frames
     assert one.map_path.read_bytes() == two.map_path.read_bytes()
     two.map_path.unlink()
     again = relabel(frames, committee, tmp_path / "2.extxyz", max_force=4.0, progress=False)
@@ -287,7 +287,7 @@ def test_the_map_shows_where_they_lie(tmp_path, folder, committee):
 
 
 class Singular(EMT):
-    """EMT with what a diverging model gives."""
+    """EMT with the results of a diverging model."""
 
     def calculate(self, atoms=None, properties=("energy",), system_changes=()):
         super().calculate(atoms, properties, system_changes)
@@ -352,11 +352,11 @@ def test_another_teacher_or_other_frames_are_refused(tmp_path, folder):
     with pytest.raises(ValueError, match="holds labels of other frames, number 9 differs"):
         relabel(strained, EMT(), target, progress=False)
     assert relabel(source[:12], EMT(), target, progress=False).n == 12
-    with pytest.raises(ValueError, match="is no file that relabel has written"):
+    with pytest.raises(ValueError, match="is not a file that relabel has written"):
         relabel(source, EMT(), folder / "a.extxyz", progress=False)
     assert len(ase.io.read(folder / "a.extxyz", ":")) == 30
     (tmp_path / "notes.extxyz").write_text("not even extended XYZ")
-    with pytest.raises(ValueError, match="is no file that relabel has written"):
+    with pytest.raises(ValueError, match="is not a file that relabel has written"):
         relabel(source, EMT(), tmp_path / "notes.extxyz", progress=False)
     assert (tmp_path / "notes.extxyz").read_text() == "not even extended XYZ"
 
@@ -378,11 +378,13 @@ LIMITS = {
 
 @pytest.mark.parametrize("first, then, said", LIMITS.values(), ids=LIMITS)
 def test_other_limits_are_refused(tmp_path, committee, first, then, said):
-    """Frames on disk were judged by those of their run, and are not judged again."""
+    """Frames on disk were checked against the limits of their run, and are not checked again."""
     frames, target = some_frames(5), tmp_path / "b.extxyz"
     relabel(frames[:4], committee, target, **first, progress=False)
     before = target.read_bytes()
-    with pytest.raises(ValueError, match=rf"labelled with .*{said}, asked is .*; use another file"):
+    with pytest.raises(
+        ValueError, match=rf"labelled with .*{said}, requested is .*; use another file"
+    ):
         relabel(frames, committee, target, **then, progress=False)
     assert target.read_bytes() == before
     done = relabel(frames, committee, target, **first, progress=False)

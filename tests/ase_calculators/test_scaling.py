@@ -32,7 +32,7 @@ from ase_calculators.distillation.scaling import (
     trainer,
     uniform,
 )
-from ase_calculators.distillation.training import State, Training, run_programs
+from ase_calculators.distillation.training import Training, TrainingProgress, run_programs
 from ase_calculators.provenance import json_lines
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -58,7 +58,7 @@ def test_uniform_takes_other_frames_of_the_same_cells(table):
     assert (one == uniform(table, 100, 1)).all()
     assert abs(len(one) - 100) <= 5 and len(one) == len(two)
     assert len(np.setdiff1d(one, two)) > 30
-    # even: the corner that is crowded gets no larger share than its area; at random it does
+    # even: the crowded corner has no larger share than its area; at random it has
     corner = (table.sS < -4) & (table.Q < 0.125)
     assert corner.mean() > 0.2
     assert corner[one].mean() < 0.12 < corner[random(table, 100, 1)].mean()
@@ -102,7 +102,7 @@ def test_gapped_leaves_the_window_out(table):
 def test_halvings():
     assert halvings(800, 25) == [25, 50, 100, 200, 400, 800]
     assert halvings(100, 30) == [50, 100]
-    with pytest.raises(ValueError, match="least = 9: must be from 1 to n = 8"):
+    with pytest.raises(ValueError, match="minimum = 9: must be from 1 to n = 8"):
         halvings(8, 9)
 
 
@@ -113,7 +113,7 @@ def test_knee_is_found_in_noise():
     n = np.repeat([25, 50, 100, 200, 400, 800, 1600], 3)
     noise = np.random.default_rng(1).normal(0, 0.03, len(n))
     knee = fit_knee(n, 20 * (1 + (150 / n) ** 0.9) * np.exp(noise))
-    # three times the standard error that the fit tells
+    # three times the standard error of the fit
     assert abs(np.log(knee.number / 150)) < 3 * np.log(knee.factor)
     assert 1.02 < knee.factor < 2 and knee.resolved
     assert knee.plateau == pytest.approx(20, rel=0.1) and knee.exponent == pytest.approx(0.9, 0.2)
@@ -150,7 +150,7 @@ def labelled(n, seed):
 
 @pytest.fixture(scope="module")
 def library():
-    """Frames to learn from, others to test with, and the landscape of the first."""
+    """Training frames, test frames, and the landscape of the former."""
     frames = labelled(90, 1)
     calc = EntropySymmetry(5.5, 0.2, 3.5)
     return frames, labelled(15, 2), map_landscape(frames, calc, progress=False)
@@ -245,7 +245,7 @@ def test_programs_of_other_models_stop_when_one_fails(library, tmp_path):
 
     def look():
         began.set()
-        return State(0, "")
+        return TrainingProgress(0, "")
 
     def train(frames, seed, folder):
         if seed == 1:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The student: a DeePMD network trained, killed, trained on, compressed; what is refused."""
+"""The student: a DeePMD network trained, interrupted, resumed, compressed; refused input."""
 
 import json
 import signal
@@ -55,7 +55,7 @@ def profile(**learning_rate):
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory):
-    """Three DeePMD sets."""
+    """DeePMD data: standard, relabelled, validation."""
     folder = tmp_path_factory.mktemp("sets")
     for name, n, seed in (("standard", 10, 1), ("relabelled", 30, 100), ("validation", 4, 200)):
         write_deepmd(labelled(n, seed), folder / name)
@@ -63,7 +63,7 @@ def sets(tmp_path_factory):
 
 
 def arguments(folder, /, **changes):
-    """Return what the student of these tests is made of."""
+    """Return the arguments of the student of these tests."""
     return {
         "sets": {folder / "standard": 3.0, folder / "relabelled": 1.0},
         "validation": folder / "validation", "profile": profile(), "steps": STEPS,
@@ -82,7 +82,7 @@ train_student(folder={folder!r}, **arguments(Path({sets!r})))
 
 @pytest.fixture(scope="module")
 def student(sets, tmp_path_factory):
-    """A student whose training was killed once."""
+    """A student whose training was interrupted once."""
     folder = tmp_path_factory.mktemp("student")
     code = DRIVER.format(tests=str(Path(__file__).parent), folder=str(folder), sets=str(sets))
     driver = subprocess.Popen([sys.executable, "-c", code])
@@ -115,7 +115,7 @@ def test_record(student):
 
 
 def test_it_has_learned(student):
-    """Forces are better than none at all, by far."""
+    """Forces are far better than zero."""
     calc, frames = open_student(student), labelled(5, seed=300)
     errors = [calc.get_property("forces", atoms) - atoms.get_forces() for atoms in frames]
     scale = np.sqrt(np.mean([atoms.get_forces() ** 2 for atoms in frames]))
@@ -163,14 +163,14 @@ def test_fine_tuning_goes_on_where_the_student_is(student, sets, tmp_path):
     one, other = (
         open_student(path).get_property("forces", atoms) for path in (student, tuned.model)
     )
-    # 20 steps of at most 1e-6 each: as good as the same network, a fresh one would differ by 100 %
+    # 20 steps of at most 1e-6: nearly the same network; a new one would differ by 100 %
     np.testing.assert_allclose(one, other, atol=0.02 * np.abs(one).max())
     assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("sel, said", [([10], r"\[10\]"), (10, "10")])
 def test_small_sel_is_refused_with_the_numbers(sets, tmp_path, sel, said):
-    """A list of each element's, or one number for all together, as se_atten takes it."""
+    """A list with a number for each element, or one number for all, as in se_atten."""
     small = profile()
     small["model"]["descriptor"]["sel"] = sel
     with pytest.raises(ValueError, match=rf"sel = {said}: atoms of the sets have up to \[\d\d\]"):
@@ -178,7 +178,7 @@ def test_small_sel_is_refused_with_the_numbers(sets, tmp_path, sel, said):
 
 
 def test_divergence_stops_and_leaves_the_last_good_checkpoint(sets, tmp_path):
-    """A frame in 150 that is drawn has forces whose square overflows: first it goes well."""
+    """One frame in 150 has forces whose square overflows: training first goes well."""
     poison = labelled(1, seed=600)
     poison[0].calc.results["forces"][0] = 1e200
     write_deepmd(poison, tmp_path / "poison")
@@ -198,8 +198,8 @@ def test_divergence_stops_and_leaves_the_last_good_checkpoint(sets, tmp_path):
     ("changes", "message"),
     [
         ({"sets": []}, "sets: there are none"),
-        ({"sets": ["standard"]}, "must be a pair of a DeePMD set and its weight"),
-        ({"sets": {"nowhere": 1.0}}, "sets = 'nowhere': is no DeePMD set"),
+        ({"sets": ["standard"]}, "must be a pair of a folder of DeePMD data and its weight"),
+        ({"sets": {"nowhere": 1.0}}, "sets = 'nowhere': is not DeePMD data"),
         ({"validation": "nowhere"}, "validation = 'nowhere': is no DeePMD set"),
         ({"steps": 0}, "steps = 0: must be a whole number"),
         ({"seed": -1}, "seed = -1: must be a whole number from 0 to 2"),
@@ -219,14 +219,14 @@ def test_bad_weight_and_elements(sets, tmp_path):
         train_student(folder=tmp_path, **arguments(sets, sets={sets / "standard": 0.0}))
     other = profile()
     other["model"]["type_map"] = ["Cu"]
-    with pytest.raises(ValueError, match=r"type_map = \['Cu'\]: Al of the sets is not in it"):
+    with pytest.raises(ValueError, match=r"type_map = \['Cu'\]: Al of the data is not in it"):
         train_student(folder=tmp_path, **arguments(sets, profile=other))
     with pytest.raises(ValueError, match="there is no such file; name a frozen model"):
         open_student(tmp_path)
 
 
 def with_copper(atoms, n=2):
-    """Return a frame of which some atoms are copper; its labels stay."""
+    """Return a frame with some copper atoms and unchanged labels."""
     other = atoms.copy()
     other.numbers[:n] = 29
     other.calc = SinglePointCalculator(other, **atoms.calc.results)
@@ -235,9 +235,9 @@ def with_copper(atoms, n=2):
 
 def test_validation_of_what_is_not_learned_is_refused(sets, tmp_path):
     write_deepmd([with_copper(a) for a in labelled(2, 700)], tmp_path / "v", type_map=["Al", "Cu"])
-    with pytest.raises(ValueError, match=r"validation: .*holds Cu, which no frame of the sets has"):
+    with pytest.raises(ValueError, match=r"validation: .*holds Cu, which no training frame has"):
         train_student(folder=tmp_path / "s", **arguments(sets, validation=tmp_path / "v"))
-    # a type map that names more is no frame
+    # a type map may name more elements
     write_deepmd(labelled(2, 700), tmp_path / "more", type_map=["Cu", "Al"])
     changes = {"sets": {sets / "standard": 1.0, tmp_path / "more": 1.0}}
     with pytest.raises(ValueError, match=r"validation: .*holds Cu"):
@@ -297,7 +297,7 @@ def test_two_elements_and_frames_without_periods(tmp_path):
     large = slab.copy()
     large.cell[2] *= 10
     large.pbc = True
-    # float64 network: the same but for the rounding of sums
+    # float64 network: equal up to the rounding of sums
     assert calc.get_potential_energy(slab) == pytest.approx(calc.get_potential_energy(large))
     stress = calc.get_stress(large) * 10  # of a tenth of the volume
     np.testing.assert_allclose(calc.get_stress(slab), stress, atol=1e-8)
@@ -317,10 +317,10 @@ def test_two_elements_and_frames_without_periods(tmp_path):
 @pytest.mark.parametrize("name", ["a.pt2", "a.pte", "a.pt", "a.model"])
 def test_native_code_is_opened_only_when_trusted(tmp_path, name):
     (tmp_path / name).write_bytes(b"PK")
-    with pytest.raises(ValueError, match=r"may run code .*; say trust=True if you know where"):
+    with pytest.raises(ValueError, match=r"may run code .*; set trust=True if you know where"):
         open_student(tmp_path / name)
     if not name.endswith("model"):
-        with pytest.raises(ValueError, match="say trust=True"):
+        with pytest.raises(ValueError, match="set trust=True"):
             open_model(tmp_path / name)
 
 

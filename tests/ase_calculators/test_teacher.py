@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The teacher: MACE models trained, killed, trained on, opened; what stops a training."""
+"""The teacher: MACE models trained, interrupted, resumed, opened; divergence."""
 
 import json
 import os
@@ -46,7 +46,7 @@ train_teacher(TRAIN, VALIDATION, {folder!r}, PROFILE | {{"max_num_epochs": 500}}
 
 
 def children(pid):
-    """Return the processes that a process has started."""
+    """Return the child processes of a process."""
     found = []
     for task in Path(f"/proc/{pid}/task").iterdir():
         found += map(int, (task / "children").read_text().split())
@@ -54,7 +54,7 @@ def children(pid):
 
 
 def is_alive(pid):
-    """Say whether a process runs; a dead one that nobody asked for is none."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def is_alive(pid):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two models; the training of the first was killed and left a torn checkpoint."""
+    """Two models; the training of the first was interrupted and left a torn checkpoint."""
     folder = tmp_path_factory.mktemp("teacher")
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER.format(tests=str(Path(__file__).parent), folder=str(folder))]
@@ -84,7 +84,7 @@ def folder(tmp_path_factory):
     torn = checkpoints / f"teacher-1_run-1_epoch-{last + 1}.pt"
     whole = max(checkpoints.glob("*.pt"), key=lambda path: path.stat().st_mtime)
     torn.write_bytes(whole.read_bytes()[:1000])
-    # the demand is 500 epochs; the record is made to ask for two more than there are
+    # requested are 500 epochs; the record is changed to two more than there are
     record = json.loads((folder / "teacher.json").read_text())
     record["profile"]["max_num_epochs"] = last + 3
     (folder / "teacher.json").write_text(json.dumps(record))
@@ -109,7 +109,7 @@ def test_record(folder):
     assert record["train"]["n_frames"] == 8 and record["train"]["elements"] == ["Al"]
     assert record["receptive_field"] == 4.0 and record["mace-torch"] and record["torch"]
     assert list(record["models"]) == ["1", "2"]  # whichever ended first
-    # the errors are those of the epoch that the model is of: the one with the lowest loss
+    # the errors are those of the model's epoch, the one with the lowest loss
     log = (folder / "seed-2" / "logs" / "teacher-2_run-2.log").read_text()
     losses = re.findall(r"Epoch (\d+): .*loss=\s*([\d.e-]+), RMSE_E_per_atom=\s*(\S+) meV", log)
     epoch, _, energy = min(losses, key=lambda line: float(line[1]))
@@ -169,7 +169,7 @@ def test_forces_and_stress_are_derivatives(teacher):
 
 
 def test_divergence_stops_and_leaves_the_last_good_checkpoint(tmp_path):
-    """The second stage's learning rate is absurd: the first epochs are good, then nothing is."""
+    """The second stage's learning rate is absurd: only the first epochs are good."""
     profile = PROFILE | {"max_num_epochs": 500, "swa": True, "start_swa": 2, "swa_lr": 1e300}
     with pytest.raises(FloatingPointError, match="seed 1: the loss is not finite at epoch") as told:
         train_teacher(TRAIN, VALIDATION, tmp_path, profile, (1,), "cpu")
@@ -188,7 +188,7 @@ def test_divergence_stops_and_leaves_the_last_good_checkpoint(tmp_path):
 
 
 class Trap:
-    """What it is pickled to makes a file when it is opened."""
+    """An object whose pickle writes a file when it is opened."""
 
     def __init__(self, path):
         self.path = path
@@ -201,14 +201,16 @@ def test_pickles_from_outside_are_not_opened(folder, tmp_path):
     model = folder / "seed-1" / "teacher-1.model"
     assert len(open_teacher([model], "cpu").members) == 1
     shutil.copy(model, tmp_path / "stranger.model")
-    with pytest.raises(ValueError, match=r"stranger.model.*is a pickle that no teacher.json"):
+    with pytest.raises(
+        ValueError, match=r"stranger.model.*is a pickle whose hash is in no teacher.json"
+    ):
         open_teacher(tmp_path / "stranger.model")
     assert len(open_teacher(tmp_path / "stranger.model", "cpu", trust=True).members) == 1
-    # one that was put in the place of ours
+    # a model exchanged for ours
     shutil.copytree(folder, tmp_path / "copy")
     exploded = tmp_path / "exploded"
     (tmp_path / "copy" / "seed-2" / "teacher-2.model").write_bytes(pickle.dumps(Trap(exploded)))
-    with pytest.raises(ValueError, match=r"teacher-2.model.*say trust=True if you know"):
+    with pytest.raises(ValueError, match=r"teacher-2.model.*set trust=True if you know"):
         open_teacher(tmp_path / "copy")
     assert not exploded.exists()
 
@@ -254,7 +256,7 @@ def test_elements_that_are_not_learned(tmp_path):
     copper = labelled(2, seed=300)
     for atoms in copper:
         atoms.calc.atoms.numbers[0] = atoms.numbers[0] = 29
-    with pytest.raises(ValueError, match="validation: has Cu, which no frame to learn from has"):
+    with pytest.raises(ValueError, match="validation: has Cu, which no training frame has"):
         train_teacher(TRAIN, copper, tmp_path / "a", PROFILE)
     with pytest.raises(ValueError, match=r"E0s = .* Cu of the frames is missing"):
         train_teacher(copper, copper, tmp_path / "b", PROFILE)

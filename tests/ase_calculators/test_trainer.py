@@ -46,16 +46,16 @@ def test_a_point_of_a_curve(frames, tmp_path, kind):
     arguments = (trials, frames, frames[:4], train, tmp_path)
     (record,) = learning_curve(*arguments, progress=False)
     rmse = record["errors"]["all"]
-    # after so few steps anything that is a model: EMT's force on these atoms is 400 meV/Å
+    # after so few steps any model passes: EMT's force on these atoms is 400 meV/Å
     assert 0 < rmse["forces"] < 5000 and min(rmse.values()) > 0
-    # killed before its line was written, it is tested again and not trained again
+    # interrupted before its line was written, it is tested but not trained again
     files = [p for p in (tmp_path / record["key"]).rglob("*") if p.suffix in (".pb", ".model")]
     before = {path: path.stat().st_mtime_ns for path in files}
     assert files
     (tmp_path / "curve.jsonl").unlink()
     (again,) = learning_curve(*arguments, progress=False)
     assert {path: path.stat().st_mtime_ns for path in files} == before
-    # TensorFlow's and torch's sums may run in another order
+    # TensorFlow and torch may sum in another order
     assert again["errors"]["all"] == pytest.approx(rmse, rel=1e-5)
     if kind == "student":
         used = json.loads((tmp_path / record["key"] / "student" / "student.json").read_text())

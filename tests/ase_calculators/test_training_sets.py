@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Labels of frames, shifts of their reference, and DeePMD sets written as a stream."""
+"""Labels of frames, shifts of their reference, and DeePMD data written frame by frame."""
 
 import json
 import signal
@@ -67,7 +67,7 @@ def as_teacher(atoms):
 
 @pytest.mark.parametrize("name", ["f.extxyz", "f.traj", "f.db", "f.json"])
 def test_the_energy_is_the_one_of_the_forces(frames, tmp_path, name):
-    """VASP and GPAW also give an energy extrapolated to zero smearing."""
+    """VASP and GPAW also have an energy extrapolated to zero smearing."""
     atoms = frames[0].copy()
     atoms.calc = SinglePointCalculator(
         atoms, energy=-14.9, free_energy=-15.0, forces=np.zeros((4, 3))
@@ -78,7 +78,7 @@ def test_the_energy_is_the_one_of_the_forces(frames, tmp_path, name):
 
 
 def test_the_energy_of_a_vasprun(tmp_path):
-    """What VASP writes, as far as ASE reads it."""
+    """The part of VASP's output that ASE reads."""
 
     def rows(x):
         return "".join("<v> {} {} {} </v>\n".format(*row) for row in x)
@@ -290,7 +290,7 @@ def test_a_shift_is_found_element_by_element():
 
 
 def test_other_structures_are_no_shift():
-    """Compressed against expanded cells: means differ by more than the shift that is found."""
+    """Compressed against expanded cells: means differ by more than the shift."""
     one = list(labelled(80, seed=1))
     volume = np.median([a.get_volume() for a in one])
     dense = [a for a in one if a.get_volume() < volume]
@@ -322,7 +322,7 @@ def test_a_set_of_two_references_is_refused_though_mixed_settings_are_not():
 
 
 def load(folder, format):
-    """Return the frames of a set by energy."""
+    """Return the frames of DeePMD data by energy."""
     found = {}
     for path in folder.glob("*/type.raw"):
         if format.endswith("mixed"):
@@ -410,7 +410,7 @@ def test_set_is_replaced_and_nothing_else_is(tmp_path, frames):
     write_deepmd(frames[:1], tmp_path / "mine")  # empty
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.tex").touch()
-    with pytest.raises(ValueError, match="is no set of ours"):
+    with pytest.raises(ValueError, match="exists and is not data of write_deepmd"):
         write_deepmd(frames, tmp_path / "other")
     assert [path.name for path in (tmp_path / "other").iterdir()] == ["thesis.tex"]
 

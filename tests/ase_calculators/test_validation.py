@@ -741,8 +741,17 @@ def test_landscape_errors(tmp_path):
                           workdir=tmp_path / str(align), progress=False)  # fmt: skip
         v = report.values
         assert v["RMSE energy"] == pytest.approx(energy, abs=1e-3)
-        assert v["RMSE force"] == pytest.approx(np.sqrt(0.09 / 3), rel=1e-4)
+        assert v["RMSE force"] == pytest.approx(1e3 * np.sqrt(0.09 / 3), rel=1e-4)
         assert v["RMSE virial"] == pytest.approx(0, abs=1e-3)
+    # a shear of 0.001 eV/Å^3 counts for two of the nine components
+    for frame in frames:
+        frame.info["stress"] = frame.info["stress"] + [0, 0, 0, 0, 0, 0.001]
+    ase.io.write(tmp_path / "sheared.extxyz", frames)
+    settings = {"landscape_errors": {"test_set": str(tmp_path / "sheared.extxyz")}}
+    sheared = validate(AL, "Al", properties=["landscape_errors"], settings=settings,
+                       workdir=tmp_path / "sheared", progress=False)  # fmt: skip
+    by_hand = 1e3 * 0.001 * frames[0].cell.volume / len(frames[0]) * np.sqrt(2 / 9)
+    assert sheared.values["RMSE virial"] == pytest.approx(by_hand, rel=1e-4)
     data = report.records["landscape_errors"]["data"]
     bare = copy.deepcopy(report)  # the same of a model without stress
     bare.records["landscape_errors"]["data"]["virial"] = None

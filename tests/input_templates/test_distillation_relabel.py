@@ -92,7 +92,7 @@ def python(run, folder):
 
 @pytest.fixture(scope="module")
 def direct(python, folder):
-    """What relabel.py writes by the ASE calculator."""
+    """The file of relabel.py with the ASE calculator."""
     said = python("relabel.py", "--teacher", "teachers:one", "--output", "direct.extxyz")
     assert "25 frames labelled: direct.extxyz" in said
     return ase.io.read(folder / "direct.extxyz", ":")
@@ -273,7 +273,7 @@ def test_wrong_usage(python, folder, arguments, message):
 
 @pytest.fixture(scope="module")
 def library(folder):
-    """A library of 400 cells, the half of them with labels."""
+    """A library of 400 cells, half of them with labels."""
     frames = []
     for seed in range(400):
         atoms = bulk("Al", a=4.05 * (1 + 0.0002 * (seed % 50)), cubic=True) * (2, 1, 1)
@@ -321,7 +321,7 @@ def test_sets_keep_a_landscape_of_other_frames_or_parameters(script, folder, lib
     cells = ("--standard", 0.8, 0.04, "--supplementary", 0.2, 0.01, "--test-cell", 1.6, 0.08)
 
     def sets(name, *options, **expected):
-        """Return what is said, and whether the table was written."""
+        """Return the output, and whether the table was written."""
         said = script("sets.py", tmp_path / name, *cells, *options, "--output", tmp_path,
                       cwd=folder, **expected)  # fmt: skip
         new = table.stat().st_mtime != 2e9

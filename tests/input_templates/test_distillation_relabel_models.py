@@ -19,7 +19,7 @@ pytestmark = pytest.mark.distillation
 pytest.importorskip("mace", reason="mace-torch: pip install 'entsym[distillation]'")
 pytest.importorskip("deepmd", reason="deepmd-kit: pip install 'entsym[distillation]'")
 
-# networks of random weights: what they say is smooth, and as good as any to be compared
+# networks of random weights: their results are smooth and good enough to be compared
 TEACHERS = """
 import numpy as np
 from ase_calculators.distillation import Committee
@@ -150,7 +150,7 @@ def test_mace_through_fix_external_agrees_with_relabel(python, folder, monkeypat
 
 
 def test_pair_style_deepmd_agrees_with_relabel(python, folder):
-    """From a teacher's labels to a DeePMD set, to a model, to labels of this model."""
+    """From a teacher's labels to DeePMD data, to a model, to labels of this model."""
     relabel(folder / "frames.extxyz", EMT(), folder / "emt.extxyz", progress=False)
     write_deepmd(folder / "emt.extxyz", folder / "set", prefix="teacher_")
     (folder / "input.json").write_text(json.dumps(INPUT))

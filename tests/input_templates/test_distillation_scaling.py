@@ -29,11 +29,11 @@ sys.argv = ["{name}.py", *sys.argv[1:]]
 
 @pytest.fixture(scope="module")
 def folder(copy_of, script):
-    """A user's copy of the template with a small library, made in two goes."""
+    """A user's copy of the template with a small library, made in two runs."""
     folder = copy_of("distillation")
     shutil.copy(PAIR_MODEL, folder)
     script("library.py", "--per-edge", 14, "--heat", 1000, cwd=folder)
-    # as a kill leaves it: the labelling goes on in the middle of a frame
+    # as after a kill in the middle of a frame: the labelling resumes
     library = folder / "library" / "library.extxyz"
     whole = library.read_text()
     library.with_suffix(".writing").write_text(whole[: len(whole) // 2 + 7])
@@ -106,7 +106,7 @@ def test_error_against_coverage(learning, folder, is_picture):
 
 @pytest.fixture(scope="module")
 def md_or_landscape(learning):
-    """What the script says."""
+    """Output of the script."""
     return learning("md_or_landscape", "--frames", 30, "--seeds", 1, "--test", 24)
 
 

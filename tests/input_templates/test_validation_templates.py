@@ -130,13 +130,13 @@ def test_landscape_errors_of_the_test_set(script, folder, is_picture):
         cwd=folder,
     )  # fmt: skip
     values = Report.read(folder / "errors").values
-    assert values["RMSE force"] > 0.05
+    assert values["RMSE force"] > 50
     # labelled by the model itself there is no error
     script(
         "validate.py", "landscape_errors", "--test-set", "test_set.extxyz", "--output", "self",
         "--potential", JEA, cwd=folder,
     )  # fmt: skip
-    assert Report.read(folder / "self").values["RMSE force"] < 1e-6
+    assert Report.read(folder / "self").values["RMSE force"] < 1e-3
     assert is_picture(folder / "errors" / "landscape_errors.png")
 
 
