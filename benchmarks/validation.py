@@ -28,7 +28,7 @@ from scipy.optimize import minimize_scalar
 
 from ase_calculators.validation import PROPERTIES, LammpsPotential, Sample
 from ase_calculators.validation.crystal import Crystal, guess, relax
-from ase_calculators.validation.property import Guard
+from ase_calculators.validation.property import CheckedCalculator
 
 ROUNDS = 3
 SETTINGS = {
@@ -178,7 +178,7 @@ DIRECT = {
 def main() -> None:
     """Take turns, print the medians."""
     calculator = LammpsPotential("pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al", "Al")
-    guard = Guard(calculator)
+    checked = CheckedCalculator(calculator)
 
     def energy(atoms: Atoms) -> float:
         atoms.calc = calculator
@@ -195,7 +195,7 @@ def main() -> None:
             DIRECT[name](crystal, calculator, settings)
             seconds["library"].append(process_time() - started)
             with tempfile.TemporaryDirectory() as folder:
-                sample = Sample(guard, None, crystal, {}, Path(folder), {}, False)
+                sample = Sample(checked, None, crystal, {}, Path(folder), {}, False)
                 prop = PROPERTIES[name](sample, **changes)
                 started = process_time()
                 prop.run()

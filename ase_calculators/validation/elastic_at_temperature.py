@@ -8,7 +8,7 @@ from ase import Atoms
 from ase.units import GPa, kB
 
 from ase_calculators.validation.elastic import INDEX, constants, moduli, unstable
-from ase_calculators.validation.molecular_dynamics import State, counted, dynamics, in_state
+from ase_calculators.validation.molecular_dynamics import MDState, Sized, dynamics, in_state
 from ase_calculators.validation.property import Property, Values, bars
 
 BLOCKS = 4  # of the production
@@ -55,10 +55,10 @@ class ElasticAtTemperature(Property):
         """Find the volume, then sample at constant volume, block by block."""
         s, crystal = self.settings, self.sample.crystal
         atoms = crystal.unit_cell() * crystal.repeats(s["length"])
-        state = self.once("volume", self._settled, atoms)
+        state = self.cached("volume", self._equilibrated, atoms)
         blocks = []
         for k in range(BLOCKS):
-            block = self.once(f"block {k + 1}", self._block, atoms, state, k)
+            block = self.cached(f"block {k + 1}", self._block, atoms, state, k)
             state = block["state"]
             blocks.append(block)
         V = abs(np.linalg.det(np.array(state["cell"])))
@@ -93,14 +93,14 @@ class ElasticAtTemperature(Property):
             "volume": V / len(atoms), "atoms": len(atoms),
         }  # fmt: skip
 
-    def _settled(self, atoms: Atoms) -> State:
+    def _equilibrated(self, atoms: Atoms) -> MDState:
         """Return a state at the mean cell of zero pressure."""
         s = self.settings
         T, steps = s["temperature"], round(1e3 * s["equilibration"] / s["timestep"])
         run = dynamics(self.sample, atoms, s["timestep"], s["seed"])
         run.heat(2 * T)  # half of it goes into the displacements
         ensemble = "aniso" if self.sample.crystal.structure == "hcp" else "iso"
-        frames = counted(run.run(ensemble, T, steps, 10), -(-steps // 10))
+        frames = Sized(run.run(ensemble, T, steps, 10), -(-steps // 10))
         cells = [cell for cell, _ in self.track(frames, "volume")]
         run.close()
         scaled = atoms.copy()
@@ -108,11 +108,11 @@ class ElasticAtTemperature(Property):
         run = self._at_constant_volume(scaled, 0)
         run.heat(2 * T)
         run.lmp.command(f"run {min(2000, self._steps())} post no")
-        state: State = run.state()
+        state: MDState = run.state()
         run.close()
         return state
 
-    def _block(self, atoms: Atoms, state: State, k: int) -> dict[str, Any]:
+    def _block(self, atoms: Atoms, state: MDState, k: int) -> dict[str, Any]:
         """Return the averages over a quarter of the run, and the state that it ends in."""
         s = self.settings
         run = self._at_constant_volume(in_state(atoms, state), k)

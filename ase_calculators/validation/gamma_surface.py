@@ -49,7 +49,7 @@ class GammaSurface(Property):
             system = fault.fault(a1=i / n, a2=j / n)
             atoms = system.dump("ase_Atoms")
             atoms.pbc = True
-            energy[i, j] = self.once(f"{i} {j}", relaxed_along_z, self, atoms) / area
+            energy[i, j] = self.cached(f"{i} {j}", relaxed_along_z, self, atoms) / area
         energy = (energy - energy[0, 0]) / MILLIJOULE
         self.data = {"energy": energy, "vectors": vectors, "plane": plane, "atoms": len(atoms)}
         error = np.sqrt(2) * len(atoms) * self.sample.noise().energy / area / MILLIJOULE

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ase_calculators.figures import colored, tidy
-from ase_calculators.validation.molecular_dynamics import State, counted, dynamics, in_state
+from ase_calculators.validation.molecular_dynamics import MDState, Sized, dynamics, in_state
 from ase_calculators.validation.property import Property, Values
 
 
@@ -59,21 +59,23 @@ class Liquid(Property):
         atoms = crystal.unit_cell() * crystal.repeats(s["length"])
         every = max(1, round(20 / s["timestep"]))
 
-        def stage(state: State | None, name: str, temperature: float, fresh: bool) -> Any:
+        def stage(state: MDState | None, name: str, temperature: float, fresh: bool) -> Any:
             start = in_state(atoms, state) if state else atoms
             run = dynamics(self.sample, start, s["timestep"], s["seed"])
             if fresh:
                 run.heat(temperature)
             n = round(1e3 * s[name] / s["timestep"]) // every
-            frames = counted(run.run("iso", temperature, n * every, every), n)
+            frames = Sized(run.run("iso", temperature, n * every, every), n)
             kept = list(self.track(frames, name))
             state = run.state()
             run.close()
             return kept, state
 
-        molten = self.once("melting", lambda: stage(None, "melting", s["melt"], True)[1])
-        settled = self.once("settling", lambda: stage(molten, "equilibration", T, True)[1])
-        frames, _ = stage(settled, "production", T, False)
+        molten = self.cached("melting", lambda: stage(None, "melting", s["melt"], True)[1])
+        equilibrated = self.cached(
+            "equilibration", lambda: stage(molten, "equilibration", T, True)[1]
+        )
+        frames, _ = stage(equilibrated, "production", T, False)
         V = np.array([np.linalg.det(cell) for cell, _ in frames])
         r_max = min(s["rmax"], 0.499 * min(_width(cell) for cell, _ in frames))
         rdf = freud.density.RDF(round(r_max / s["dr"]), r_max)

@@ -10,7 +10,7 @@ from ase.data import atomic_masses, atomic_numbers
 
 from ase_calculators.validation.property import Sample
 
-State = dict[str, Any]
+MDState = dict[str, Any]
 
 
 class _Lammps:
@@ -40,7 +40,7 @@ class _Lammps:
     def close(self) -> None:
         self.lmp.close()
 
-    def state(self) -> State:
+    def state(self) -> MDState:
         cell, positions = self._cell_and_positions()
         velocities = np.array(self.lmp.gather_atoms("v", 1, 3)).reshape(-1, 3)
         return {"cell": cell, "positions": positions, "velocities": velocities}
@@ -89,7 +89,7 @@ class _Ase:
     def close(self) -> None:
         pass
 
-    def state(self) -> State:
+    def state(self) -> MDState:
         return {
             "cell": self.atoms.cell.array, "positions": self.atoms.positions,
             "velocities": self.atoms.get_velocities() * (1e3 * units.fs),
@@ -145,7 +145,7 @@ def dynamics(sample: Sample, atoms: Atoms, timestep: float, seed: int) -> Any:
     return (_Ase if sample.commands is None else _Lammps)(sample, atoms, timestep, seed)
 
 
-def in_state(atoms: Atoms, state: State) -> Atoms:
+def in_state(atoms: Atoms, state: MDState) -> Atoms:
     """Put atoms where a run left them, so that the next one goes on from there.
 
     Parameters
@@ -167,7 +167,7 @@ def in_state(atoms: Atoms, state: State) -> Atoms:
     return moved
 
 
-class counted:
+class Sized:
     """An iterator that knows its length, for a progress bar.
 
     Parameters

@@ -28,7 +28,7 @@ def force_constants(
         Of the displaced atom, Å; doubled, up to 0.08, until the noise of the model is below a
         hundredth of the largest force.
     keep : callable, optional
-        Called with a key and a function that calculates forces, as `Property.once`.
+        Called with a key and a function that calculates forces, as `Property.cached`.
 
     Returns
     -------
@@ -94,7 +94,7 @@ class Phonons(Property):
 
         s = self.settings
         phonon = force_constants(
-            self.sample, self.sample.crystal, s["length"], s["displacement"], self.once
+            self.sample, self.sample.crystal, s["length"], s["displacement"], self.cached
         )
         q, labels, connections = get_band_qpoints_by_seekpath(phonon.primitive, s["n_points"])
         phonon.run_band_structure(q, path_connections=connections, labels=labels)

@@ -26,7 +26,7 @@ class CalculationFailed(RuntimeError):
     """The calculator raised or returned what is not a number."""
 
 
-class Guard(Calculator):
+class CheckedCalculator(Calculator):
     """Hand on a calculator's results, if they are numbers, and remember the structure.
 
     Parameters
@@ -131,7 +131,7 @@ class Sample:
 
     Attributes
     ----------
-    calculator : Guard
+    calculator : CheckedCalculator
         The model for single structures.
     commands : list of str or None
         LAMMPS's commands of the same model, where it is a ``pair_style``.
@@ -149,7 +149,7 @@ class Sample:
         Fingerprint of the model: pieces of an interrupted run of another one are not taken up.
     """
 
-    calculator: Guard
+    calculator: CheckedCalculator
     commands: list[str] | None
     crystal: Crystal
     others: dict[str, Crystal]
@@ -421,7 +421,7 @@ class Property(ABC):
                 "precision"
             )
 
-    def once(self, key: str, calculate: Callable[..., Any], *arguments: Any) -> Any:
+    def cached(self, key: str, calculate: Callable[..., Any], *arguments: Any) -> Any:
         """Calculate a piece of work, or take it from the interrupted run that did it before.
 
         Parameters

@@ -94,7 +94,7 @@ class StackingFaults(Property):
                 atoms.positions[heights >= planes[first + layer] - 0.01] += share * slip
             if kind == "rigid":
                 return self.sample.energy(atoms)
-            return float(self.once(f"{what}{slips}", relaxed_along_z, self, atoms))
+            return float(self.cached(f"{what}{slips}", relaxed_along_z, self, atoms))
 
         found: dict[str, Any] = {"slip": [sum(slips) for slips in line], "atoms": len(perfect)}
         for kind in ("rigid", "relaxed"):

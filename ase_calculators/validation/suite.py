@@ -21,7 +21,7 @@ from ase_calculators.provenance import (
     write_json,
 )
 from ase_calculators.validation.crystal import IDEAL, STRUCTURES, Crystal, guess, relax
-from ase_calculators.validation.property import Guard, Sample
+from ase_calculators.validation.property import CheckedCalculator, Sample
 from ase_calculators.validation.reference import read_reference
 from ase_calculators.validation.registry import PROPERTIES
 from ase_calculators.validation.report import Report, draw
@@ -127,8 +127,8 @@ def validate(
     folder = Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
 
-    guard = Guard(model)
-    found, others = _crystals(guard, start, folder, identity)
+    checked = CheckedCalculator(model)
+    found, others = _crystals(checked, start, folder, identity)
     notes = _notes(found, others, start, a, c_over_a)
     if not known:
         notes.append(
@@ -137,7 +137,9 @@ def validate(
         )
     records = _finished(folder, identity, found, name)
     report = Report(folder, name, element, crystal, records, known, notes)
-    sample = Sample(guard, commands, found, others, folder, known, progress, fingerprint(identity))
+    sample = Sample(
+        checked, commands, found, others, folder, known, progress, fingerprint(identity)
+    )
     if progress:
         ratio = f", c/a {found.c_over_a:.4f}" if crystal == "hcp" else ""
         print(f"{name}: {element} {crystal}, a {found.a:.4f} Å{ratio}", flush=True)
@@ -251,12 +253,12 @@ def _line(record: dict[str, Any]) -> str:
 
 
 def _crystals(
-    guard: Guard, start: Crystal, folder: Path, identity: dict[str, Any]
+    checked: CheckedCalculator, start: Crystal, folder: Path, identity: dict[str, Any]
 ) -> tuple[Crystal, dict[str, Crystal]]:
     """Return the relaxed crystal and those of the other structures; from a file where it is."""
 
     def energy(atoms: Any) -> float:
-        atoms.calc = guard
+        atoms.calc = checked
         return float(atoms.get_potential_energy())
 
     def is_of_this_model(crystal: Crystal) -> bool:

@@ -10,7 +10,7 @@ from scipy.interpolate import CubicSpline
 
 from ase_calculators.figures import colored, tidy
 from ase_calculators.validation.crystal import relaxed_ratio
-from ase_calculators.validation.molecular_dynamics import counted, dynamics
+from ase_calculators.validation.molecular_dynamics import Sized, dynamics
 from ase_calculators.validation.phonons import force_constants
 from ase_calculators.validation.property import Property, Values
 
@@ -59,7 +59,7 @@ class Thermodynamics(Property):
         for x in self.track(used, "quasi-harmonic"):
             strained = relaxed_ratio(crystal.with_volume(x * crystal.volume), self.sample.energy)
             phonon = force_constants(
-                self.sample, strained, s["length"], s["displacement"], self.once
+                self.sample, strained, s["length"], s["displacement"], self.cached
             )
             phonon.run_mesh(s["mesh"])
             if (low := float(phonon.mesh.frequencies.min())) < -0.05:
@@ -106,7 +106,7 @@ class Thermodynamics(Property):
             "Cp": -temperatures * gibbs(temperatures, 2) * JOULE_PER_MOL, "gibbs": G,
             "bulk_modulus": B / GPa,
         }  # fmt: skip
-        self.data["md"] = [self.once(f"dynamics {T}", self._volume, T) for T in s["temperatures"]]
+        self.data["md"] = [self.cached(f"dynamics {T}", self._volume, T) for T in s["temperatures"]]
 
     def _volume(self, temperature: float) -> dict[str, float]:
         """Return the mean volume at a temperature, of classical dynamics, with its error."""
@@ -120,7 +120,7 @@ class Thermodynamics(Property):
         V = np.array(
             [
                 np.linalg.det(cell)
-                for cell, _ in self.track(counted(frames, steps // 20), f"dynamics {temperature} K")
+                for cell, _ in self.track(Sized(frames, steps // 20), f"dynamics {temperature} K")
             ]
         )
         run.close()

@@ -43,7 +43,7 @@ class Vacancy(Property):
             return {"energy": energy, "atoms": n, "positions": atoms.positions}
 
         sizes = list(self.track((s["smaller"], s["length"]), "formation energy"))
-        small, large = (self.once(f"formation {x}", formation, x) for x in sizes)
+        small, large = (self.cached(f"formation {x}", formation, x) for x in sizes)
         change = abs(large["energy"] - small["energy"]) / abs(large["energy"])
         if change > 0.01:
             self.flags.append(f"formation energy changes by {100 * change:.1f} % between the sizes")
@@ -59,7 +59,7 @@ class Vacancy(Property):
         start = perfect[1:]
         start.positions = large["positions"]
         bands = {
-            name: self.once(f"band {name}", self._barrier, start, k, -vectors[k])
+            name: self.cached(f"band {name}", self._barrier, start, k, -vectors[k])
             for name, k in self.track(list(shells.items()), "migration")
         }
         error = np.sqrt(2) * large["atoms"] * self.sample.noise().energy

@@ -32,7 +32,7 @@ from ase_calculators.validation.crystal import Crystal, guess, relax, relaxed_ra
 from ase_calculators.validation.elastic import moduli
 from ase_calculators.validation.equation_of_state import vinet
 from ase_calculators.validation.phonons import force_constants
-from ase_calculators.validation.property import Guard, Sample, scatter
+from ase_calculators.validation.property import CheckedCalculator, Sample, scatter
 
 AL = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
 ZR = "pair_style eam/fs; pair_coeff * * Zr_mm.eam.fs Zr"
@@ -116,7 +116,7 @@ def test_heat_capacity_and_expansion_follow_from_each_other(al):
         np.interp(300.0, T, d[name]) for name in ("volume", "expansion", "bulk_modulus", "Cp")
     )
     crystal = Crystal("Al", "fcc", V)
-    sample = Sample(Guard(LammpsPotential(AL, "Al")), None, crystal, {}, Path(), {})
+    sample = Sample(CheckedCalculator(LammpsPotential(AL, "Al")), None, crystal, {}, Path(), {})
     phonon = force_constants(sample, crystal, 8.0, 0.01)
     phonon.run_mesh(20.0)
     phonon.run_thermal_properties(temperatures=[300.0], exclude_gamma_acoustic=True)
@@ -130,7 +130,7 @@ def test_heat_capacity_and_expansion_follow_from_each_other(al):
 
 def test_expansion_of_dynamics_is_the_slope_of_the_volume(al):
     prop = PROPERTIES["thermodynamics"](
-        Sample(Guard(EMT()), None, guess("Al", "fcc"), {}, Path(), {}, False)
+        Sample(CheckedCalculator(EMT()), None, guess("Al", "fcc"), {}, Path(), {}, False)
     )
     temperatures = (200.0, 300.0, 400.0)
     prop.data = {
@@ -444,10 +444,12 @@ def test_constants_and_phonons_take_larger_steps_where_the_model_is_noisy(tmp_pa
 
 def test_noise_of_rounding_is_that_of_the_digits():
     """Rounding to steps of u scatters by u / sqrt(12)."""
-    sample = Sample(Guard(EMT()), None, guess("Al", "fcc"), {}, Path(), {})
+    sample = Sample(CheckedCalculator(EMT()), None, guess("Al", "fcc"), {}, Path(), {})
     assert sample.noise().energy < 1e-9
     assert sample.noise().forces < 1e-7
-    sample.calculator = Guard(Rounded(EMT(), np.float64, lambda E: round(E, 4), np.float64))
+    sample.calculator = CheckedCalculator(
+        Rounded(EMT(), np.float64, lambda E: round(E, 4), np.float64)
+    )
     sample._noise = None
     assert sample.noise().energy == pytest.approx(1e-4 / np.sqrt(12) / 32, rel=0.6)
     rng = np.random.default_rng(3)
@@ -556,7 +558,7 @@ def test_another_network_of_the_same_class_is_not_taken_for_the_first(tmp_path):
 
 def test_pieces_keep_their_flags_after_an_unfinished_line(tmp_path):
     crystal = guess("Al", "fcc")
-    sample = Sample(Guard(EMT()), None, crystal, {}, tmp_path, {}, False, "model")
+    sample = Sample(CheckedCalculator(EMT()), None, crystal, {}, tmp_path, {}, False, "model")
 
     def piece(prop, value):
         prop.flags.append(f"flag {value}")
@@ -566,13 +568,13 @@ def test_pieces_keep_their_flags_after_an_unfinished_line(tmp_path):
         return PROPERTIES["surfaces"](sample)
 
     first = begin()
-    first.once("a", piece, first, 1)
+    first.cached("a", piece, first, 1)
     path = tmp_path / "surfaces.parts.jsonl"
     path.write_text(path.read_text() + '["b')  # killed while it wrote
     second = begin()
-    second.once("b", piece, second, 2)
+    second.cached("b", piece, second, 2)
     third = begin()
-    assert [third.once(key, lambda: 0) for key in "ab"] == [1, 2]
+    assert [third.cached(key, lambda: 0) for key in "ab"] == [1, 2]
     assert third.flags == ["flag 1", "flag 2"]
 
 
