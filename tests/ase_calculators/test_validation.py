@@ -437,7 +437,7 @@ def test_constants_and_phonons_take_larger_steps_where_the_model_is_noisy(tmp_pa
         assert abs(noisy.values[constant] - exact.values[constant]) < 4 * error
     assert any("C44: " in flag and "from the model's noise" in flag for flag in elastic["flags"])
     # a larger displacement is enough, but near the zone centre
-    assert all(flag.endswith("which the noise of the model can make") for flag in phonons["flags"])
+    assert all(flag.endswith("which the noise of the model can cause") for flag in phonons["flags"])
     highest = exact.values["highest phonon"]
     assert noisy.values["highest phonon"] == pytest.approx(highest, rel=0.02)
 
@@ -669,7 +669,7 @@ def test_without_stress(tmp_path):
     report = validate(Fragile(leave_out=["stress"]), "Al", properties=names, settings=settings,
                       workdir=tmp_path / "without", progress=False)  # fmt: skip
     assert report.failed["elastic_constants"] == (
-        "elastic_constants: needs the stress, which the calculator does not give; leave the "
+        "elastic_constants: needs the stress, which the calculator does not return; leave the "
         "property out or take a calculator with it"
     )
     full = validate(Fragile(), "Al", properties=names[:1], settings=settings,
@@ -756,7 +756,7 @@ def test_landscape_errors(tmp_path):
 
 def test_landscape_errors_without_a_test_set(tmp_path):
     report = validate(AL, "Al", properties=["landscape_errors"], workdir=tmp_path, **QUIET)
-    assert "test_set = None: is no file" in report.failed["landscape_errors"]
+    assert "test_set = None: is not a file" in report.failed["landscape_errors"]
 
 
 # --- what is wrong before anything starts ---------------------------------------------------------
@@ -767,11 +767,13 @@ WRONG = {
         dict(settings={"vacancy": {"size": 3}}), "settings['vacancy']: has no 'size'; choose from",
     ),
     "crystal": (dict(crystal="sc"), "crystal = 'sc': choose fcc, bcc, hcp"),
-    "element": (dict(element="Xx"), "element = 'Xx': is no chemical symbol"),
+    "element": (dict(element="Xx"), "element = 'Xx': is not a chemical symbol"),
     "calculator": (dict(calculator=3), "calculator = 3: is neither an ASE calculator nor LAMMPS"),
     "commands": (dict(calculator="eam/fs"), "pair_style: got 'eam/fs', neither a file nor"),
-    "checkpoint": (dict(checkpoint="no.pt"), "checkpoint = 'no.pt': is no file"),
-    "reference": (dict(reference="Cu.json"), "reference = 'Cu.json': is no file, nor among ours"),
+    "checkpoint": (dict(checkpoint="no.pt"), "checkpoint = 'no.pt': is not a file"),
+    "reference": (
+        dict(reference="Cu.json"), "reference = 'Cu.json': is not a file, nor one of ours",
+    ),
     "other element": (dict(reference="Ir.json"), "Ir.json: is of element 'Ir', not 'Al'"),
     "no source": (
         dict(reference={"element": "Al", "values": {"a0": {"value": 4.0}}}),
