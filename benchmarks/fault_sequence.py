@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""How much of the faults of an fcc crystal is found, and what is found that is not there.
+"""Share of the faults in an fcc crystal that is found, and share of false ones.
 
-Every structure is built here, so that the fault of each atom is known. It is rotated arbitrarily
-and shaken: by Gaussian displacements with the Debye-Waller amplitude of Al, or (--md, a few
-minutes) by molecular dynamics with Al_mm, without the blocks and ribbons, where faults would glide.
---cost tells instead what the analysis of a frame takes beyond OVITO's own modifiers.
+Every structure is built here, so the fault of each atom is known. It is rotated arbitrarily and
+shaken: by Gaussian displacements with the Debye-Waller amplitude of Al, or (--md, a few minutes) by
+molecular dynamics with Al_mm, without the blocks and ribbons, whose faults would glide. With --cost
+it prints instead the time of the analysis of a frame and of the modifiers of OVITO in it.
 
 python fault_sequence.py --md
 python fault_sequence.py --cost
@@ -31,13 +31,13 @@ from ase_calculators import pillar
 from ase_calculators.ovito_modifiers import FaultType, read_fault_sequence
 
 LATTICE_CONSTANT = 4.05
-# standard deviation of each coordinate, Å: what in MD runs of Al_mm the atoms of the bulk have
+# standard deviation of each coordinate in the bulk, Å, from MD of Al_mm
 AMPLITUDE = {0: 0.0, 300: 0.10, 800: 0.20}
-UNKNOWN = -1  # of atoms in the core of a dislocation or where two faults cross
+UNKNOWN = -1  # atoms in the core of a dislocation or where two faults cross
 
 
 class Truth(NamedTuple):
-    """A structure, the `FaultType` of each atom (-1: not asked) and the layers of its twin."""
+    """A structure, the `FaultType` of each atom (-1: not counted) and the layers of its twin."""
 
     atoms: Atoms
     type: np.ndarray
@@ -45,18 +45,18 @@ class Truth(NamedTuple):
 
 
 def stack(n_slips: int, total: int = 30, width: int = 10, ctb: bool = False) -> Truth:
-    """Stack close-packed planes along z, `n_slips` successive ones slipped.
+    """Return close-packed planes stacked along z, of which `n_slips` successive ones slipped.
 
     Parameters
     ----------
     n_slips : int
         0 perfect, 1 ISF, 2 ESF, n a twin of n - 1 layers.
     total : int
-        Planes, rounded up so that the stack is periodic.
+        Number of planes, rounded up so that the stack is periodic.
     width : int
-        Atoms along both edges of a plane.
+        Number of atoms along each edge of a plane.
     ctb : bool
-        Take the boundaries for CTBs, which they are further than 12 layers apart.
+        Whether the boundaries are CTBs; they are if more than 12 layers apart.
 
     Returns
     -------
@@ -90,19 +90,19 @@ def stack(n_slips: int, total: int = 30, width: int = 10, ctb: bool = False) -> 
 
 
 def crossing(n_first: int, n_second: int, cells: int = 14) -> Truth:
-    """Shift a block along two {111} planes that cross, by partial Burgers vectors.
+    """Return a block shifted along two crossing {111} planes by partial Burgers vectors.
 
     Parameters
     ----------
     n_first, n_second : int
-        Successive planes slipped of the first and of the second family: 0 none, 1 ISF, 2 ESF.
+        Number of slipped planes of the first and of the second family: 0 none, 1 ISF, 2 ESF.
     cells : int
-        Cubic cells along each edge; the block has free surfaces.
+        Number of cubic cells along each edge; the block has free surfaces.
 
     Returns
     -------
     Truth
-        The block; where the faults cross and at the surfaces nothing is asked.
+        Block; atoms at the surfaces and where the faults cross are not counted.
     """
     a = LATTICE_CONSTANT
     atoms = bulk("Al", "fcc", a=a, cubic=True) * ((cells,) * 3)
@@ -138,21 +138,22 @@ def crossing(n_first: int, n_second: int, cells: int = 14) -> Truth:
 
 
 def ribbons(n_slips: int, cells: tuple[int, int, int] = (24, 6, 18), width: float = 45.0) -> Truth:
-    """Open a loop of partial screw dislocations, on successive planes, around a ribbon of fault.
+    """Return a ribbon of fault within a loop of partial screw dislocations on successive planes.
 
     Parameters
     ----------
     n_slips : int
         1 ISF, 2 ESF, n a twin of n - 1 layers.
     cells : (int, int, int)
-        Cells of [-110], [11-2] / 2 and [111] / 3; periodic along the dislocations, [11-2].
+        Numbers of cells of [-110], [11-2] / 2 and [111] / 3; periodic along the dislocations,
+        [11-2].
     width : float
-        Of the ribbon, Å.
+        Width of the ribbon, Å.
 
     Returns
     -------
     Truth
-        Two ribbons; nothing is asked at the cores and the surfaces.
+        Two ribbons; atoms at the cores and the surfaces are not counted.
     """
     a = LATTICE_CONSTANT
     edges = np.array([a / np.sqrt(2), a * np.sqrt(1.5), a * np.sqrt(3)])
@@ -207,19 +208,19 @@ STRUCTURES = {
 
 
 def rotated(atoms: Atoms, seed: int) -> Atoms:
-    """Rotate atoms and cell arbitrarily.
+    """Return a copy with atoms and cell rotated arbitrarily.
 
     Parameters
     ----------
     atoms : ase.Atoms
         The structure.
     seed : int
-        Of the rotation.
+        Random seed of the rotation.
 
     Returns
     -------
     ase.Atoms
-        A rotated copy.
+        Rotated copy.
     """
     R = Rotation.random(rng=np.random.default_rng(seed)).as_matrix()
     copy = atoms.copy()
@@ -229,21 +230,21 @@ def rotated(atoms: Atoms, seed: int) -> Atoms:
 
 
 def shaken(atoms: Atoms, temperature: int, seed: int) -> Atoms:
-    """Displace the atoms as far as they move at a temperature, each by itself.
+    """Return a copy with atoms displaced independently, by the amplitude of a temperature.
 
     Parameters
     ----------
     atoms : ase.Atoms
         The structure.
     temperature : int
-        0, 300 or 800 K.
+        Temperature: 0, 300 or 800 K.
     seed : int
-        Of the displacements.
+        Random seed of the displacements.
 
     Returns
     -------
     ase.Atoms
-        A copy.
+        Displaced copy.
     """
     copy = atoms.copy()
     copy.rattle(AMPLITUDE[temperature], seed=seed)
@@ -251,21 +252,21 @@ def shaken(atoms: Atoms, temperature: int, seed: int) -> Atoms:
 
 
 def dynamics(atoms: Atoms, temperature: int, seed: int) -> Atoms:
-    """Run the structure for 2 ps with Al_mm at the volume of the temperature.
+    """Return the structure after 2 ps of dynamics with Al_mm, at the volume of the temperature.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        The structure, not rotated: LAMMPS takes boxes along the axes.
+        Structure, not rotated: LAMMPS needs boxes along the axes.
     temperature : int
-        K.
+        Temperature, K.
     seed : int
-        Of the velocities.
+        Random seed of the velocities.
 
     Returns
     -------
     ase.Atoms
-        The last frame.
+        Last frame.
     """
     import ctypes
 
@@ -303,19 +304,19 @@ def dynamics(atoms: Atoms, temperature: int, seed: int) -> Atoms:
 
 
 def found_in(atoms: Atoms, rmsd_cutoff: float = 0.13) -> tuple[np.ndarray, np.ndarray]:
-    """Run PTM and the analysis.
+    """Return the result of PTM and the analysis.
 
     Parameters
     ----------
     atoms : ase.Atoms
         The structure.
     rmsd_cutoff : float
-        Of PTM.
+        RMSD cutoff of PTM.
 
     Returns
     -------
     type, layers : (n,) ndarray
-        What was found for each atom.
+        Fault type and number of layers found for each atom.
     """
     data = ase_to_ovito(atoms)
     data.apply(PolyhedralTemplateMatchingModifier(
@@ -333,12 +334,12 @@ class Score(NamedTuple):
     Attributes
     ----------
     recall : float
-        Of the atoms in faults, those found with the right type and number of layers.
+        Share of the atoms in faults that were found with the right type and number of layers.
     wrong : float
-        Of the atoms in faults, those given another type of fault or number of layers; the rest was
-        not recognised at all.
+        Share of the atoms in faults that got another type or number of layers; the rest was not
+        recognised.
     false : float
-        Of the other atoms, those given a type of fault.
+        Share of the other atoms that got a type of fault.
     """
 
     recall: float
@@ -347,19 +348,19 @@ class Score(NamedTuple):
 
 
 def score(truth: Truth, type_: np.ndarray, layers: np.ndarray) -> Score:
-    """Compare.
+    """Return the shares of atoms found right, wrong and falsely.
 
     Parameters
     ----------
     truth : Truth
-        What is there.
+        Structure with its faults.
     type_, layers : (n,) ndarray
-        What was found.
+        Fault types and layers found.
 
     Returns
     -------
     Score
-        The shares.
+        Shares.
     """
     fault = truth.type >= FaultType.ISF
     rest = truth.type == FaultType.NONE
@@ -373,20 +374,20 @@ def score(truth: Truth, type_: np.ndarray, layers: np.ndarray) -> Score:
 
 
 def cost(cells: int, n_frames: int = 4) -> str:
-    """Time `analyse_pillar` on a block in which two faults cross, as much of it in OVITO.
+    """Return the time of `analyse_pillar` for a block with two crossing faults, and that in OVITO.
 
     Parameters
     ----------
     cells : int
-        As in `crossing`.
+        Number of cells, as in `crossing`.
     n_frames : int
-        Frames.
+        Number of frames.
 
     Returns
     -------
     str
-        A row of the table: atoms, share of HCP atoms, CPU time per atom and frame in all, in
-        OVITO's modifiers and its reader, in what is ours.
+        A row of the table: atoms, share of HCP atoms, CPU time per atom and frame in total,
+        in the modifiers and reader of OVITO, and in our code.
     """
     spent = {"ovito": 0.0}
 
@@ -430,7 +431,7 @@ def cost(cells: int, n_frames: int = 4) -> str:
 
 
 def main() -> None:
-    """Print the table."""
+    """Read the command line, print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--md", action="store_true", help="molecular dynamics, not Gaussian noise")
     parser.add_argument("--rmsd-cutoffs", type=float, nargs="+", default=[0.13, 0.15],

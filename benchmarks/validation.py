@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the validation suite adds to the libraries that it calls: processor time of both, on Al_mm.
+"""Processor time of the validation suite and of the libraries that it calls, for Al_mm.
 
-Each competitor calls its library directly, with the same settings on the same bare calculator.
+Each competitor calls its library directly, with the same settings and calculator.
 
-python benchmarks/validation.py                 all, a minute; the table of the template's README
+python benchmarks/validation.py                 all, one minute; table of the template's RESULTS.md
 python benchmarks/validation.py vacancy         one of them
 """
 
@@ -176,7 +176,7 @@ DIRECT = {
 
 
 def main() -> None:
-    """Take turns, print the medians."""
+    """Run suite and library in turns, print the medians."""
     calculator = LammpsPotential("pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al", "Al")
     checked = CheckedCalculator(calculator)
 
