@@ -19,8 +19,8 @@ class Committee(Calculator):
     """Average models of one kind and measure how far they disagree.
 
     With E_m and F_m of the models m, and means over them in angle brackets:
-    energy_spread = sqrt(<(E_m - <E>)^2>) / n and
-    forces_spread = max_i sqrt(<|F_im - <F_i>|^2>), as in DP-GEN
+    ``energy_spread = sqrt(<(E_m - <E>)^2>) / n`` and
+    ``forces_spread = max_i sqrt(<|F_im - <F_i>|^2>)``, as in DP-GEN
     (doi:10.1016/j.cpc.2020.107206). One model has no spread.
 
     Parameters

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Colours, axes and empty figures that all pictures share."""
+"""Colours, axes and figures of all pictures."""
 
 from collections.abc import Iterator
 from itertools import cycle
@@ -15,12 +15,12 @@ COLORS = (
 
 
 def colored(records: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give each model its color; after a dozen they begin again.
+    """Yield each model with its color; the colors repeat after a dozen.
 
     Parameters
     ----------
     records : list of dict
-        Models.
+        Record of each model.
 
     Yields
     ------
@@ -31,19 +31,19 @@ def colored(records: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]
 
 
 def tidy(ax: Any) -> None:
-    """Give axes the look of all figures: a light grid, plain numbers on logarithmic axes.
+    """Style axes like those of all figures: a light grid, plain numbers on logarithmic axes.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        The axes, with their scales.
+        Axes; set their scales before.
     """
     from matplotlib.ticker import FixedLocator, LogFormatter
 
     for axis in (ax.xaxis, ax.yaxis):
         if axis.get_scale() == "log":
             axis.set_major_formatter("{x:g}")
-            fixed = isinstance(axis.get_major_locator(), FixedLocator)  # the caller's own numbers
+            fixed = isinstance(axis.get_major_locator(), FixedLocator)  # set by the caller
             axis.set_minor_formatter("" if fixed else LogFormatter(minor_thresholds=(1.5, 0.7)))
     ax.grid(color="0.92", lw=0.6)
     ax.set_axisbelow(True)
@@ -61,7 +61,7 @@ def new_figure(width: float, height: float) -> Any:
     Returns
     -------
     matplotlib.figure.Figure
-        The figure.
+        Figure.
     """
     from matplotlib.figure import Figure
 
@@ -69,14 +69,14 @@ def new_figure(width: float, height: float) -> Any:
 
 
 def save_figure(figure: Any, path: str | PathLike[str], dpi: int = 120, **options: Any) -> None:
-    """Write a figure to a file, which is replaced whole or not at all.
+    """Write a figure to a file atomically.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
-        The figure.
+        Figure.
     path : path-like
-        The file; its suffix is the format.
+        File; its suffix is the format.
     dpi : int
         Resolution, dots per inch.
     **options

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A LAMMPS ``pair_style`` as an ASE calculator, and as the commands of an MD run."""
+"""A LAMMPS ``pair_style`` as an ASE calculator."""
 
 import hashlib
 import re
@@ -15,16 +15,16 @@ from ase.data import atomic_numbers
 from ase_calculators.periodicity import stress_scale, with_vacuum
 from ase_calculators.provenance import distinct_names, file_hash
 
-# Å between the atoms and the faces of a box without a period, together
+# vacuum along a direction without a period, Å
 _MARGIN = 2.0
 
 
 class LammpsPotential(LAMMPSlib):
-    """Calculate energy, forces and stress by LAMMPS's potential commands.
+    """Calculate energy, forces and stress from the commands of a LAMMPS potential.
 
-    It is ASE's LAMMPSlib, kept alive between calls; LAMMPS starts afresh whenever elements, their
-    number or the periods change. Along a direction without a period LAMMPS's boundary is ``f``, and
-    its box holds all atoms, whatever the frame's cell is there. A frame whose cell has no volume
+    This is LAMMPSlib of ASE, kept alive between calls. LAMMPS restarts if the elements, the number
+    of atoms or the periods change. Along a direction without a period the boundary is ``f``, and
+    the box contains all atoms, independent of the frame's cell. A frame whose cell has no volume
     has no stress.
 
     Parameters
@@ -34,8 +34,8 @@ class LammpsPotential(LAMMPSlib):
         such as the `potential.mod` of a deck. ``units metal`` is assumed. With a ``set type ...
         charge`` among them atoms have charges.
     element : str or sequence of str
-        Elements of the atom types 1, 2, ..., as a list or as words ("Na Cl"). Where ``pair_coeff *
-        *`` names several, one of them is enough: LAMMPS's own order is taken.
+        Elements of the atom types 1, 2, ..., as a list or as words ("Na Cl"). If ``pair_coeff *
+        *`` names several, one of them is enough; the order is that of ``pair_coeff``.
 
     Attributes
     ----------
@@ -45,8 +45,8 @@ class LammpsPotential(LAMMPSlib):
     Raises
     ------
     ValueError
-        When there is no ``pair_style`` among the commands, or `element` is not what ``pair_coeff``
-        names.
+        If there is no ``pair_style`` among the commands, or `element` differs from the elements in
+        ``pair_coeff``.
 
     Examples
     --------
@@ -62,7 +62,7 @@ class LammpsPotential(LAMMPSlib):
     ) -> None:
         import lammps_plugin
 
-        lammps_plugin.plugin_folder()  # MPI library and folder of potentials, also without install
+        lammps_plugin.plugin_folder()  # finds the MPI library and the potentials
         self.commands = potential_commands(commands)
         text = "\n".join(self._with_included(self.commands))
         self.elements = _elements(element, _named(text))
@@ -77,23 +77,23 @@ class LammpsPotential(LAMMPSlib):
     def calculate(
         self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
     ) -> None:
-        """Calculate as ASE asks for it.
+        """Calculate energy, forces and stress.
 
         Parameters
         ----------
         atoms : ase.Atoms
             The structure.
         properties : list of str
-            What ASE asks for; all of it is always calculated.
+            Names of the results; all are always calculated.
         system_changes : list of str
-            What has changed since the last call.
+            What changed since the last call.
 
         Raises
         ------
         ValueError
-            When an element has no atom type, or vectors with a period do not span their space.
+            If an element has no atom type, or periodic cell vectors are linearly dependent.
         """
-        if not system_changes:  # what is asked for is not there, such as stress without a volume
+        if not system_changes:  # asked for what does not exist: stress without a volume
             return
         unknown = sorted(set(atoms.symbols) - set(self.elements))
         if unknown:
@@ -109,10 +109,10 @@ class LammpsPotential(LAMMPSlib):
         try:
             super().calculate(box, properties, system_changes)
         except Exception:
-            self.clean()  # after an error LAMMPS is in no defined state
+            self.clean()  # after an error the state of LAMMPS is undefined
             self.previous_atoms_numbers = []
             raise
-        self.atoms = atoms.copy()  # not the box, by which ASE would calculate everything again
+        self.atoms = atoms.copy()  # not the box: ASE would calculate everything again
         scale = stress_scale(box, atoms)
         if scale is None:
             del self.results["stress"]
@@ -120,13 +120,13 @@ class LammpsPotential(LAMMPSlib):
             self.results["stress"] *= scale
 
     def files(self) -> list[Path]:
-        """Return the files that the commands name: parameters, networks.
+        """Return the files named in the commands, such as parameters and networks.
 
         Returns
         -------
         list of pathlib.Path
-            Those that exist here or in the folder of ``LAMMPS_POTENTIALS``, also of files that
-            are included.
+            Files that exist here or in the folder ``LAMMPS_POTENTIALS``, those in included files
+            among them.
         """
         found = []
         for word in dict.fromkeys(
@@ -139,7 +139,7 @@ class LammpsPotential(LAMMPSlib):
         return found
 
     def file_hashes(self) -> dict[str, str]:
-        """Hash what LAMMPS reads of the files: of included ones the commands, no comments.
+        """Return hashes of the files; of included files the commands count, not the comments.
 
         Returns
         -------
@@ -161,7 +161,7 @@ class LammpsPotential(LAMMPSlib):
         return found
 
     def _with_included(self, lines: list[str], depth: int = 0) -> list[str]:
-        """Return commands, each ``include`` followed by those of its file."""
+        """Return the commands, each ``include`` followed by the commands of its file."""
         found = []
         for line in plain_commands("\n".join(lines)):
             found.append(line)
@@ -177,13 +177,13 @@ def plain_commands(text: str) -> list[str]:
     Parameters
     ----------
     text : str
-        Part of an input script.
+        Input script, or a part of it.
 
     Returns
     -------
     list of str
-        A command each, with single spaces: lines that end with & are joined, comments and empty
-        lines are left out. What is in quotes stays as it is.
+        Commands with single spaces. Lines that end with & are joined; comments and empty lines are
+        left out. Quoted text stays unchanged.
 
     Examples
     --------
@@ -202,13 +202,13 @@ def plain_commands(text: str) -> list[str]:
 
 
 def _named(text: str) -> list[str]:
-    """Return the elements of types 1, 2, ... that ``pair_coeff * *`` names, or none."""
+    """Return the elements of types 1, 2, ... named by ``pair_coeff * *``, or an empty list."""
     meam = re.search(r"^\s*pair_style\s.*\bmeam", text, re.MULTILINE)
     types: dict[int, str] = {}
     for words in re.findall(r"^\s*pair_coeff\s+\*\s+\*\s+([^#\n]*)", text, re.MULTILINE):
         last: list[str] = []
         for word in reversed(words.split()):
-            # NULL leaves a type to another style; in meam it stands for a file
+            # NULL leaves a type to another style; in meam it replaces a file
             if word not in atomic_numbers and (word != "NULL" or meam):
                 break
             last.insert(0, word)
@@ -218,7 +218,7 @@ def _named(text: str) -> list[str]:
 
 
 def _elements(given: str | Sequence[str], named: list[str]) -> list[str]:
-    """Return the elements of the atom types from what the user and ``pair_coeff`` say."""
+    """Return the elements of the atom types from the argument and from ``pair_coeff``."""
     elements = re.split(r"[\s,]+", given.strip()) if isinstance(given, str) else list(given)
     wrong = [name for name in elements if name not in atomic_numbers]
     if wrong or not elements or len(set(elements)) < len(elements):
@@ -231,49 +231,49 @@ def _elements(given: str | Sequence[str], named: list[str]) -> list[str]:
     elif named and elements != named:
         raise ValueError(
             f"element = {given!r}: pair_coeff names {', '.join(named)} for the atom types from 1 "
-            "on; give these in this order, or mend pair_coeff"
+            "on; use these in this order, or correct pair_coeff"
         )
     if len(set(elements)) < len(elements):
         raise ValueError(
-            f"pair_coeff: names {', '.join(elements)}, an element twice; a frame cannot tell these "
-            "types apart, name each element once"
+            f"pair_coeff: names {', '.join(elements)}, an element twice; a frame cannot "
+            "distinguish these types, name each element once"
         )
     return elements
 
 
 def included(line: str) -> Path:
-    """Return the file that an ``include`` command names.
+    """Return the file of an ``include`` command.
 
     Parameters
     ----------
     line : str
-        The command, its file in quotes or not.
+        Command; the file may be in quotes.
 
     Returns
     -------
     pathlib.Path
-        The file.
+        File.
     """
     return Path(line.split(maxsplit=1)[1].strip("\"' "))
 
 
 def potential_commands(commands: str | PathLike[str] | list[str]) -> list[str]:
-    """Turn what a user gives for a LAMMPS potential into a list of commands.
+    """Return the commands of a LAMMPS potential as a list.
 
     Parameters
     ----------
     commands : str, path-like or list of str
-        The commands, or the path of a file of them.
+        Commands, or the path of a file of them.
 
     Returns
     -------
     list of str
-        The commands; for a file ``include`` with its full path.
+        Commands; for a file, ``include`` with its absolute path.
 
     Raises
     ------
     ValueError
-        When neither a file nor a ``pair_style`` is there.
+        If `commands` is neither a file nor contains a ``pair_style``.
 
     Examples
     --------
@@ -284,13 +284,13 @@ def potential_commands(commands: str | PathLike[str] | list[str]) -> list[str]:
         text = fspath(commands)
         if "\n" not in text and Path(text).is_file():
             if "pair_style" not in Path(text).read_text():
-                raise ValueError(f"pair_style: there is none in the file {text!r}; add it there")
+                raise ValueError(f"pair_style: there is none in the file {text!r}; add one")
             return [f'include "{Path(text).resolve()}"']
         commands = re.split(r"[\n;]", text)
     lines = [line.strip() for line in commands if line.strip() and not line.strip().startswith("#")]
     if not any(line.startswith(("pair_style", "include")) for line in lines):
         raise ValueError(
             f"pair_style: got {' / '.join(lines)[:60]!r}, neither a file nor commands with a "
-            "pair_style; give 'pair_style ...' and 'pair_coeff ...' or the path of potential.mod"
+            "pair_style; use 'pair_style ...' and 'pair_coeff ...' or the path of potential.mod"
         )
     return lines

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What Auto-DFT costs beside the DFT: adding 10^5 frames, asking how they are, a job's own time.
+"""Cost of Auto-DFT itself, next to the DFT: adding 10^5 frames, their status, time of a job.
 
 python benchmarks/autodft.py [--frames 100000]
 """
@@ -24,7 +24,7 @@ def rattled(n_frames: int):
     Parameters
     ----------
     n_frames : int
-        How many.
+        Number of cells.
 
     Yields
     ------
@@ -41,7 +41,7 @@ def rattled(n_frames: int):
 def main() -> None:
     """Run and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=100_000, help="(%(default)s)")
+    parser.add_argument("--frames", type=int, default=100_000, help="number (%(default)s)")
     parser.add_argument("--labels", type=int, default=200, help="EMT labels (%(default)s)")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

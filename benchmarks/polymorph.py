@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""PolymorphGen guided against roulette, blind perturbation and dynamics, evaluation by evaluation.
+"""PolymorphGen guided, compared with roulette, blind perturbation and dynamics by evaluations.
 
-All start from the same parents and are judged by the same cells of the parents' window. An
-evaluation is one of sS and Q6, with or without gradients; of dynamics, a force call.
+All methods start from the same parents and are compared by the cells of the parents' window that
+they reach. An evaluation is one of sS and Q6, with or without gradients; in dynamics, a force call.
 """
 
 import cProfile
@@ -35,12 +35,12 @@ EVALUATIONS = 54_000  # of the paper's roulette: 36 targets, 30 generations of 5
 CELLS = 20  # of the window, along both axes
 PER_EDGE = 10  # targets, along both axes of a grid
 TOLERANCE = 0.02  # of the window: a hit
-SAMPLE = 300  # frames whose energies tell of all
+SAMPLE = 300  # frames whose energies represent all
 MARK = 0.9  # of the cells, for guided with a twentieth of the evaluations
 
 GRID = {"targets": "grid", "targets_per_edge": PER_EDGE}
 GAPS = {"targets": "gaps", "targets_per_edge": CELLS}
-# Each is cut off after EVALUATIONS. Blind is what DP-GEN starts with: every atom and the cell of a
+# Each method is cut off after EVALUATIONS. Blind is how DP-GEN starts: every atom and the cell of a
 # parent are perturbed at random, with the genes' amplitudes.
 METHODS = {
     "guided, gaps": GAPS,
@@ -61,7 +61,7 @@ DYNAMICS = "dynamics"
 
 
 class System(NamedTuple):
-    """Parents, what sS and Q6 are, and the potential of dynamics and energies."""
+    """Parents, the calculator of sS and Q6, and the potential of dynamics and energies."""
 
     parents: list
     calc: EntropySymmetry
@@ -128,11 +128,11 @@ def started(system, atoms, temperature, seed):
     return instance
 
 
-# --- what a method makes --------------------------------------------------------------------------
+# --- runs of a method -----------------------------------------------------------------------------
 
 
 class Trace(NamedTuple):
-    """Frames in the order they were made."""
+    """Frames in the order in which they were made."""
 
     values: np.ndarray  # (n, 2): sS, Q6
     evaluations: np.ndarray  # (n,): used until then
@@ -142,7 +142,7 @@ class Trace(NamedTuple):
 
 
 def bred(system, options, evaluations, size, path):
-    """Run PolymorphGen, cut it off, and calculate energies afterwards."""
+    """Return the trace of a run of PolymorphGen, cut off, with energies calculated afterwards."""
     gen = PolymorphGen(system.parents, system.calc, **options)
     start = process_time()
     with warnings.catch_warnings():
@@ -169,7 +169,7 @@ def bred(system, options, evaluations, size, path):
 
 
 def simulated(system, evaluations):
-    """Heat the parent of lowest sS from 300 K to the melt and quench it, a frame every step."""
+    """Return the trace of a parent heated from 300 K to the melt and quenched, by frame."""
     calc = system.calc
     start = process_time()
     coldest = system.parents[int(np.argmin(calc.evaluate(system.parents)["sS"]))]
@@ -200,24 +200,24 @@ def energies_of(system, frames):
     return [calc.get_potential_energy(atoms) / len(atoms) for atoms in frames]
 
 
-# --- how it is judged -----------------------------------------------------------------------------
+# --- comparison -----------------------------------------------------------------------------------
 
 
 def sample(n):
-    """Return rows that are spread evenly over all."""
+    """Return row numbers spread evenly over n rows."""
     return np.unique(np.linspace(0, n - 1, SAMPLE).astype(int)).tolist()
 
 
 def first_of_cells(values, window, size):
-    """Return the first row in each cell of the window, the cells those of `coverage`."""
+    """Return the first row in each cell of the window, with the cells of `coverage`."""
     low, high = np.reshape(window, (2, 2)).T
     inside = np.flatnonzero(((values >= low) & (values <= high)).all(axis=1))
     cells, first = np.unique(np.floor(values[inside] / size), axis=0, return_index=True)
     return dict(zip(map(tuple, cells.astype(int).tolist()), inside[first].tolist(), strict=True))
 
 
-def judged(system, name, method, trace, window, size, lowest):
-    """Return the row of a method, figures for reading and cells for `combined` and `figure`."""
+def compared(system, name, method, trace, window, size, lowest):
+    """Return the row of a method: figures to read, and cells for `combined` and `figure`."""
     first = first_of_cells(trace.values, window, size)
     table = LandscapeTable(
         frame=np.arange(len(trace.values)), file=[""] * len(trace.values), sS=trace.values[:, 0],
@@ -268,7 +268,7 @@ def reached(row):
 
 
 def cost(name, system, mode, quick, folder):
-    """Return what generating costs beside the evaluations in it."""
+    """Return the cost of generating in addition to its evaluations."""
     options = {**GRID, "targets_per_edge": 5, "mode": mode, "generations": 4}
     options["individuals"] = 2 if quick else 20
     numbers = count()
@@ -298,7 +298,7 @@ def cost(name, system, mode, quick, folder):
     )
     n = len(frames)
     evaluations = sum(report.evaluations for report in gen.reports)
-    # each evaluation of a guided child but its first follows a gradient at the one before
+    # each evaluation of a guided child but the first follows a gradient at the last one
     price = times["evaluate"] + (evaluations / n - 1) * times["gradients"]
     return {
         "system": name,
@@ -342,7 +342,7 @@ def measure(quick, progress):
                 path = Path(folder, "library.extxyz")
                 trace = bred(system, options, evaluations, size, path)
                 path.unlink()
-            rows.append(judged(system, name, method, trace, window, size, lowest))
+            rows.append(compared(system, name, method, trace, window, size, lowest))
     return rows + costs
 
 
@@ -405,11 +405,11 @@ def tables(rows):
             f"The same parents and window ({CELLS} by {CELLS} cells); hits: within {TOLERANCE} of "
             f"the window of a target, per 1,000 evaluations and target of a {PER_EDGE} by "
             f"{PER_EDGE} grid; E: eV per atom above the parent of lowest energy, of {SAMPLE} "
-            "frames evenly from the run, and of the first frame in each cell",
+            "frames spaced evenly over the run, and of the first frame in each cell",
             methods,
         ),
         (
-            "Cells of the window after so many evaluations; all: reached by any method",
+            "Cells of the window by number of evaluations; all: cells reached by any method",
             combined(rows),
         ),
         (

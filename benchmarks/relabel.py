@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""What relabelling costs beside the teacher, and what converting 10^5 frames takes of memory.
+"""Cost of relabelling in addition to the teacher, and memory for converting 10^5 frames.
 
-python benchmarks/relabel.py                     teachers at hand: EMT, EAM, and MACE where it is
-python benchmarks/relabel.py --frames 100000     the conversion alone, of so many frames
+python benchmarks/relabel.py                     installed teachers: EMT, EAM, MACE
+python benchmarks/relabel.py --frames 100000     the conversion alone, of 100000 frames
 
-Speeds are of processor time, which stands still while others have the core.
+Speeds refer to processor time, which stops while other processes have the core.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def rattled(n: int, cells: int):
 
 
 def untrained_mace():
-    """Return a MACE of the small profile's size with random weights: as fast as a trained one."""
+    """Return a MACE of the small profile's size with random weights, as fast as a trained one."""
     import mace  # noqa: F401  first: it lets PyTorch load the constants of e3nn
     import torch
     from e3nn import o3
@@ -59,7 +59,7 @@ def untrained_mace():
 
 
 def speeds(name: str, teacher, n: int, cells: int, folder: Path, repeats: int) -> dict:
-    """Time a teacher alone and relabel with it, in turns."""
+    """Return the speed of a teacher alone and of relabel with it, measured in turns."""
     source = folder / f"{name}.extxyz"
     ase.io.write(source, list(rattled(n, cells)))
     frames = ase.io.read(source, ":")

@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 
 
 def progress(cases, topic):
-    """Show where a topic is."""
+    """Yield the cases of a topic and show a progress bar."""
     bar = tqdm(cases, desc=f"{topic:8}")
     for case in bar:
         bar.set_postfix_str(str(case))
@@ -43,21 +43,21 @@ def progress(cases, topic):
 
 
 def number(value):
-    """Write three digits, or all before the point."""
+    """Return a number with three digits, or all digits before the point."""
     if isinstance(value, str):
         return value
     return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def table(rows):
-    """Write rows as a Markdown table."""
+    """Return rows as a Markdown table."""
     lines = [list(rows[0]), ["---"] * len(rows[0])]
     lines += [[number(value) for value in row.values()] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def verdicts(results):
-    """Compare with the marks."""
+    """Return the figures compared with their marks."""
     rows = []
     for topic, result in results.items():
         for what, value, relation, mark in TOPICS[topic].marks(result["rows"]):
@@ -74,14 +74,15 @@ def verdicts(results):
 
 
 def report(where, results):
-    """Write all tables."""
+    """Return all tables as text."""
     load = ", ".join(f"{t} {result['others']:.1f}" for t, result in results.items())
     parts = [
         "# Benchmarks",
-        "Written by `make bench`. Competitors take turns on one pinned core whose clock varies; "
-        "medians of processor time (scaling: wall time). Compare ratios within a run, not runs.",
+        "Written by `make bench`. Competitors take turns on one pinned core, because its clock "
+        "varies; medians of processor time (scaling: wall time). Compare ratios within a run, not "
+        "between runs.",
         table([{"": key, "value": str(value)} for key, value in where.items()]),
-        f"Cores kept busy by others meanwhile: {load}.",
+        f"Cores kept busy by other work during each topic: {load}.",
         "## Marks",
         table(verdicts(results)),
     ]
@@ -95,11 +96,13 @@ def report(where, results):
 
 
 def main():
-    """Run the topics."""
+    """Read the command line, run the topics, write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("topics", nargs="*", help=f"from {', '.join(TOPICS)}; default all")
     parser.add_argument("--quick", action="store_true", help="few small cases, nothing written")
-    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="to pin to")
+    parser.add_argument(
+        "--core", type=int, default=max(os.sched_getaffinity(0)), help="core to use"
+    )
     arguments = parser.parse_args()
     if unknown := set(arguments.topics) - set(TOPICS):
         parser.error(f"no topic {', '.join(unknown)}; choose from {', '.join(TOPICS)}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Two threads against one in Python, two MPI ranks against one in LAMMPS."""
+"""Two threads compared with one in Python, two MPI ranks compared with one in LAMMPS."""
 
 import os
 import re
@@ -20,7 +20,7 @@ TITLE = "Scaling"
 RMAX = 6.0
 BIN = Path(sys.executable).parent
 
-# Fixed positions: the loop time of the second run less that of the first is the compute's.
+# Positions are fixed: loop time of the second run less that of the first is that of the compute.
 DECK = """
 units metal
 lattice fcc 4.05
@@ -42,12 +42,12 @@ run {n}
 
 
 def threads(method, *arguments):
-    """Make competitors: one and two threads, wall time."""
+    """Return competitors: one and two threads, wall time."""
     return {n: stopwatch(partial(method, *arguments, threads=n), perf_counter) for n in (1, 2)}
 
 
 def ranks(number, cells):
-    """Make a competitor: seconds of n evaluations of the compute on so many ranks."""
+    """Return a competitor: seconds of n evaluations of the compute on `number` ranks."""
 
     def seconds(n):
         n *= 10
@@ -66,7 +66,7 @@ def ranks(number, cells):
 
 
 def measure(quick, progress):
-    """Return one row per way to use two cores; it takes the machine's."""
+    """Return one row per way to use two cores; ignores the pinning."""
     pinned = os.sched_getaffinity(0)
     os.sched_setaffinity(0, range(os.cpu_count()))
     name, cells = ("fcc 4,000", 10) if quick else ("fcc 256,000", 40)
@@ -103,4 +103,4 @@ def marks(rows):
 
 def tables(rows):
     """Return the tables as (caption, rows)."""
-    return [("Wall time, rmax 6, sigma 0.1; it takes a machine without other work", rows)]
+    return [("Wall time, rmax 6, sigma 0.1; needs a machine without other work", rows)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The structures that are timed: crystals rattled by 0.1 Å, and silicon from solid to melt."""
+"""Structures of the timings: crystals rattled by 0.1 Å, and silicon from solid to melt."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from ase.build import bulk
 from ase.io import read
 
 FRAMES = Path(__file__).parents[1] / "tests" / "reference" / "si216"
-SIGMA = 0.1  # Å, of every benchmark
+SIGMA = 0.1  # Å, in all benchmarks
 RATTLE = 0.1  # Å
 
 # name: neighbour cutoff (Å), function that makes the frames
@@ -22,7 +22,7 @@ STRUCTURES = {
 
 
 def crystal(symbol, lattice, a, repeat, n_frames=1):
-    """Repeat a cubic cell; each frame is rattled with a seed of its own."""
+    """Return frames of a repeated cubic cell, each rattled with its own seed."""
     frames = [bulk(symbol, lattice, a=a, cubic=True) * repeat for _ in range(n_frames)]
     for seed, atoms in enumerate(frames):
         atoms.rattle(RATTLE, seed=seed)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Timing that a varying clock and a shared machine disturb little."""
+"""Timing that is robust against a varying clock and a shared machine."""
 
 import os
 import platform
@@ -15,9 +15,9 @@ BUDGET = 4.0  # s, for the samples of one competitor
 
 
 def stopwatch(function, clock=process_time):
-    """Turn `function` into a competitor: seconds that n calls of it take.
+    """Return a competitor that calls `function` n times and returns the seconds.
 
-    The default clock is the processor's: it stands still while others have the core.
+    The default clock is processor time, which stops while other processes have the core.
     """
 
     def seconds(n):
@@ -30,19 +30,19 @@ def stopwatch(function, clock=process_time):
 
 
 def interleave(competitors, repeats):
-    """Time competitors in turns, A B C A B C ..., and return their medians.
+    """Return median times of competitors that take turns, A B C A B C ...
 
     Parameters
     ----------
     competitors : dict of str to callable
-        Each returns the seconds that n evaluations take, n being its argument.
+        Functions of n that return the seconds of n evaluations.
     repeats : int
-        Rounds. A slow competitor sits out the rounds that its budget does not allow.
+        Number of rounds. A slow competitor skips rounds that exceed its budget.
 
     Returns
     -------
     dict of str to float
-        Median seconds of one evaluation.
+        Median seconds of one evaluation, by competitor.
     """
     first = {name: seconds(1) for name, seconds in competitors.items()}  # also warms up
     samples = {name: [] for name in competitors}
@@ -55,7 +55,7 @@ def interleave(competitors, repeats):
 
 
 def machine():
-    """Describe what the figures depend on."""
+    """Return what the figures depend on: processor, versions, date."""
     model = next(
         (
             line.split(":")[1].strip()
@@ -75,7 +75,7 @@ def machine():
 
 
 class OthersLoad:
-    """How many cores the rest of the machine kept busy while the block ran."""
+    """Number of cores that other processes kept busy while the block ran."""
 
     def __enter__(self):
         self.start = self._now()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What the validation suite adds to the libraries that it calls: processor time of both, on Al_mm.
+"""Processor time of the validation suite and of the libraries that it calls, for Al_mm.
 
-Each competitor calls its library directly, with the same settings on the same bare calculator.
+Each competitor calls its library directly, with the same settings and calculator.
 
-python benchmarks/validation.py                 all, a minute; the table of the template's README
+python benchmarks/validation.py                 all, one minute; table of the template's RESULTS.md
 python benchmarks/validation.py vacancy         one of them
 """
 
@@ -28,7 +28,7 @@ from scipy.optimize import minimize_scalar
 
 from ase_calculators.validation import PROPERTIES, LammpsPotential, Sample
 from ase_calculators.validation.crystal import Crystal, guess, relax
-from ase_calculators.validation.property import Guard
+from ase_calculators.validation.property import CheckedCalculator
 
 ROUNDS = 3
 SETTINGS = {
@@ -176,9 +176,9 @@ DIRECT = {
 
 
 def main() -> None:
-    """Take turns, print the medians."""
+    """Run suite and library in turns, print the medians."""
     calculator = LammpsPotential("pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al", "Al")
-    guard = Guard(calculator)
+    checked = CheckedCalculator(calculator)
 
     def energy(atoms: Atoms) -> float:
         atoms.calc = calculator
@@ -195,7 +195,7 @@ def main() -> None:
             DIRECT[name](crystal, calculator, settings)
             seconds["library"].append(process_time() - started)
             with tempfile.TemporaryDirectory() as folder:
-                sample = Sample(guard, None, crystal, {}, Path(folder), {}, False)
+                sample = Sample(checked, None, crystal, {}, Path(folder), {}, False)
                 prop = PROPERTIES[name](sample, **changes)
                 started = process_time()
                 prop.run()

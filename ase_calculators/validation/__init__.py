@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a potential is worth: properties of its crystals beside experiment and DFT.
+"""Validation of potentials: properties of their crystals, compared with experiment and DFT.
 
 >>> from ase_calculators.validation import validate
 >>> report = validate("potential.mod", "Al", crystal="fcc", workdir="Al")  # doctest: +SKIP

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Bain path: the tetragonal way from bcc to fcc, at constant and at relaxed volume."""
+"""Bain path: tetragonal strain from bcc to fcc, at constant and at relaxed volume."""
 
 from typing import Any, ClassVar
 
@@ -15,8 +15,8 @@ class BainPath(Property):
     """Energy of the body-centred tetragonal cell along c/a: bcc at 1, fcc at sqrt(2).
 
     Settings: `smallest` and `largest` c/a, `n_points`. The volume is that of the crystal, or is
-    relaxed at each c/a, between 0.75 and 1.35 of it. Energies of both are relative to the lowest
-    of the relaxed one. The barrier is 0 where the energy rises all the way to the higher end.
+    relaxed at each c/a between 0.75 and 1.35 of it. Both energies are relative to the lowest one
+    of the relaxed path. The barrier is 0 if the energy rises all the way to the higher end.
     """
 
     name = "bain_path"
@@ -25,7 +25,7 @@ class BainPath(Property):
     needs = ("energy",)
 
     def run(self) -> None:
-        """Calculate both variants, the ends among the points."""
+        """Calculate both paths, with bcc and fcc among the points."""
         s, element = self.settings, self.sample.crystal.element
         V0 = self.sample.crystal.volume
 
@@ -57,12 +57,12 @@ class BainPath(Property):
             self.flags.append(f"the volume runs away at c/a {ends[0]:.2f}")
 
     def result(self) -> Values:
-        """Say the energy of bcc against fcc and the barriers between them.
+        """Return the energy of bcc relative to fcc and the barriers between them.
 
         Returns
         -------
         dict of str to (float, str)
-            The values.
+            Value and unit by quantity.
         """
         d = self.data
         x = np.array(d["c/a"])
@@ -82,9 +82,9 @@ class BainPath(Property):
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         ax = figure.subplots()
         for color, record in colored(records):

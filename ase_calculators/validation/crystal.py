@@ -22,15 +22,15 @@ class Crystal:
     Attributes
     ----------
     element : str
-        Its symbol.
+        Chemical symbol.
     structure : {"fcc", "bcc", "hcp"}
-        Its lattice.
+        Lattice.
     volume : float
-        Å^3 per atom.
+        Volume, Å^3 per atom.
     c_over_a : float
-        Of hcp; 1 for the cubic ones.
+        Axial ratio of hcp; 1 for cubic crystals.
     energy : float
-        eV per atom, of the model that it was relaxed with.
+        Energy by the model that it was relaxed with, eV per atom.
     """
 
     element: str
@@ -88,36 +88,36 @@ class Crystal:
         return bulk(self.element, self.structure, a=self.a, cubic=True)
 
     def repeats(self, length: float) -> tuple[int, int, int]:
-        """Return how often the conventional cell fits, so that a supercell is `length` long.
+        """Return the number of conventional cells along each edge of a supercell.
 
         Parameters
         ----------
         length : float
-            Å.
+            Length of the edges, Å.
 
         Returns
         -------
         (int, int, int)
-            The nearest numbers of cells, at least 1.
+            Nearest numbers of cells, at least 1.
         """
         edges = self.unit_cell().cell.lengths()
         n = [max(1, round(float(length / edge))) for edge in edges]
         return n[0], n[1], n[2]
 
     def with_volume(self, volume: float, c_over_a: float | None = None) -> "Crystal":
-        """Return the same crystal, compressed.
+        """Return the same crystal at another volume.
 
         Parameters
         ----------
         volume : float
-            Å^3 per atom.
+            Volume, Å^3 per atom.
         c_over_a : float, optional
-            Default: as it is.
+            Axial ratio. Default: unchanged.
 
         Returns
         -------
         Crystal
-            Of unknown energy.
+            Crystal of unknown energy.
         """
         return Crystal(self.element, self.structure, volume, c_over_a or self.c_over_a)
 
@@ -125,18 +125,18 @@ class Crystal:
 def guess(
     element: str, structure: str, a: float | None = None, c_over_a: float | None = None
 ) -> Crystal:
-    """Guess a crystal from the element's own, at equal volume per atom.
+    """Return a guess of a crystal: the volume per atom is that of the element's own crystal.
 
     Parameters
     ----------
     element : str
-        Its symbol.
+        Chemical symbol.
     structure : {"fcc", "bcc", "hcp"}
-        Its lattice.
+        Lattice.
     a : float, optional
-        A lattice constant of your own, Å.
+        Lattice constant, Å, in place of the guess.
     c_over_a : float, optional
-        Of hcp; ideal by default.
+        Axial ratio of hcp. Default: ideal.
 
     Returns
     -------
@@ -146,7 +146,7 @@ def guess(
     Raises
     ------
     ValueError
-        When the element or the structure is unknown, or has no known lattice.
+        If the element or the structure is unknown, or ASE knows no simple lattice of the element.
 
     Examples
     --------
@@ -156,7 +156,7 @@ def guess(
     if structure not in STRUCTURES:
         raise ValueError(f"crystal = {structure!r}: choose {', '.join(STRUCTURES)}")
     if element not in atomic_numbers:
-        raise ValueError(f"element = {element!r}: is no chemical symbol; give one such as 'Al'")
+        raise ValueError(f"element = {element!r}: is not a chemical symbol; use one such as 'Al'")
     ratio = (c_over_a or IDEAL) if structure == "hcp" else 1.0
     if a is not None:
         cell = np.sqrt(3) / 4 * ratio if structure == "hcp" else 1 / _ATOMS_PER_CUBE[structure]
@@ -172,17 +172,17 @@ def guess(
 
 
 def relax(start: Crystal, energy_of: Callable[[Atoms], float]) -> Crystal:
-    """Find the lattice constants of least energy next to a guess, without forces or stress.
+    """Return the crystal of lowest energy near a guess; needs neither forces nor stress.
 
-    The volume is scanned from 0.6 to 1.6 of the guess for minima inside, of which the lowest is
-    refined; a hcp crystal starts from the guess of c/a and from the ideal one.
+    The volume is scanned from 0.6 to 1.6 of the guess, and the lowest minimum inside is refined. A
+    hcp crystal starts from the guessed and from the ideal c/a.
 
     Parameters
     ----------
     start : Crystal
-        The guess.
+        Guess.
     energy_of : callable
-        Energy of Atoms, eV.
+        Function that returns the energy of Atoms, eV.
 
     Returns
     -------
@@ -192,7 +192,7 @@ def relax(start: Crystal, energy_of: Callable[[Atoms], float]) -> Crystal:
     Raises
     ------
     ValueError
-        When the energy has no minimum in this range, or the model fails for all of it.
+        If the energy has no minimum in this range, or the model fails at all volumes.
     """
     from scipy.optimize import minimize, minimize_scalar
 
@@ -206,14 +206,14 @@ def relax(start: Crystal, energy_of: Callable[[Atoms], float]) -> Crystal:
             return float(energy_of(atoms)) / len(atoms)
         except RuntimeError as error:
             failure = str(error)
-            return np.inf  # far from the minimum a model may fail
+            return np.inf  # a model may fail far from the minimum
 
     def best_volume(ratio: float) -> float:
         scan = start.volume * np.linspace(0.6, 1.6, 21)
         energies = np.array([energy((volume, ratio)) for volume in scan])
         if not np.isfinite(energies).any():
             raise ValueError(
-                f"crystal = {start.structure!r}: there is no energy of any volume; {failure}"
+                f"crystal = {start.structure!r}: the model fails at all volumes; {failure}"
             )
         inside = [
             k
@@ -259,16 +259,16 @@ def relax(start: Crystal, energy_of: Callable[[Atoms], float]) -> Crystal:
 
 
 def relaxed_ratio(crystal: Crystal, energy_of: Callable[[Atoms], float]) -> Crystal:
-    """Relax c/a of a hcp crystal at constant volume; a cubic one comes back as it is.
+    """Return a hcp crystal with c/a relaxed at constant volume, or a cubic one with its energy.
 
-    The minimum is looked for within 25 % of the c/a given.
+    The minimum is searched between 0.8 and 1.25 of the given c/a.
 
     Parameters
     ----------
     crystal : Crystal
-        The crystal.
+        Crystal.
     energy_of : callable
-        Energy of Atoms, eV.
+        Function that returns the energy of Atoms, eV.
 
     Returns
     -------

@@ -31,14 +31,14 @@ def constants(structure: str) -> tuple[str, ...]:
 
 
 def moduli(C: np.ndarray, structure: str) -> Values:
-    """Return what follows from the elastic constants.
+    """Return the moduli of a polycrystal that follow from the elastic constants.
 
     B, G, E and Poisson's ratio are Hill's averages (R. Hill, Proc. Phys. Soc. A 65, 349 (1952),
-    doi:10.1088/0370-1298/65/5/307). Reuss's B, 1 / sum of S_ij over i, j <= 3, is that of uniform
-    pressure: the one to compare with an equation of state whose c/a is relaxed; for cubic crystals
-    it is Hill's, and left out. The Cauchy pressure is C12 - C44 for cubic crystals and the mean of
-    C13 - C44 and C12 - C66 for hexagonal ones (D. G. Pettifor, Mater. Sci. Technol. 8, 345 (1992),
-    doi:10.1179/mst.1992.8.4.345): negative for directional bonds, brittle.
+    doi:10.1088/0370-1298/65/5/307). Reuss's B, 1 / sum of S_ij over i, j <= 3, belongs to
+    uniform pressure: compare it with an equation of state whose c/a is relaxed. For cubic crystals
+    it equals Hill's B and is left out. The Cauchy pressure is C12 - C44 for cubic crystals and
+    the mean of C13 - C44 and C12 - C66 for hexagonal ones (D. G. Pettifor, Mater. Sci. Technol. 8,
+    345 (1992), doi:10.1179/mst.1992.8.4.345); it is negative for directional bonds: brittle.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def moduli(C: np.ndarray, structure: str) -> Values:
     Returns
     -------
     dict of str to (float, str)
-        The values.
+        Value and unit by quantity.
     """
     from atomman import ElasticConstants
 
@@ -68,7 +68,7 @@ def moduli(C: np.ndarray, structure: str) -> Values:
 
 
 def unstable(C: np.ndarray) -> bool:
-    """Say whether a crystal with these constants gives way to some strain.
+    """Return whether a crystal with these constants is unstable under some strain.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ def unstable(C: np.ndarray) -> bool:
     Returns
     -------
     bool
-        Whether an eigenvalue is not positive (M. Born's criterion).
+        True if an eigenvalue is not positive (M. Born's criterion).
     """
     return bool(np.linalg.eigvalsh(C).min() <= 0)
 
@@ -86,9 +86,9 @@ def unstable(C: np.ndarray) -> bool:
 class ElasticConstants(Property):
     """Elastic constants from the stress under small strains, by matscipy.
 
-    Settings: `strain`, the step of the strains, of which there are `n_steps` about zero; `fmax`
-    (eV/Å) to which ions are relaxed. Strains follow the symmetry of the crystal. Where the model's
-    noise makes a constant uncertain by more than 1 %, the step is doubled, up to 0.008.
+    Settings: `n_steps` strains about zero in steps of `strain`; `fmax` (eV/Å), to which the ions
+    are relaxed. The strains follow the symmetry of the crystal. If the model's noise makes a
+    constant uncertain by more than 1 %, the step is doubled, up to 0.008.
     """
 
     name = "elastic_constants"
@@ -99,7 +99,7 @@ class ElasticConstants(Property):
     size = (5.6, 3.6)
 
     def run(self) -> None:
-        """Strain, relax, fit."""
+        """Strain the crystal, relax the ions, fit the stress."""
         from matscipy.elasticity import fit_elastic_constants
 
         s, structure = self.settings, self.sample.crystal.structure
@@ -130,7 +130,7 @@ class ElasticConstants(Property):
                 break
             strain *= 2
         if strain > s["strain"]:
-            self.flags.append(f"strains of {strain:g} a step, for the noise of the stress")
+            self.flags.append(f"strain steps enlarged to {strain:g} because of noise in the stress")
         for name in constants(structure):
             self.doubt(name, float(C[INDEX[name]]), float(error), "GPa")
         if unstable(C):
@@ -138,12 +138,12 @@ class ElasticConstants(Property):
         self.data = {"C": C, "structure": structure, "strain": strain, "error": error}
 
     def result(self) -> Values:
-        """Say the constants and the moduli.
+        """Return the elastic constants and the moduli.
 
         Returns
         -------
         dict of str to (float, str)
-            The values.
+            Value and unit by quantity.
         """
         C, structure = np.array(self.data["C"]), self.data["structure"]
         values: Values = {name: (float(C[INDEX[name]]), "GPa") for name in constants(structure)}
@@ -154,13 +154,13 @@ class ElasticConstants(Property):
 
     @staticmethod
     def plot(figure: Any, records: list[dict[str, Any]]) -> None:
-        """Draw the constants as bars beside the reference.
+        """Draw the constants as bars next to the reference.
 
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         bars(figure.subplots(), records, (*HEXAGONAL, "B(Hill)", "G", "E"), "GPa")

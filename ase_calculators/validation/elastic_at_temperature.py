@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Elastic constants at temperature, from the fluctuations of the stress in LAMMPS."""
+"""Elastic constants at temperature, from fluctuations of the stress in LAMMPS."""
 
 from typing import Any, ClassVar
 
@@ -8,10 +8,10 @@ from ase import Atoms
 from ase.units import GPa, kB
 
 from ase_calculators.validation.elastic import INDEX, constants, moduli, unstable
-from ase_calculators.validation.molecular_dynamics import State, counted, dynamics, in_state
+from ase_calculators.validation.molecular_dynamics import MDState, Sized, dynamics, in_state
 from ase_calculators.validation.property import Property, Values, bars
 
-BLOCKS = 4  # of the production
+BLOCKS = 4  # parts of the production run
 
 
 class ElasticAtTemperature(Property):
@@ -22,9 +22,9 @@ class ElasticAtTemperature(Property):
     the LAMMPS manual's Howto_elastic), at the volume of zero pressure.
 
     Settings: `temperature` (K), `length` (Å) of the cell, `timestep` (fs), `equilibration` of the
-    volume and `production` (ps), `every` steps between two Born terms, `strain` of their numerical
-    differences, `seed`. A run that was stopped goes on from the volume or from the last quarter of
-    the production that it had finished.
+    volume and `production` (ps), `every` (steps) between two Born terms, `strain` of their
+    numerical differences, `seed`. An interrupted run resumes after the volume, or after the last
+    finished quarter of the production.
     """
 
     name = "elastic_at_temperature"
@@ -37,12 +37,12 @@ class ElasticAtTemperature(Property):
     size = (5.6, 3.6)
 
     def check(self) -> None:
-        """Make sure that the model is one of LAMMPS.
+        """Check that the model is a ``pair_style`` of LAMMPS.
 
         Raises
         ------
         ValueError
-            When it is not.
+            If it is not.
         """
         super().check()
         if self.sample.commands is None:
@@ -52,13 +52,13 @@ class ElasticAtTemperature(Property):
             )
 
     def run(self) -> None:
-        """Find the volume, then sample at constant volume, block by block."""
+        """Find the volume of zero pressure, then sample at constant volume, block by block."""
         s, crystal = self.settings, self.sample.crystal
         atoms = crystal.unit_cell() * crystal.repeats(s["length"])
-        state = self.once("volume", self._settled, atoms)
+        state = self.cached("volume", self._equilibrated, atoms)
         blocks = []
         for k in range(BLOCKS):
-            block = self.once(f"block {k + 1}", self._block, atoms, state, k)
+            block = self.cached(f"block {k + 1}", self._block, atoms, state, k)
             state = block["state"]
             blocks.append(block)
         V = abs(np.linalg.det(np.array(state["cell"])))
@@ -93,14 +93,14 @@ class ElasticAtTemperature(Property):
             "volume": V / len(atoms), "atoms": len(atoms),
         }  # fmt: skip
 
-    def _settled(self, atoms: Atoms) -> State:
+    def _equilibrated(self, atoms: Atoms) -> MDState:
         """Return a state at the mean cell of zero pressure."""
         s = self.settings
         T, steps = s["temperature"], round(1e3 * s["equilibration"] / s["timestep"])
         run = dynamics(self.sample, atoms, s["timestep"], s["seed"])
         run.heat(2 * T)  # half of it goes into the displacements
         ensemble = "aniso" if self.sample.crystal.structure == "hcp" else "iso"
-        frames = counted(run.run(ensemble, T, steps, 10), -(-steps // 10))
+        frames = Sized(run.run(ensemble, T, steps, 10), -(-steps // 10))
         cells = [cell for cell, _ in self.track(frames, "volume")]
         run.close()
         scaled = atoms.copy()
@@ -108,22 +108,22 @@ class ElasticAtTemperature(Property):
         run = self._at_constant_volume(scaled, 0)
         run.heat(2 * T)
         run.lmp.command(f"run {min(2000, self._steps())} post no")
-        state: State = run.state()
+        state: MDState = run.state()
         run.close()
         return state
 
-    def _block(self, atoms: Atoms, state: State, k: int) -> dict[str, Any]:
-        """Return the averages over a quarter of the run, and the state that it ends in."""
+    def _block(self, atoms: Atoms, state: MDState, k: int) -> dict[str, Any]:
+        """Return the averages over a quarter of the run, and its last state."""
         s = self.settings
         run = self._at_constant_volume(in_state(atoms, state), k)
         command = run.lmp.command
         command("compute virial all pressure NULL virial")
-        # so that the noise of the stress makes no more than 0.5 GPa in each sample
+        # so large that the noise of the stress adds no more than 0.5 GPa to each sample
         noise = np.nan_to_num(self.sample.noise().stress) / GPa
         strain = max(s["strain"], min(noise / 0.5, 1e-3))
         command(f"compute born all born/matrix numdiff {strain} virial")
         files = {name: self.sample.folder / f"{name}.dat" for name in ("virial", "born")}
-        # the stress is cheap and fluctuates fast
+        # the stress is cheap and fluctuates fast: sample it more often
         for name, every in (("virial", min(5, s["every"])), ("born", s["every"])):
             command(
                 f'fix {name} all ave/time {every} 1 {every} c_{name}[*] file "{files[name]}" '
@@ -134,7 +134,7 @@ class ElasticAtTemperature(Property):
             command(f"run {s['every']} pre {'no' if piece else 'yes'} post no")
         state = run.state()
         run.close()
-        # LAMMPS: bar; xx yy zz xy xz yz
+        # LAMMPS writes bar, in the order xx yy zz xy xz yz
         stress = -1e-4 * np.loadtxt(files["virial"])[:, [1, 2, 3, 6, 5, 4]]
         born = np.loadtxt(files["born"], ndmin=2)[:, 1:]
         for path in files.values():
@@ -156,12 +156,12 @@ class ElasticAtTemperature(Property):
         return run
 
     def result(self) -> Values:
-        """Say the constants and moduli.
+        """Return the elastic constants and the moduli.
 
         Returns
         -------
         dict of str to (float, str)
-            The values, named such as "C11(300 K)".
+            Value and unit by quantity, named such as "C11(300 K)".
         """
         d = self.data
         C, T = np.array(d["C"]), f"({d['temperature']:.0f} K)"
@@ -175,14 +175,14 @@ class ElasticAtTemperature(Property):
 
     @staticmethod
     def plot(figure: Any, records: list[dict[str, Any]]) -> None:
-        """Draw the constants as bars beside the reference.
+        """Draw the constants as bars next to the reference.
 
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         names = [n for n in records[0]["values"] if n.startswith(("C1", "C3", "C4"))]
         bars(figure.subplots(), records, tuple(names), "GPa")
@@ -195,7 +195,7 @@ def _symmetrised(C: np.ndarray, structure: str) -> np.ndarray:
     if structure == "hcp":
         c11, c33 = C[[0, 1], [0, 1]].mean(), C[2, 2]
         c12, c13, c44 = C[0, 1], 0.5 * (C[0, 2] + C[1, 2]), 0.5 * (C[3, 3] + C[4, 4])
-        # C66 is half of C11 - C12: both measure it
+        # C66 = (C11 - C12) / 2: average both
         c66 = 0.5 * (C[5, 5] + 0.5 * (c11 - c12))
         mean = 0.5 * (c11 + c12)
         out[0, 0] = out[1, 1] = mean + c66

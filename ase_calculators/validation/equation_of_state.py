@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Equation of state: a0, B, B', E0, and the test under large compression."""
+"""Equation of state: a0, B, B', E0, and a test at large compression."""
 
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ def vinet(x: Any, B: float, Bp: float) -> Any:
     B : float
         Bulk modulus.
     Bp : float
-        Its pressure derivative.
+        Pressure derivative of B.
 
     Returns
     -------
@@ -44,13 +44,18 @@ def vinet(x: Any, B: float, Bp: float) -> Any:
 class EquationOfState(Property):
     """Energy and pressure against volume.
 
-    Settings: `window`, largest |V/V0 - 1| of the Birch-Murnaghan fit, and `n_fit` its points, at
-    least 7. Where the model's noise makes B' uncertain by more than 1 %, that of its doubles, up to
-    0.08, is taken that has the least error of noise and width, and a flag tells it.
-    `compression` and `expansion`, the ends of the long curve in V/V0, and `n_curve` its points;
-    `tolerance`, the factor by which the pressure at the compressed end may differ from that of
-    the reference's Vinet curve (without one, from that of the model's own B and B') before the
-    branch is called exploding or collapsing. c/a of hcp is relaxed at each volume.
+    Settings:
+
+    - `window`, largest |V/V0 - 1| of the Birch-Murnaghan fit, and `n_fit`, its number of points, at
+      least 7. If the model's noise makes B' uncertain by more than 1 %, the window is doubled, up
+      to 0.08; the one with the smallest error from noise and width is taken, and flagged.
+    - `compression` and `expansion`, the ends of the long curve in V/V0, and `n_curve`, its number
+      of points.
+    - `tolerance`, the factor by which the pressure at the compressed end may differ from the Vinet
+      curve of the reference (without a reference, of the model's own B and B') before the branch is
+      called exploding or collapsing.
+
+    c/a of hcp is relaxed at each volume.
     """
 
     name = "equation_of_state"
@@ -94,7 +99,8 @@ class EquationOfState(Property):
             fits = [fit]
             while 2 * fits[-1]["window"] <= 0.08:
                 fits.append(fitted(2 * fits[-1]["window"]))
-            # the terms left out add the square of the window, told by the two widest
+            # The terms left out grow with the square of the window; the two widest windows
+            # show how fast.
             change = abs(fits[-1]["Bp"] - fits[-2]["Bp"]) * 4 / 3 if len(fits) > 1 else 0.0
             for each in fits:
                 bias = change * (each["window"] / fits[-1]["window"]) ** 2
@@ -115,7 +121,7 @@ class EquationOfState(Property):
         curve, pressures = [], []
         for f in self.track(x, "compression"):
             curve.append(point(f))
-            pressures.append(self._pressure(curve[-1], has_stress))  # of the same calculation
+            pressures.append(self._pressure(curve[-1], has_stress))  # no second calculation
         E = np.array([c.energy for c in curve])
         pressure = np.array(pressures) / GPa
         own = B / GPa, Bp
@@ -151,29 +157,29 @@ class EquationOfState(Property):
         }  # fmt: skip
 
     def _pressure(self, crystal: Crystal, has_stress: bool) -> float:
-        """Return the pressure, eV/Å^3; without a stress by energies of 0.1 % more and less volume.
+        """Return the pressure, eV/Å^3; without a stress, by energies at 0.1 % more and less volume.
 
-        With a noise of the energy the difference is larger.
-        c/a is that of least energy, so that its change with the volume does not count.
+        The difference of volume is larger if the energy is noisy. At the c/a of lowest energy, its
+        change with the volume does not count.
         """
         if has_stress:
             atoms = crystal.primitive()
             atoms.calc = self.sample.calculator
             return float(-np.trace(atoms.get_stress(voigt=False)) / 3)
         noise = np.nan_to_num(self.sample.noise().energy)
-        # where rounding costs as much as curvature, of a B' of 4 and a B of 0.5 eV/Å^3
+        # rounding then costs as much as curvature, for B' = 4 and B = 0.5 eV/Å^3
         step = max(1e-3, (noise / crystal.volume) ** (1 / 3)) * crystal.volume
         cells = [crystal.with_volume(crystal.volume + h).primitive() for h in (-step, step)]
         less, more = (self.sample.energy(cell) / len(cell) for cell in cells)
         return (less - more) / (2 * step)
 
     def result(self) -> Values:
-        """Say a0, E0, B, B', the compressed end and the other crystals' energies.
+        """Return a0, E0, B, B', the pressure at the compressed end, and energies of other crystals.
 
         Returns
         -------
         dict of str to (float, str)
-            The values.
+            Value and unit by quantity.
         """
         d = self.data
         values: Values = {"a0": (d["a"], "Å")}
@@ -201,9 +207,9 @@ class EquationOfState(Property):
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         top, bottom = figure.subplots(2, sharex=True)
         for color, record in colored(records):
@@ -221,7 +227,7 @@ class EquationOfState(Property):
             kind = records[0]["reference"]["B"].get("kind", "literature")
             top.plot(x, E, "k--", lw=1.0, label=f"reference: {kind}, Vinet")
             bottom.plot(x, P, "k--", lw=1.0)
-        # an exploding branch leaves the picture
+        # an exploding branch may leave the picture
         for ax, y in ((top, E), (bottom, P)):
             low, high = ax.get_ylim()
             low = max(y.min() - 0.15 * y.max(), min(y.min() - 0.05 * y.max(), low))

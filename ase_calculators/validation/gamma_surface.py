@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Gamma surface: the energy of a slip plane over all displacements, by atomman."""
+"""Gamma surface: energy of a slip plane for all displacements, by atomman."""
 
 from typing import Any, ClassVar
 
@@ -19,8 +19,9 @@ MILLIJOULE = 1e-3 * J / m**2
 class GammaSurface(Property):
     """Generalised stacking-fault energy over the whole slip plane.
 
-    (111) of fcc, (110) of bcc, (0001) of hcp. Settings: `n` points along either vector; `thickness`
-    and `vacuum` (Å) of the slab; atoms relax along the normal only, to `fmax` (eV/Å).
+    The plane is (111) of fcc, (110) of bcc, (0001) of hcp. Settings: `n` points along each vector;
+    `thickness` and `vacuum` (Å) of the slab; `fmax` (eV/Å), to which atoms relax, along the normal
+    only.
     """
 
     name = "gamma_surface"
@@ -29,7 +30,7 @@ class GammaSurface(Property):
     libraries = ("atomman",)
 
     def run(self) -> None:
-        """Displace half of a slab over the plane."""
+        """Displace half of a slab by each vector of the grid."""
         import atomman
 
         s, crystal = self.settings, self.sample.crystal
@@ -49,7 +50,7 @@ class GammaSurface(Property):
             system = fault.fault(a1=i / n, a2=j / n)
             atoms = system.dump("ase_Atoms")
             atoms.pbc = True
-            energy[i, j] = self.once(f"{i} {j}", relaxed_along_z, self, atoms) / area
+            energy[i, j] = self.cached(f"{i} {j}", relaxed_along_z, self, atoms) / area
         energy = (energy - energy[0, 0]) / MILLIJOULE
         self.data = {"energy": energy, "vectors": vectors, "plane": plane, "atoms": len(atoms)}
         error = np.sqrt(2) * len(atoms) * self.sample.noise().energy / area / MILLIJOULE
@@ -58,12 +59,12 @@ class GammaSurface(Property):
             self.flags.append(f"some fault has a negative energy, {energy.min():.0f} mJ/m^2")
 
     def result(self) -> Values:
-        """Say the highest point of the surface.
+        """Return the maximum of the surface.
 
         Returns
         -------
         dict of str to (float, str)
-            The value.
+            Value and unit by quantity.
         """
         return {"gamma surface maximum": (float(np.max(self.data["energy"])), "mJ/m^2")}
 
@@ -90,9 +91,9 @@ class GammaSurface(Property):
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         axes = np.atleast_1d(figure.subplots(1, len(records), sharex=True, sharey=True))
         top = max(np.max(r["data"]["energy"]) for r in records)
@@ -101,7 +102,7 @@ class GammaSurface(Property):
             fine = 8  # a periodic spline between the points
             grid = zoom(np.array(d["energy"]), fine, mode="grid-wrap", grid_mode=True)
             n = len(grid)
-            # grid_mode counts cells: the first fine point lies half a fine cell before half a cell
+            # grid_mode counts cells: the first fine point is at half a fine cell less half a cell
             at = (np.arange(n + 1) + 0.5) / fine - 0.5
             grid = np.pad(grid, (0, 1), mode="wrap")
             a1, a2 = _in_plane(np.array(d["vectors"])) / len(d["energy"])
@@ -125,14 +126,14 @@ def _in_plane(vectors: np.ndarray) -> np.ndarray:
 
 
 def relaxed_along_z(prop: Property, atoms: Atoms) -> float:
-    """Relax along the third direction only and return the energy.
+    """Return the energy after a relaxation along the third direction only.
 
     Parameters
     ----------
     prop : Property
-        With `fmax` among its settings.
+        Property with the setting `fmax`.
     atoms : ase.Atoms
-        A slab, its normal along z.
+        Slab with its normal along z.
 
     Returns
     -------

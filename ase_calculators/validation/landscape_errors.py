@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Where a model was tested: errors for a labelled test set on the entropy-symmetry landscape."""
+"""Errors of a model for a labelled test set, on the entropy-symmetry landscape."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,12 +16,12 @@ from ase_calculators.validation.property import Property, Values
 
 
 class LandscapeErrors(Property):
-    """Errors of energy, forces and virial at each frame's place (sS, Q6).
+    """Errors of energy, forces and virial of each frame, at its (sS, Q6).
 
-    Settings: `test_set`, a file that ASE reads with energies and forces (eV, eV/Å) and, where there
-    is one, stress (eV/Å^3); `rmax`, `sigma`, `q6_cutoff` (Å) of the landscape; `align`,
-    subtract the mean energy difference per atom, for labels whose zero of energy is another. The
-    virial error is that of -V sigma per atom, over all nine components, as in `compare_models`.
+    Settings: `test_set`, a file that ASE reads, with energies and forces (eV, eV/Å) and optionally
+    stress (eV/Å^3); `rmax`, `sigma`, `q6_cutoff` (Å) of the landscape; `align`, whether the mean
+    energy difference per atom is subtracted, for labels with another zero of energy. The virial
+    error is that of -V sigma per atom, over all nine components, as in `compare_models`.
     """
 
     name = "landscape_errors"
@@ -37,18 +37,18 @@ class LandscapeErrors(Property):
     size = (9.0, 3.4)
 
     def check(self) -> None:
-        """Make sure that there is a test set.
+        """Check that the test set exists.
 
         Raises
         ------
         ValueError
-            When there is none.
+            If it does not.
         """
         super().check()
         path = self.settings["test_set"]
         if path is None or not Path(path).is_file():
             raise ValueError(
-                f"landscape_errors: test_set = {path!r}: is no file; give labelled frames by "
+                f"landscape_errors: test_set = {path!r}: is not a file; pass labelled frames by "
                 "settings={'landscape_errors': {'test_set': 'test.extxyz'}}"
             )
         if self.settings["q6_cutoff"] is None:
@@ -58,7 +58,7 @@ class LandscapeErrors(Property):
             self.settings["q6_cutoff"] = round(factor * crystal.a, 3)
 
     def run(self) -> None:
-        """Label the frames with the model and map them."""
+        """Calculate the frames by the model, and map them."""
         s = self.settings
         frames = read(s["test_set"], index=":")
         calc = EntropySymmetry(s["rmax"], s["sigma"], s["q6_cutoff"])
@@ -92,12 +92,12 @@ class LandscapeErrors(Property):
         }  # fmt: skip
 
     def result(self) -> Values:
-        """Say the root-mean-square errors.
+        """Return the root-mean-square errors.
 
         Returns
         -------
         dict of str to (float, str)
-            The values.
+            Value and unit by quantity.
         """
         d = self.data
         rms = lambda y: float(np.sqrt(np.mean(np.square(np.array(y, float)))))  # noqa: E731
@@ -132,9 +132,9 @@ class LandscapeErrors(Property):
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         kinds = {
             "energy": "|energy| error (meV/atom)", "force": "force error (meV/Å)",

@@ -1,22 +1,22 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The liquid: g(r), coordination and diffusion, by freud on molecular dynamics."""
+"""The liquid: g(r), coordination and diffusion, from molecular dynamics by freud."""
 
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ase_calculators.figures import colored, tidy
-from ase_calculators.validation.molecular_dynamics import State, counted, dynamics, in_state
+from ase_calculators.validation.molecular_dynamics import MDState, Sized, dynamics, in_state
 from ase_calculators.validation.property import Property, Values
 
 
 class Liquid(Property):
     """Pair distribution and mean-square displacement at zero pressure.
 
-    Settings: `temperature` (K; default 1.1 of the reference's melting point), `melt` (K; default
-    2.2 of it, where the crystal is melted), `length` (Å) of the cell, `timestep` (fs), `melting`,
-    `equilibration` and `production` (ps), `rmax` (Å), `dr` (Å), `seed`. A run that was stopped goes
-    on from the end of melting or equilibration.
+    Settings: `temperature` (K; default 1.1 of the reference's melting point), `melt` (K, at which
+    the crystal is melted; default twice `temperature`), `length` (Å) of the cell, `timestep` (fs),
+    `melting`, `equilibration` and `production` (ps), `rmax` (Å), `dr` (Å), `seed`. An interrupted
+    run resumes after melting or equilibration.
     """
 
     name = "liquid"
@@ -31,19 +31,19 @@ class Liquid(Property):
     size = (7.2, 3.4)
 
     def check(self) -> None:
-        """Make sure that there is a temperature.
+        """Check that the temperature is known.
 
         Raises
         ------
         ValueError
-            When neither settings nor reference know it.
+            If neither the settings nor the reference contain it.
         """
         super().check()
         point = self.sample.reference_value("melting point")
         if self.settings["temperature"] is None:
             if point is None:
                 raise ValueError(
-                    "liquid: temperature = None and the reference has no melting point; give "
+                    "liquid: temperature = None and the reference has no melting point; pass "
                     "settings={'liquid': {'temperature': K}}"
                 )
             self.settings["temperature"] = round(1.1 * point, 1)
@@ -51,7 +51,7 @@ class Liquid(Property):
             self.settings["melt"] = 2 * self.settings["temperature"]
 
     def run(self) -> None:
-        """Melt, cool, let the volume settle, then count."""
+        """Melt, cool, equilibrate the volume, then average."""
         import freud
 
         s, crystal = self.settings, self.sample.crystal
@@ -59,21 +59,23 @@ class Liquid(Property):
         atoms = crystal.unit_cell() * crystal.repeats(s["length"])
         every = max(1, round(20 / s["timestep"]))
 
-        def stage(state: State | None, name: str, temperature: float, fresh: bool) -> Any:
+        def stage(state: MDState | None, name: str, temperature: float, fresh: bool) -> Any:
             start = in_state(atoms, state) if state else atoms
             run = dynamics(self.sample, start, s["timestep"], s["seed"])
             if fresh:
                 run.heat(temperature)
             n = round(1e3 * s[name] / s["timestep"]) // every
-            frames = counted(run.run("iso", temperature, n * every, every), n)
+            frames = Sized(run.run("iso", temperature, n * every, every), n)
             kept = list(self.track(frames, name))
             state = run.state()
             run.close()
             return kept, state
 
-        molten = self.once("melting", lambda: stage(None, "melting", s["melt"], True)[1])
-        settled = self.once("settling", lambda: stage(molten, "equilibration", T, True)[1])
-        frames, _ = stage(settled, "production", T, False)
+        molten = self.cached("melting", lambda: stage(None, "melting", s["melt"], True)[1])
+        equilibrated = self.cached(
+            "equilibration", lambda: stage(molten, "equilibration", T, True)[1]
+        )
+        frames, _ = stage(equilibrated, "production", T, False)
         V = np.array([np.linalg.det(cell) for cell, _ in frames])
         r_max = min(s["rmax"], 0.499 * min(_width(cell) for cell, _ in frames))
         rdf = freud.density.RDF(round(r_max / s["dr"]), r_max)
@@ -81,7 +83,7 @@ class Liquid(Property):
             box = freud.box.Box.from_matrix(cell.T)
             rdf.compute((box, box.wrap(x)), reset=False)
         r, g = np.array(rdf.bin_centers, float), np.array(rdf.rdf, float)
-        # the barostat moves everything: displacements are those of fractional coordinates
+        # the barostat scales all positions: take displacements of fractional coordinates
         mean_cell = np.mean([cell for cell, _ in frames], axis=0)
         path = np.array([x @ np.linalg.inv(cell) @ mean_cell for cell, x in frames])
         path -= path.mean(axis=1, keepdims=True)
@@ -105,12 +107,12 @@ class Liquid(Property):
             self.flags.append(f"does not flow at {T:.0f} K: it did not melt, or froze")
 
     def result(self) -> Values:
-        """Say first peak, coordination, diffusion, volume.
+        """Return the first peak of g(r), coordination, diffusion and volume.
 
         Returns
         -------
         dict of str to (float, str)
-            The values.
+            Value and unit by quantity.
         """
         d = self.data
         return {
@@ -128,9 +130,9 @@ class Liquid(Property):
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         left, right = figure.subplots(1, 2)
         for color, record in colored(records):
@@ -153,7 +155,7 @@ class Liquid(Property):
 
 
 def _width(cell: np.ndarray) -> float:
-    """Return the smallest distance of opposite faces."""
+    """Return the smallest distance between opposite faces."""
     volume = abs(np.linalg.det(cell))
     return float(min(volume / np.linalg.norm(np.cross(cell[k - 1], cell[k - 2])) for k in range(3)))
 
@@ -163,7 +165,7 @@ def _smooth(y: np.ndarray) -> np.ndarray:
 
 
 def _vertex(x: np.ndarray, y: np.ndarray, k: int) -> float:
-    """Return the top of the parabola through the highest points."""
+    """Return the vertex of the parabola through the highest points."""
     near = slice(max(0, k - 3), k + 4)
     a, b, _ = np.polyfit(x[near], y[near], 2)
     return float(-b / (2 * a))

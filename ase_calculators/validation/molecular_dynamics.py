@@ -10,11 +10,11 @@ from ase.data import atomic_masses, atomic_numbers
 
 from ase_calculators.validation.property import Sample
 
-State = dict[str, Any]
+MDState = dict[str, Any]
 
 
 class _Lammps:
-    """A run in LAMMPS; units metal."""
+    """A run in LAMMPS, units metal."""
 
     def __init__(self, sample: Sample, atoms: Atoms, timestep: float, seed: int) -> None:
         from ase.io import write
@@ -40,7 +40,7 @@ class _Lammps:
     def close(self) -> None:
         self.lmp.close()
 
-    def state(self) -> State:
+    def state(self) -> MDState:
         cell, positions = self._cell_and_positions()
         velocities = np.array(self.lmp.gather_atoms("v", 1, 3)).reshape(-1, 3)
         return {"cell": cell, "positions": positions, "velocities": velocities}
@@ -53,7 +53,7 @@ class _Lammps:
     def run(
         self, ensemble: str, temperature: float, steps: int, every: int
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield cell and unwrapped positions every so many steps."""
+        """Yield cell and unwrapped positions after each `every` steps."""
         T = f"temp {temperature} {temperature} 0.1"
         fix = {
             "iso": f"npt {T} iso 0 0 1.0",
@@ -62,7 +62,7 @@ class _Lammps:
         self.lmp.command(f"fix ensemble all {fix[ensemble]}")
         try:
             for k in range(0, steps, every):
-                # neighbour lists and forces are those of the step before
+                # lists and forces of the last step are still valid
                 self.lmp.command(f"run {every} pre {'no' if k else 'yes'} post no")
                 yield self._cell_and_positions()
         finally:
@@ -89,7 +89,7 @@ class _Ase:
     def close(self) -> None:
         pass
 
-    def state(self) -> State:
+    def state(self) -> MDState:
         return {
             "cell": self.atoms.cell.array, "positions": self.atoms.positions,
             "velocities": self.atoms.get_velocities() * (1e3 * units.fs),
@@ -126,39 +126,40 @@ def dynamics(sample: Sample, atoms: Atoms, timestep: float, seed: int) -> Any:
     Parameters
     ----------
     sample : Sample
-        The model.
+        Model.
     atoms : ase.Atoms
-        Where the run starts, and with which velocities, if it has any.
+        First structure; its velocities are kept, if it has any.
     timestep : float
-        In fs.
+        Time step, fs.
     seed : int
-        Of the velocities.
+        Random seed of the velocities.
 
     Returns
     -------
     object
-        With ``heat(temperature)``, which draws velocities, ``run(ensemble, temperature, steps,
-        every)``, which yields cell and unwrapped positions of each `every` steps (ensembles
-        "iso" and "aniso"; thermostat 0.1 ps, barostat 1 ps, zero pressure), ``state()``, cell (Å),
-        positions (Å) and velocities (Å/ps) as `in_state` takes them, and ``close()``.
+        The run, with the methods ``heat(temperature)``, which draws velocities; ``run(ensemble,
+        temperature, steps, every)``, which yields cell and unwrapped positions after each `every`
+        steps (ensembles "iso" and "aniso"; thermostat 0.1 ps, barostat 1 ps, zero pressure);
+        ``state()``, which returns cell (Å), positions (Å) and velocities (Å/ps) for `in_state`; and
+        ``close()``.
     """
     return (_Ase if sample.commands is None else _Lammps)(sample, atoms, timestep, seed)
 
 
-def in_state(atoms: Atoms, state: State) -> Atoms:
-    """Put atoms where a run left them, so that the next one goes on from there.
+def in_state(atoms: Atoms, state: MDState) -> Atoms:
+    """Return atoms in the last state of a run, from which the next run continues.
 
     Parameters
     ----------
     atoms : ase.Atoms
-        The atoms, unchanged.
+        Atoms; they stay unchanged.
     state : dict
-        What `state` of the run has said.
+        Result of the run's ``state()``.
 
     Returns
     -------
     ase.Atoms
-        A copy, with its velocities.
+        Copy with velocities.
     """
     moved = atoms.copy()
     moved.set_cell(state["cell"])
@@ -167,15 +168,15 @@ def in_state(atoms: Atoms, state: State) -> Atoms:
     return moved
 
 
-class counted:
-    """An iterator that knows its length, for a progress bar.
+class Sized:
+    """An iterator of known length, for a progress bar.
 
     Parameters
     ----------
     items : iterator
-        What to go through.
+        Items.
     n : int
-        Their number.
+        Number of items.
     """
 
     def __init__(self, items: Iterator[Any], n: int) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Phonons by phonopy: dispersion along seekpath's path, density of states, imaginary modes."""
+"""Phonons by phonopy: dispersion along the path of seekpath, density of states."""
 
 from typing import Any, ClassVar
 
@@ -14,26 +14,26 @@ from ase_calculators.validation.property import Property, Sample, Values
 def force_constants(
     sample: Sample, crystal: Crystal, length: float, displacement: float, keep: Any = None
 ) -> Any:
-    """Return phonopy's object with the force constants of a crystal.
+    """Return a phonopy object with the force constants of a crystal.
 
     Parameters
     ----------
     sample : Sample
-        The model.
+        Model.
     crystal : Crystal
-        The crystal.
+        Crystal.
     length : float
-        Edges of the supercell, Å.
+        Length of the supercell's edges, Å.
     displacement : float
-        Of the displaced atom, Å; doubled, up to 0.08, until the noise of the model is below a
+        Displacement of an atom, Å; doubled, up to 0.08, until the noise of the model is below a
         hundredth of the largest force.
     keep : callable, optional
-        Called with a key and a function that calculates forces, as `Property.once`.
+        Function such as `Property.cached`, called with a key and a function that calculates forces.
 
     Returns
     -------
     phonopy.Phonopy
-        Ready for frequencies.
+        Object that is ready to calculate frequencies.
     """
     from phonopy import Phonopy
     from phonopy.structure.atoms import PhonopyAtoms
@@ -75,9 +75,9 @@ def force_constants(
 class Phonons(Property):
     """Dispersion and density of states.
 
-    Settings: `length` (Å) of the supercell's edges, `displacement` (Å), `mesh` (Å) the length
-    that sets the q-mesh of the density of states, `n_points` per segment of the path; modes below
-    `-imaginary` THz are flagged. Frequencies are THz, imaginary ones negative.
+    Settings: `length` (Å) of the supercell's edges, `displacement` (Å), `mesh` (Å), the
+    length that sets the q-mesh of the density of states, `n_points` per segment of the path. Modes
+    below `-imaginary` THz are flagged. Frequencies are in THz, imaginary ones negative.
     """
 
     name = "phonons"
@@ -89,12 +89,12 @@ class Phonons(Property):
     size = (7.2, 3.8)
 
     def run(self) -> None:
-        """Displace, then diagonalise along the path and on a mesh."""
+        """Calculate force constants, then frequencies along the path and on a mesh."""
         from phonopy.phonon.band_structure import get_band_qpoints_by_seekpath
 
         s = self.settings
         phonon = force_constants(
-            self.sample, self.sample.crystal, s["length"], s["displacement"], self.once
+            self.sample, self.sample.crystal, s["length"], s["displacement"], self.cached
         )
         q, labels, connections = get_band_qpoints_by_seekpath(phonon.primitive, s["n_points"])
         phonon.run_band_structure(q, path_connections=connections, labels=labels)
@@ -103,7 +103,7 @@ class Phonons(Property):
         phonon.run_total_dos()
         dos = phonon.total_dos
 
-        # each segment has two ends; labels come once where segments are connected
+        # each segment has two ends; connected segments share a label
         segments, k = [], 0
         for connected in connections:
             segments.append((labels[k], labels[k + 1]))
@@ -122,11 +122,11 @@ class Phonons(Property):
         lowest = min(float(np.min(f)) for f in band.frequencies)
         lowest = min(lowest, float(phonon.mesh.frequencies.min()))
         if lowest < -s["imaginary"]:
-            # an error of a force constant is one of a squared frequency
+            # a force constant is a squared frequency, and so is its error
             within = lowest**2 < share * highest**2
             self.flags.append(
                 f"imaginary modes, down to {-lowest:.2f}i THz"
-                + (", which the noise of the model can make" if within else "")
+                + (", which the noise of the model can cause" if within else "")
             )
         self.data = {
             "distance": band.distances, "frequency": band.frequencies, "ends": ends,
@@ -135,12 +135,12 @@ class Phonons(Property):
         }  # fmt: skip
 
     def result(self) -> Values:
-        """Say the distinct frequencies of each special point, lowest first, and the lowest of all.
+        """Return the distinct frequencies of each special point and the highest frequency.
 
         Returns
         -------
         dict of str to (float, str)
-            The values, named such as "phonon X 1".
+            Value and unit by quantity, such as "phonon X 1".
         """
         values: Values = {}
         for label, row in self.data["special"].items():
@@ -159,9 +159,9 @@ class Phonons(Property):
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3.2, 1))
         first = records[0]["data"]
@@ -201,7 +201,7 @@ class Phonons(Property):
 
 
 def _distinct(row: Any) -> list[float]:
-    """Return the frequencies of a q-point without degenerate ones."""
+    """Return the frequencies of a q-point, degenerate ones once."""
     kept: list[float] = []
     for f in sorted(float(f) for f in row):
         if not kept or f - kept[-1] > 0.01:
@@ -210,7 +210,7 @@ def _distinct(row: Any) -> list[float]:
 
 
 def _plain_label(label: str) -> str:
-    """Turn seekpath's or LaTeX's name of a q-point into plain text."""
+    """Return the name of a q-point by seekpath or in LaTeX as plain text."""
     label = label.replace("$", "").replace("\\mathrm{", "").replace("}", "").replace("\\", "")
     label = label.replace("_{", "").replace("_", "")
     return "Γ" if label.upper() in ("GAMMA", "Γ") else label

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What every property has in common: a sample to work on and the interface run, result, plot."""
+"""Base class of all properties (check, run, result, plot) and the sample that they work on."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -23,11 +23,13 @@ Values = dict[str, tuple[float, str]]
 
 
 class CalculationFailed(RuntimeError):
-    """The calculator raised or returned what is not a number."""
+    """The calculator raised an error, or returned a value that is not finite."""
 
 
-class Guard(Calculator):
-    """Hand on a calculator's results, if they are numbers, and remember the structure.
+class CheckedCalculator(Calculator):
+    """Calculator that passes on the results of another one, and checks that they are finite.
+
+    The last structure stays in `atoms`; `n_calls` counts the calculations.
 
     Parameters
     ----------
@@ -44,21 +46,21 @@ class Guard(Calculator):
     def calculate(
         self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
     ) -> None:
-        """Calculate as ASE asks for it.
+        """Calculate by the model.
 
         Parameters
         ----------
         atoms : ase.Atoms
             The structure.
         properties : list of str
-            What is asked for.
+            Names of the results to calculate.
         system_changes : list of str
-            What has changed since the last call.
+            What changed since the last call.
 
         Raises
         ------
         CalculationFailed
-            When the model fails or returns NaN or infinity.
+            If the model fails, or returns NaN or infinity.
         """
         super().calculate(atoms, properties, system_changes)
         self.n_calls += 1
@@ -74,23 +76,23 @@ class Guard(Calculator):
             name: value for name, value in self.model.results.items()
             if name in self.implemented_properties
         }  # fmt: skip
-        # also what was not asked for: it is there for the next question
+        # also results that were not asked for: the next call may take them from here
         for name in {*properties, "energy", "forces", "stress"} & set(self.results):
             if not np.isfinite(self.results[name]).all():
                 raise CalculationFailed(f"the calculator returned {name} that is not finite")
 
 
 class Noise(NamedTuple):
-    """How far the results of a model scatter about smooth functions of the positions.
+    """Scatter of a model's results about smooth functions of the positions.
 
     Attributes
     ----------
     energy : float
         Standard deviation, eV per atom.
     forces : float
-        Of a component, eV/Å; NaN for a model without.
+        Standard deviation of a component, eV/Å; NaN for a model without forces.
     stress : float
-        Of a component, eV/Å^3; NaN for a model without.
+        Standard deviation of a component, eV/Å^3; NaN for a model without a stress.
     """
 
     energy: float
@@ -101,13 +103,13 @@ class Noise(NamedTuple):
 def scatter(values: Any) -> float:
     """Return the standard deviation of equally spaced values about a smooth function.
 
-    From their sixth differences, to which a smooth function adds nothing: J. J. Moré, S. M. Wild,
-    SIAM J. Sci. Comput. 33, 1292 (2011), doi:10.1137/100786125.
+    It follows from their sixth differences, to which a smooth function adds nothing: J. J. Moré,
+    S. M. Wild, SIAM J. Sci. Comput. 33, 1292 (2011), doi:10.1137/100786125.
 
     Parameters
     ----------
     values : (n, ...) array_like
-        At least seven.
+        Values, at least seven.
 
     Returns
     -------
@@ -127,29 +129,29 @@ def scatter(values: Any) -> float:
 
 @dataclass
 class Sample:
-    """What properties are calculated of: a model, its crystal, and a folder for what is unfinished.
+    """A model, its crystal, and the folder of their results.
 
     Attributes
     ----------
-    calculator : Guard
-        The model for single structures.
+    calculator : CheckedCalculator
+        Model for single structures.
     commands : list of str or None
-        LAMMPS's commands of the same model, where it is a ``pair_style``.
+        LAMMPS commands of the same model; None if it is not a ``pair_style``.
     crystal : Crystal
         The relaxed crystal.
     others : dict of str to Crystal
-        The element's crystals of all structures, relaxed; those without a minimum are missing.
+        Relaxed crystals of the element in all structures that have a minimum.
     folder : pathlib.Path
-        Where files go.
+        Folder of all files.
     reference : dict of str to dict
         Literature values by quantity.
     progress : bool
-        Whether bars are shown.
+        Whether progress bars are shown.
     identity : str
-        Fingerprint of the model: pieces of an interrupted run of another one are not taken up.
+        Fingerprint of the model. Unfinished work of another model is not resumed.
     """
 
-    calculator: Guard
+    calculator: CheckedCalculator
     commands: list[str] | None
     crystal: Crystal
     others: dict[str, Crystal]
@@ -160,12 +162,12 @@ class Sample:
     _noise: Noise | None = None
 
     def noise(self) -> Noise:
-        """Measure the noise of the model, once, on small steps of a distorted cell of the crystal.
+        """Measure the noise of the model on small steps of a distorted cell; done once.
 
         Returns
         -------
         Noise
-            The noise; rounding to single precision is one. NaN where the model fails.
+            The noise, such as that of rounding to single precision. NaN if the model fails.
         """
         if self._noise is None:
             rng = np.random.default_rng(0)
@@ -179,7 +181,7 @@ class Sample:
             atoms.calc = self.calculator
             try:
                 for step in range(13):
-                    # both together move atoms by about 1e-3 Å a step
+                    # strain and shift together move atoms by about 1e-3 Å a step
                     atoms.set_cell(cell @ (np.eye(3) + 1e-4 * step * (strain + strain.T) / 2))
                     atoms.set_scaled_positions(scaled)
                     atoms.positions += 1e-3 * step * shift
@@ -198,7 +200,7 @@ class Sample:
         Parameters
         ----------
         atoms : ase.Atoms
-            The structure; it keeps the calculator.
+            Structure; the calculator stays attached to it.
 
         Returns
         -------
@@ -209,45 +211,45 @@ class Sample:
         return float(atoms.get_potential_energy())
 
     def reference_value(self, quantity: str) -> float | None:
-        """Return what the literature says.
+        """Return the literature value of a quantity.
 
         Parameters
         ----------
         quantity : str
-            Its name, such as "B".
+            Name, such as "B".
 
         Returns
         -------
         float or None
-            The value, in the unit of the table; None where unknown.
+            Value in the unit of the table; None if unknown.
         """
         entry = self.reference.get(quantity)
         return None if entry is None else float(entry["value"])
 
 
 class Property(ABC):
-    """One property of a crystal: calculate it, say its values, draw it.
+    """Base class: one property of a crystal.
 
-    A subclass in a file of its own, named in ``PROPERTIES``, is all that a new property takes.
+    To add a property, write a subclass in a file of its own and name it in ``PROPERTIES``.
 
     Parameters
     ----------
     sample : Sample
-        The model and its crystal.
+        Model and crystal.
     **settings
-        Differences from `defaults`.
+        Changes of `defaults`.
 
     Attributes
     ----------
     data : dict
-        What `run` calculates, of numbers, strings, lists and dicts: it goes into the record.
+        Results of `run`: numbers, strings, lists and dicts. They go into the record.
     flags : list of str
-        What a user must know about the result.
+        Warnings about the result.
 
     Raises
     ------
     ValueError
-        When a setting is unknown.
+        If a setting is unknown.
     """
 
     name: ClassVar[str]
@@ -277,7 +279,7 @@ class Property(ABC):
 
     @abstractmethod
     def result(self) -> Values:
-        """Say the values that `data` amounts to.
+        """Return the values derived from `data`.
 
         Returns
         -------
@@ -287,7 +289,7 @@ class Property(ABC):
 
     @classmethod
     def figure_size(cls, n_models: int) -> tuple[float, float]:
-        """Return the size of the figure of so many models.
+        """Return the size of the figure.
 
         Parameters
         ----------
@@ -309,22 +311,22 @@ class Property(ABC):
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            The record of each model, with "data", "values", "model" and "reference".
+            Record of each model, with "data", "values", "model" and "reference".
         """
 
     # --- for subclasses ---------------------------------------------------------------------------
 
     def check(self) -> None:
-        """Make sure that calculator and libraries are there before anything is calculated.
+        """Check that the calculator and the libraries suffice, before anything is calculated.
 
         Raises
         ------
         ValueError
-            When the calculator does not have what the property needs.
+            If the calculator lacks a result that the property needs.
         ImportError
-            When a library is missing.
+            If a library is missing.
         """
         for library in self.libraries:
             try:
@@ -337,17 +339,17 @@ class Property(ABC):
         self.require(*self.needs)
 
     def require(self, *quantities: str) -> None:
-        """Make sure that the calculator gives what is needed.
+        """Check that the calculator returns the quantities needed.
 
         Parameters
         ----------
         *quantities : str
-            Such as "stress".
+            Names, such as "stress".
 
         Raises
         ------
         ValueError
-            When it does not.
+            If one is missing.
         """
         atoms = self.sample.crystal.primitive()
         atoms.calc = self.sample.calculator
@@ -356,38 +358,38 @@ class Property(ABC):
                 self.sample.calculator.get_property(quantity, atoms)
             except (PropertyNotImplementedError, NotImplementedError) as error:
                 raise ValueError(
-                    f"{self.name}: needs the {quantity}, which the calculator does not give; "
+                    f"{self.name}: needs the {quantity}, which the calculator does not return; "
                     "leave the property out or take a calculator with it"
                 ) from error
 
     def track(self, items: Iterable[Any], what: str) -> Iterator[Any]:
-        """Go through a list below a progress bar.
+        """Yield the items of a list and show a progress bar.
 
         Parameters
         ----------
         items : iterable
-            The list.
+            List.
         what : str
-            Its name.
+            Label of the bar.
 
         Yields
         ------
         object
-            Its members.
+            An item.
         """
         yield from tqdm(
             items, desc=f"{self.name}: {what}", leave=False, disable=not self.sample.progress
         )
 
     def relax(self, atoms: Atoms, what: str) -> float:
-        """Relax atoms to the setting `fmax`, and flag it where that takes too long.
+        """Relax atoms to the setting `fmax`; add a flag if this takes more than 300 steps.
 
         Parameters
         ----------
         atoms : ase.Atoms
-            The structure, moved.
+            Structure; its atoms are moved.
         what : str
-            Its name, for the flag.
+            Name of the structure, for the flag.
 
         Returns
         -------
@@ -401,18 +403,18 @@ class Property(ABC):
         return float(atoms.get_potential_energy())
 
     def doubt(self, what: str, value: float, error: float, unit: str) -> None:
-        """Flag a value that the model's noise makes uncertain by more than 1 %.
+        """Add a flag if the model's noise makes a value uncertain by more than 1 %.
 
         Parameters
         ----------
         what : str
-            Its name.
+            Name of the quantity.
         value : float
-            The value.
+            Value.
         error : float
-            Its standard error from the noise; NaN where unknown.
+            Standard error from the noise; NaN if unknown.
         unit : str
-            Of both.
+            Unit of both.
         """
         if error > 0.01 * abs(value):
             self.flags.append(
@@ -421,17 +423,17 @@ class Property(ABC):
                 "precision"
             )
 
-    def once(self, key: str, calculate: Callable[..., Any], *arguments: Any) -> Any:
-        """Calculate a piece of work, or take it from the interrupted run that did it before.
+    def cached(self, key: str, calculate: Callable[..., Any], *arguments: Any) -> Any:
+        """Return a piece of work: from an interrupted run if it is there, otherwise calculated.
 
         Parameters
         ----------
         key : str
             Name of the piece, unique within the property.
         calculate : callable
-            Returns it, of numbers, strings, lists and dicts.
+            Function that returns the piece: numbers, strings, lists and dicts.
         *arguments
-            What it is called with.
+            Arguments of the function.
 
         Returns
         -------
@@ -455,18 +457,18 @@ class Property(ABC):
 
 
 def bars(ax: Any, records: list[dict[str, Any]], names: tuple[str, ...], unit: str) -> None:
-    """Draw values of several models as bars, the reference as a line across them.
+    """Draw values of several models as bars, and the reference as a line across them.
 
     Parameters
     ----------
     ax : matplotlib.axes.Axes
-        Where.
+        Axes.
     records : list of dict
-        Models.
+        Record of each model.
     names : tuple of str
-        Quantities; those that are missing are left out.
+        Quantities; missing ones are left out.
     unit : str
-        For the axis.
+        Label of the axis.
     """
     names = tuple(name for name in names if any(name in r["values"] for r in records))
     width = 0.8 / len(records)

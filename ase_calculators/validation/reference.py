@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Literature values: a JSON file that the user fills; ours for Al, Ir, Mo and Zr lie beside it."""
+"""Literature values from JSON files; those of Al, Ir, Mo and Zr come with the package."""
 
 import json
 from math import isfinite
@@ -15,29 +15,29 @@ def read_reference(
 ) -> dict[str, dict[str, Any]]:
     """Read reference values.
 
-    The form is ``{"element": "Al", "crystal": "fcc", "values": {"a0": {"value": 4.02, "unit": "Å",
-    "kind": "experiment", "source": "...", "doi": "..."}}}``, with quantities named and in units as
-    in the summary table. `value` and `source` are required.
+    Format: ``{"element": "Al", "crystal": "fcc", "values": {"a0": {"value": 4.02, "unit": "Å",
+    "kind": "experiment", "source": "...", "doi": "..."}}}``, with the names and units of the
+    summary table. `value` and `source` are required.
 
     Parameters
     ----------
     source : path-like, dict or None
-        A file here or among ours, such as "Al.json", or its content. None: ours of the element,
-        where there is one.
+        A file, one of the package's files such as "Al.json", or the content of a file. None: the
+        package's file of the element, if there is one.
     element : str
-        The element that is validated.
+        Element that is validated.
 
     Returns
     -------
     dict of str to dict
-        Entries by quantity; empty when the element has none.
+        Entries by quantity; empty if there are none of the element.
 
     Raises
     ------
     FileNotFoundError
-        When there is no such file.
+        If the file does not exist.
     ValueError
-        When the file is not of this form, or of another element.
+        If the file does not have this format, or belongs to another element.
 
     Examples
     --------
@@ -56,22 +56,22 @@ def read_reference(
         path = next((p for p in (Path(name), FOLDER / name) if p.is_file()), Path())
         if path == Path():
             ours = ", ".join(sorted(p.name for p in FOLDER.glob("*.json")))
-            raise FileNotFoundError(f"reference = {name!r}: is no file, nor among ours: {ours}")
+            raise FileNotFoundError(f"reference = {name!r}: is not a file, nor one of ours: {ours}")
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
-            raise ValueError(f"reference = {name!r}: is no JSON: {error}") from error
+            raise ValueError(f"reference = {name!r}: is not JSON: {error}") from error
     if not isinstance(content, dict) or not isinstance(content.get("values"), dict):
-        raise ValueError(f"{name}: must hold 'element' and 'values', as references/Al.json does")
+        raise ValueError(f"{name}: must contain 'element' and 'values', as references/Al.json does")
     if content.get("element") != element:
         raise ValueError(
-            f"{name}: is of element {content.get('element')!r}, not {element!r}; give that "
-            "element's file, or None"
+            f"{name}: is of element {content.get('element')!r}, not {element!r}; pass the "
+            "file of that element, or None"
         )
     for quantity, entry in content["values"].items():
         value = entry.get("value") if isinstance(entry, dict) else None
         if not isinstance(value, int | float) or not isfinite(value):
             raise ValueError(f"{name}: values[{quantity!r}] must have a number as its 'value'")
         if not entry.get("source"):
-            raise ValueError(f"{name}: values[{quantity!r}] has no 'source'; say where it is from")
+            raise ValueError(f"{name}: values[{quantity!r}] has no 'source'; add where it is from")
     return dict(content["values"])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""What a validation found: records, tables, figures; several models over each other."""
+"""Results of a validation: records, tables, figures; comparison of several models."""
 
 import csv
 import json
@@ -22,17 +22,17 @@ class Report:
     Attributes
     ----------
     folder : pathlib.Path
-        Where the files are: ``<property>.json`` and ``.png``, ``summary.md``, ``summary.csv``.
+        Folder of ``<property>.json`` and ``.png``, ``summary.md``, ``summary.csv``.
     model : str
-        The model's name.
+        Name of the model.
     element, structure : str
-        What was calculated.
+        Crystal that was calculated.
     records : dict of str to dict
-        Record of each property by its name.
+        Record of each property by name.
     reference : dict of str to dict
         Reference values by quantity.
     notes : list of str
-        What is to be known about all of it.
+        Remarks on the whole report.
     """
 
     folder: Path
@@ -45,7 +45,7 @@ class Report:
 
     @property
     def failed(self) -> dict[str, str]:
-        """The properties that failed.
+        """Properties that failed.
 
         Returns
         -------
@@ -56,12 +56,12 @@ class Report:
 
     @property
     def values(self) -> dict[str, float]:
-        """All values.
+        """Values of all properties.
 
         Returns
         -------
         dict of str to float
-            By quantity, units as in the table.
+            Values by quantity, in the units of the table.
         """
         return {
             quantity: entry["value"]
@@ -74,7 +74,7 @@ class Report:
         Returns
         -------
         list of dict
-            property, quantity, value, unit, reference, deviation (%), kind, source.
+            Keys: property, quantity, value, unit, reference, deviation_percent, kind, source, doi.
         """
         rows = []
         for name, record in self.records.items():
@@ -94,12 +94,12 @@ class Report:
         return rows
 
     def table(self) -> str:
-        """Return the summary as a Markdown table, flags below it.
+        """Return the summary as a Markdown table with the flags below it.
 
         Returns
         -------
         str
-            The text.
+            Text.
         """
         lines = [
             f"{self.model}: {self.element} {self.structure}", "",
@@ -146,19 +146,19 @@ class Report:
         Parameters
         ----------
         folder : path-like
-            Its `workdir`.
+            The `workdir` of `validate`.
 
         Returns
         -------
         Report
-            The same.
+            Report.
 
         Raises
         ------
         FileNotFoundError
-            When there is none.
+            If the folder has no report.
         ValueError
-            When it is damaged.
+            If the report is damaged.
         """
         path = Path(folder)
         if not (path / "report.json").is_file():
@@ -178,16 +178,16 @@ class Report:
         except (ValueError, LookupError, TypeError, FileNotFoundError) as error:
             raise ValueError(
                 f"folder = {str(path)!r}: its report is damaged ({type(error).__name__}: {error}); "
-                "run validate again, which takes what is whole"
+                "run validate again, which keeps undamaged records"
             ) from error
 
     def as_reference(self) -> dict[str, Any]:
-        """Return the values in the form of a reference, for judging another model by this one.
+        """Return the values in the format of a reference, to compare other models with this one.
 
         Returns
         -------
         dict
-            As `validate` takes for `reference`.
+            Argument `reference` of `validate`.
         """
         values = {
             row["quantity"]: {
@@ -205,18 +205,18 @@ def _number(value: float) -> str:
 def draw(
     kind: type[Property], records: list[dict[str, Any]], path: Path, reference: dict[str, Any]
 ) -> None:
-    """Draw a property of one or several models into a file.
+    """Draw a property of one or several models and write the picture.
 
     Parameters
     ----------
     kind : type of Property
-        The property.
+        Property.
     records : list of dict
-        The models.
+        Record of each model.
     path : pathlib.Path
-        The picture.
+        Picture.
     reference : dict of str to dict
-        Reference values.
+        Reference values by quantity.
     """
     figure = new_figure(*kind.figure_size(len(records)))
     kind.plot(figure, [{**record, "reference": reference} for record in records])
@@ -224,30 +224,30 @@ def draw(
 
 
 def compare(reports: Sequence[Report], folder: str | PathLike[str] = "properties") -> str:
-    """Lay several models over each other: one figure per property, one table.
+    """Compare several models: write a figure of each property and one table of all.
 
     Parameters
     ----------
     reports : sequence of Report
-        At least one, of the same crystal; the reference is that of the first.
+        Reports, at least one, of the same crystal. The reference is that of the first.
     folder : path-like
-        Where ``<property>.png`` and ``properties.md`` go.
+        Folder of ``<property>.png`` and ``properties.md``.
 
     Returns
     -------
     str
-        The table, Markdown.
+        Table in Markdown.
 
     Raises
     ------
     ValueError
-        When there are no reports, or of different crystals.
+        If there are no reports, or if they are of different crystals.
     """
     crystals = {(r.element, r.structure) for r in reports}
     if len(crystals) != 1:
         raise ValueError(
             f"reports: are of {len(crystals)} different crystals, {sorted(crystals)}; "
-            "compare models of one"
+            "compare models of one crystal"
         )
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Slip along one line: stacking faults, twin faults, and the twinnability built from them."""
+"""Slip along a line: stacking faults, twin faults, and the twinnability that follows."""
 
 from typing import Any, ClassVar
 
@@ -11,8 +11,8 @@ from ase_calculators.figures import colored, tidy
 from ase_calculators.validation.gamma_surface import MILLIJOULE, relaxed_along_z
 from ase_calculators.validation.property import Property, Values
 
-# plane and name of the slip, planes that slip one after the other; and one that slips alone, in so
-# many steps all the way to a lattice vector
+# Plane and name of the slip, number of planes that slip one after the other; "alone": one plane
+# that slips by a whole lattice vector, and the number of steps
 SYSTEMS: dict[str, dict[str, Any]] = {
     "fcc": {"plane": (1, 1, 1), "name": "(111)<112>", "layers": 3},
     "bcc": {
@@ -25,31 +25,32 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 NO_TWINNABILITY = {
-    "bcc": "twinnability is not defined for bcc: no stable fault on (112), so no partial to trail",
+    "bcc": "twinnability is not defined for bcc: no stable fault on (112), so no trailing partial",
     "hcp": "twinnability is not defined for hcp: its twins need shuffles, not slip of planes alone",
 }
 
 
 class StackingFaults(Property):
-    """Energies along the slip of neighbouring planes: GSFE of the first, GPFE of those after it.
+    """Energies along the slip of neighbouring planes: GSFE of the first, GPFE of the next ones.
 
-    fcc slips by a/sqrt(6) along <112> on successive (111) planes: the intrinsic (ISF) and the
-    extrinsic fault (ESF) and then a twin grow, past the unstable energies USF and UTF. bcc slips by
-    a sqrt(3)/6 along <111> on successive (112) planes and has no low fault before the twin; its USF
-    lies beyond the first of these steps, so that the first plane also slips alone by three of them,
-    a whole lattice vector. hcp slips once on (0001), by a/sqrt(3) along <10-10> to its I2 fault
-    (another plane cannot follow in this direction), and on prismatic planes, (10-10) where they are
-    far apart, by a lattice vector a along <11-20>, in two steps; where the energy has a minimum
-    between them, it is told as a fault.
+    - fcc slips by a/sqrt(6) along <112> on successive (111) planes. The intrinsic fault (ISF), the
+      extrinsic fault (ESF) and then a twin form, past the unstable energies USF and UTF.
+    - bcc slips by a sqrt(3)/6 along <111> on successive (112) planes. It has no low fault before
+      the twin. Its USF lies beyond the first of these steps, so the first plane also slips alone,
+      by three steps, which are a whole lattice vector.
+    - hcp slips once on (0001), by a/sqrt(3) along <10-10> to its I2 fault; another plane cannot
+      follow in this direction. It also slips between the (10-10) planes that are far apart, by a
+      lattice vector a along <11-20> in two steps. If the energy has a minimum between them, it is
+      reported as a fault.
 
-    Settings: `n` points per slip; `planes` of atoms on either side of the faults, at least;
-    `vacuum` (Å); `fmax` (eV/Å), to which atoms relax along the normal.
+    Settings: `n` points per slip; `planes`, minimum number of planes of atoms on each side of the
+    faults; `vacuum` (Å); `fmax` (eV/Å), to which atoms relax along the normal.
 
     The twinnability is tau = (1.136 - 0.151 ISF/USF) sqrt(USF/UTF), E. B. Tadmor, N. Bernstein, J.
     Mech. Phys. Solids 52, 2507 (2004), doi:10.1016/j.jmps.2004.05.002: above 1 a crack tip emits
-    twins. With the leading partial gone, a trailing partial has to climb USF - ISF and a twin
-    UTF - ISF: the lower of them says what follows. All this is for the partial dislocations of fcc:
-    bcc and hcp get a flag instead.
+    twins. After the leading partial, a trailing partial has to overcome USF - ISF and a twin
+    UTF - ISF; the lower one forms. This holds for the partial dislocations of fcc: bcc and hcp get
+    a flag instead.
     """
 
     name = "stacking_faults"
@@ -58,7 +59,7 @@ class StackingFaults(Property):
     size = (6.0, 4.0)
 
     def run(self) -> None:
-        """Slip plane after plane, and one alone."""
+        """Slip plane after plane, then one plane alone."""
         n, structure = self.settings["n"], self.sample.crystal.structure
         system = SYSTEMS[structure]
         self.data = {"system": system["name"]}
@@ -81,20 +82,20 @@ class StackingFaults(Property):
     def _line(
         self, slab: tuple[Atoms, int, np.ndarray], line: list[list[float]], what: str
     ) -> dict[str, Any]:
-        """Return the energies where successive planes have slipped by so many steps each."""
+        """Return the energies for the steps by which successive planes have slipped."""
         perfect, first, slip = slab
         area = np.linalg.norm(np.cross(perfect.cell[0], perfect.cell[1]))
         heights = np.round(perfect.positions[:, 2], 4)
         planes = np.unique(heights)
 
         def energy(kind: str, slips: list[float]) -> float:
-            # each plane slips with all that is above it
+            # each plane slips together with all planes above it
             atoms = perfect.copy()
             for layer, share in enumerate(slips):
                 atoms.positions[heights >= planes[first + layer] - 0.01] += share * slip
             if kind == "rigid":
                 return self.sample.energy(atoms)
-            return float(self.once(f"{what}{slips}", relaxed_along_z, self, atoms))
+            return float(self.cached(f"{what}{slips}", relaxed_along_z, self, atoms))
 
         found: dict[str, Any] = {"slip": [sum(slips) for slips in line], "atoms": len(perfect)}
         for kind in ("rigid", "relaxed"):
@@ -107,12 +108,12 @@ class StackingFaults(Property):
     def _slab(self, plane: tuple[int, int, int], layers: int) -> tuple[Atoms, int, np.ndarray]:
         """Return a slab, the first plane that slips, and the vector of its slip."""
         s, crystal = self.settings, self.sample.crystal
-        # indices of the plane in the primitive cell, which keeps the slab thin: one atom a plane
+        # indices of the plane in the primitive cell, so that a plane of the slab has one atom
         cell = crystal.primitive()
         if crystal.structure != "hcp":
             h, k, l = np.rint(cell.cell.array @ plane / crystal.a).astype(int).tolist()
             plane = h, k, l
-        # a cell of the surface is as thick as it needs to be for its planes to repeat
+        # one cell of the surface is as thick as the period of its planes
         thick = surface(cell, plane, 1, vacuum=None, periodic=True)
         per_cell = len(np.unique(np.round(thick.positions[:, 2], 4)))
         n = -(-(2 * s["planes"] + layers - 1) // per_cell)
@@ -121,7 +122,7 @@ class StackingFaults(Property):
         planes = np.unique(np.round(slab.positions[:, 2], 4))
         first = (len(planes) - layers + 1) // 2
         if crystal.structure == "hcp" and plane == (1, 0, 0):
-            # in pairs: slip is where they are far apart
+            # the planes come in pairs: slip between two pairs
             if planes[first + 1] - planes[first] > planes[first] - planes[first - 1] + 0.01:
                 first += 1
             return slab, first, 0.5 * crystal.a * self._close_packed(slab)
@@ -133,7 +134,7 @@ class StackingFaults(Property):
         steps = np.array([u - lower[0] + image for image in images for u in upper])
         steps[:, 2] = 0.0
         if crystal.structure == "bcc":
-            # of the step to the next plane only the part along <111> shears
+            # only the part of the step along <111> shears
             direction = self._close_packed(slab)
             part = steps @ direction
             target = np.sqrt(3) / 6 * crystal.a
@@ -150,12 +151,12 @@ class StackingFaults(Property):
         return np.array(shortest / np.linalg.norm(shortest))
 
     def result(self) -> Values:
-        """Say the faults' energies and what follows from them.
+        """Return the energies of the faults, and the twinnability.
 
         Returns
         -------
         dict of str to (float, str)
-            The values.
+            Value and unit by quantity.
         """
         d, values = self.data, {}
         n = round(1 / (d["slip"][1] - d["slip"][0]))
@@ -189,7 +190,7 @@ class StackingFaults(Property):
         return values | self._alone(n)
 
     def _alone(self, n: int) -> Values:
-        """Say the highest energy of the plane that slips alone, and of hcp the fault halfway."""
+        """Return the USF of the plane that slips alone and, for hcp, the fault halfway."""
         alone = self.data.get("alone")
         if alone is None:
             return {}
@@ -207,9 +208,9 @@ class StackingFaults(Property):
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         ax = figure.subplots()
         for color, record in colored(records):
@@ -234,7 +235,7 @@ class StackingFaults(Property):
 
 
 def _peak(x: Any, y: np.ndarray, first: int, last: int) -> float:
-    """Return the maximum between two points, of a spline through all of them."""
+    """Return the maximum between two points of a spline through all points."""
     from scipy.interpolate import CubicSpline
 
     fine = np.linspace(x[first], x[last], 501)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run properties of a model one after the other, each once, and report."""
+"""Calculate the properties of a model, each once, and report."""
 
 import json
 import time
@@ -22,7 +22,7 @@ from ase_calculators.provenance import (
     write_json,
 )
 from ase_calculators.validation.crystal import IDEAL, STRUCTURES, Crystal, guess, relax
-from ase_calculators.validation.property import Guard, Sample
+from ase_calculators.validation.property import CheckedCalculator, Sample
 from ase_calculators.validation.reference import read_reference
 from ase_calculators.validation.registry import PROPERTIES
 from ase_calculators.validation.report import Report, draw
@@ -42,51 +42,52 @@ def validate(
     c_over_a: float | None = None,
     progress: bool = True,
 ) -> Report:
-    """Judge a model by the properties of a crystal.
+    """Calculate the properties of a crystal by a model, and compare them with a reference.
 
-    Each property writes ``<name>.json`` and ``<name>.png`` to `workdir`, and the summary is written
-    again after each, with all that the folder holds of this model and crystal. What is there
-    already of the same model and settings is not calculated again. A property that fails is
-    reported with its reason, and with the structure that the calculator failed for in
-    ``<name>.failed.extxyz``; the others go on.
+    Each property writes ``<name>.json`` and ``<name>.png`` to `workdir`. The summary is written
+    after each property, with all results of this model and crystal in the folder. Results of the
+    same model and settings are not calculated again. A property that fails is reported with the
+    reason; the structure that the calculator failed for is in ``<name>.failed.extxyz``. The next
+    properties are still calculated.
 
     Parameters
     ----------
     calculator : ase calculator, str, path-like or list of str
-        The model: an ASE calculator, or LAMMPS's ``pair_style`` and ``pair_coeff`` lines (units
+        Model: an ASE calculator, or the ``pair_style`` and ``pair_coeff`` lines of LAMMPS (units
         metal, atom type 1), or a file of them.
     element : str
-        Its symbol.
+        Chemical symbol.
     crystal : {"fcc", "bcc", "hcp"}
-        The crystal.
+        Crystal structure.
     properties : iterable of str, optional
-        Names in `PROPERTIES`. Default: all; `landscape_errors` where there is a test set for it,
-        `elastic_at_temperature` for a ``pair_style``.
+        Names in `PROPERTIES`. Default: all, but `landscape_errors` only with a test set, and
+        `elastic_at_temperature` only for a ``pair_style``.
     reference : path-like, dict, Report or None
-        As `read_reference` takes it, or the report of another model. Default: ours.
+        Source for `read_reference`, or the report of another model. Default: the package's file
+        of the element.
     workdir : path-like
-        Where everything is written.
+        Folder of all files.
     settings : dict of str to dict, optional
-        Changes of the properties' defaults, by property.
+        Changes of default settings, by property.
     name : str, optional
-        The model's name in tables and figures.
+        Name of the model in tables and figures.
     checkpoint : path-like, iterable of path-like, or dict of str to str
-        The model's files, whose hashes tell versions of it apart, or their SHA-256 by name; files
-        of a ``pair_style`` are found by themselves.
+        Files of the model, whose hashes distinguish versions of it, or their SHA-256 by name. Those
+        of a ``pair_style`` are found automatically.
     a, c_over_a : float, optional
-        A guess of the lattice constant (Å) and of c/a, relaxed in any case.
+        Guess of the lattice constant (Å) and of c/a. Both are relaxed.
     progress : bool
-        Print a line per property and show bars.
+        Whether to print a line per property and show progress bars.
 
     Returns
     -------
     Report
-        Records, table, figures.
+        Report with records, table, figures.
 
     Raises
     ------
     ValueError
-        When an argument is wrong, or the model has no such crystal.
+        If an argument is wrong, or the model has no such crystal.
     """
     chosen = list(PROPERTIES if properties is None else properties)
     for key, value in (settings or {}).items():
@@ -115,7 +116,8 @@ def validate(
         model = LammpsPotential(calculator, element)  # type: ignore[arg-type]
     elif not hasattr(calculator, "get_potential_energy"):
         raise ValueError(
-            f"calculator = {calculator!r}: is neither an ASE calculator nor LAMMPS commands"
+            f"calculator = {calculator!r}: is neither an ASE calculator nor LAMMPS commands; "
+            "pass one of them"
         )
     commands = model.commands if isinstance(model, LammpsPotential) else None
     if properties is None:
@@ -128,17 +130,19 @@ def validate(
     folder = Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
 
-    guard = Guard(model)
-    found, others = _crystals(guard, start, folder, identity)
+    checked = CheckedCalculator(model)
+    found, others = _crystals(checked, start, folder, identity)
     notes = _notes(found, others, start, a, c_over_a)
     if not known:
         notes.append(
-            f"no reference for {element}: deviations are left out; fill a JSON such as "
-            "references/Al.json and give it by reference="
+            f"no reference for {element}: deviations are left out; write a JSON file like "
+            "references/Al.json and pass it by reference="
         )
     records = _finished(folder, identity, found, name)
     report = Report(folder, name, element, crystal, records, known, notes)
-    sample = Sample(guard, commands, found, others, folder, known, progress, fingerprint(identity))
+    sample = Sample(
+        checked, commands, found, others, folder, known, progress, fingerprint(identity)
+    )
     if progress:
         ratio = f", c/a {found.c_over_a:.4f}" if crystal == "hcp" else ""
         print(f"{name}: {element} {crystal}, a {found.a:.4f} Å{ratio}", flush=True)
@@ -158,7 +162,7 @@ def validate(
 def _finished(
     folder: Path, identity: dict[str, Any], crystal: Crystal, name: str
 ) -> dict[str, dict[str, Any]]:
-    """Return a folder's finished records of this model and crystal, of whatever settings."""
+    """Return the finished records of this model and crystal in a folder, of any settings."""
     lattice = [crystal.a, crystal.c, crystal.energy]
     found = {}
     for key in PROPERTIES:
@@ -178,7 +182,7 @@ def _finished(
 def _record(
     key: str, sample: Sample, changes: dict[str, Any], identity: dict[str, Any], name: str
 ) -> dict[str, Any]:
-    """Return the record of a property: the one that is there, or a new one."""
+    """Return the record of a property: the existing one, or a new one."""
     kind, path = PROPERTIES[key], sample.folder / f"{key}.json"
     settings = jsonable({**kind.defaults, **changes})
     test_set = settings.get("test_set")
@@ -212,7 +216,7 @@ def _record(
         record["values"] = {q: {"value": v, "unit": u} for q, (v, u) in values.items()}
         record["data"] = prop.data
         record["status"] = "done"
-    except Exception as error:  # whatever a model or a library raises: the others go on
+    except Exception as error:  # of any model or library: continue with the next property
         text = " ".join(str(error).split())
         record["error"] = text or type(error).__name__
         if not isinstance(error, ValueError | ImportError | RuntimeError):
@@ -230,7 +234,7 @@ def _record(
     if record["status"] == "done":
         try:
             draw(kind, [record], path.with_suffix(".png"), sample.reference)
-        except Exception as error:  # the numbers are there: the others go on
+        except Exception as error:  # the numbers are there: continue
             record["flags"].append(f"no figure: {type(error).__name__}: {error}")
     write_json(path, record)
     if record["status"] == "done":
@@ -239,7 +243,7 @@ def _record(
 
 
 def _line(record: dict[str, Any]) -> str:
-    """Say in one line how a property went."""
+    """Return the result of a property in one line."""
     if record["status"] == "failed":
         return f" FAILED  {record['error']}"
     shown = [
@@ -252,16 +256,16 @@ def _line(record: dict[str, Any]) -> str:
 
 
 def _crystals(
-    guard: Guard, start: Crystal, folder: Path, identity: dict[str, Any]
+    checked: CheckedCalculator, start: Crystal, folder: Path, identity: dict[str, Any]
 ) -> tuple[Crystal, dict[str, Crystal]]:
-    """Return the relaxed crystal and those of the other structures; from a file where it is."""
+    """Return the relaxed crystal and those of the other structures, from a file if it is there."""
 
     def energy(atoms: Any) -> float:
-        atoms.calc = guard
+        atoms.calc = checked
         return float(atoms.get_potential_energy())
 
     def is_of_this_model(crystal: Crystal) -> bool:
-        # two networks of one class may differ in nothing that a calculator tells of itself
+        # nothing in a calculator may distinguish two networks of one class
         atoms = crystal.primitive()
         try:
             return bool(np.isclose(energy(atoms) / len(atoms), crystal.energy, 1e-5, 1e-5))
@@ -316,7 +320,7 @@ def _notes(
 
 
 def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
-    """Say which model it is: class, parameters, hashes of its files."""
+    """Return the identity of a model: class, parameters, hashes of its files."""
     kind = type(model)
     identity: dict[str, Any] = {"class": f"{kind.__module__}.{kind.__qualname__}"}
     known = dict(checkpoint) if isinstance(checkpoint, Mapping) else {}
@@ -324,7 +328,7 @@ def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
     paths = [] if known else [Path(path) for path in files]
     for path in paths:
         if not path.is_file():
-            raise ValueError(f"checkpoint = {fspath(path)!r}: is no file")
+            raise ValueError(f"checkpoint = {fspath(path)!r}: is not a file; pass an existing one")
     if isinstance(model, LammpsPotential):
         commands = plain_commands("\n".join(model.commands))
         identity["commands"] = [line for line in commands if not line.startswith("include ")]

@@ -16,10 +16,10 @@ PLANES = {
 
 
 class Surfaces(Property):
-    """Relaxed energies of the low-index surfaces, from slabs of atomman.
+    """Relaxed energies of the low-index surfaces, from slabs by atomman.
 
-    Settings: `thickness` and `vacuum` (Å) of the slab, `fmax` (eV/Å). Of planes that can end in
-    different ways, such as (10-10), the lowest energy counts.
+    Settings: `thickness` and `vacuum` (Å) of the slab, `fmax` (eV/Å). If a surface has several
+    terminations, as (10-10) has, the lowest energy counts.
     """
 
     name = "surfaces"
@@ -29,14 +29,13 @@ class Surfaces(Property):
     size = (4.8, 3.4)
 
     def run(self) -> None:
-        """Cut each plane in each of its ways, relax."""
+        """Cut each plane with each termination, and relax."""
         import atomman
 
         s, crystal = self.settings, self.sample.crystal
         cell = atomman.load("ase_Atoms", crystal.unit_cell())
         self.data = {"planes": {}}
         for plane in self.track(PLANES[crystal.structure], "plane"):
-            # three numbers are signs and digits of Miller, four of Miller-Bravais indices
             indices = miller(plane)
             maker = atomman.defect.FreeSurface(np.array(indices), cell)
             best: dict[str, Any] = {}
@@ -57,12 +56,12 @@ class Surfaces(Property):
             self.doubt(f"surface ({plane})", best["energy"], error, "J/m^2")
 
     def result(self) -> Values:
-        """Say the relaxed energies.
+        """Return the relaxed surface energies.
 
         Returns
         -------
         dict of str to (float, str)
-            The values.
+            Value and unit by quantity.
         """
         return {
             f"surface ({plane})": (d["energy"], "J/m^2") for plane, d in self.data["planes"].items()
@@ -75,20 +74,20 @@ class Surfaces(Property):
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         bars(figure.subplots(), records, tuple(records[0]["values"]), "surface energy (J/m$^2$)")
 
 
 def miller(plane: str) -> list[int]:
-    """Read the indices of a plane.
+    """Return the indices of a plane.
 
     Parameters
     ----------
     plane : str
-        Such as "110" or "10-10".
+        Name, such as "110" or "10-10".
 
     Returns
     -------

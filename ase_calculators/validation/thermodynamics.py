@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Quasi-harmonic expansion, heat capacity and Gibbs energy, beside molecular dynamics."""
+"""Quasi-harmonic expansion, heat capacity and Gibbs energy; expansion by molecular dynamics."""
 
 from typing import Any, ClassVar
 
@@ -10,21 +10,21 @@ from scipy.interpolate import CubicSpline
 
 from ase_calculators.figures import colored, tidy
 from ase_calculators.validation.crystal import relaxed_ratio
-from ase_calculators.validation.molecular_dynamics import counted, dynamics
+from ase_calculators.validation.molecular_dynamics import Sized, dynamics
 from ase_calculators.validation.phonons import force_constants
 from ase_calculators.validation.property import Property, Values
 
-JOULE_PER_MOL = mol / J  # of an eV
+JOULE_PER_MOL = mol / J  # one eV
 
 
 class Thermodynamics(Property):
-    """Quasi-harmonic properties by phonopy, and the lattice's expansion in molecular dynamics.
+    """Quasi-harmonic properties by phonopy, and expansion by molecular dynamics.
 
-    Settings: `volumes`, number of them between `smallest` and `largest` (V/V0); `length` (Å),
-    `displacement` (Å) and `mesh` (Å) as in phonons; `tmax` (K); of the dynamics `md_length` (Å) the
-    cell, `temperatures` (K), the middle one of which the expansion is told for, `timestep` (fs),
-    `equilibration` and `production` (ps), `seed`. Phonons are quantum, dynamics is classical, so
-    that the two differ where the temperature is low.
+    Settings: number of `volumes` between `smallest` and `largest` (V/V0); `length` (Å),
+    `displacement` (Å) and `mesh` (Å) as in phonons; `tmax` (K). Dynamics: `md_length` (Å) of the
+    cell, `temperatures` (K), for the middle one of which the expansion is reported, `timestep`
+    (fs), `equilibration` and `production` (ps), `seed`. Phonons are quantum and dynamics is
+    classical, so the two differ at low temperature.
     """
 
     name = "thermodynamics"
@@ -38,19 +38,19 @@ class Thermodynamics(Property):
     size = (7.0, 5.6)
 
     def check(self) -> None:
-        """Make sure that the dynamics has a stress for its barostat.
+        """Check that there is a stress for the barostat of the dynamics.
 
         Raises
         ------
         ValueError
-            When it has not.
+            If there is none.
         """
         super().check()
         if self.settings["temperatures"]:
             self.require("stress")
 
     def run(self) -> None:
-        """Phonons of each volume, quasi-harmonic fit, then dynamics of each temperature."""
+        """Calculate phonons at each volume, fit the free energy, then run dynamics."""
         s, crystal = self.settings, self.sample.crystal
         n_cell = len(crystal.primitive())
         temperatures = np.arange(0.0, s["tmax"] + 0.1, 10.0)
@@ -59,7 +59,7 @@ class Thermodynamics(Property):
         for x in self.track(used, "quasi-harmonic"):
             strained = relaxed_ratio(crystal.with_volume(x * crystal.volume), self.sample.energy)
             phonon = force_constants(
-                self.sample, strained, s["length"], s["displacement"], self.once
+                self.sample, strained, s["length"], s["displacement"], self.cached
             )
             phonon.run_mesh(s["mesh"])
             if (low := float(phonon.mesh.frequencies.min())) < -0.05:
@@ -72,11 +72,11 @@ class Thermodynamics(Property):
         if len(volumes) < 5:
             raise ValueError(
                 f"thermodynamics: {len(volumes)} of {len(used)} volumes have real phonons, 5 are "
-                "needed; the crystal is not a minimum, or move smallest and largest"
+                "needed; the crystal may not be a minimum, or change smallest and largest"
             )
 
-        # A fit that is linear in its parameters: the iterative ones of phonopy's run_qha (4.10)
-        # jump from one temperature to the next, and the expansion is a derivative.
+        # A fit that is linear in its parameters: the iterative fits of phonopy's run_qha (4.10)
+        # jump between temperatures, and the expansion is a derivative.
         def fitted(free: Any) -> np.ndarray:
             fits = [EquationOfState(volumes, F, eos="sj").fit() for F in np.transpose(free)]
             return np.array(fits).T
@@ -85,7 +85,7 @@ class Thermodynamics(Property):
             return CubicSpline(temperatures, np.log(V))(temperatures, 1) / 3
 
         V, G, B = fitted(free)
-        # other energies, as far away as the noise, at the same phonons
+        # other energies within the noise, with the same phonons
         noise = self.sample.noise().energy * np.random.default_rng(0).normal(size=(8, len(free), 1))
         tried = [fitted(np.array(free) + shift) for shift in noise] if np.any(noise > 0) else []
         for name, unit, value, others in (
@@ -106,10 +106,10 @@ class Thermodynamics(Property):
             "Cp": -temperatures * gibbs(temperatures, 2) * JOULE_PER_MOL, "gibbs": G,
             "bulk_modulus": B / GPa,
         }  # fmt: skip
-        self.data["md"] = [self.once(f"dynamics {T}", self._volume, T) for T in s["temperatures"]]
+        self.data["md"] = [self.cached(f"dynamics {T}", self._volume, T) for T in s["temperatures"]]
 
     def _volume(self, temperature: float) -> dict[str, float]:
-        """Return the mean volume at a temperature, of classical dynamics, with its error."""
+        """Return the mean volume at a temperature in classical dynamics, with its error."""
         s, crystal = self.settings, self.sample.crystal
         atoms = crystal.unit_cell() * crystal.repeats(s["md_length"])
         run = dynamics(self.sample, atoms, s["timestep"], s["seed"])
@@ -120,7 +120,7 @@ class Thermodynamics(Property):
         V = np.array(
             [
                 np.linalg.det(cell)
-                for cell, _ in self.track(counted(frames, steps // 20), f"dynamics {temperature} K")
+                for cell, _ in self.track(Sized(frames, steps // 20), f"dynamics {temperature} K")
             ]
         )
         run.close()
@@ -132,12 +132,12 @@ class Thermodynamics(Property):
         }  # fmt: skip
 
     def result(self) -> Values:
-        """Say expansion, heat capacity, Gibbs energy, lattice constant at 300 K.
+        """Return expansion, heat capacity, Gibbs energy and lattice constant at 300 K.
 
         Returns
         -------
         dict of str to (float, str)
-            The values.
+            Value and unit by quantity.
         """
         d = self.data
         at = lambda y, T=300.0: float(np.interp(T, d["temperature"], y))  # noqa: E731
@@ -167,14 +167,14 @@ class Thermodynamics(Property):
 
     @staticmethod
     def plot(figure: Any, records: list[dict[str, Any]]) -> None:
-        """Draw lattice expansion, its coefficient, heat capacity and Gibbs energy.
+        """Draw the expansion, its coefficient, heat capacity and Gibbs energy.
 
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         axes = figure.subplots(2, 2, sharex=True)
         for color, record in colored(records):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Vacancy: formation energy, and the barrier of its migration by a nudged elastic band."""
+"""Vacancy: formation energy, and migration barrier by a nudged elastic band."""
 
 from typing import Any, ClassVar
 
@@ -13,11 +13,11 @@ from ase_calculators.validation.property import Property, Values, bars
 
 
 class Vacancy(Property):
-    """Formation energy in two sizes of supercell at constant volume, migration barriers.
+    """Formation energy in two supercells at constant volume, and migration barriers.
 
-    Settings: `length` (Å) of the supercell's edges and `smaller` (Å) those of the one that it is
-    compared with; `fmax` (eV/Å) of the relaxation, `neb_fmax` that of the band; `images` between
-    the ends of the band. hcp has two jumps, in the basal plane and out of it.
+    Settings: `length` (Å) of the supercell's edges, and `smaller` (Å) for a second supercell, to
+    compare with; `fmax` (eV/Å) of the relaxation, `neb_fmax` of the band; number of `images`
+    between the ends of the band. hcp has two jumps, in the basal plane and out of it.
     """
 
     name = "vacancy"
@@ -32,7 +32,7 @@ class Vacancy(Property):
     size = (6.4, 3.4)
 
     def run(self) -> None:
-        """Relax the vacancy in both sizes, then let each kind of neighbour jump into it."""
+        """Relax the vacancy in both cells, then move each kind of neighbour into it."""
         s, crystal = self.settings, self.sample.crystal
 
         def formation(length: float) -> dict[str, Any]:
@@ -43,7 +43,7 @@ class Vacancy(Property):
             return {"energy": energy, "atoms": n, "positions": atoms.positions}
 
         sizes = list(self.track((s["smaller"], s["length"]), "formation energy"))
-        small, large = (self.once(f"formation {x}", formation, x) for x in sizes)
+        small, large = (self.cached(f"formation {x}", formation, x) for x in sizes)
         change = abs(large["energy"] - small["energy"]) / abs(large["energy"])
         if change > 0.01:
             self.flags.append(f"formation energy changes by {100 * change:.1f} % between the sizes")
@@ -59,7 +59,7 @@ class Vacancy(Property):
         start = perfect[1:]
         start.positions = large["positions"]
         bands = {
-            name: self.once(f"band {name}", self._barrier, start, k, -vectors[k])
+            name: self.cached(f"band {name}", self._barrier, start, k, -vectors[k])
             for name, k in self.track(list(shells.items()), "migration")
         }
         error = np.sqrt(2) * large["atoms"] * self.sample.noise().energy
@@ -72,7 +72,7 @@ class Vacancy(Property):
         }  # fmt: skip
 
     def _barrier(self, start: Atoms, k: int, jump: np.ndarray) -> dict[str, Any]:
-        """Let atom k jump by the vector `jump`; return the energies along the path."""
+        """Return the energies along the path of atom k, which jumps by the vector `jump`."""
         end = start.copy()
         end.positions[k] += jump
         self.relax(end, "end of the jump")
@@ -90,12 +90,12 @@ class Vacancy(Property):
         return {"energy": energies - energies[0], "barrier": energies.max() - energies[0]}
 
     def result(self) -> Values:
-        """Say formation energy and barriers.
+        """Return the formation energy and the barriers.
 
         Returns
         -------
         dict of str to (float, str)
-            The values.
+            Value and unit by quantity.
         """
         d = self.data
         values: Values = {"vacancy formation": (d["formation"], "eV")}
@@ -111,9 +111,9 @@ class Vacancy(Property):
         Parameters
         ----------
         figure : matplotlib.figure.Figure
-            Empty.
+            Empty figure.
         records : list of dict
-            Models.
+            Record of each model.
         """
         left, right = figure.subplots(1, 2, width_ratios=(1, 1.3))
         names = [name for name in records[0]["values"] if name.startswith("vacancy")]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Run the LAMMPS decks and lay their numbers beside those of validate.py.
+"""Run the LAMMPS decks and compare their numbers with those of validate.py.
 
 python validate.py && python compare_decks.py
-python compare_decks.py --results zr          crystal and potential are those of the report
+python compare_decks.py --results zr          crystal and potential of that report
 """
 
 import argparse
@@ -35,16 +35,16 @@ STATISTICAL = {"elastic_at_temperature", "thermal_expansion", "liquid"}
 
 
 def lammps(name: str, folder: Path, variables: list[str]) -> str:
-    """Run a deck, `migration` on three ranks, and return what it prints.
+    """Run a deck, `migration` on three ranks, and return its output.
 
     Parameters
     ----------
     name : str
-        Deck without "in.".
+        Name of the deck without "in.".
     folder : pathlib.Path
-        Where it runs.
+        Working folder.
     variables : list of str
-        Words for LAMMPS's command line.
+        Words for the command line of LAMMPS.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def lammps(name: str, folder: Path, variables: list[str]) -> str:
     Raises
     ------
     SystemExit
-        When LAMMPS fails, with its message.
+        If LAMMPS fails, with its message.
     """
     command = [str(BIN / "lmp"), "-nocite", "-in", str(HERE / f"in.{name}"), *variables]
     if name == "migration":
@@ -74,18 +74,18 @@ def run_deck(name: str, folder: Path, variables: list[str], crystal: str) -> dic
     Parameters
     ----------
     name : str
-        Deck without "in.".
+        Name of the deck without "in.".
     folder : pathlib.Path
-        Where it runs.
+        Working folder.
     variables : list of str
-        Words for LAMMPS's command line.
+        Words for the command line of LAMMPS.
     crystal : str
-        Structure: hcp has two jumps of a vacancy.
+        Structure; a vacancy in hcp has two jumps.
 
     Returns
     -------
     dict of str to float
-        Value by quantity: what the deck prints as RESULT, and what follows from its files.
+        Value by quantity: the RESULT lines of the deck, and values derived from its files.
     """
     found = {}
     if name == "migration":
@@ -132,14 +132,14 @@ def run_deck(name: str, folder: Path, variables: list[str], crystal: str) -> dic
 
 
 def potential(report: Report, folder: Path) -> None:
-    """Write the `potential.mod` of a report's model: its commands, or our file as it is.
+    """Write `potential.mod` with the commands of a report's model, if it has any.
 
     Parameters
     ----------
     report : Report
-        What validate.py has found.
+        Report of validate.py.
     folder : pathlib.Path
-        Where the decks run.
+        Working folder of the decks.
     """
     record = next(iter(report.records.values()))
     commands = record["identity"].get("commands")
@@ -151,14 +151,14 @@ def potential(report: Report, folder: Path) -> None:
 
 
 def main() -> None:
-    """Read the command line, run, compare."""
+    """Read the command line, run the decks, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "decks", nargs="*",
-        help=f"default: those of the properties in the report, of {', '.join(DECKS)}",
+        help=f"default: the decks of the properties in the report, from {', '.join(DECKS)}",
     )  # fmt: skip
     parser.add_argument("--results", default="results", help="folder of validate.py (%(default)s)")
-    parser.add_argument("--output", default="decks", help="where decks run (%(default)s)")
+    parser.add_argument("--output", default="decks", help="folder in which decks run (%(default)s)")
     parser.add_argument(
         "--var", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
         help="variable of every deck, such as length 12",
@@ -172,7 +172,7 @@ def main() -> None:
     except OSError as error:
         parser.error(f"--results {args.results}: {error}")
     if not report.records:
-        parser.error(f"--results {args.results}: holds no property; run validate.py first")
+        parser.error(f"--results {args.results}: has no property; run validate.py first")
     folder = Path(args.output)
     folder.mkdir(exist_ok=True)
     for path in HERE.glob("*.mod"):

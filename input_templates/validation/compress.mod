@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# No need to change. Sets the relaxed cell to x of its volume; of hcp with the c/a of least energy, where
-# the pressures along a and c are equal (Newton's steps in the ratio, of 5 % at most, from where the last volume was).
+# No need to change. Sets the relaxed cell to x of its volume. For hcp, c/a has the lowest energy, so that
+# the pressures along a and c are equal (Newton steps of at most 5 %, from c/a of the last volume).
 
 variable ratio index 1.0
 variable steps equal 1

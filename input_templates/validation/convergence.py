@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Repeat the validation with settings twice as fine and lay it beside the one with the defaults.
+"""Repeat the validation with settings twice as fine and compare it with the default settings.
 
 python validate.py && python convergence.py
 """
@@ -13,7 +13,7 @@ from ase_calculators.validation import Report, validate
 
 HERE = Path(__file__).resolve().parent
 # Twice the mesh, number of points, thickness, length of the run; half the strain, displacement,
-# force; 3.4 times the atoms for phonons and vacancy, which the quasi-harmonic phonons go with.
+# force; 3.4 times the atoms for phonons and vacancy. The cell of the quasi-harmonic phonons stays.
 FINER = {
     "equation_of_state": {"window": 0.005, "n_fit": 25},
     "elastic_constants": {"strain": 0.0005, "fmax": 5e-5},

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# No need to change. A slab of the crystal with the plane ${face} normal to z, ${repeats} of its repeat
-# units thick, on top of which is ${vacuum} Å. Leaves repeat (Å), the height of a unit, and wide and deep
-# (Å), the periods along x and y. The constants a0 and c0 are those of relax.mod.
+# No need to change. Makes a slab with the plane ${face} normal to z, ${repeats} repeat units thick, below
+# ${vacuum} Å of vacuum. Sets repeat (Å), the height of a unit, and wide and deep (Å), the periods along x
+# and y. The constants a0 and c0 come from relax.mod.
 #
 #   face                 x        y        repeat unit
 #   p100                 [100]    [010]    a
@@ -23,7 +23,7 @@ if "${face} == p111 && ${crystal} == fcc" then &
   "variable wide equal ${a0}/sqrt(2)" "variable deep equal ${a0}*sqrt(1.5)"
 if "${face} == p112" then "lattice bcc ${a0} orient x 1 1 -1 orient y -1 1 0 orient z 1 1 2" &
   "variable wide equal ${a0}*sqrt(0.75)" "variable deep equal ${a0}*sqrt(2)" "variable repeat equal ${a0}*sqrt(6)"
-# of hcp the four atoms in the cell of edges a, a sqrt(3) and c, its axes in the order of the face
+# hcp: four atoms in the cell of edges a, a sqrt(3) and c, with axes in the order of the face
 if "${face} == basal" then "variable wide equal ${a0}" "variable deep equal ${a0}*sqrt(3)" "variable repeat equal ${c0}" &
   "lattice custom 1.0 a1 $(v_wide) 0 0 a2 0 $(v_deep) 0 a3 0 0 $(v_repeat) basis 0 0 0 basis 0.5 0.5 0 basis 0.5 $(5/6) 0.5 basis 0 $(1/3) 0.5"
 if "${face} == prism1" then "variable wide equal ${a0}" "variable deep equal ${c0}" "variable repeat equal ${a0}*sqrt(3)" &

@@ -3,8 +3,8 @@
 #
 #   -var      default  unit  meaning
 #   crystal   fcc            fcc, bcc or hcp
-#   a         4.045    Å     lattice constant, from which each deck relaxes
-#   c_over_a  1.633          of hcp, from which each deck relaxes
+#   a         4.045    Å     lattice constant, relaxed by each deck
+#   c_over_a  1.633          axial ratio of hcp, relaxed by each deck
 
 variable crystal  index fcc
 variable a        index 4.045

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# No need to change. One relaxed cell of the crystal, a cube or the two atoms of hcp; leaves a0 and c0
+# No need to change. Makes a relaxed cell of the crystal, a cube or the two atoms of hcp. Sets a0 and c0
 # (Å), v0 (Å^3 per atom) and e0 (eV per atom).
 
 include  init.mod
@@ -15,7 +15,7 @@ create_box   1 cell
 create_atoms 1 box
 include  potential.mod
 thermo_style custom step pe press lx lz
-# box/relax stops a little early: again from where it stopped
+# box/relax stops a little early: repeat it
 variable again loop 6
 label    again
 fix      relax all box/relax ${box} vmax 0.001

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Make a labelled test set for landscape_errors: rattled and strained crystals and a melt.
+"""Write a labelled test set for landscape_errors: rattled and strained crystals and a melt.
 
 python test_set.py && python validate.py landscape_errors --test-set test_set.extxyz
 
-The labels stand in for DFT: they are those of another potential, NiAlH_jea's Al. Replace the file
-by frames of your own with energy, forces and stress.
+The labels replace DFT: they come from another potential, the Al of NiAlH_jea. Replace the file by
+your own frames with energy, forces and stress.
 """
 
 import argparse
@@ -23,11 +23,11 @@ from ase_calculators.validation import LammpsPotential
 
 
 def main() -> None:
-    """Read the command line, make frames, label them."""
+    """Read the command line, make frames, label and write them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=200, help="(%(default)s)")
-    parser.add_argument("--seed", type=int, default=4711, help="(%(default)s)")
-    parser.add_argument("--output", default="test_set.extxyz", help="(%(default)s)")
+    parser.add_argument("--frames", type=int, default=200, help="number (%(default)s)")
+    parser.add_argument("--seed", type=int, default=4711, help="random seed (%(default)s)")
+    parser.add_argument("--output", default="test_set.extxyz", help="file (%(default)s)")
     args = parser.parse_args()
     if args.frames < 4:
         parser.error(f"--frames {args.frames}: must be 4 or more")

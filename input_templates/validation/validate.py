@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Judge a potential by the properties of a crystal: a table, and a record and a figure of each.
+"""Calculate properties of a crystal by a potential: a table, and a record and figure of each.
 
-python validate.py                                      Al_mm, all of it
-python validate.py vacancy phonons                      two of the properties
+python validate.py                                      all properties, of Al_mm
+python validate.py vacancy phonons                      two properties
 python validate.py --element Zr --crystal hcp --potential "pair_style eam/fs; pair_coeff * * F Zr"
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 from ase_calculators.validation import PROPERTIES, Report, compare, validate
 
 HERE = Path(__file__).resolve().parent
-# ps of molecular dynamics made short, sizes small: for a first look, and for tests
+# short molecular dynamics and small cells, for a first look and for tests
 QUICK: dict[str, dict[str, Any]] = {
     "equation_of_state": {"n_curve": 16},
     "elastic_at_temperature": {"length": 8.0, "equilibration": 1.0, "production": 2.0},
@@ -34,12 +34,12 @@ QUICK: dict[str, dict[str, Any]] = {
 
 
 def changes(text: str) -> dict[str, dict[str, Any]]:
-    """Read changes of settings.
+    """Return changes of settings.
 
     Parameters
     ----------
     text : str
-        JSON.
+        Changes in JSON.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__.splitlines()[0], epilog=f"properties: {', '.join(PROPERTIES)}"
     )
-    parser.add_argument("properties", nargs="*", help="default: all that apply")
+    parser.add_argument("properties", nargs="*", help="default: all that are possible")
     parser.add_argument(
         "--potential", default=str(HERE / "potential.mod"),
         help="LAMMPS commands separated by ;, or a file of them (potential.mod)",
@@ -72,18 +72,18 @@ def main() -> None:
     parser.add_argument("--crystal", default="fcc", help="fcc, bcc or hcp (%(default)s)")
     parser.add_argument("--a", type=float, help="guess of the lattice constant, Å")
     parser.add_argument("--c-over-a", type=float, help="guess of c/a of hcp")
-    parser.add_argument("--reference", help="JSON file; default: ours of the element")
-    parser.add_argument("--name", help="of the model in tables and figures")
+    parser.add_argument("--reference", help="JSON file; default: the package's file of the element")
+    parser.add_argument("--name", help="name of the model in tables and figures")
     parser.add_argument("--output", default="results", help="folder (%(default)s); runs resume")
-    parser.add_argument("--test-set", help="labelled frames, for landscape_errors")
+    parser.add_argument("--test-set", help="file of labelled frames, for landscape_errors")
     parser.add_argument(
         "--settings", type=changes, default={}, metavar="JSON",
-        help='changes of defaults: \'{"liquid": {"temperature": 1000}}\'',
+        help='changes of defaults, such as \'{"liquid": {"temperature": 1000}}\'',
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="small cells and short runs")
     parser.add_argument(
         "--compare", nargs="+", metavar="FOLDER",
-        help="validate nothing: lay the reports of these folders over each other in OUTPUT",
+        help="calculate nothing; compare the reports in these folders, and write to OUTPUT",
     )  # fmt: skip
     args = parser.parse_args()
     try:

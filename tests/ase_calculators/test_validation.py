@@ -32,7 +32,7 @@ from ase_calculators.validation.crystal import Crystal, guess, relax, relaxed_ra
 from ase_calculators.validation.elastic import moduli
 from ase_calculators.validation.equation_of_state import vinet
 from ase_calculators.validation.phonons import force_constants
-from ase_calculators.validation.property import Guard, Sample, scatter
+from ase_calculators.validation.property import CheckedCalculator, Sample, scatter
 
 AL = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
 ZR = "pair_style eam/fs; pair_coeff * * Zr_mm.eam.fs Zr"
@@ -116,7 +116,7 @@ def test_heat_capacity_and_expansion_follow_from_each_other(al):
         np.interp(300.0, T, d[name]) for name in ("volume", "expansion", "bulk_modulus", "Cp")
     )
     crystal = Crystal("Al", "fcc", V)
-    sample = Sample(Guard(LammpsPotential(AL, "Al")), None, crystal, {}, Path(), {})
+    sample = Sample(CheckedCalculator(LammpsPotential(AL, "Al")), None, crystal, {}, Path(), {})
     phonon = force_constants(sample, crystal, 8.0, 0.01)
     phonon.run_mesh(20.0)
     phonon.run_thermal_properties(temperatures=[300.0], exclude_gamma_acoustic=True)
@@ -130,7 +130,7 @@ def test_heat_capacity_and_expansion_follow_from_each_other(al):
 
 def test_expansion_of_dynamics_is_the_slope_of_the_volume(al):
     prop = PROPERTIES["thermodynamics"](
-        Sample(Guard(EMT()), None, guess("Al", "fcc"), {}, Path(), {}, False)
+        Sample(CheckedCalculator(EMT()), None, guess("Al", "fcc"), {}, Path(), {}, False)
     )
     temperatures = (200.0, 300.0, 400.0)
     prop.data = {
@@ -437,17 +437,19 @@ def test_constants_and_phonons_take_larger_steps_where_the_model_is_noisy(tmp_pa
         assert abs(noisy.values[constant] - exact.values[constant]) < 4 * error
     assert any("C44: " in flag and "from the model's noise" in flag for flag in elastic["flags"])
     # a larger displacement is enough, but near the zone centre
-    assert all(flag.endswith("which the noise of the model can make") for flag in phonons["flags"])
+    assert all(flag.endswith("which the noise of the model can cause") for flag in phonons["flags"])
     highest = exact.values["highest phonon"]
     assert noisy.values["highest phonon"] == pytest.approx(highest, rel=0.02)
 
 
 def test_noise_of_rounding_is_that_of_the_digits():
     """Rounding to steps of u scatters by u / sqrt(12)."""
-    sample = Sample(Guard(EMT()), None, guess("Al", "fcc"), {}, Path(), {})
+    sample = Sample(CheckedCalculator(EMT()), None, guess("Al", "fcc"), {}, Path(), {})
     assert sample.noise().energy < 1e-9
     assert sample.noise().forces < 1e-7
-    sample.calculator = Guard(Rounded(EMT(), np.float64, lambda E: round(E, 4), np.float64))
+    sample.calculator = CheckedCalculator(
+        Rounded(EMT(), np.float64, lambda E: round(E, 4), np.float64)
+    )
     sample._noise = None
     assert sample.noise().energy == pytest.approx(1e-4 / np.sqrt(12) / 32, rel=0.6)
     rng = np.random.default_rng(3)
@@ -556,7 +558,7 @@ def test_another_network_of_the_same_class_is_not_taken_for_the_first(tmp_path):
 
 def test_pieces_keep_their_flags_after_an_unfinished_line(tmp_path):
     crystal = guess("Al", "fcc")
-    sample = Sample(Guard(EMT()), None, crystal, {}, tmp_path, {}, False, "model")
+    sample = Sample(CheckedCalculator(EMT()), None, crystal, {}, tmp_path, {}, False, "model")
 
     def piece(prop, value):
         prop.flags.append(f"flag {value}")
@@ -566,13 +568,13 @@ def test_pieces_keep_their_flags_after_an_unfinished_line(tmp_path):
         return PROPERTIES["surfaces"](sample)
 
     first = begin()
-    first.once("a", piece, first, 1)
+    first.cached("a", piece, first, 1)
     path = tmp_path / "surfaces.parts.jsonl"
     path.write_text(path.read_text() + '["b')  # killed while it wrote
     second = begin()
-    second.once("b", piece, second, 2)
+    second.cached("b", piece, second, 2)
     third = begin()
-    assert [third.once(key, lambda: 0) for key in "ab"] == [1, 2]
+    assert [third.cached(key, lambda: 0) for key in "ab"] == [1, 2]
     assert third.flags == ["flag 1", "flag 2"]
 
 
@@ -667,7 +669,7 @@ def test_without_stress(tmp_path):
     report = validate(Fragile(leave_out=["stress"]), "Al", properties=names, settings=settings,
                       workdir=tmp_path / "without", progress=False)  # fmt: skip
     assert report.failed["elastic_constants"] == (
-        "elastic_constants: needs the stress, which the calculator does not give; leave the "
+        "elastic_constants: needs the stress, which the calculator does not return; leave the "
         "property out or take a calculator with it"
     )
     full = validate(Fragile(), "Al", properties=names[:1], settings=settings,
@@ -763,7 +765,7 @@ def test_landscape_errors(tmp_path):
 
 def test_landscape_errors_without_a_test_set(tmp_path):
     report = validate(AL, "Al", properties=["landscape_errors"], workdir=tmp_path, **QUIET)
-    assert "test_set = None: is no file" in report.failed["landscape_errors"]
+    assert "test_set = None: is not a file" in report.failed["landscape_errors"]
 
 
 # --- what is wrong before anything starts ---------------------------------------------------------
@@ -774,11 +776,13 @@ WRONG = {
         dict(settings={"vacancy": {"size": 3}}), "settings['vacancy']: has no 'size'; choose from",
     ),
     "crystal": (dict(crystal="sc"), "crystal = 'sc': choose fcc, bcc, hcp"),
-    "element": (dict(element="Xx"), "element = 'Xx': is no chemical symbol"),
+    "element": (dict(element="Xx"), "element = 'Xx': is not a chemical symbol"),
     "calculator": (dict(calculator=3), "calculator = 3: is neither an ASE calculator nor LAMMPS"),
     "commands": (dict(calculator="eam/fs"), "pair_style: got 'eam/fs', neither a file nor"),
-    "checkpoint": (dict(checkpoint="no.pt"), "checkpoint = 'no.pt': is no file"),
-    "reference": (dict(reference="Cu.json"), "reference = 'Cu.json': is no file, nor among ours"),
+    "checkpoint": (dict(checkpoint="no.pt"), "checkpoint = 'no.pt': is not a file"),
+    "reference": (
+        dict(reference="Cu.json"), "reference = 'Cu.json': is not a file, nor one of ours",
+    ),
     "other element": (dict(reference="Ir.json"), "Ir.json: is of element 'Ir', not 'Al'"),
     "no source": (
         dict(reference={"element": "Al", "values": {"a0": {"value": 4.0}}}),
