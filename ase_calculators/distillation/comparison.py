@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Models judged on one test set: tables, figures and the properties of a crystal."""
+"""Comparison of models on one test set: tables, figures and the properties of a crystal."""
 
 import csv
 import json
@@ -63,7 +63,7 @@ class Comparison:
     reports : list of Report
         Reports of `validate`, one per model.
     notes : list of str
-        Notes on all of it.
+        Notes on the whole comparison.
     """
 
     folder: Path

@@ -37,7 +37,7 @@ def draw_histograms(errors: Mapping[str, Errors], folder: Path) -> None:
         reach = max(max(np.percentile(np.abs(v), 99) for v in values), 1e-9)
         bins = np.linspace(-reach, reach, 61)
         for color, name, v in zip(COLORS * 3, errors, values, strict=False):
-            # what is beyond is shown in the outermost bins
+            # larger errors are counted in the outermost bins
             weights = np.full(len(v), 100 / len(v))
             ax.hist(np.clip(v, -reach, reach), bins, weights=weights, histtype="step", color=color,
                     lw=1.3, label=name)  # fmt: skip

@@ -202,5 +202,7 @@ class Model:
                 if isinstance(value, str | int | float | bool | None)
             }  # fmt: skip
             if isinstance(self.given, LammpsPotential):
-                identity["commands"] = plain_commands("\n".join(self.given.commands))
+                lines = plain_commands("\n".join(self.given.commands))
+                # the commands of an included file are among the hashes, wherever it is
+                identity["commands"] = [x for x in lines if not x.startswith("include ")]
         return dict(jsonable(identity))

@@ -89,7 +89,7 @@ def relabel(
 ) -> Relabelled:
     """Label frames by a teacher, one batch after the other.
 
-    Each frame is written as extended XYZ with what it had and, in ``info``, teacher_energy (eV),
+    Each frame is written as extended XYZ with its own data and, in ``info``, teacher_energy (eV),
     teacher_stress (eV/Å^3, Voigt), teacher_energy_spread (eV/atom) and teacher_forces_spread (eV/Å;
     both of committees), teacher_hash, teacher_limits (max_spread, max_force, stress), teacher_frame
     (its number in the source), and the array teacher_forces (eV/Å). An interrupted run resumes: an

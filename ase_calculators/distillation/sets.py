@@ -208,11 +208,15 @@ def write_sets(
 def _numbered(frames: Any, table: LandscapeTable) -> Iterator[tuple[tuple[str, int], Atoms]]:
     """Yield frames with file and number, as they are in the table."""
     named = list(dict.fromkeys(map(str, table.file)))
-    for path in frame_files(frames) or [None]:
-        file = "" if path is None else path
-        if path is not None and path not in named:  # the folder may have moved
-            file = next((name for name in named if Path(name).name == Path(path).name), path)
-        for number, atoms in enumerate(read_frames(frames if path is None else path)):
+    files = frame_files(frames)
+    sources: list[tuple[str, Any]] = [("", frames)]
+    if files is not None:
+        by_name = {Path(name).name: name for name in named}  # the folder may have moved
+        sources = [
+            (path if path in named else by_name.get(Path(path).name, path), path) for path in files
+        ]
+    for file, source in sources:
+        for number, atoms in enumerate(read_frames(source)):
             yield (file, number), atoms
 
 

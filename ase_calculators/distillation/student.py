@@ -174,7 +174,7 @@ def train_student(
     _check_format(learned + checked, _type(settings))
     elements = _elements(learned + checked)
     trained = _present(learned)
-    if start is None:  # what it starts from may have learned others
+    if start is None:  # a model to continue from may have learned other elements
         _check_elements(checked, trained)
     _fill_in(settings, groups, checked, elements, seed, steps)
     total = settings["training"]["numb_steps"]

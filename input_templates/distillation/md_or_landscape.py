@@ -12,6 +12,7 @@ resumes.
 """
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 import ase.io
@@ -190,8 +191,14 @@ def draw(
     plt.close(figure)
 
 
-def main() -> None:
-    """Choose, train, test, validate, draw and print the results."""
+def arguments() -> argparse.Namespace:
+    """Read the command line.
+
+    Returns
+    -------
+    argparse.Namespace
+        The options.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--library", type=Path, default=Path("library"), help="folder of library.py (%(default)s)"
@@ -214,6 +221,77 @@ def main() -> None:
     for name in ("library", "trajectory"):
         if not (args.library / f"{name}.extxyz").is_file():
             parser.error(f"--library {args.library}: has no {name}.extxyz; run library.py")
+    return args
+
+
+def outside(
+    crystals: list[Atoms], calc: EntropySymmetry, tables: dict[str, LandscapeTable]
+) -> tuple[list[Atoms], int]:
+    """Return the crystals of low energy in cells of the landscape that hold no frame of a source.
+
+    Parameters
+    ----------
+    crystals : list of ase.Atoms
+        Labelled crystals.
+    calc : EntropySymmetry
+        The parameters of the landscape.
+    tables : dict of str to LandscapeTable
+        Landscapes of the sources.
+
+    Returns
+    -------
+    (list of ase.Atoms, int)
+        Test frames, and the number of crystals of low energy.
+    """
+    table = map_landscape(crystals, calc, progress=False)
+    taken = set().union(*map(cells, tables.values()))
+    place = np.floor(np.column_stack((table.sS, table.Q)) / CELL)
+    energies = np.array([atoms.get_potential_energy() / len(atoms) for atoms in crystals])
+    low = energies < energies.min() + MAX_ENERGY
+    test = [
+        crystals[k] for k, cell in zip(table.frame, place.tolist(), strict=True)
+        if tuple(cell) not in taken and low[k]
+    ]  # fmt: skip
+    return test, int(low.sum())
+
+
+def results(records: list[dict], reference: dict, groups: Iterable[str]) -> list[str]:
+    """Return the lines of the table of errors and properties.
+
+    Parameters
+    ----------
+    records : list of dict
+        Records that `learning_curve` has returned.
+    reference : dict
+        The labelling potential's `judged`.
+    groups : iterable of str
+        Parts of the test frames.
+
+    Returns
+    -------
+    list of str
+        Lines in Markdown.
+    """
+    lines = [f"| quantity | labels' potential | {' | '.join(SETS)} |", "|---" * 4 + "|"]
+    rows = [(f"RMSE {q}, {g}", ("errors", g, q), None) for q in ("energy", "forces", "virial")
+            for g in ("all", *groups)]  # fmt: skip
+    compressed = min(key for key in reference if key.startswith("P("))
+    rows += [(f"{c} (GPa)", ("judged", c), reference[c]) for c in (*CONSTANTS, compressed)]
+    for name, path, known in rows:
+        points = mean_and_spread(records, *path)
+        text = [
+            f"{points[s][0, 1]:.4g} ± {points[s][0, 2]:.2g}".replace(" ± nan", "")
+            if s in points
+            else ""
+            for s in SETS
+        ]
+        lines.append(f"| {name} | {'' if known is None else f'{known:.4g}'} | {' | '.join(text)} |")
+    return lines
+
+
+def main() -> None:
+    """Choose, train, test, validate, draw and print the results."""
+    args = arguments()
     args.output.mkdir(parents=True, exist_ok=True)
     calc = EntropySymmetry(**ALUMINIUM)
     sources = {
@@ -222,18 +300,9 @@ def main() -> None:
     }
     tables = {name: map_landscape(frames, calc) for name, frames in sources.items()}
     label(strained_crystals(args.test, 1), args.output / "test.extxyz", args.test)
-    crystals = ase.io.read(args.output / "test.extxyz", ":")
-    table = map_landscape(crystals, calc, progress=False)
-    taken = cells(tables["MD"]) | cells(tables["landscape"])
-    place = np.floor(np.column_stack((table.sS, table.Q)) / CELL)
-    energies = np.array([atoms.get_potential_energy() / len(atoms) for atoms in crystals])
-    low = energies < energies.min() + MAX_ENERGY
-    outside = [
-        k for k, cell in zip(table.frame, place.tolist()) if tuple(cell) not in taken and low[k]
-    ]
-    test = [crystals[k] for k in outside]
+    test, n_low = outside(ase.io.read(args.output / "test.extxyz", ":"), calc, tables)
     if not test:
-        parser.error(f"--test {args.test}: none lies outside both sources; make more")
+        raise SystemExit(f"--test {args.test}: none lies outside both sources; make more")
     volumes = np.array([a.get_volume() / len(a) for a in test])
     groups = {"compressed": volumes < 15.0, "not compressed": volumes >= 15.0}
     groups = {name: mask for name, mask in groups.items() if mask.any()}
@@ -279,24 +348,10 @@ def main() -> None:
     except (ValueError, ImportError, OSError, ArithmeticError, RuntimeError) as error:
         raise SystemExit(str(error)) from None
     lines = [
-        f"{len(test)} of {np.sum(low)} test frames lie outside both sources, "
+        f"{len(test)} of {n_low} test frames lie outside both sources, "
         f"{np.sum(volumes < 15.0)} of them compressed (below 15 Å^3 per atom)", "",
-        f"| quantity | labels' potential | {' | '.join(SETS)} |", "|---" * 4 + "|",
+        *results(records, reference, groups),
     ]  # fmt: skip
-    asked = [(f"RMSE {q}, {g}", ("errors", g, q), None) for q in ("energy", "forces", "virial")
-             for g in ("all", *groups)]  # fmt: skip
-    compressed = min(key for key in reference if key.startswith("P("))
-    asked += [(f"{c} (GPa)", ("judged", c), reference[c]) for c in (*CONSTANTS, compressed)]
-    for name, path, known_value in asked:
-        points = mean_and_spread(records, *path)
-        text = [
-            f"{points[s][0, 1]:.4g} ± {points[s][0, 2]:.2g}".replace(" ± nan", "")
-            if s in points
-            else ""
-            for s in SETS
-        ]
-        shown_value = "" if known_value is None else f"{known_value:.4g}"
-        lines.append(f"| {name} | {shown_value} | {' | '.join(text)} |")
     text = "\n".join(lines)
     (args.output / "md_or_landscape.md").write_text(text + "\n")
     print(text)

@@ -103,8 +103,14 @@ def measured(train: Callable[[], Any], record: Path) -> dict[str, float]:
     return json.loads(record.read_text())
 
 
-def main() -> None:
-    """Train, compare, time and print the results."""
+def arguments() -> tuple[argparse.Namespace, dict[str, str]]:
+    """Read the command line.
+
+    Returns
+    -------
+    (argparse.Namespace, dict of str to str)
+        The options, and the models that were trained elsewhere.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--library", type=Path, default=Path("library/library.extxyz"),
@@ -133,6 +139,12 @@ def main() -> None:
     pairs = [text.partition("=") for text in args.model]
     if any(not name or not model for name, _, model in pairs):
         parser.error(f"--model {args.model}: each must be NAME=MODEL")
+    return args, {name: model for name, _, model in pairs}
+
+
+def main() -> None:
+    """Train, compare, time and print the results."""
+    args, others = arguments()
     args.output.mkdir(parents=True, exist_ok=True)
     left_out = []
     models: dict[str, Any] = {}
@@ -141,7 +153,9 @@ def main() -> None:
         table, frames = read_library(args.library, args.landscape)
         sets = split_sets(table, supplementary=FINE, test=0.15, test_cell=TEST_CELL)
         if not 1 <= args.test <= len(sets.test):
-            parser.error(f"--test {args.test}: must be 1 to {len(sets.test)}, the frames held out")
+            raise ValueError(
+                f"--test {args.test}: must be 1 to {len(sets.test)}, the frames held out"
+            )
         pool = np.array([*sets.standard, *sets.supplementary])
         test = [frames[row] for row in uniform(table, args.test, rows=sets.test)]
         training = [frames[row] for row in uniform(table, args.frames, args.seed, pool)]
@@ -168,9 +182,9 @@ def main() -> None:
                 folder / "model" if kind == "teacher"
                 else next((folder / "model/student").glob("frozen.*"))
             )  # fmt: skip
-        models |= {name: model for name, _, model in pairs}
+        models |= others
         if not models:
-            parser.error(f"there is no model: {'; '.join(left_out)}")
+            raise ValueError(f"there is no model: {'; '.join(left_out)}")
         calc = EntropySymmetry(**{
             key: value for key, value in table.parameters.items() if key != "version"
         })  # fmt: skip
