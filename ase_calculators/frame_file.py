@@ -7,7 +7,7 @@ therefore all the state that the next run needs.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike, fspath
 from typing import IO, Any, NamedTuple
 
@@ -23,7 +23,7 @@ class StoredFrame(NamedTuple):
         First line, without the zeros that a crash of the machine leaves.
     comment : bytes
         Second line, empty or without its end if the frame ends there.
-    atoms : list of bytes
+    atoms : sequence of bytes
         Lines of the atoms.
     complete : bool
         Whether every line is there; the first line is then the number of atoms.
@@ -32,7 +32,7 @@ class StoredFrame(NamedTuple):
     offset: int
     head: bytes
     comment: bytes = b""
-    atoms: list[bytes] = []  # noqa: RUF012, never changed
+    atoms: Sequence[bytes] = ()
     complete: bool = False
 
     @property

@@ -31,7 +31,7 @@ def calc():
 
 @pytest.fixture
 def alloy():
-    """Rock salt, rattled: 16 Na, 16 Cl, in no order."""
+    """Return rattled rock salt: 16 Na and 16 Cl, in mixed order."""
     atoms = bulk("NaCl", "rocksalt", a=5.0, cubic=True) * (2, 2, 1)
     atoms.rattle(0.15, seed=4)
     return atoms[np.random.default_rng(4).permutation(len(atoms))]
@@ -80,7 +80,7 @@ def test_symmetries(alloy, assert_symmetries):
 
 
 def test_caching(calc, monkeypatch):
-    """Nothing is calculated twice for the same atoms, and always when they change."""
+    """Nothing is calculated twice for the same atoms; after a change it is calculated again."""
     atoms = bulk("Al", "fcc", a=4.05, cubic=True)
     atoms.rattle(0.1, seed=1)
     atoms.calc = calc
@@ -121,7 +121,7 @@ def test_caching(calc, monkeypatch):
 
 
 def test_calculate_itself_forgets_the_structure_before(calc, structures):
-    """As ASE's calculators do; `get_property` is what remembers."""
+    """`calculate` always calculates, as in ASE; `get_property` keeps results."""
     one, other = (structures[name].atoms for name in ("fcc", "triclinic"))
     expected = calc.get_property("sS", other)
     calc.calculate(one)
@@ -193,7 +193,7 @@ def test_elements_change_with_the_numbers(alloy):
 
 
 def test_number_density(structures):
-    """A slab in vacuum wants the density of its bulk."""
+    """A slab in vacuum needs the density of its bulk."""
     atoms = structures["slab"].atoms
     values = [
         EntropySymmetry(**PARAMETERS, number_density=density).get_property("sS", atoms)
@@ -225,7 +225,7 @@ def test_evaluate_equals_single(structures, monkeypatch):
 
 
 def test_evaluate_follows_a_moving_object(calc):
-    """A generator may hand out one object that it moves."""
+    """A generator may yield one object that it moves."""
 
     def run():
         atoms = bulk("Al", "fcc", a=4.05, cubic=True)
@@ -419,7 +419,7 @@ def test_one_structure_is_no_iterable(calc):
 
 
 def test_coincident_atoms_have_a_value(calc, structures):
-    """Coincident atoms are a pair at r = 0 and no neighbours; see the class."""
+    """Coincident atoms are a pair at r = 0 and not neighbours; see the class."""
     atoms = structures["coincident"].atoms
     for name in calc.implemented_properties:
         assert np.isfinite(calc.get_property(name, atoms)).all(), name

@@ -45,7 +45,7 @@ def calc():
 
 @pytest.fixture
 def frames():
-    """Al and a Cu atom, ever more rattled, each with an energy of its own."""
+    """Return cells of Al with a Cu atom, increasingly rattled, each with its own energy."""
     frames = []
     for k in range(N_FRAMES):
         atoms = bulk("Al", "fcc", a=4.05 + 0.01 * k, cubic=True)
@@ -68,7 +68,7 @@ def close_figures():
 
 
 def dump_text(atoms, step, columns="id element x y z fx fy fz"):
-    """One frame of a LAMMPS text dump, atoms in an order of their own."""
+    """Return one frame of a LAMMPS text dump, atoms in reverse order."""
     n = len(atoms)
     text = f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n{n}\nITEM: BOX BOUNDS pp pp pp\n"
     text += "".join(f"0.0 {length}\n" for length in atoms.cell.lengths().tolist())
@@ -91,7 +91,7 @@ def dump(frames, tmp_path):
 
 @pytest.fixture
 def log(tmp_path):
-    """A LAMMPS log with two runs, a warning in between, in metal units."""
+    """Write a LAMMPS log with two runs and a warning between them, in metal units."""
     path = tmp_path / "log.lammps"
     rows = [f"   {100 * k}   300.0  {-20.5 - k}  1.0" for k in range(N_FRAMES)]
     head = "   Step          Temp          PotEng         Press"
@@ -261,7 +261,7 @@ def test_processes_do_not_change_a_bit(calc, frames, dump, tmp_path, kind, monke
 
 
 def test_frames_are_not_hoarded(calc, monkeypatch):
-    """A generator is consumed as the frames are done, also with processes."""
+    """A generator is read no faster than the frames are calculated, also with processes."""
     monkeypatch.setattr(landscape, "FRAMES_PER_PIECE", 4)
     atoms = bulk("Al", "fcc", a=4.05)
     done, furthest = [0], [0]
@@ -358,7 +358,7 @@ BOHR, HARTREE, KCAL = 0.529177210903, 27.211386245988, 0.0433641153  # CODATA 20
 
 @pytest.mark.parametrize("said", ["dump", "option", "log"])
 def test_lengths_in_bohr(calc, frames, expected, log, tmp_path, said):
-    """What ITEM: UNITS, units= or the log name: LAMMPS names units once, before the first frame."""
+    """Units of ITEM: UNITS, units= or the log; LAMMPS names them once, before the first frame."""
     scaled = [atoms.copy() for atoms in frames]
     for atoms in scaled:
         atoms.set_cell(atoms.cell / BOHR, scale_atoms=True)
@@ -380,7 +380,7 @@ def test_lengths_in_bohr(calc, frames, expected, log, tmp_path, said):
 
 
 def test_reduced_units(calc, frames, expected, log, tmp_path):
-    """Lengths stay as they are and the table says so; energies per atom become the frame's."""
+    """Lengths stay as they are and the table records lj; energies become those of the frame."""
     path = tmp_path / "lj.dump"
     path.write_text("".join(dump_text(a, 100 * k) for k, a in enumerate(frames)))
     text = log.read_text()
@@ -436,7 +436,7 @@ def test_styles_of_a_log(calc, dump, tmp_path, style):
 
 
 def test_steps_that_come_twice(calc, dump, log):
-    """Energies that differ for a step, as after reset_timestep: none of them is taken."""
+    """If energies differ for a step, as after reset_timestep, none of them is used."""
     log.write_text(log.read_text() + "Step PotEng\n200 -1.0\n300 -23.50000001\n400 -2")
     with pytest.warns(UserWarning, match="1 of 7 frames, or several that differ"):
         energy = run(dump, calc, energies=log).energy
@@ -447,7 +447,7 @@ def test_steps_that_come_twice(calc, dump, log):
 
 
 def test_timesteps_of_extended_xyz(calc, frames, log, tmp_path):
-    """Of dump extxyz (which writes LAMMPS's units), of ours, of dump xyz."""
+    """Timesteps of dump extxyz (which writes LAMMPS's units), of this package, of dump xyz."""
     path = tmp_path / "f.xyz"
     write(path, frames, format="extxyz")
     bare = re.sub(r" energy=\S+", "", path.read_text())
@@ -473,7 +473,7 @@ def test_timesteps_of_extended_xyz(calc, frames, log, tmp_path):
     ["typelabel", "type", "mass", "scaled", "no-flags", "time", "yaml", "bom", "triclinic", "abc"],
 )
 def test_dumps_of_every_kind(calc, frames, tmp_path, kind):
-    """The same frame, in what LAMMPS, VMD and editors make of it."""
+    """The same frame, as LAMMPS, VMD and editors write it."""
     atoms = frames[3]
     a = atoms.cell.lengths().tolist()
     if kind in ("triclinic", "abc"):
@@ -539,7 +539,7 @@ def test_dumps_of_every_kind(calc, frames, tmp_path, kind):
 )  # fmt: skip
 @pytest.mark.parametrize("ending", ["xyz", "xyz.gz"])
 def test_files_that_are_refused(calc, tmp_path, text, message, ending):
-    """By what is wrong, at once, however large the counts are that they give."""
+    """Broken frames are refused at once, for counts of any size."""
     path = tmp_path / f"f.{ending}"
     data = text.encode("latin-1")
     path.write_bytes(gzip.compress(data) if ending == "xyz.gz" and message[-4:] != "zstd" else data)
@@ -587,7 +587,7 @@ def test_pipes_and_doubled_files(calc, dump, tmp_path):
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 def test_a_full_disk(calc, frames, tmp_path, monkeypatch):
-    """Nothing is begun where it cannot be written, and nothing computed is lost."""
+    """Nothing starts if the output cannot be written, and nothing computed is lost."""
     with pytest.raises(OSError, match="output = '/dev/full': cannot be written: .*No space"):
         run(frames, calc, output="/dev/full")
     table = run(frames, calc)
@@ -629,14 +629,14 @@ def test_dump_cut_short(calc, dump, expected, cut, processes):
 
 
 def test_dump_number_cut_short(calc, dump):
-    """A number without its last digits is still a number: the missing line end tells."""
+    """A number without its last digits is still a number: the missing line end shows it."""
     dump.write_text(dump.read_text().replace(" 0 0 0\n", "\n").replace(" fx fy fz", "")[:-2])
     table = mapped_with_skips(dump, calc, 1)
     assert "the frame ends early" in table.skipped[0][2]
 
 
 def test_dump_continued_after_a_crash(calc, dump, expected, frames):
-    """A frame broken off in mid-line, and the run continued into the same file."""
+    """A frame ends in the middle of a line, and the run was continued into the same file."""
     texts = [dump_text(a, k) for k, a in enumerate(frames)]
     texts[2] = texts[2][:-30]
     dump.write_text("".join(texts))
@@ -684,7 +684,7 @@ def test_broken_xyz_frames(calc, frames, tmp_path, kind):
 
 
 def test_broken_trajectory(calc, frames, tmp_path):
-    """In a format that is read by ASE the frames before and after a broken one are kept too."""
+    """In a format that ASE reads, the frames before and after a broken one are also kept."""
     frames[2].positions[1] = np.inf
     write(tmp_path / "f.traj", frames)
     table = mapped_with_skips(tmp_path / "f.traj", calc, 1)
@@ -693,7 +693,7 @@ def test_broken_trajectory(calc, frames, tmp_path):
 
 
 def test_reader_that_stumbles(calc, frames, monkeypatch, tmp_path):
-    """A reader that fails at one frame is asked for the next; one that fails twice is left."""
+    """After one failure of a reader the next frame is tried; after two, the file is left."""
     bad = {2}
 
     def iread(path, index, **options):
@@ -714,7 +714,7 @@ def test_reader_that_stumbles(calc, frames, monkeypatch, tmp_path):
 
 
 def test_xyz_number_cut_short(calc, frames, tmp_path):
-    """A killed run leaves half a number, which reads as another one."""
+    """An interrupted run leaves half a number, which reads as another number."""
     path = tmp_path / "f.xyz"
     write(path, frames[:2], format="extxyz")
     path.write_text(path.read_text()[:-6])
@@ -727,7 +727,7 @@ def test_xyz_number_cut_short(calc, frames, tmp_path):
 
 
 def test_reasons_say_what_they_are(calc, frames, tmp_path):
-    """ASE raises KeyError for an unknown element, which says nothing of what is wrong."""
+    """ASE raises KeyError for an unknown element, which does not say what is wrong."""
     path = tmp_path / "f.xyz"
     write(path, frames[:2], format="extxyz")
     path.write_text(re.sub("^[A-Z][a-z]? ", "Zz ", path.read_text(), count=1, flags=re.M))
@@ -816,7 +816,7 @@ def test_write_and_read(calc, frames, dump, tmp_path):
 
 
 def test_interrupted_output(calc, frames, tmp_path, monkeypatch):
-    """What is done when a job dies can be read."""
+    """Frames that are done when a job is interrupted can be read."""
     monkeypatch.setattr(landscape, "FRAMES_PER_PIECE", 2)
     path = tmp_path / "part.csv"
 
@@ -1015,7 +1015,7 @@ def test_bad_pictures(table):
 
 
 def test_mutated_files():
-    """Each is read or refused in a line of ours, within seconds and a bounded memory."""
+    """Each file is read, or refused in one line, within seconds and limited memory."""
     driver = Path(__file__).parents[1] / "fuzz" / "readers.py"
     done = subprocess.run(
         [sys.executable, driver, "--count", "400"], capture_output=True, text=True, timeout=300

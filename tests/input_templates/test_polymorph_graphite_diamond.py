@@ -18,26 +18,26 @@ SHORT = ("--per-edge", 3, "--generations", 3, "--individuals", 8)
 
 @pytest.fixture(scope="module")
 def folder(copy_of):
-    """A user's copy of the template."""
+    """Return a user's copy of the template."""
     return copy_of("polymorph/graphite_diamond")
 
 
 @pytest.fixture(scope="module")
 def bred(script, folder):
-    """Eight targets, 24 children each: what breed.py said."""
+    """Breed 24 children for each of eight targets; return the output of breed.py."""
     return script("breed.py", *SHORT, cwd=folder)
 
 
 @pytest.fixture(scope="module")
 def labelled(script, folder, bred):
-    """Their energies."""
+    """Return their energies."""
     script("label.py", cwd=folder)
     return LandscapeTable.read(folder / "labelled.csv")
 
 
 @pytest.fixture(scope="module")
 def neb(script, folder):
-    """Seven images, coarse: what neb.py said."""
+    """Relax seven images coarsely; return the output of neb.py."""
     return script("neb.py", "--images", 7, "--fmax", 0.1, cwd=folder)
 
 
@@ -230,7 +230,7 @@ def test_paths(script, is_picture, folder, labelled, neb):
 
 
 def test_minimum_energy_path_of_a_known_landscape(folder):
-    """A ridge of height 1 with a pass of 0.4: over the pass, and no higher than it."""
+    """On a ridge of height 1 with a pass of 0.4, the path goes over the pass."""
     paths = module(folder, "paths.py")
     i, j = (a.ravel() for a in np.mgrid[:21, :11])
     order = np.argsort((i == 20) & (j == 5), kind="stable")

@@ -33,7 +33,7 @@ def thermo(path):
 
 @pytest.fixture(scope="module")
 def folder(copy_of, script, lmp):
-    """A user's copy of the template after a short run of one cell of C60."""
+    """Return a user's copy of the template after a short run of one cell of C60."""
     folder = copy_of(TEMPLATE)
     script("c60.py", "--cells", 1, cwd=folder)
     lmp("in.paracrystalline", *SHORT, cwd=folder)
@@ -45,13 +45,13 @@ BREED = ("--targets-per-edge", 2, "--generations", 2, "--individuals", 3)
 
 @pytest.fixture(scope="module")
 def library(folder, script):
-    """The folder with a short library, and what breed.py said."""
+    """Breed a short library; return the folder and the output of breed.py."""
     return folder, script("breed.py", *BREED, cwd=folder)
 
 
 @pytest.fixture(scope="module")
 def analysis():
-    """Skip where freud or OVITO cannot be loaded."""
+    """Skip if freud or OVITO cannot be loaded."""
     for package in ("freud", "ovito.modifiers"):
         try:
             importlib.import_module(package)
@@ -117,7 +117,7 @@ def test_a_stopped_run_goes_on(lmp, folder, tmp_path, at):
     before, after = (thermo(f / "log.paracrystalline") for f in (folder, copy))
     np.testing.assert_array_equal(after[0], before[0])
     # LAMMPS takes the mass of its barostat from the temperature at which a run starts, so that a
-    # ramp goes on as another trajectory; at a constant temperature only rounding differs
+    # ramp resumes as another trajectory; at a constant temperature only rounding differs
     there = before[0] <= {350: 400}.get(at, at)
     np.testing.assert_allclose(after[:, there], before[:, there], rtol=1e-6)
     np.testing.assert_allclose(after[4], before[4], rtol=0.1)
@@ -148,7 +148,7 @@ def test_breed_spreads_beyond_the_dynamics(library, is_picture):
     assert is_picture(folder / "library.png")
 
 
-def test_a_killed_library_goes_on(script, library, tmp_path):
+def test_an_interrupted_library_resumes(script, library, tmp_path):
     folder, _ = library
     whole = (folder / "library.extxyz").read_bytes()
     (tmp_path / "library.extxyz").write_bytes(whole[: len(whole) // 2])
@@ -158,7 +158,7 @@ def test_a_killed_library_goes_on(script, library, tmp_path):
 
 
 def test_structure_of_known_crystals(script, analysis, library, is_picture):
-    """In place of the dynamics' frames: hexagonal, then cubic diamond."""
+    """Replace the frames of the dynamics by hexagonal and cubic diamond."""
     folder, _ = library
     a = 3.567
     c = np.sqrt(8 / 3) * a / np.sqrt(2)
@@ -190,7 +190,7 @@ def test_structure_of_known_crystals(script, analysis, library, is_picture):
 
 
 def test_structure_factor_is_that_of_the_equation(analysis, folder):
-    """Of vectors without negative indices, up to where freud finds all of them in a tilted cell."""
+    """Use vectors without negative indices, as far as freud finds all of them in a tilted cell."""
     specification = importlib.util.spec_from_file_location("structure", folder / "structure.py")
     structure = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(structure)

@@ -27,7 +27,7 @@ def results(said):
 
 @pytest.fixture(scope="module")
 def bred(copy_of, script):
-    """A short run: the folder and what was said."""
+    """Run a short job; return the folder and its output."""
     folder = copy_of("polymorph/silicon")
     return folder, script("silicon.py", *SHORT, cwd=folder)
 
@@ -118,7 +118,7 @@ def test_wrong_usage(bred, script, arguments, message):
 
 @pytest.fixture(scope="module")
 def in_lammps(copy_of, lmp):
-    """A short run of the deck: the folder and what was said."""
+    """Run a short deck; return the folder and its output."""
     folder = copy_of("polymorph/silicon")
     return folder, lmp("in.silicon", *DECK, cwd=folder)
 
@@ -169,7 +169,7 @@ def test_deck_started_again_adds_nothing(in_lammps, lmp):
 
 
 def test_deck_on_two_ranks(in_lammps, lmp, tmp_path):
-    """Every byte from the same parents; those of dynamics, while they differ by rounding alone."""
+    """Libraries agree to the byte for equal parents; frames of dynamics agree up to rounding."""
     folder, _ = in_lammps
     lines = ["units metal", "box tilt large", f"read_data {folder / 'relaxed.data'}"]
     lines += ["compute es all entsym rmax 5.4 sigma 0.125 q6cut 3.2 smooth 0.4"]

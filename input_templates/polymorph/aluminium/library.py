@@ -5,8 +5,8 @@
 lmp -in in.parents
 python library.py
 
-Parents are fcc, bcc and hcp crystals and the frames that in.parents has written. Stopped and
-started again it goes on with the library where it was.
+Parents are fcc, bcc and hcp crystals and the frames that in.parents has written. An interrupted
+run resumes the library where it stopped.
 """
 
 import argparse
@@ -33,30 +33,30 @@ from ase_calculators import (
 )
 from ase_calculators.figures import save_figure
 
-# Å; those of in.parents, README.md says how they were chosen
+# as in in.parents, Å; README.md says how they were chosen
 ALUMINIUM = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.75, "smooth": 0.3}
 POTENTIAL = "Al_mm.eam.fs"
 MIN_DISTANCE = 2.0  # Å; the nearest atoms of the liquid at 1800 K are 2.1 Å apart
-STRETCH = (0.85, 1.1)  # limits of the volume per atom, of the smallest and largest parent's
+STRETCH = (0.85, 1.1)  # limits of the volume per atom, over the smallest and the largest parent's
 # the paper's rounds
 RESOLUTIONS = [(0.2, 0.006), (0.1, 0.005), (0.05, 0.0025), (0.04, 0.0024), (0.02, 0.0022)]
 # standard deviations of the displacements of crystals that are parents, Å
 RATTLES = (0.0, 0.05, 0.1, 0.15, 0.2)
-# an atom is fcc, bcc or hcp when polyhedral template matching finds it within this RMSD
+# an atom is fcc, bcc or hcp if polyhedral template matching finds it within this RMSD
 RMSD = 0.2
 BASINS = ("liquid, glass", "fcc", "hcp", "bcc")  # in the order of OVITO's types
 COLORS = dict(zip(BASINS, ("0.6", "#0072b2", "#e69f00", "#009e73"), strict=True))
 
 
 def crystals(n_atoms: int, seed: int) -> list[Atoms]:
-    """Make fcc, bcc and hcp crystals with the same number of atoms in nearly cubic cells.
+    """Return fcc, bcc and hcp crystals with the same number of atoms in nearly cubic cells.
 
     Parameters
     ----------
     n_atoms : int
-        Atoms of each, even.
+        Number of atoms of each, even.
     seed : int
-        Of the displacements.
+        Random seed of the displacements.
 
     Returns
     -------
@@ -77,9 +77,9 @@ def crystals(n_atoms: int, seed: int) -> list[Atoms]:
 
 
 def energies_and_basins(path: Path, n_frames: int, potential: str) -> np.ndarray:
-    """Calculate what the library was not bred for: potential energies and kinds of order.
+    """Calculate potential energies and kinds of order, which breeding does not use.
 
-    A frame belongs to the crystal that more than half of its atoms have, else to the liquid and the
+    A frame belongs to a crystal if more than half of its atoms do, otherwise to the liquid and the
     glass.
 
     Parameters
@@ -87,7 +87,7 @@ def energies_and_basins(path: Path, n_frames: int, potential: str) -> np.ndarray
     path : pathlib.Path
         The frames, extended XYZ.
     n_frames : int
-        How many they are, for the progress bar.
+        Number of frames, for the progress bar.
     potential : str
         File of the embedded-atom potential.
 
@@ -132,7 +132,7 @@ def draw_basins(table: LandscapeTable, basins: np.ndarray, liquid: float, path: 
     table : LandscapeTable
         The library with its energies.
     basins : (n,) array of int
-        Their basins.
+        Basins of its frames.
     liquid : float
         Energy of the hottest frame of the liquid, eV per atom.
     path : pathlib.Path
@@ -145,7 +145,7 @@ def draw_basins(table: LandscapeTable, basins: np.ndarray, liquid: float, path: 
         of = basins == number
         label = f"{name}: {np.count_nonzero(of)}"
         axes[0].plot(table.sS[of], table.Q6[of], ".", ms=2.5, mew=0, color=color, rasterized=True)
-        # what is beyond the axis is shown in the last bin
+        # the last bin holds what is beyond the axis
         axes[1].hist(
             np.minimum(energies[of], bins[-1]), bins, histtype="step", color=color, label=label
         )
@@ -166,7 +166,7 @@ def draw_basins(table: LandscapeTable, basins: np.ndarray, liquid: float, path: 
 
 
 def draw_rounds(table: LandscapeTable, basins: np.ndarray, rounds: np.ndarray, path: Path) -> None:
-    """Draw what share of the frames is left at each resolution, and which ones at the first.
+    """Draw the share of the frames that is left at each resolution, and the frames of the first.
 
     Parameters
     ----------
@@ -220,7 +220,7 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument(
         "--generations", type=int, default=3,
-        help="per target, fewer where it is hit (%(default)s)",
+        help="per target, fewer if it is hit (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--individuals", type=int, default=1, help="per generation (%(default)s)")
     parser.add_argument("--potential", default=POTENTIAL, help="eam/fs file (%(default)s)")
@@ -256,7 +256,7 @@ def main() -> None:
             seed=args.seed,
             processes=args.processes,
         )
-        # before the library, so that what is missing is missed at once
+        # before the library, so that a missing package or file is found at once
         of_start = energies_and_basins(files["start"], len(start), args.potential)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # some cells cannot be hit: the last lines say how many

@@ -6,7 +6,7 @@ python breed.py
 
 writes parents.extxyz, library.extxyz and library.csv (its map), standard.extxyz and
 supplementary.extxyz (one frame per cell of a grid and of a finer one), and landscape.png. Started
-again it goes on where it was.
+again it resumes where it stopped.
 """
 
 import argparse
@@ -43,12 +43,12 @@ def crystal(a: float, c: float, u: float, repeat: int = 2) -> Atoms:
     Parameters
     ----------
     a, c : float
-        Of the hexagonal cell, Å.
+        Lattice constants of the hexagonal cell, Å.
     u : float
         The two lattices of a layer lie u c above and below its middle: 0 is rhombohedral graphite,
         1/24 at c = sqrt(6) a cubic diamond.
     repeat : int
-        Cells along both axes of the layers.
+        Number of cells along both axes of the layers.
 
     Returns
     -------
@@ -88,7 +88,7 @@ def draw(table: LandscapeTable, kept: np.ndarray, gen: PolymorphGen, path: Path)
     kept : (k,) int64
         Rows of the frames that represent a cell.
     gen : PolymorphGen
-        What made it.
+        Generator of the library.
     path : pathlib.Path
         The picture.
     """
@@ -116,7 +116,7 @@ def draw(table: LandscapeTable, kept: np.ndarray, gen: PolymorphGen, path: Path)
 
 
 def main() -> None:
-    """Read the command line, breed, thin out, draw."""
+    """Read the command line, breed, thin out and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--per-edge", type=int, default=10, help="targets (%(default)s)")
     parser.add_argument("--generations", type=int, default=30, help="of a target (%(default)s)")

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Give the parents and the frames that breed.py kept their energies, by LAMMPS.
+"""Calculate energies of the parents and of the frames that breed.py kept, by LAMMPS.
 
 python label.py
 
-writes labelled.csv, which grows; started again it goes on where it was.
+writes labelled.csv, which grows. An interrupted run resumes where it stopped.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
 HERE = Path(__file__).resolve().parent
 FILES = ("parents.extxyz", "standard.extxyz", "supplementary.extxyz")
 POTENTIALS = ("lcbop", "airebo", "tersoff", "snap")
-# what a killed run loses
+# an interrupted run loses so many
 FRAMES_AT_ONCE = 20
 
 
@@ -32,40 +32,18 @@ def lammps_calculator(carbon: str) -> LAMMPSlib:
     Parameters
     ----------
     carbon : str
-        One of the potentials there.
+        Name of a potential in that file.
 
     Returns
     -------
     LAMMPSlib
-        Energies, forces, stresses; the same LAMMPS for all structures.
+        Calculator of energies, forces and stresses, with one LAMMPS for all structures.
     """
     return LAMMPSlib(
         lmpcmds=[f"variable carbon index {carbon}", f'include "{HERE / "potential.mod"}"'],
         atom_types={"C": 1},
         keep_alive=True,
     )
-
-
-def rows_of(table: LandscapeTable, rows: slice, **more: np.ndarray) -> LandscapeTable:
-    """Return some rows of a table, with columns replaced.
-
-    Parameters
-    ----------
-    table : LandscapeTable
-        The table.
-    rows : slice
-        Which rows.
-    **more : ndarray
-        Columns by the names of the attributes.
-
-    Returns
-    -------
-    LandscapeTable
-        The rows.
-    """
-    names = ("frame", "file", "sS", "Q", "n_atoms", "volume", "energy")
-    columns = {name: getattr(table, name)[rows] for name in names}
-    return LandscapeTable(**(columns | more), parameters=table.parameters)
 
 
 def label(table: LandscapeTable, output: Path, carbon: str) -> LandscapeTable:
@@ -76,9 +54,9 @@ def label(table: LandscapeTable, output: Path, carbon: str) -> LandscapeTable:
     table : LandscapeTable
         Frames of extended XYZ files, each file from its start.
     output : pathlib.Path
-        The same table with energies, as far as it has come.
+        File of the same table with the energies so far.
     carbon : str
-        The potential.
+        Name of the potential.
 
     Returns
     -------
@@ -88,11 +66,11 @@ def label(table: LandscapeTable, output: Path, carbon: str) -> LandscapeTable:
     Raises
     ------
     ValueError
-        When `output` belongs to another landscape or potential.
+        If `output` belongs to another landscape or potential.
     """
     table.parameters = table.parameters | {"potential": carbon}
     if not output.exists():
-        rows_of(table, slice(0)).write(output)
+        table.take(slice(0)).write(output)
     done = LandscapeTable.read(output)
     n = len(done)
     same = done.parameters == table.parameters and n <= len(table)
@@ -112,12 +90,15 @@ def label(table: LandscapeTable, output: Path, carbon: str) -> LandscapeTable:
             frames = ase.io.iread(table.file[n], index=f"{table.frame[n]}:")
             while batch := list(islice(frames, FRAMES_AT_ONCE)):
                 new = [calc.get_property("energy", atoms) for atoms in batch]
-                rows = slice(n, n + len(new))
-                rows_of(table, rows, energy=np.array(new)).write_rows(file)
+                part = table.take(slice(n, n + len(new)))
+                part.energy[:] = new
+                part.write_rows(file)
                 energies += new
                 n += len(new)
                 bar.update(len(new))
-    return rows_of(table, slice(None), energy=np.array(energies))
+    done = table.take(slice(None))
+    done.energy[:] = energies
+    return done
 
 
 def main() -> None:

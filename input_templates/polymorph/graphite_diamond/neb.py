@@ -27,19 +27,19 @@ from ase_calculators import EntropySymmetry, map_landscape
 
 
 class CellAndAtoms(Calculator):
-    """Energy of a crystal as a function of its atoms and its cell, as one set of coordinates.
+    """Calculate the energy of a crystal from its atoms and its cell, as one set of coordinates.
 
-    NEB moves atoms in a fixed cell. Here the crystal is handed to it as N + 3 points: the atoms as
-    they lie in a reference cell, and the rows of J F, where the deformation F takes the reference
+    NEB moves atoms in a fixed cell. Here it gets the crystal as N + 3 points: the atoms as they
+    are in a reference cell, and the rows of J F, where the deformation F takes the reference
     cell H to the cell H F and x to x F. The length J = (V/N)^(1/3) N^(1/2) makes a strain as long
     as the displacements that go with it (Sheppard et al., J. Chem. Phys. 136, 074103 (2012)).
 
     Parameters
     ----------
     calculator : ase.calculators.calculator.Calculator
-        Gives energy, forces and stress of the crystal; may be shared.
+        Calculator of energy, forces and stress of the crystal; may be shared.
     reference : ase.Atoms
-        Symbols and the cell H.
+        Crystal with the symbols and the cell H.
     """
 
     implemented_properties = ("energy", "forces")
@@ -68,7 +68,7 @@ class CellAndAtoms(Calculator):
         return Atoms(f"C{len(crystal)}X3", positions, calculator=self)
 
     def crystal(self, points: Atoms) -> Atoms:
-        """Return the crystal that points stand for.
+        """Return the crystal that points represent.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ def relaxed(atoms: Atoms, calculator: Calculator) -> Atoms:
     atoms : ase.Atoms
         The crystal; not modified.
     calculator : ase.calculators.calculator.Calculator
-        Its energy.
+        Calculator of its energy.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def main() -> None:
         help="cells of 6 atoms along a and b; 2 is the cell of the library (%(default)s)",
     )  # fmt: skip
     parser.add_argument("--fmax", type=float, default=0.02, help="eV/Å (%(default)s)")
-    parser.add_argument("--steps", type=int, default=600, help="most of them (%(default)s)")
+    parser.add_argument("--steps", type=int, default=600, help="maximum number (%(default)s)")
     parser.add_argument("--potential", default="lcbop", choices=POTENTIALS)
     args = parser.parse_args()
     if args.images < 3 or args.repeat < 1 or args.fmax <= 0 or args.steps < 1:

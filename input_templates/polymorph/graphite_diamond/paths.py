@@ -5,7 +5,7 @@
 python paths.py
 
 reads labelled.csv and neb.csv and writes paths.csv, energy.png (the landscape with its paths) and
-profiles.png (energies along them, beside NEB).
+profiles.png (energies along them, next to NEB).
 """
 
 import argparse
@@ -30,7 +30,7 @@ COLORS = {
 
 
 class Landscape(NamedTuple):
-    """Nodes of the graph: the labelled frames, graphite first, diamond last.
+    """Hold the nodes of the graph: the labelled frames, graphite first, diamond last.
 
     Attributes
     ----------
@@ -54,14 +54,14 @@ class Landscape(NamedTuple):
 
 
 class Way(NamedTuple):
-    """A path over the landscape.
+    """Hold a path over the landscape.
 
     Attributes
     ----------
     nodes : (k,) int64
-        From graphite to diamond.
+        Nodes from graphite to diamond.
     reach : int
-        Cells that a step goes at most.
+        Longest step, in cells.
     """
 
     nodes: np.ndarray
@@ -69,7 +69,7 @@ class Way(NamedTuple):
 
 
 def landscape(table: LandscapeTable) -> Landscape:
-    """Make nodes of a table.
+    """Return the nodes of a table.
 
     Parameters
     ----------
@@ -95,12 +95,12 @@ def landscape(table: LandscapeTable) -> Landscape:
 def minimum_energy_path(
     land: Landscape, allowed: np.ndarray, farthest: int, jump: float = np.inf
 ) -> Way:
-    """Find the path whose highest energy is lowest, and of those the shortest climb.
+    """Return the path with the lowest highest energy and, of those, the smallest climb.
 
-    Frames are neighbours when their cells are the same or neighbours. Where that leaves graphite
-    and diamond apart, cells may be stepped over, as few as it takes. The highest energy is that of
+    Frames are neighbours if their cells are the same or neighbours. If that does not connect
+    graphite and diamond, a step may skip cells, as few as possible. The highest energy is that of
     the minimum spanning tree with the higher energy of its two ends on each edge; among the nodes
-    up to it, the path is the one with the least integral of the energy above the lowest one over
+    up to it, the path is the one with the smallest integral of the energy above the lowest one over
     its length in cells.
 
     Parameters
@@ -108,9 +108,9 @@ def minimum_energy_path(
     land : Landscape
         Nodes.
     allowed : (n,) bool
-        Where the path may go.
+        Nodes that the path may use.
     farthest : int
-        Reach at which to give up.
+        Longest step to try, in cells.
     jump : float
         Largest change of the volume per atom in a step, Å^3.
 
@@ -122,12 +122,12 @@ def minimum_energy_path(
     Raises
     ------
     ValueError
-        When there is none.
+        If there is no path.
     """
     nodes = np.flatnonzero(allowed)
     n = len(nodes)
     cells = np.floor(land.points[nodes] / RESOLUTION)
-    energy = land.energy[nodes] - land.energy[nodes].min() + 1e-3  # 0 is no edge to scipy
+    energy = land.energy[nodes] - land.energy[nodes].min() + 1e-3  # SciPy does not see an edge of 0
     tree = KDTree(cells)
     for reach in range(1, farthest + 1):
         i, j = tree.query_pairs(reach + 0.5, p=np.inf, output_type="ndarray").T
@@ -158,7 +158,7 @@ def minimum_energy_path(
 
 
 def edges(land: Landscape, band: float) -> list[np.ndarray]:
-    """Part the cells along the edges of the window into the two ways from graphite to diamond.
+    """Split the cells along the edges of the window into the two ways from graphite to diamond.
 
     Parameters
     ----------
@@ -166,7 +166,7 @@ def edges(land: Landscape, band: float) -> list[np.ndarray]:
         Nodes; those of graphite and diamond lie on the edges, since they have the largest and the
         smallest Q6 of the parents.
     band : float
-        How far from the edges a cell may be, on either side, in units of the window.
+        Largest distance of a cell from the edges, on either side, in units of the window.
 
     Returns
     -------
@@ -278,12 +278,14 @@ def main() -> None:
     """Read the command line, find the paths, write and draw them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--labelled", default="labelled.csv")
-    parser.add_argument("--neb", type=Path, default=Path("neb.csv"), help="left out if not there")
+    parser.add_argument("--neb", type=Path, default=Path("neb.csv"), help="left out if missing")
     parser.add_argument(
         "--band", type=float, default=0.1,
-        help="how far from the edges their paths may go, in units of the window (%(default)s)",
+        help="largest distance of their paths from the edges, in units of the window (%(default)s)",
     )  # fmt: skip
-    parser.add_argument("--farthest", type=int, default=10, help="cells to step over (%(default)s)")
+    parser.add_argument(
+        "--farthest", type=int, default=10, help="longest step, in cells (%(default)s)"
+    )
     parser.add_argument(
         "--jump", type=float, default=0.5,
         help="largest change of the volume per atom in a step of the path without jumps, Å^3 "

@@ -5,8 +5,8 @@
 python breed.py
 
 takes the parents that the deck has kept, widens their window by 10 %, breeds towards points evenly
-along its edges, and draws the library's spread beside that of the molecular dynamics (MD). Killed,
-it goes on where it was.
+along its edges, and draws the library's spread next to that of the molecular dynamics (MD). An
+interrupted run resumes where it stopped.
 """
 
 import argparse
@@ -30,7 +30,7 @@ CELL = (0.05, 0.0025)
 
 
 def calculator(parents: list[Atoms]) -> EntropySymmetry:
-    """Return the calculator with the parameters that LAMMPS wrote beside the parents.
+    """Return the calculator with the parameters that LAMMPS wrote with the parents.
 
     Parameters
     ----------
@@ -40,12 +40,12 @@ def calculator(parents: list[Atoms]) -> EntropySymmetry:
     Returns
     -------
     EntropySymmetry
-        Of their rmax, sigma, dr and q6_cutoff.
+        Calculator with their rmax, sigma, dr and q6_cutoff.
 
     Raises
     ------
     ValueError
-        When they have none.
+        If they have none.
     """
     missing = {"rmax", "sigma", "dr", "q6_cutoff", "timestep"} - set(parents[0].info)
     if missing:
@@ -57,16 +57,16 @@ def calculator(parents: list[Atoms]) -> EntropySymmetry:
 
 
 def dynamics(log: Path, calc: EntropySymmetry, first: int = 0) -> tuple[LandscapeTable, np.ndarray]:
-    """Read the landscape of the molecular dynamics from its log, be it finished or not.
+    """Read the landscape of the molecular dynamics from its log, finished or not.
 
     Parameters
     ----------
     log : pathlib.Path
-        Of in.paracrystalline.
+        Log of in.paracrystalline.
     calc : EntropySymmetry
-        With the parameters of the deck.
+        Calculator with the parameters of the deck.
     first : int
-        Step before which nothing is read.
+        First step to read.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def dynamics(log: Path, calc: EntropySymmetry, first: int = 0) -> tuple[Landscap
     Raises
     ------
     ValueError
-        When it has no such line.
+        If it has no such line.
     """
     steps = {}
     with open(log, encoding="utf-8") as file:
@@ -110,11 +110,11 @@ def draw(
     Parameters
     ----------
     md, library : LandscapeTable
-        The two.
+        Landscapes of the MD and of the library.
     ps : (n,) float64
         Time of each row of `md`, ps.
     gen : PolymorphGen
-        Its window and targets are drawn.
+        Generator whose window and targets are drawn.
     path : pathlib.Path
         The picture.
     """

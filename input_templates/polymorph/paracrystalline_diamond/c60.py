@@ -16,16 +16,16 @@ from scipy.spatial.transform import Rotation
 
 
 def c60_crystal(cells: int = 2, a: float = 14.17, seed: int = 1) -> Atoms:
-    """Put C60 molecules on an fcc lattice, each turned at random.
+    """Return C60 molecules on an fcc lattice, each turned at random.
 
     Parameters
     ----------
     cells : int
-        Cubic cells of four molecules along each edge.
+        Number of cubic cells of four molecules along each edge.
     a : float
         Lattice constant, Å. At 300 K it is 14.17, and the molecules rotate freely.
     seed : int
-        Of the orientations.
+        Random seed of the orientations.
 
     Returns
     -------

@@ -43,9 +43,9 @@ def structure_factor(atoms: Atoms, k_max: float = 10.0) -> tuple[np.ndarray, np.
     Parameters
     ----------
     atoms : ase.Atoms
-        A periodic structure.
+        Periodic structure.
     k_max : float
-        Upper end, 1/Å.
+        Upper end of Q, 1/Å.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def shares(atoms: Atoms) -> dict[str, float]:
     Parameters
     ----------
     atoms : ase.Atoms
-        A periodic structure of carbon.
+        Periodic structure of carbon.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def draw(
     sp3 : (n_library,) float64
         Share of atoms with four bonds.
     marked : dict of str to (sS, Q6)
-        Places of the models.
+        Positions of the models on the landscape.
     peaks : (n,) float64
         Q of peaks of diamond, 1/Å.
     path : pathlib.Path

@@ -5,7 +5,7 @@
 python silicon.py
 
 Both modes get the same parents, targets and, within a tenth, the same number of evaluations of sS
-and Q6. Stopped and started again it goes on where it was.
+and Q6. An interrupted run resumes where it stopped.
 """
 
 import argparse
@@ -32,13 +32,13 @@ PARENTS = [HERE / f"POSCAR_{number}.vasp" for number in (7, 63, 120, 211)]
 # Å; README.md says how they were chosen
 SILICON = {"rmax": 8.0, "sigma": 0.125, "q6_cutoff": 3.2, "smooth": 0.4}
 MIN_DISTANCE = 2.0  # Å, that of the public example
-# Where the public example's target (-18, 0.18) lies in its window. Its numbers follow other
-# definitions than ours, but the place in a window made in the same way, 10 % wider than the parents
-# on every side, carries over.
+# Place of the public example's target (-18, 0.18) in its window. Its numbers follow other
+# definitions than ours, but the window is made in the same way, 10 % wider than the parents on
+# every side, so that the place can be kept.
 EXAMPLE = np.array(
     [(-18.0 + 24.31013) / (-16.56835 + 24.31013), (0.18 - 0.139219) / (0.198035 - 0.139219)]
 )
-# evaluations that a guided child takes, about
+# evaluations per guided child, about
 GUIDED_COST = 6
 COLORS = {"roulette": "#d55e00", "guided": "#0072b2"}
 
@@ -49,18 +49,18 @@ def breeder(mode: str, individuals: int, parents: list, args: argparse.Namespace
     Parameters
     ----------
     mode : {"roulette", "guided"}
-        Without or with gradients.
+        Mode of PolymorphGen.
     individuals : int
-        Children per generation.
+        Number of children per generation.
     parents : list of ase.Atoms
-        Where the evolution of each target starts.
+        Structures from which the evolution of each target starts.
     args : argparse.Namespace
-        The command line.
+        Options of the command line.
 
     Returns
     -------
     PolymorphGen
-        Ready to run; its first target is that of the public example.
+        Generator, not yet run; its first target is that of the public example.
     """
     calc = EntropySymmetry(**SILICON)
     spread = PolymorphGen(
@@ -83,22 +83,22 @@ def breeder(mode: str, individuals: int, parents: list, args: argparse.Namespace
 def nearest_so_far(
     gen: PolymorphGen, parents: LandscapeTable, children: LandscapeTable
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Follow how near to each target structures have come.
+    """Return the smallest distance to each target against evaluations.
 
     Parameters
     ----------
     gen : PolymorphGen
-        After its run.
+        Generator after its run.
     parents : LandscapeTable
-        What it started from.
+        Landscape of its parents.
     children : LandscapeTable
-        What it returned.
+        Landscape that it returned.
 
     Returns
     -------
     list of ((n,) ndarray, (n,) ndarray)
-        By target: evaluations from 0, spread evenly over its children, and the least distance until
-        then in units of the window.
+        For each target: evaluations from 0, spread evenly over its children, and the smallest
+        distance until then, in units of the window.
     """
     extent = np.ptp(np.reshape(gen.window, (2, 2)), axis=1)
     ends = np.cumsum([report.frames for report in gen.reports])[:-1]
@@ -120,7 +120,7 @@ def nearest_so_far(
 
 
 def tidy(ax: plt.Axes) -> None:
-    """Give axes the look of all of the pictures.
+    """Set the grid and the frame that all pictures share.
 
     Parameters
     ----------
@@ -144,7 +144,7 @@ def draw_landscapes(
     tables : dict of str to LandscapeTable
         The children, by mode.
     gens : dict of str to PolymorphGen
-        What bred them.
+        Generators of the children, by mode.
     path : pathlib.Path
         The picture.
     """
@@ -186,12 +186,12 @@ def draw_landscapes(
 
 
 def draw_distances(curves: dict, path: Path) -> None:
-    """Draw the least distance to the targets against evaluations.
+    """Draw the smallest distance to the targets against evaluations.
 
     Parameters
     ----------
     curves : dict of str to list
-        What `nearest_so_far` returned, by mode.
+        Curves of `nearest_so_far`, by mode.
     path : pathlib.Path
         The picture.
     """
@@ -209,7 +209,7 @@ def draw_distances(curves: dict, path: Path) -> None:
         ax.set_title(title, fontsize=9)
         ax.set(xlabel="evaluations of sS and Q6", yscale="log", ylim=(1e-4, 2))
         tidy(ax)
-    axes[0].set_ylabel("least distance so far (of the window)")
+    axes[0].set_ylabel("smallest distance so far (of the window)")
     axes[0].annotate(
         "hit", (1.0, 0.025), xycoords=("axes fraction", "data"), ha="right", fontsize=8
     )
@@ -225,7 +225,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--targets", choices=("grid", "edges"), default="grid",
-        help="beside the public example's target (%(default)s)",
+        help="in addition to the public example's target (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--per-edge", type=int, default=6, help="targets per edge of the window (%(default)s)"
