@@ -73,7 +73,7 @@ def test_a_number_alone_is_no_library(run_deck, tmp_path, text):
     for name, line in (("library.extxyz", BREED), ("u.extxyz", SELECT + " append yes\nrun 0")):
         (tmp_path / name).write_text(text)
         output, _ = run_deck(deck(line), fails=True)
-        assert "is no library of this command" in output or "does not start with a num" in output
+        assert "is not a library of this command" in output or "does not start with a num" in output
         assert (tmp_path / name).read_text() == text
 
 
@@ -247,10 +247,10 @@ def test_best_child_has_no_image_flags(run_deck):
 
 
 ELEMENTS = {
-    "too few": ("element Na generations 2", "element 'generations' is no chemical symbol"),
-    "at the end": ("element Na", "element '' is no chemical symbol"),
+    "too few": ("element Na generations 2", "element 'generations' is not a chemical symbol"),
+    "at the end": ("element Na", "element '' is not a chemical symbol"),
     "too many": ("element Na Cl Cs", "element: 'Cs' is one name more than the 2 atom types"),
-    "no symbol": ("element Na Xx", "element 'Xx' is no chemical symbol"),
+    "no symbol": ("element Na Xx", "element 'Xx' is not a chemical symbol"),
 }  # fmt: skip
 
 
