@@ -268,7 +268,8 @@ def analyse_pillar(
     steps = {int(row["frame"]): int(row["step"]) for row in done.rows}
     last = max(steps, default=-1)
     waiting: deque[tuple[int, Future[FrameResult] | str]] = deque()
-    in_bytes = Path(dump).suffix not in (".gz", ".bz2", ".xz")  # of a compressed dump in frames
+    # the progress bar counts bytes, of a compressed dump frames
+    in_bytes = Path(dump).suffix not in (".gz", ".bz2", ".xz")
     with ExitStack() as stack:
         bar = stack.enter_context(tqdm(
             total=os.path.getsize(dump) // stride if in_bytes and os.path.exists(dump) else None,
@@ -306,7 +307,7 @@ def analyse_pillar(
 
 
 def _executor(processes: int) -> Executor:
-    """Return an executor; a single process needs no others."""
+    """Return an executor of that many processes, for one process this one."""
     if processes == 1:
         return _InThisProcess()
     # OVITO does not survive a fork
