@@ -23,6 +23,27 @@ class _ThisProcess(Executor):
         return future
 
 
+def open_executor(processes: int, start_method: str | None = None) -> Executor:
+    """Return an executor of several processes, or of this one alone.
+
+    Parameters
+    ----------
+    processes : int
+        Number of processes; with 1 each job runs when it is submitted, in this process.
+    start_method : {"spawn", "fork", "forkserver"}, optional
+        How the processes start. Default: as on this platform. Use "spawn" for libraries that do not
+        survive a fork, such as OVITO, LAMMPS and PyTorch.
+
+    Returns
+    -------
+    concurrent.futures.Executor
+        The executor.
+    """
+    if processes == 1:
+        return _ThisProcess()
+    return ProcessPoolExecutor(processes, multiprocessing.get_context(start_method))
+
+
 class OrderedPool:
     """Run jobs in several processes and return their results in the order of the jobs.
 
@@ -32,10 +53,9 @@ class OrderedPool:
     Parameters
     ----------
     processes : int
-        Number of processes; with 1 the jobs run in this one.
+        Number of processes, as in `open_executor`.
     start_method : {"spawn", "fork", "forkserver"}, optional
-        How the processes start. Default: as on this platform. Use "spawn" for libraries that do not
-        survive a fork, such as OVITO, LAMMPS and PyTorch.
+        How the processes start, as in `open_executor`.
 
     Examples
     --------
@@ -45,12 +65,8 @@ class OrderedPool:
     """
 
     def __init__(self, processes: int, start_method: str | None = None) -> None:
-        self._executor: Executor
-        if processes == 1:
-            self._ahead, self._executor = 0, _ThisProcess()
-        else:
-            context = multiprocessing.get_context(start_method)
-            self._ahead, self._executor = 2 * processes, ProcessPoolExecutor(processes, context)
+        self._executor = open_executor(processes, start_method)
+        self._ahead = 0 if processes == 1 else 2 * processes
 
     def __enter__(self) -> "OrderedPool":
         return self

@@ -19,7 +19,7 @@ import numpy as np
 from ase import Atoms
 from tqdm.auto import tqdm
 
-from ase_calculators.argument_checks import is_number
+from ase_calculators.argument_checks import check_whole, is_number
 from ase_calculators.frame_source import Frame, open_frames, read_text
 from ase_calculators.landscape import LandscapeTable
 from ase_calculators.provenance import atomic_writes
@@ -466,10 +466,7 @@ def write_sets(
     (77, 1323)
     """
     rounds = _floats(rounds, "rounds", "must be whole numbers, one per row").astype(np.int64)
-    if type(standard_rounds) is not int or standard_rounds < 0:
-        raise ValueError(
-            f"standard_rounds = {standard_rounds!r}: must be a whole number, 0 or more"
-        )
+    check_whole("standard_rounds", standard_rounds, 0)
     for name, path in (("standard", standard), ("supplementary", supplementary)):
         if not isinstance(path, str | PathLike):
             raise TypeError(f"{name} = {path!r}: must be the name of a file")

@@ -19,6 +19,7 @@ from ase.data import atomic_numbers
 from ase.neighborlist import neighbor_list
 from ase.stress import voigt_6_to_full_3x3_stress
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.frame_source import read_frames, stored_labels
 from ase_calculators.periodicity import with_vacuum
 from ase_calculators.provenance import versions
@@ -444,8 +445,7 @@ def write_deepmd(
     """
     if format not in FORMATS:
         raise ValueError(f"format = {format!r}: must be one of {', '.join(FORMATS)}")
-    if not isinstance(chunk, int | np.integer) or chunk < 1:
-        raise ValueError(f"chunk = {chunk!r}: must be a whole number, 1 or more")
+    check_whole("chunk", chunk)
     try:
         import dpdata  # noqa: F401
     except ImportError:

@@ -20,6 +20,7 @@ from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.autodft.equivalence import Equivalents
 from ase_calculators.autodft.export import export
 from ase_calculators.autodft.ledger import DAMAGED, STATES, Job, Ledger, info_text
@@ -161,8 +162,7 @@ class AutoDFT:
             )
         if not isinstance(ledger, str | PathLike):
             raise TypeError(f"ledger = {ledger!r}: must be a file, or postgresql://...")
-        if type(attempts) is not int or attempts < 1:
-            raise ValueError(f"attempts = {attempts!r}: must be a whole number of 1 or more")
+        check_whole("attempts", attempts)
         if not (is_number(closest) and 0 <= closest < 1):
             raise ValueError(f"closest = {closest!r}: must be at least 0 and below 1")
         if not (is_number(poll) and poll > 0):

@@ -29,6 +29,7 @@ from ase.calculators.calculator import all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.data import chemical_symbols
 
+from ase_calculators.argument_checks import one_line
 from ase_calculators.autodft.worker import other_pseudopotentials
 
 STATES = ("waiting", "reserved", "submitted", "running", "done", "failed", "given up")
@@ -118,10 +119,6 @@ _JOB_COLUMNS = ", ".join(Job._fields)
 def _is_of_a_database(error: Exception) -> bool:
     """Return whether SQLite or psycopg, which may not be installed, raised an error."""
     return any(kind.__module__.startswith(("sqlite3", "psycopg")) for kind in type(error).__mro__)
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def info_text(info: dict[Any, Any]) -> str:
@@ -250,8 +247,8 @@ class Ledger:
                 raise
             except Exception as error:  # of SQLite, of psycopg, or of ASE for a later version
                 raise ValueError(
-                    f"ledger = {self.url!r}: {_line(error)}; give a file that can be written and "
-                    "is new or a ledger"
+                    f"ledger = {self.url!r}: {one_line(error)}; give a file that can be written "
+                    "and is new or a ledger"
                 ) from None
 
     def _require_ours(self, url: str) -> None:
@@ -309,7 +306,7 @@ class Ledger:
             if not _is_of_a_database(error):
                 raise
             raise RuntimeError(
-                f"ledger = {self.url!r}: {_line(error)}; its content is kept, and the next run "
+                f"ledger = {self.url!r}: {one_line(error)}; its content is kept, and the next run "
                 "collects the results of the jobs"
             ) from None
 

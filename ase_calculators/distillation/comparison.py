@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
+from ase_calculators.argument_checks import one_line
 from ase_calculators.distillation.comparison_figures import (
     draw_boxes,
     draw_histograms,
@@ -256,7 +257,7 @@ def compare_models(
             )
             found = errors(predicted, frames, prefix)
         except (RuntimeError, ImportError, OSError, ValueError) as error:
-            comparison.failed[name] = " ".join(str(error).split()).removeprefix(f"{name}: ")
+            comparison.failed[name] = one_line(error).removeprefix(f"{name}: ")
             if progress:
                 print(f"{name}: FAILED: {comparison.failed[name]}", flush=True)
             continue

@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import one_line
 from ase_calculators.committee import results_of
 from ase_calculators.training_sets import DFT, labels, virials
 
@@ -150,7 +151,7 @@ def _calculate(calculator: Any, atoms: Atoms, where: str) -> dict[str, Any]:
     try:
         return results_of(calculator, bare)
     except Exception as error:  # whatever a model or a library raises
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise RuntimeError(f"{where}: the calculator failed: {reason}") from error
 
 

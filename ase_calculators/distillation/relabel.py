@@ -23,6 +23,7 @@ from ase import Atoms
 from ase.io.extxyz import key_val_str_to_dict
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.committee import Committee
 from ase_calculators.figures import save_figure
 from ase_calculators.frame_source import frame_files, open_frames, read_text
@@ -141,9 +142,8 @@ def relabel(
     --------
     >>> relabel("supplementary.extxyz", teacher, "relabelled.extxyz")  # doctest: +SKIP
     """
-    for name, count in (("processes", processes), ("batch_size", batch_size)):
-        if not isinstance(count, int | np.integer) or count < 1:
-            raise ValueError(f"{name} = {count!r}: must be a whole number, 1 or more")
+    check_whole("processes", processes)
+    check_whole("batch_size", batch_size)
     for name, limit in (("max_spread", max_spread), ("max_force", max_force)):
         if limit is not None and not (np.isfinite(limit) and limit > 0):
             raise ValueError(f"{name} = {limit!r}: must be a number above 0, eV/Å, or None")

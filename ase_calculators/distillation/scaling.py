@@ -20,6 +20,7 @@ import numpy as np
 from ase import Atoms
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.distillation.prediction import QUANTITIES, errors, predict, structure_hash
 from ase_calculators.distillation.student import open_student, train_student
 from ase_calculators.distillation.teacher import open_teacher, train_teacher
@@ -405,8 +406,7 @@ def learning_curve(
     for name, mask in masks.items():
         if np.shape(mask) != (len(test),) or not np.any(mask):
             raise ValueError(f"groups[{name!r}]: must mark some of the {len(test)} test frames")
-    if not isinstance(processes, int) or processes < 1:
-        raise ValueError(f"processes = {processes!r}: must be a whole number, 1 or more")
+    check_whole("processes", processes)
     tested = {structure_hash([atoms]) for atoms in test}
     test_hash = _label_hash(test, prefix)
     trials = list(trials)

@@ -14,6 +14,7 @@ from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import one_line
 from ase_calculators.committee import results_of
 from ase_calculators.distillation.models import NETWORKS, Model
 from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
@@ -260,7 +261,7 @@ def speed_ladder(
                 is_known = key in kept and _is_of(model, start, n, kept[key])
                 row = kept[key] if is_known else _measured(model, start, n, seconds)
             except Exception as error:  # whatever a model raises, such as no memory
-                reason = " ".join(str(error).split()) or type(error).__name__
+                reason = one_line(error)
                 ladder.notes.append(f"{name}, {n}: FAILED: {reason}")
                 bar.update(len(sizes) - number)
                 break

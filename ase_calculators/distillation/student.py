@@ -17,6 +17,7 @@ from zipfile import is_zipfile
 import numpy as np
 from ase import Atoms
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.distillation.training import (
     Training,
     TrainingProgress,
@@ -532,10 +533,8 @@ def _fill_in(
             steps = training["numb_steps"]
     except KeyError as error:
         raise ValueError(f"profile: {error} is missing; see profiles/student_small.json") from None
-    if not isinstance(steps, int) or steps < 1:
-        raise ValueError(f"steps = {steps!r}: must be a whole number, 1 or more")
-    if not isinstance(seed, int) or not 0 <= seed < 2**32:
-        raise ValueError(f"seed = {seed!r}: must be a whole number from 0 to 2^32 - 1")
+    check_whole("steps", steps)
+    check_whole("seed", seed, 0, 2**32 - 1)
     if not isinstance(cutoff, int | float) or not 0 < cutoff < VACUUM:
         raise ValueError(
             f"profile: cutoff = {cutoff!r}: must be a number above 0 and below {VACUUM:g} Å, the "

@@ -20,6 +20,7 @@ from ase import Atoms
 from ase.data import atomic_numbers, chemical_symbols
 from ase.stress import full_3x3_to_voigt_6_stress
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.committee import Committee
 from ase_calculators.distillation.training import (
     Training,
@@ -110,8 +111,7 @@ def train_teacher(
         raise ValueError(
             f"seeds = {seeds}: must be different whole numbers from 0 to 2^32 - 1, at least one"
         )
-    if not isinstance(processes, int) or processes < 1:
-        raise ValueError(f"processes = {processes!r}: must be a whole number, 1 or more")
+    check_whole("processes", processes)
     settings = read_profile(profile, "mace")
     for name in ("r_max", "num_interactions", "max_num_epochs"):
         if not isinstance(settings.get(name), int | float) or settings[name] <= 0:

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import one_line
+
 PROFILES = Path(__file__).parent / "profiles"
 # seconds between two readings of what the programs have written
 _POLL = 0.5
@@ -116,7 +118,7 @@ def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) ->
         found = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
         raise ValueError(
-            f"profile = {str(path)!r}: cannot be read ({' '.join(str(error).split())}); fix it"
+            f"profile = {str(path)!r}: cannot be read ({one_line(error)}); fix it"
         ) from None
     if not isinstance(found, dict):
         raise ValueError(f"profile = {str(path)!r}: must hold settings by name; see {PROFILES}")

@@ -2,12 +2,10 @@
 """The analysis of a trajectory: frames one after the other, a table that grows."""
 
 import json
-import multiprocessing
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
@@ -17,16 +15,17 @@ from typing import IO, Any
 import numpy as np
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import check_whole, one_line
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.fault_sequence import BCC, FCC, HCP
 from ase_calculators.frame_source import Frame, open_frames
+from ase_calculators.parallel import open_executor
 from ase_calculators.pillar.frame import (
     AtomStates,
     FrameOptions,
     FrameResult,
     MissingColumns,
     analyse_frame,
-    check_whole,
     checked_options,
     checked_text,
     import_ovito,
@@ -153,18 +152,6 @@ class _Draft:
         return progress
 
 
-class _InThisProcess(Executor):
-    """An executor without processes, which runs each call at once."""
-
-    def submit(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(function(*args, **kwargs))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
 def analyse_pillar(
     dump: str | PathLike[str],
     stress_strain: str | PathLike[str] | None = None,
@@ -279,7 +266,7 @@ def analyse_pillar(
         file = stack.enter_context(
             open(output or os.devnull, "a" if done.rows else "w", encoding="utf-8", newline="")
         )
-        executor = _executor(processes)
+        executor = open_executor(processes, "spawn")  # OVITO does not survive a fork
         stack.callback(executor.shutdown, cancel_futures=True)
         for frame in frames:
             size = len(frame.content) if isinstance(frame.content, str) else 0
@@ -306,14 +293,6 @@ def analyse_pillar(
     return done.table()
 
 
-def _executor(processes: int) -> Executor:
-    """Return an executor of that many processes, for one process this one."""
-    if processes == 1:
-        return _InThisProcess()
-    # OVITO does not survive a fork
-    return ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"))
-
-
 def _check_same_dump(
     dump: str | PathLike[str], output: Any, frame: Frame, steps: dict[int, int]
 ) -> None:
@@ -338,7 +317,7 @@ def _submit(
             raise ValueError(f"dump = {fspath(dump)!r}: {error}") from None
         return str(error)
     except (ValueError, OSError) as error:
-        return " ".join(str(error).split())
+        return one_line(error)
     if frame.step is None:
         return "the frame has no timestep"
     return executor.submit(analyse_frame, frame.number, frame.step, text, done.parent, options)

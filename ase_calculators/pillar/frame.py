@@ -10,6 +10,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.fault_sequence import BCC, FAULT_NAMES, FaultType, miller_name, twin_layers
 from ase_calculators.frame_source import Frame
@@ -132,25 +133,6 @@ def checked_options(
             raise TypeError(f"calc: must be an EntropySymmetry, is a {type(calc).__name__}")
         parameters = {**calc.todict(), "threads": calc.parameters["threads"]}
     return FrameOptions(float(rmsd_cutoff), int(max_layers), bool(dislocations), parameters)
-
-
-def check_whole(name: str, value: Any) -> None:
-    """Check that an argument is a whole number, 1 or more.
-
-    Parameters
-    ----------
-    name : str
-        Name of the argument.
-    value : object
-        Its value.
-
-    Raises
-    ------
-    ValueError
-        If it is not.
-    """
-    if not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name} = {value!r}: must be a whole number, 1 or more")
 
 
 def import_ovito() -> Any:

@@ -14,6 +14,7 @@ import numpy as np
 from ase.data import atomic_numbers
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.fault_sequence import FCC, FaultType
 from ase_calculators.frame_source import open_frames
@@ -21,7 +22,6 @@ from ase_calculators.pillar.frame import (
     FrameOptions,
     MissingColumns,
     as_atoms,
-    check_whole,
     checked_options,
     checked_text,
     dump_column,

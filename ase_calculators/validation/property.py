@@ -15,6 +15,7 @@ from ase.calculators.calculator import Calculator, PropertyNotImplementedError, 
 from ase.optimize import LBFGS
 from tqdm.auto import tqdm
 
+from ase_calculators.argument_checks import one_line
 from ase_calculators.figures import COLORS, tidy
 from ase_calculators.provenance import add_json_line, fingerprint, json_lines, jsonable
 from ase_calculators.validation.crystal import Crystal
@@ -70,7 +71,7 @@ class CheckedCalculator(Calculator):
         except PropertyNotImplementedError:
             raise
         except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             raise CalculationFailed(f"the calculator failed: {reason}") from error
         self.results = {
             name: value for name, value in self.model.results.items()

@@ -11,6 +11,7 @@ from typing import Any
 import ase.io
 import numpy as np
 
+from ase_calculators.argument_checks import one_line
 from ase_calculators.lammps_potential import LammpsPotential, included, plain_commands
 from ase_calculators.provenance import (
     PACKAGES,
@@ -217,8 +218,8 @@ def _record(
         record["data"] = prop.data
         record["status"] = "done"
     except Exception as error:  # of any model or library: continue with the next property
-        text = " ".join(str(error).split())
-        record["error"] = text or type(error).__name__
+        text = one_line(error)
+        record["error"] = text
         if not isinstance(error, ValueError | ImportError | RuntimeError):
             record["error"] = f"{type(error).__name__}: {text}"
         if sample.calculator.atoms is not None:

@@ -820,7 +820,7 @@ def test_nothing_reaches_a_shell_unquoted(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"attempts": 0}, "attempts = 0: must be a whole number of 1 or more"),
+        ({"attempts": 0}, "attempts = 0: must be a whole number, 1 or more"),
         ({"closest": 1.5}, "closest = 1.5: must be at least 0 and below 1"),
         ({"poll": 0}, "poll = 0: must be a number above 0"),
         ({"poll": "x"}, "poll = 'x': must be a number above 0"),
