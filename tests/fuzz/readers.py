@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Read mutated files: each is read or refused in a line of ours, in bounded time and memory.
+"""Read mutated files: each is read, or refused by a one-line error, in bounded time and memory.
 
 python tests/fuzz/readers.py --count 100000          all readers
 python tests/fuzz/readers.py --only log --first 815 --count 1 --keep bad
 
-Each file follows from its number, so that one that fails is made again by --first. The kinds are
-dumps (text and YAML), extended XYZ, logs, tables of landscapes, and machines of Auto-DFT. A file
-that takes longer than --seconds, or more memory than --memory, fails like one that raises anything
-but ValueError or FileNotFoundError with a text of one line. Exit status 1 when one has failed.
+Each file follows from its number, so that --first makes a failed file again. The kinds are dumps
+(text and YAML), extended XYZ, logs, tables of landscapes, and machines of Auto-DFT. A file fails if
+it takes longer than --seconds or more memory than --memory, or if it raises anything but ValueError
+or FileNotFoundError with a text of one line. The exit status is 1 if a file has failed.
 """
 
 import argparse
@@ -206,7 +206,7 @@ _RAW = re.compile(
 
 
 def check(error: BaseException) -> None:
-    """Raise what is no refusal of ours."""
+    """Raise AssertionError unless the error is a proper refusal."""
     text = str(error)
     ours = isinstance(error, ValueError | FileNotFoundError) and not isinstance(error, UnicodeError)
     if (
