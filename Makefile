@@ -5,7 +5,7 @@
 # make demo-distill  install MACE and DeePMD-kit too (3 GB) and distil a small student; to demo-distill/
 # make test    install with the tests' dependencies and run the tests (PYTEST_ARGS="-k name -x")
 # make test-deepmd-gnn  install deepmd-gnn (9 GB) and test MACE as a DeePMD model, the paper's teacher
-# make fuzz    random inputs for the core under sanitizers, on each instruction set (FUZZ_COUNT=20000)
+# make fuzz    random inputs for the core, under sanitizers, and for the readers (FUZZ_COUNT=20000)
 # make docs    build the documentation in build/docs, notebooks executed, and check it
 # make wheel   build a wheel in dist/ and check it in an environment without compilers
 # make lint    every linter that .pre-commit-config.yaml runs
@@ -62,16 +62,17 @@ test: $(TOOLS) $(DISTILLATION)
 test-deepmd-gnn: $(GNN)
 	PATH=$(abspath $(VENV)/deepmd-gnn/bin):$$PATH pytest tests/deepmd_gnn $(PYTEST_ARGS)
 
-# Kernels by the thousand as they are shipped, the rest with AddressSanitizer and UBSan, threads with
-# ThreadSanitizer. A failure prints how to have it again.
+# The core as it is installed, on each instruction set; with AddressSanitizer and UBSan; its threads with
+# ThreadSanitizer; then the readers with damaged files. A failure prints how to repeat it.
 FUZZ_COUNT ?= 20000
 FUZZ_SEED ?= 1
 FUZZ := build/fuzz
-fuzz: $(FUZZ)/plain $(FUZZ)/address $(FUZZ)/thread
+fuzz: $(FUZZ)/plain $(FUZZ)/address $(FUZZ)/thread $(TOOLS)
 	$(FUZZ)/plain kernel $(FUZZ_COUNT) $(FUZZ_SEED)
 	for kind in kernel images breeding; do \
 	  $(FUZZ)/address $$kind $$(($(FUZZ_COUNT) / 10 + 1)) $(FUZZ_SEED) || exit 1; done
 	$(FUZZ)/thread threads $$(($(FUZZ_COUNT) / 2000 + 1)) $(FUZZ_SEED)
+	$(BIN)/python tests/fuzz/readers.py --count $(FUZZ_COUNT)
 
 $(FUZZ)/plain: SANITIZE := -O3
 $(FUZZ)/address: SANITIZE := -O1 -g -D_GLIBCXX_ASSERTIONS \

@@ -12,7 +12,8 @@ import pytest
 
 BIN = Path(sys.executable).parent
 STYLES = [
-    ["compute", "entsym"], ["compute", "entsym/atom"], ["fix", "entsym/select"],
+    ["compute", "entsym"], ["compute", "entsym/atom"], ["fix", "ENTSYM/GHOSTS"],
+    ["fix", "entsym/select"],
     ["command", "polymorph"],
 ]  # fmt: skip
 

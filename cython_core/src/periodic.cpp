@@ -325,7 +325,6 @@ void gradients(const Kernel &kernel, const Structure &s, Images &images, const G
 // Images may take the usual limit of memory, or as much as the atoms themselves.
 void check_images(double n_atoms, double images, double cutoff, bool half)
 {
-  if (images <= kFewImages) return;
   const double bytes = kBytesPerImage[half];
   const double most = std::min(std::max(kMaxBytes / bytes, n_atoms) * allowed(), 2e9 - n_atoms);
   if (images > most)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// The core under random inputs, sane and insane: `make fuzz` builds it with sanitizers and runs it.
+// The core with random inputs, ordinary and extreme: `make fuzz` builds it with sanitizers and runs it.
 //
 //   fuzz kernel|images|breeding|threads <count> [seed] [only]
 //
-// An input is a function of the seed and its number. Every instruction set of the processor is a process
-// of its own that goes through the same inputs; this one compares what they return. An input that
-// crashes, takes longer than its time or more than its memory, gives a value that is not finite, or
-// another value on another path is a failure: its number is printed, and with it as `only` the
-// failure comes again, with the input. Refusals are right answers, the same on every path.
+// An input is a function of the seed and its number. Each instruction set of the processor runs in its
+// own process with the same inputs; this process compares the results. An input fails if it crashes,
+// exceeds its time or memory, gives a value that is not finite, or gives different values on different
+// instruction sets. Its number is printed; given as `only` it repeats the failure and prints the input.
+// Refusals are valid results and must be the same on all instruction sets.
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Read mutated files: each is read, or refused in one line, within limits of time and memory.
+"""Read mutated files: each is read, or refused by a one-line error, in bounded time and memory.
 
 python tests/fuzz/readers.py --count 100000          all readers
 python tests/fuzz/readers.py --only log --first 815 --count 1 --keep bad
 
-Each file follows from its number, so that --first repeats one that failed. The kinds are
-dumps (text and YAML), extended XYZ, logs, tables of landscapes, and machines of Auto-DFT. A file
-that takes longer than --seconds or more memory than --memory fails, and so does one that raises
-anything but ValueError or FileNotFoundError with a text of one line. Exit status 1 if a file fails.
+Each file follows from its number, so that --first makes a failed file again. The kinds are dumps
+(text and YAML), extended XYZ, logs, tables of landscapes, and machines of Auto-DFT. A file fails if
+it takes longer than --seconds or more memory than --memory, or if it raises anything but ValueError
+or FileNotFoundError with a text of one line. The exit status is 1 if a file has failed.
 """
 
 import argparse
@@ -111,7 +111,7 @@ TOKENS = (  # noqa: SIM905
 
 
 class Hang(BaseException):
-    """Report a file that took too long."""
+    """A file took too long."""
 
 
 def mutated(kind: str, rng: random.Random) -> bytes:
@@ -206,7 +206,7 @@ _RAW = re.compile(
 
 
 def check(error: BaseException) -> None:
-    """Raise errors that are not a refusal in one line."""
+    """Raise AssertionError unless the error is a proper refusal."""
     text = str(error)
     ours = isinstance(error, ValueError | FileNotFoundError) and not isinstance(error, UnicodeError)
     if (
@@ -224,11 +224,11 @@ def _alarm(*_: object) -> None:
 
 
 def main() -> None:
-    """Read the command line and that number of files."""
+    """Read the command line, and as many files as it says."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--count", type=int, default=2000, help="number of files (%(default)s)")
+    parser.add_argument("--count", type=int, default=2000, help="files (%(default)s)")
     parser.add_argument("--first", type=int, default=0, help="number of the first (%(default)s)")
     parser.add_argument("--only", choices=list(SEEDS), help="kind of files")
     parser.add_argument("--seconds", type=float, default=5.0, help="for a file (%(default)s)")
@@ -273,8 +273,8 @@ def main() -> None:
             args.keep.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, args.keep / f"{number}{path.suffix}")
     shutil.rmtree(folder)
-    summary = ", ".join(f"{n} {what}" for what, n in sorted(counts.items()))
-    print(f"{args.count} files in {time.perf_counter() - start:.1f} s: {summary}, {failed} failed")
+    told = ", ".join(f"{n} {what}" for what, n in sorted(counts.items()))
+    print(f"{args.count} files in {time.perf_counter() - start:.1f} s: {told}, {failed} failed")
     print(f"slowest {slowest[0]:.3f} s, number {slowest[1]}")
     sys.exit(failed > 0)
 
