@@ -87,7 +87,17 @@ class CellAndAtoms(Calculator):
         return atoms
 
     def calculate(self, atoms, properties=("energy",), system_changes=all_changes):
-        """Calculate energy and forces on atoms and cell, as ASE asks for it."""
+        """Calculate energy and forces on atoms and cell.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            Points of a crystal.
+        properties : sequence of str
+            Names of the properties; both are always calculated.
+        system_changes : sequence of str
+            Changes since the last call.
+        """
         super().calculate(atoms, properties, system_changes)
         F = atoms.positions[-3:] / self.J
         crystal = self.crystal(atoms)

@@ -109,10 +109,12 @@ def draw(
 
     Parameters
     ----------
-    md, library : LandscapeTable
-        Landscapes of the MD and of the library.
+    md : LandscapeTable
+        Landscape of the MD.
     ps : (n,) float64
         Time of each row of `md`, ps.
+    library : LandscapeTable
+        Landscape of the library.
     gen : PolymorphGen
         Generator whose window and targets are drawn.
     path : pathlib.Path
