@@ -173,7 +173,7 @@ def test_small_sel_is_refused_with_the_numbers(sets, tmp_path, sel, said):
     """A list with a number for each element, or one number for all, as in se_atten."""
     small = profile()
     small["model"]["descriptor"]["sel"] = sel
-    with pytest.raises(ValueError, match=rf"sel = {said}: atoms of the sets have up to \[\d\d\]"):
+    with pytest.raises(ValueError, match=rf"sel = {said}: atoms of the data have up to \[\d\d\]"):
         train_student(folder=tmp_path, **arguments(sets, profile=small, sets=sets / "validation"))
 
 
