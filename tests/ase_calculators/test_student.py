@@ -173,7 +173,7 @@ def test_small_sel_is_refused_with_the_numbers(sets, tmp_path, sel, said):
     """A list with a number for each element, or one number for all, as in se_atten."""
     small = profile()
     small["model"]["descriptor"]["sel"] = sel
-    with pytest.raises(ValueError, match=rf"sel = {said}: atoms of the sets have up to \[\d\d\]"):
+    with pytest.raises(ValueError, match=rf"sel = {said}: atoms of the data have up to \[\d\d\]"):
         train_student(folder=tmp_path, **arguments(sets, profile=small, sets=sets / "validation"))
 
 
@@ -200,7 +200,7 @@ def test_divergence_stops_and_leaves_the_last_good_checkpoint(sets, tmp_path):
         ({"sets": []}, "sets: there are none"),
         ({"sets": ["standard"]}, "must be a pair of a folder of DeePMD data and its weight"),
         ({"sets": {"nowhere": 1.0}}, "sets = 'nowhere': is not DeePMD data"),
-        ({"validation": "nowhere"}, "validation = 'nowhere': is no DeePMD set"),
+        ({"validation": "nowhere"}, "validation = 'nowhere': is not DeePMD data"),
         ({"steps": 0}, "steps = 0: must be a whole number"),
         ({"seed": -1}, "seed = -1: must be a whole number from 0 to 2"),
         ({"profile": {}}, "profile: 'model' is missing"),

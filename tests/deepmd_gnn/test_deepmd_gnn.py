@@ -112,7 +112,7 @@ def test_it_is_where_others_start(folder):
 def test_small_sel_is_refused(folder):
     profile = settings()
     profile["model"]["sel"] = 5
-    with pytest.raises(ValueError, match=r"sel = 5: atoms of the sets have up to \[\d+\]"):
+    with pytest.raises(ValueError, match=r"sel = 5: atoms of the data have up to \[\d+\]"):
         train(folder, "small", profile=profile)
 
 
