@@ -91,22 +91,7 @@ def validate(
         If an argument is wrong, or the model has no such crystal.
     """
     chosen = list(PROPERTIES if properties is None else properties)
-    for key, value in (settings or {}).items():
-        if not isinstance(value, Mapping):
-            raise ValueError(
-                f"settings[{key!r}] = {value!r}: must be a dict, such as {{'n_points': 20}}"
-            )
-    changes = {key: dict(value) for key, value in (settings or {}).items()}
-    for key in (*chosen, *changes):
-        if key not in PROPERTIES:
-            raise ValueError(f"properties: has no {key!r}; choose from {', '.join(PROPERTIES)}")
-    for key, values in changes.items():
-        for setting in values:
-            if setting not in PROPERTIES[key].defaults:
-                raise ValueError(
-                    f"settings[{key!r}]: has no {setting!r}; choose from "
-                    f"{', '.join(PROPERTIES[key].defaults)}"
-                )
+    changes = _changes(chosen, settings or {})
     start = guess(element, crystal, a, c_over_a)
     if isinstance(reference, Report):
         reference = reference.as_reference()
@@ -158,6 +143,29 @@ def validate(
             head = f"[{number:2d}/{len(chosen)}] {PROPERTIES[key].title:37s}"
             print(head + _line(record), flush=True)
     return report
+
+
+def _changes(
+    chosen: list[str], settings: Mapping[str, Mapping[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    """Return the changes of settings by property, after checks of all names."""
+    for key, value in settings.items():
+        if not isinstance(value, Mapping):
+            raise ValueError(
+                f"settings[{key!r}] = {value!r}: must be a dict, such as {{'n_points': 20}}"
+            )
+    changes = {key: dict(value) for key, value in settings.items()}
+    for key in (*chosen, *changes):
+        if key not in PROPERTIES:
+            raise ValueError(f"properties: has no {key!r}; choose from {', '.join(PROPERTIES)}")
+    for key, values in changes.items():
+        for setting in values:
+            if setting not in PROPERTIES[key].defaults:
+                raise ValueError(
+                    f"settings[{key!r}]: has no {setting!r}; choose from "
+                    f"{', '.join(PROPERTIES[key].defaults)}"
+                )
+    return changes
 
 
 def _finished(
