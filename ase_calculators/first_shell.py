@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 from ase import Atoms
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 from cython_core import Kernel
 
@@ -88,6 +86,10 @@ def _volume(positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray) -> float:
 
 def _read_shell(structures: Sequence[tuple], reach: float) -> FirstShell | None:
     """Return the first shell in g(r) up to `reach`, or None if it does not end before that."""
+    # a second of every import of this package otherwise
+    from scipy.ndimage import gaussian_filter1d
+    from scipy.signal import find_peaks
+
     kernel = Kernel(rmax=reach, sigma=reach / 500, q6_cutoff=reach, dr=reach / GRID)
     r, step = kernel.r, kernel.r[1]
     n_atoms = sum(len(positions) for positions, _, _ in structures)
