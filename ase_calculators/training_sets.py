@@ -404,8 +404,8 @@ def write_deepmd(
 
     DeePMD has frames with three periods and frames with none. The latter are in separate systems,
     ``<name>.nopbc``. A frame with one or two periods becomes one with three, in a cell with 30
-    Å of vacuum along the other directions (`ase_calculators.periodicity.with_vacuum`): no atom sees
-    an image of itself there, so that energy, forces and virial are those of the frame.
+    Å of vacuum along the other directions (``periodicity.with_vacuum``): no atom sees an image of
+    itself there, so that energy, forces and virial are those of the frame.
 
     Parameters
     ----------

@@ -135,7 +135,7 @@ def test_landscape_errors_of_the_test_set(script, folder, is_picture):
         "validate.py", "landscape_errors", "--test-set", "test_set.extxyz", "--output", "self",
         "--potential", JEA, cwd=folder,
     )  # fmt: skip
-    assert Report.read(folder / "self").values["RMSE force"] < 1e-6
+    assert Report.read(folder / "self").values["RMSE force"] < 1e-3
     assert is_picture(folder / "errors" / "landscape_errors.png")
 
 
