@@ -32,6 +32,7 @@ from ase_calculators.distillation import (
     train_teacher,
 )
 from ase_calculators.distillation.training import read_profile, require
+from ase_calculators.provenance import atomic_write
 
 HERE = Path(__file__).resolve().parent
 # cells of the landscape (dsS, dQ6): one standard frame each, one supplementary frame each, held out
@@ -91,7 +92,8 @@ def main() -> None:
     record = folder / "demo.json"
     if record.exists() and json.loads(record.read_text()) != asked:
         parser.error(f"folder = {folder}: holds a demo with other options; use another folder")
-    record.write_text(json.dumps(asked, indent=1) + "\n")
+    with atomic_write(record) as file:
+        file.write(json.dumps(asked, indent=1) + "\n")
     began = time.monotonic()
     try:
         run(folder, args)

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, PolymorphGen, map_landscape, plot_landscape
 from ase_calculators.figures import save_figure
+from ase_calculators.provenance import atomic_write
 from ase_calculators.validation import LammpsPotential
 
 HERE = Path(__file__).resolve().parent
@@ -157,7 +158,8 @@ def main() -> None:
         parser.error(
             f"--output {args.output}: holds a library of other options; use another folder"
         )
-    record.write_text(json.dumps(asked, indent=1) + "\n")
+    with atomic_write(record) as file:
+        file.write(json.dumps(asked, indent=1) + "\n")
 
     if not (folder / "trajectory.extxyz").is_file():
         for file in ("in.trajectory", "potential.mod"):

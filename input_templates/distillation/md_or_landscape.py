@@ -34,6 +34,7 @@ from ase_calculators.distillation.scaling import (
     uniform,
 )
 from ase_calculators.figures import COLORS, save_figure, tidy
+from ase_calculators.provenance import atomic_write
 from ase_calculators.validation import validate
 
 matplotlib.use("Agg")
@@ -353,7 +354,8 @@ def main() -> None:
         *results(records, reference, groups),
     ]  # fmt: skip
     text = "\n".join(lines)
-    (args.output / "md_or_landscape.md").write_text(text + "\n")
+    with atomic_write(args.output / "md_or_landscape.md") as file:
+        file.write(text + "\n")
     print(text)
 
 

@@ -27,6 +27,7 @@ from ase_calculators.distillation import compare_models, speed_ladder
 from ase_calculators.distillation.scaling import read_library, trainer, uniform
 from ase_calculators.distillation.sets import split_sets
 from ase_calculators.distillation.training import read_profile
+from ase_calculators.provenance import atomic_write
 
 matplotlib.use("Agg")
 
@@ -201,7 +202,8 @@ def main() -> None:
         lines.append(f"| {name} | {took} | {speed.get(name, np.nan):.3g} |")
     lines += ["", *(f"- left out: {reason}" for reason in left_out)]
     text = "\n".join(lines)
-    (args.output / "models.md").write_text(text + "\n")
+    with atomic_write(args.output / "models.md") as file:
+        file.write(text + "\n")
     print("\n" + text)
 
 

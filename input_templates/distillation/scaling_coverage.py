@@ -32,6 +32,7 @@ from ase_calculators.distillation.scaling import (
 )
 from ase_calculators.distillation.sets import split_sets
 from ase_calculators.figures import COLORS, save_figure, tidy
+from ase_calculators.provenance import atomic_write
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -201,7 +202,8 @@ def main() -> None:
         cells = " | ".join(f"{m:.4g} ± {s:.2g}".replace(" ± nan", "") for _, m, s, _ in of)
         lines.append(f"| {name} | {of[0][0]:.0f} | {means[name]:.2f} | {cells} | {of[0][3]:.0f} |")
     text = "\n".join(lines)
-    (args.output / "coverage.md").write_text(text + "\n")
+    with atomic_write(args.output / "coverage.md") as file:
+        file.write(text + "\n")
     print(text)
 
 

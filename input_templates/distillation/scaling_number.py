@@ -30,6 +30,7 @@ from ase_calculators.distillation.scaling import (
 )
 from ase_calculators.distillation.sets import split_sets
 from ase_calculators.figures import save_figure
+from ase_calculators.provenance import atomic_write
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -133,7 +134,8 @@ def main() -> None:
             values = [r["errors"]["all"][quantity] for r in others]
             lines += [f"random: {fit_knee([r['n'] for r in others], values)}", ""]
     text = "\n".join(lines)
-    (args.output / "number.md").write_text(text + "\n")
+    with atomic_write(args.output / "number.md") as file:
+        file.write(text + "\n")
     print(text)
 
 

@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, map_landscape
 from ase_calculators.figures import save_figure
+from ase_calculators.provenance import atomic_write
 
 HERE = Path(__file__).resolve().parent
 BIN = Path(sys.executable).parent
@@ -119,7 +120,7 @@ def write_table(path: Path, note: str, columns: dict[str, np.ndarray]) -> None:
     columns : dict of str to ndarray
         The columns.
     """
-    with open(path, "w", encoding="utf-8", newline="") as file:
+    with atomic_write(path, newline="") as file:
         file.write(f"# {note}\n")
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)

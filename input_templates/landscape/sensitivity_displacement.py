@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 
 from ase_calculators import EntropySymmetry, map_landscape
 from ase_calculators.figures import save_figure
+from ase_calculators.provenance import atomic_write
 
 ROCK_SALT = {"rmax": 8.0, "sigma": 0.125, "q6_cutoff": 3.4}
 
@@ -64,11 +65,12 @@ def main() -> None:
         for seed, curve in enumerate(rows)
     }
     settings = " ".join(f"{name} {value:g} A" for name, value in ROCK_SALT.items())
-    np.savetxt(
-        csv, np.column_stack(list(columns.values())), fmt="%.15g", delimiter=",", comments="",
-        header=f"# NaCl, rms displacement in A, sS in k_B per atom, {settings}\n"
-        + ",".join(columns),
-    )  # fmt: skip
+    with atomic_write(csv) as file:
+        np.savetxt(
+            file, np.column_stack(list(columns.values())), fmt="%.15g", delimiter=",", comments="",
+            header=f"# NaCl, rms displacement in A, sS in k_B per atom, {settings}\n"
+            + ",".join(columns),
+        )  # fmt: skip
 
     print(f"rank correlation with the displacement, {args.points} amplitudes, {args.seeds} seeds")
     for name, rows in curves.items():

@@ -21,6 +21,7 @@ from ase.build import bulk
 
 from ase_calculators import EntropySymmetry, map_landscape
 from ase_calculators.figures import save_figure
+from ase_calculators.provenance import atomic_write
 
 MAGNESIUM = {"rmax": 8.0, "sigma": 0.125, "q6_cutoff": 3.85}
 STRAINS = {"xx": (0, 0), "yy": (1, 1), "zz": (2, 2), "yz": (1, 2), "xz": (0, 2), "xy": (0, 1)}
@@ -98,10 +99,11 @@ def main() -> None:
         for strain, curve in zip(STRAINS, rows, strict=True)
     }
     settings = " ".join(f"{name} {value:g} A" for name, value in MAGNESIUM.items())
-    np.savetxt(
-        csv, np.column_stack(list(columns.values())), fmt="%.15g", delimiter=",", comments="",
-        header=f"# hcp Mg, sS in k_B per atom, {settings}\n" + ",".join(columns),
-    )  # fmt: skip
+    with atomic_write(csv) as file:
+        np.savetxt(
+            file, np.column_stack(list(columns.values())), fmt="%.15g", delimiter=",", comments="",
+            header=f"# hcp Mg, sS in k_B per atom, {settings}\n" + ",".join(columns),
+        )  # fmt: skip
 
     crystal.calc = EntropySymmetry(**MAGNESIUM)
     print("strain            " + "".join(f"{strain:>10}" for strain in STRAINS))

@@ -32,6 +32,7 @@ from ase_calculators import (
     write_sets,
 )
 from ase_calculators.figures import save_figure
+from ase_calculators.provenance import atomic_write
 
 # as in in.parents, Å; README.md says how they were chosen
 ALUMINIUM = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.75, "smooth": 0.3}
@@ -241,7 +242,8 @@ def main() -> None:
         melt = [Atoms(a.symbols, a.positions, cell=a.cell, pbc=True)
                 for a in ase.io.iread(args.parents)]  # fmt: skip
         start = crystals(len(melt[0]), args.seed) + melt
-        ase.io.write(files["start"], start)
+        with atomic_write(files["start"]) as file:
+            ase.io.write(file, start, format="extxyz")
         volumes = [atoms.get_volume() / len(atoms) for atoms in start]
         gen = PolymorphGen(
             start,
@@ -272,11 +274,12 @@ def main() -> None:
     table.write(args.output / "landscape.csv")
     rounds = multi_resolution(table, RESOLUTIONS, score="energy")
     written = write_sets(table, rounds, files["standard"], files["supplementary"])
-    np.savetxt(
-        args.output / "basins.csv", np.column_stack((basins, rounds)), fmt="%d", delimiter=",",
-        comments="", header=f"# a line per line of landscape.csv; basins 0 to 3: {BASINS}, PTM "
-        f"RMSD {RMSD}; round in which it was kept, -1 never\nbasin,round",
-    )  # fmt: skip
+    with atomic_write(args.output / "basins.csv") as file:
+        np.savetxt(
+            file, np.column_stack((basins, rounds)), fmt="%d", delimiter=",",
+            comments="", header=f"# a line per line of landscape.csv; basins 0 to 3: {BASINS}, PTM "
+            f"RMSD {RMSD}; round in which it was kept, -1 never\nbasin,round",
+        )  # fmt: skip
 
     energies = table.energy / table.n_atoms
     liquid = energies[len(start) - len(melt) : len(start)].max()

@@ -27,6 +27,7 @@ from ase_calculators import (
     write_sets,
 )
 from ase_calculators.figures import save_figure
+from ase_calculators.provenance import atomic_write
 
 # Å
 CARBON = {"rmax": 6.0, "sigma": 0.125, "q6_cutoff": 3.6}
@@ -126,7 +127,8 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=1)
     args = parser.parse_args()
     calc = EntropySymmetry(**CARBON)
-    ase.io.write("parents.extxyz", parents())
+    with atomic_write("parents.extxyz") as file:
+        ase.io.write(file, parents(), format="extxyz")
     try:
         gen = PolymorphGen(
             ase.io.read("parents.extxyz", index=":"), calc, targets="edges",

@@ -24,6 +24,7 @@ from label import POTENTIALS, lammps_calculator
 from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, map_landscape
+from ase_calculators.provenance import atomic_write
 
 
 class CellAndAtoms(Calculator):
@@ -172,7 +173,8 @@ def main() -> None:
             atoms.calc = SinglePointCalculator(atoms, energy=image.get_potential_energy())
             frames.append(atoms)
         force = float(np.linalg.norm(neb.get_forces().reshape(-1, 3), axis=1).max())
-    ase.io.write("neb.extxyz", frames)
+    with atomic_write("neb.extxyz") as file:
+        ase.io.write(file, frames, format="extxyz")
     table = map_landscape("neb.extxyz", EntropySymmetry(**CARBON), progress=False)
     table.parameters["potential"] = args.potential
     table.write("neb.csv")

@@ -21,6 +21,7 @@ from scipy.spatial import KDTree
 
 from ase_calculators import LandscapeTable
 from ase_calculators.figures import save_figure
+from ase_calculators.provenance import atomic_write
 
 RESOLUTION = (0.1, 0.005)
 COLORS = {
@@ -318,7 +319,7 @@ def main() -> None:
     except ValueError as error:
         parser.error(str(error))
 
-    with open("paths.csv", "w", encoding="utf-8", newline="") as file:
+    with atomic_write("paths.csv", newline="") as file:
         file.write(f"# of {args.labelled}, potential {table.parameters['potential']}, cells "
                    f"{RESOLUTION}, band {args.band}; energy eV, volume Å^3 per atom\n")  # fmt: skip
         writer = csv.writer(file, lineterminator="\n")

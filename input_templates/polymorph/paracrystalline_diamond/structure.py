@@ -26,6 +26,7 @@ from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, LandscapeTable, select
 from ase_calculators.figures import save_figure
+from ase_calculators.provenance import atomic_write
 
 # Å; carbon's first shell ends before it, README.md says how it was chosen
 BOND = 1.9
@@ -209,7 +210,7 @@ def main() -> None:
     a = (8 * md["MD, end of quench"].get_volume() / len(md["MD, end of quench"])) ** (1 / 3)
     peaks = 2 * np.pi * np.sqrt([3, 8, 11]) / a
     csv_path, png = Path(f"{args.output}.csv"), Path(f"{args.output}.png")
-    with open(csv_path, "w", encoding="utf-8", newline="") as file:
+    with atomic_write(csv_path, newline="") as file:
         settings = {name: library.parameters[name] for name in names} | {"bond": BOND}
         file.write(f"# {json.dumps(settings)}, density g/cm^3, shares of all atoms\n")
         writer = csv.DictWriter(file, table[0], lineterminator="\n")

@@ -25,6 +25,7 @@ from ase_calculators import (
     map_landscape,
 )
 from ase_calculators.figures import save_figure
+from ase_calculators.provenance import atomic_write
 
 HERE = Path(__file__).resolve().parent
 # frames of the public example: hot crystal, two on the way to melting, liquid
@@ -266,12 +267,13 @@ def main() -> None:
         for mode, gen in gens.items()
     }
     names = [f"{mode}_{what}" for mode in columns for what in ("hits", "evaluations", "distance")]
-    np.savetxt(
-        args.output / "targets.csv", np.hstack((gens["guided"].targets, *columns.values())),
-        fmt="%.10g", delimiter=",", comments="",
-        header=f"# first target: the public example's; seed {args.seed}, {SILICON}\n"
-        + ",".join(["sS", "Q6", *names]),
-    )  # fmt: skip
+    with atomic_write(args.output / "targets.csv") as file:
+        np.savetxt(
+            file, np.hstack((gens["guided"].targets, *columns.values())),
+            fmt="%.10g", delimiter=",", comments="",
+            header=f"# first target: the public example's; seed {args.seed}, {SILICON}\n"
+            + ",".join(["sS", "Q6", *names]),
+        )  # fmt: skip
     draw_landscapes(before, tables, gens, args.output / "landscape.png")
     draw_distances(curves, args.output / "distance.png")
 
