@@ -133,7 +133,7 @@ def labels(atoms: Atoms, prefix: str = DFT) -> Labels:
 
     The energy is the one that the forces belong to: the free energy if the frame has one. Files of
     VASP and GPAW have it next to the energy extrapolated to zero smearing. A virial is converted to
-    a stress, -virial / volume. `stored_labels` of `frame_source` lists the known names.
+    a stress, -virial / volume. ``stored_labels.py`` lists the known names.
 
     Parameters
     ----------

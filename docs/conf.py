@@ -53,6 +53,7 @@ nb_execution_in_temp = True
 nb_execution_timeout = 120
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # CommonMark, the default, has no tables
 nb_output_stderr = "remove-warn"  # no tutorial warns
 
 # --- API pages ---

@@ -378,6 +378,12 @@ def site():
     return folder, {path: Page(path) for path in folder.rglob("*.html")}
 
 
+def test_tables_are_tables(site):
+    """Markdown that is not understood stays as it is written, its pipes in a paragraph."""
+    for path in site[1]:
+        assert not re.search(r"<p>[^<]*\|\s*[—-]", path.read_text()), path
+
+
 def test_nothing_comes_from_the_network(site):
     folder, pages = site
     for path, page in pages.items():
