@@ -49,7 +49,8 @@ def public_names():
     for package in (cython_core, ase_calculators):
         names = [m.name for m in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
         for name in (package.__name__, *names):
-            if name.endswith("worker") or "._" in name:
+            # names of pillar are documented as names of ase_calculators
+            if name.endswith(("worker", "pillar")) or "._" in name:
                 continue
             try:
                 module = importlib.import_module(name)

@@ -167,6 +167,7 @@ def test_styles_and_extras_are_those_of_the_sources():
             kind = value
         else:
             registered.append(f"{kind} {value}")
-    assert tuple(registered) == STYLES
+    # upper case: LAMMPS's mark of a style for internal use
+    assert tuple(name for name in registered if not name.split()[1].isupper()) == STYLES
     project = (ROOT / "pyproject.toml").read_text()
     assert all(re.search(rf"^{extra} = \[", project, re.MULTILINE) for extra in EXTRAS)
