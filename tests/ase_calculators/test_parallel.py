@@ -3,8 +3,10 @@
 
 import doctest
 import os
+import sys
 import time
 from itertools import count, islice
+from pathlib import Path
 
 import pytest
 
@@ -31,7 +33,9 @@ def test_doctests():
 
 
 @pytest.mark.parametrize("processes, start_method", [(1, None), (2, "fork"), (2, "spawn")])
-def test_results_come_in_the_order_of_the_jobs(processes, start_method):
+def test_results_come_in_the_order_of_the_jobs(processes, start_method, monkeypatch):
+    # a process that starts afresh imports this file as a module of the tree's root
+    monkeypatch.setattr(sys, "path", [*sys.path, str(Path(__file__).parents[2])])
     with OrderedPool(processes, start_method) as pool:
         found = [(job, *future.result()) for job, future in pool.map(square, range(20))]
         again = [future.result()[0] for _, future in pool.map(square, [5])]
