@@ -157,12 +157,11 @@ void FixEntsymSelect::require_same_compute()
   const std::vector<entsym::Parameter> now = entsym::parameters_of(*entsym);
   for (std::size_t k = 0; k < now.size(); k++)
     if (now[k].second != made_with[k].second)
-      fail(-1,
-           fmt::format("the map of {} has {} = {}, compute {} was defined anew with {}; use the "
-                       "same parameters, or another fix and file",
-                       path, now[k].first, made_with[k].second, compute_id, now[k].second));
+      fail(-1, fmt::format("the map of {} has {} = {}, compute {} now has {}; use the "
+                           "same parameters, or another fix and file",
+                           path, now[k].first, made_with[k].second, compute_id, now[k].second));
   if (made_group != entsym->group_name())
-    fail(-1, fmt::format("the map of {} is of group {}, compute {} was defined anew with group {}; "
+    fail(-1, fmt::format("the map of {} is of group {}, compute {} now has group {}; "
                          "use the same group, or another fix and file",
                          path, made_group, compute_id, entsym->group_name()));
 }

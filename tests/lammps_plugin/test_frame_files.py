@@ -105,20 +105,20 @@ def test_device_for_a_library(run_deck, tmp_path):
 
 REDEFINED = {
     "parameters": ("compute es all entsym rmax 4.0 sigma 0.2 q6cut 3.4", "rmax = 5, compute es"),
-    "group": ("group half id 1:16\n" + COMPUTE.replace("all", "half"), "with group half; use"),
+    "group": ("group half id 1:16\n" + COMPUTE.replace("all", "half"), "now has group half; use"),
     "style": ("compute es all pe", "compute es is of style pe"),
     "nothing": ("", "compute es is not defined"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("again", "message"), REDEFINED.values(), ids=REDEFINED)
-def test_compute_defined_anew(run_deck, tmp_path, again, message):
+def test_compute_defined_again(run_deck, tmp_path, again, message):
     output, _ = run_deck(deck(*MOVE, SELECT, "run 2", "uncompute es", again, "run 2"), fails=True)
     assert message in output
     assert len({a.info["rmax"] for a in read(tmp_path / "u.extxyz", ":")}) == 1
 
 
-def test_same_definition_goes_on(run_deck, tmp_path):
+def test_same_definition_continues(run_deck, tmp_path):
     run_deck(deck(*MOVE, SELECT, "run 2", "uncompute es", COMPUTE, "run 2"))
     assert len(read(tmp_path / "u.extxyz", ":")) > 3
 
