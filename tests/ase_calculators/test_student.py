@@ -202,7 +202,7 @@ def test_divergence_stops_and_leaves_the_last_good_checkpoint(sets, tmp_path):
         ({"sets": {"nowhere": 1.0}}, "sets = 'nowhere': is not DeePMD data"),
         ({"validation": "nowhere"}, "validation = 'nowhere': is not DeePMD data"),
         ({"steps": 0}, "steps = 0: must be a whole number"),
-        ({"seed": -1}, "seed = -1: must be a whole number from 0 to 2"),
+        ({"seed": -1}, "seed = -1: must be a whole number from 0 to 4294967295"),
         ({"profile": {}}, "profile: 'model' is missing"),
         ({"profile": "huge"}, "profile = 'huge': must be 'small', 'paper'"),
         ({"start": "nothing.pb"}, "must be a student, its folder, a frozen model"),
