@@ -28,10 +28,10 @@ from ase_calculators.provenance import atomic_writes
 MAX_CELLS_IN_WINDOW = 10**8
 MAX_CELLS_IN_PLANE = 2**62
 
-# Maps with an entry per cell are used up to this many cells for each point; sorting takes less
-# memory beyond, and no more time.
+# maps have an entry per cell up to so many cells for each frame; sorting takes less memory beyond
 MAX_CELLS_PER_POINT = 8
 
+# a few arrays of so many numbers fit into the cache
 POINTS_PER_PART = 2**15
 
 
@@ -46,6 +46,10 @@ def multi_resolution(
     earlier rounds stay and cover the finer cells in which they lie. Hence the frames of rounds 0 to
     k together fill every cell of grid k that contains a frame of the table. If each grid divides
     the one before, every such cell has exactly one kept frame, so that the union is even.
+
+    The table is read in parts. Beyond it, memory holds about 10 bytes per frame and 50 per cell:
+    10^8 frames fit into 8 GB with all columns, and more if these are memory-mapped
+    (`numpy.memmap`).
 
     The result does not depend on the order of the frames: ties of the score are resolved by the
     distance to the centre of the cell, then by sS, Q, file and frame.
@@ -90,13 +94,12 @@ def multi_resolution(
     rounds = np.full(len(table), -1, dtype=np.int64)
     for number, size in enumerate(sizes if points.n else ()):
         grid = _Grid(points, size)
-        ranks = [] if scores is None else [lambda part: scores[points.rows(part)]]
-        new: Iterable[Any] = points.parts()
-        for rank in (*ranks, grid.distances):
-            new = [_lowest(grid, new, rank, kept)]
-        (found,) = new
-        rounds[points.rows(found := _first(table, points, grid, found))] = number
-        kept = np.concatenate((kept, found))
+        best: Iterable[Any] = points.parts()
+        if scores is not None:
+            best = [_lowest(grid, best, lambda part: scores[points.rows(part)], kept)]
+        new = _first(table, points, grid, _lowest(grid, best, grid.distances, kept))
+        rounds[points.rows(new)] = number
+        kept = np.concatenate((kept, new))
     return rounds
 
 
@@ -500,10 +503,9 @@ def _lowest(
         with np.errstate(invalid="ignore"):
             np.minimum.at(lowest, cells, ranks)
         best = np.flatnonzero(ranks == lowest[cells])  # of the parts so far
-        numbers = part[best] if isinstance(part, np.ndarray) else best + part.start
-        found.append((numbers, cells[best], ranks[best]))
-    points, cells, ranks = map(np.concatenate, zip(*found, strict=True))
-    return points[ranks == lowest[cells]]
+        found.append(part[best] if isinstance(part, np.ndarray) else best + part.start)
+    # of all parts; ranks are computed again, because few are left and they take memory
+    return np.concatenate([part[rank(part) == lowest[grid.cells(part)]] for part in found])
 
 
 def _first(table: LandscapeTable, points: _Points, grid: _Grid, found: np.ndarray) -> np.ndarray:
