@@ -667,11 +667,11 @@ class PolymorphGen:
         before = len(self._members)
         n_parents = len(self._values)
         pending: list[tuple[np.ndarray, np.ndarray, dict[str, Any]]] = []
-        for k in np.flatnonzero(children["valid"]).tolist():
-            if k in done:
+        columns = ("valid", "parent", "genes", "evaluations", "values")
+        rows = zip(*(children[name].tolist() for name in columns), strict=True)
+        for k, (valid, parent, genes, evaluations, values) in enumerate(rows):
+            if not valid or k in done:
                 continue
-            parent = int(children["parent"][k])
-            genes = int(children["genes"][k])
             info = {
                 "frame": len(self._members) + len(pending),
                 "target": number,
@@ -679,9 +679,9 @@ class PolymorphGen:
                 "individual": k,
                 "parent": f"p{parent}" if parent < n_parents else f"f{pool[parent - n_parents]}",
                 "genes": "".join(letter for letter, bit in _GENE_LETTERS.items() if genes & bit),
-                "evaluations": int(children["evaluations"][k]),
-                names[0]: float(children["values"][k, 0]),
-                names[1]: float(children["values"][k, 1]),
+                "evaluations": evaluations,
+                names[0]: values[0],
+                names[1]: values[1],
                 "seed": self.seed,
             }
             pending.append((children["positions"][k], children["cells"][k], info))
@@ -696,18 +696,16 @@ class PolymorphGen:
     def _write(self, frames: list[tuple[np.ndarray, np.ndarray, dict[str, Any]]]) -> None:
         """Append positions, cells and infos as frames; if that fails, those that fit are there."""
         pbc = " ".join("FT"[int(flag)] for flag in self._pbc)
+        fixed = f'Properties=species:S:1:pos:R:3 pbc="{pbc}"'
         texts = []
         for positions, cell, info in frames:
+            lattice = " ".join(map(_digits, cell.ravel().tolist()))
             entries = " ".join(
                 f"{key}={_digits(value) if isinstance(value, float) else value}"
                 for key, value in info.items()
             )
-            comment = (
-                f'Lattice="{" ".join(map(_digits, cell.ravel().tolist()))}" '
-                f'Properties=species:S:1:pos:R:3 pbc="{pbc}" {entries}{self._parameters}'
-            )
-            atoms = atom_lines(self._elements, self._species, positions)
-            texts.append(f"{len(positions)}\n{comment}\n".encode() + atoms)
+            head = f'{len(positions)}\nLattice="{lattice}" {fixed} {entries}{self._parameters}\n'
+            texts.append(head.encode() + atom_lines(self._elements, self._species, positions))
         offset = self._file.append(*texts)
         for text, (positions, cell, info) in zip(texts, frames, strict=True):
             self._kept[len(self._members)] = positions, cell
