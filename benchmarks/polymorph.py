@@ -103,14 +103,14 @@ def silicon():
 
 
 def few_atoms():
-    """Return fcc and bcc aluminium, 32 atoms, rattled by 0.1, 0.15 and 0.25 Å."""
+    """Return fcc and bcc aluminium, 32 atoms, rattled by 0.05, 0.1 and 0.15 Å."""
     crystals = [
         bulk("Al", "fcc", a=4.05, cubic=True) * (2, 2, 2),
         bulk("Al", "bcc", a=3.24, cubic=True) * (4, 2, 2),
     ]
     system = System([], EntropySymmetry(rmax=6.0, sigma=0.125, q6_cutoff=3.6), [], 0.0, 0.0)
     for crystal in crystals:
-        for seed, amplitude in enumerate((0.1, 0.15, 0.25)):
+        for seed, amplitude in enumerate((0.05, 0.1, 0.15)):
             system.parents.append(crystal.copy())
             system.parents[-1].rattle(amplitude, seed=seed)
     return system
