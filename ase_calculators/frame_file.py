@@ -8,8 +8,9 @@ therefore all the state that the next run needs.
 import fcntl
 import os
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from os import PathLike, fspath
-from typing import IO, Any, NamedTuple
+from typing import NamedTuple
 
 
 class StoredFrame(NamedTuple):
@@ -161,18 +162,18 @@ class FrameFile:
         self._file.truncate(size)
         self.size = size
 
-    def append(self, text: bytes) -> int:
-        """Add frames; if that fails, the file is left as it was.
+    def append(self, *frames: bytes) -> int:
+        """Add frames in one write; if that fails, the file ends with the last that fits.
 
         Parameters
         ----------
-        text : bytes
+        *frames : bytes
             Whole frames.
 
         Returns
         -------
         int
-            Place in the file where they start, bytes.
+            Place in the file where the first starts, bytes.
 
         Raises
         ------
@@ -182,15 +183,16 @@ class FrameFile:
             If it cannot be written.
         """
         self.check()
-        offset, rest = self.size, memoryview(text)
+        offset, rest = self.size, memoryview(b"".join(frames))
         try:
             while rest:
                 written = self._file.write(rest)
                 self.size += written
                 rest = rest[written:]
-        except OSError:
-            self.cut(offset)
-            raise
+        except OSError as error:
+            ends = accumulate(map(len, frames), initial=offset)
+            self.cut(max(end for end in ends if end <= self.size))
+            raise OSError(error.errno, error.strerror, self.path) from error
         return offset
 
     def check(self) -> None:
@@ -201,35 +203,15 @@ class FrameFile:
         ValueError
             If it was removed, renamed, replaced, cut or written to.
         """
-        check_unchanged(self.path, self._file, self.size)
-
-
-def check_unchanged(path: str, file: IO[Any], size: int) -> None:
-    """Check that nobody else has changed a file that this run writes to.
-
-    Parameters
-    ----------
-    path : str
-        Its path.
-    file : file object
-        The open file.
-    size : int
-        Bytes that this run has left in it.
-
-    Raises
-    ------
-    ValueError
-        If it was removed, renamed, replaced, cut or written to.
-    """
-    own = os.fstat(file.fileno())
-    try:
-        what = None if os.path.samestat(own, os.stat(path)) else "replaced"
-    except FileNotFoundError:
-        what = "removed or renamed"
-    if what is None and own.st_size != size:
-        what = "cut, emptied or written to"
-    if what is not None:
-        raise ValueError(
-            f"{path}: was {what} by somebody else in the meantime; leave it alone while it grows, "
-            "and run again"
-        )
+        own = os.fstat(self._file.fileno())
+        try:
+            what = None if os.path.samestat(own, os.stat(self.path)) else "replaced"
+        except FileNotFoundError:
+            what = "removed or renamed"
+        if what is None and own.st_size != self.size:
+            what = "cut, emptied or written to"
+        if what is not None:
+            raise ValueError(
+                f"{self.path}: was {what} by somebody else in the meantime; leave it alone while "
+                "it grows, and run again"
+            )

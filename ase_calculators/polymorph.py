@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from io import StringIO
 from os import PathLike, fspath
-from typing import Any, NamedTuple, NoReturn, TextIO
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from ase import Atoms
@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
-from ase_calculators.frame_file import FrameFile, StoredFrame, check_unchanged
+from ase_calculators.frame_file import FrameFile, StoredFrame
 from ase_calculators.landscape import LandscapeTable, table_parameters
 from ase_calculators.provenance import atomic_write
 from cython_core import (
@@ -41,6 +41,9 @@ from cython_core import (
 
 # default shortest distance of two atoms over the sum of their covalent radii
 COVALENT_SHARE = 0.8
+
+# a generation is written at once, or in parts of so many atoms, whose text takes some megabytes
+ATOMS_PER_WRITE = 50_000
 
 # the settings follow this in the comment line of a frame
 _PARAMETERS = ' parameters="_JSON '
@@ -325,6 +328,7 @@ class PolymorphGen:
         self.settings = json.loads(text)
         escaped = text.replace("\\", "\\\\").replace('"', '\\"')
         self._parameters = f'{_PARAMETERS}{escaped}"'
+        self._map_parameters = table_parameters(calc)  # of the installed package, slow to ask for
 
     # --- arguments ------------------------------------------------------------------------------
 
@@ -519,7 +523,7 @@ class PolymorphGen:
                 table.write_rows(text)
                 with atomic_write(csv, newline="") as draft:
                     draft.write(text.getvalue())
-                with open(csv, "a", encoding="utf-8", newline="") as map_file:
+                with FrameFile(csv) as map_file:
                     self._evolve(name, map_file, progress)
         except OSError as error:
             raise OSError(
@@ -549,7 +553,7 @@ class PolymorphGen:
             )
         return self._table(name)
 
-    def _evolve(self, name: str, map_file: TextIO, progress: bool) -> None:
+    def _evolve(self, name: str, map_file: FrameFile, progress: bool) -> None:
         """Go through targets and generations; frames of the library are not made again."""
         found = 0  # frames of the library that belong to the generations so far
         total = len(self.targets) * self.generations * self.individuals
@@ -577,7 +581,9 @@ class PolymorphGen:
                     # the last generation that is there may lack children
                     if found == len(self._members):
                         mine += self._breed(number, target, evolution, mine)
-                        self._add_to_map(self._table(name, found), map_file)
+                        rows = StringIO()
+                        self._table(name, found).write_rows(rows)
+                        map_file.append(rows.getvalue().encode())
                         found = len(self._members)
                     evolution.take(mine, self._values_of(mine))
                     bar.update(self.individuals)
@@ -596,14 +602,6 @@ class PolymorphGen:
             if found < len(self._members):
                 raise ValueError(f"{name}: frame {found} does not fit any target; use another file")
             self._file.check()
-
-    def _add_to_map(self, table: LandscapeTable, map_file: TextIO) -> None:
-        """Write rows to the map; refuse if somebody else has changed it."""
-        check_unchanged(map_file.name, map_file, map_file.tell())
-        try:
-            table.write_rows(map_file)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, map_file.name) from error
 
     def _targets_to_come(self) -> Iterator[tuple[np.ndarray, list[int]]]:
         """Return the targets, each with frames to start from in addition to the parents.
@@ -666,49 +664,53 @@ class PolymorphGen:
         for name, count in zip(self.rejected, children["rejected"].sum(axis=0).tolist()):
             self.rejected[name] += count
         done = {self._members[frame].info["individual"] for frame in there}
-        written = []
+        before = len(self._members)
         n_parents = len(self._values)
-        for k in np.flatnonzero(children["valid"]).tolist():
-            if k in done:
+        pending: list[tuple[np.ndarray, np.ndarray, dict[str, Any]]] = []
+        columns = ("valid", "parent", "genes", "evaluations", "values")
+        rows = zip(*(children[name].tolist() for name in columns), strict=True)
+        for k, (valid, parent, genes, evaluations, values) in enumerate(rows):
+            if not valid or k in done:
                 continue
-            parent = int(children["parent"][k])
             info = {
-                "frame": len(self._members),
+                "frame": len(self._members) + len(pending),
                 "target": number,
                 "generation": generation,
                 "individual": k,
                 "parent": f"p{parent}" if parent < n_parents else f"f{pool[parent - n_parents]}",
-                "genes": "".join(
-                    letter for letter, bit in _GENE_LETTERS.items() if children["genes"][k] & bit
-                ),
-                "evaluations": int(children["evaluations"][k]),
-                names[0]: float(children["values"][k, 0]),
-                names[1]: float(children["values"][k, 1]),
+                "genes": "".join(letter for letter, bit in _GENE_LETTERS.items() if genes & bit),
+                "evaluations": evaluations,
+                names[0]: values[0],
+                names[1]: values[1],
                 "seed": self.seed,
             }
-            structure = children["positions"][k], children["cells"][k]
-            self._write(*structure, info)
-            written.append(len(self._members) - 1)
-            self._kept[written[-1]] = structure
-        return written
+            pending.append((children["positions"][k], children["cells"][k], info))
+            if len(pending) * len(self._species) >= ATOMS_PER_WRITE:
+                self._write(pending)
+                pending = []
+        self._write(pending)
+        return list(range(before, len(self._members)))
 
     # --- the file -------------------------------------------------------------------------------
 
-    def _write(self, positions: np.ndarray, cell: np.ndarray, info: dict[str, Any]) -> None:
-        """Append a frame; if that fails, the file is left as it was."""
-        comment = (
-            f'Lattice="{" ".join(map(_digits, cell.ravel().tolist()))}" '
-            "Properties=species:S:1:pos:R:3 "
-            f'pbc="{" ".join("FT"[int(flag)] for flag in self._pbc)}" '
-            + " ".join(
+    def _write(self, frames: list[tuple[np.ndarray, np.ndarray, dict[str, Any]]]) -> None:
+        """Append positions, cells and infos as frames; if that fails, those that fit are there."""
+        pbc = " ".join("FT"[int(flag)] for flag in self._pbc)
+        fixed = f'Properties=species:S:1:pos:R:3 pbc="{pbc}"'
+        texts = []
+        for positions, cell, info in frames:
+            lattice = " ".join(map(_digits, cell.ravel().tolist()))
+            entries = " ".join(
                 f"{key}={_digits(value) if isinstance(value, float) else value}"
                 for key, value in info.items()
             )
-            + self._parameters
-        )
-        atoms = atom_lines(self._elements, self._species, positions)
-        offset = self._file.append(f"{len(positions)}\n{comment}\n".encode() + atoms)
-        self._members.append(_Member(offset, info, _volume(cell)))
+            head = f'{len(positions)}\nLattice="{lattice}" {fixed} {entries}{self._parameters}\n'
+            texts.append(head.encode() + atom_lines(self._elements, self._species, positions))
+        offset = self._file.append(*texts)
+        for text, (positions, cell, info) in zip(texts, frames, strict=True):
+            self._kept[len(self._members)] = positions, cell
+            self._members.append(_Member(offset, info, _volume(cell)))
+            offset += len(text)
 
     def _structure(self, frame: int) -> tuple[np.ndarray, np.ndarray]:
         """Return positions and cell of a frame of the library, with all digits."""
@@ -816,7 +818,7 @@ class PolymorphGen:
             n_atoms=np.full(n, len(self._species)),
             volume=np.array([m.volume if self._pbc.all() else np.nan for m in members]),
             energy=np.full(n, np.nan),
-            parameters=table_parameters(self.calc),
+            parameters=dict(self._map_parameters),
         )
 
 

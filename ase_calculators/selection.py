@@ -9,7 +9,7 @@ tables, runs and hosts share the same cells. LAMMPS's ``fix entsym/select`` uses
 import hashlib
 import math
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from os import PathLike, fspath
 from os.path import realpath
 from typing import Any, NamedTuple
@@ -28,6 +28,12 @@ from ase_calculators.provenance import atomic_writes
 MAX_CELLS_IN_WINDOW = 10**8
 MAX_CELLS_IN_PLANE = 2**62
 
+# maps have an entry per cell up to so many cells for each frame; sorting takes less memory beyond
+MAX_CELLS_PER_POINT = 8
+
+# a few arrays of so many numbers fit into the cache
+POINTS_PER_PART = 2**15
+
 
 def multi_resolution(
     table: LandscapeTable,
@@ -40,6 +46,10 @@ def multi_resolution(
     earlier rounds stay and cover the finer cells in which they lie. Hence the frames of rounds 0 to
     k together fill every cell of grid k that contains a frame of the table. If each grid divides
     the one before, every such cell has exactly one kept frame, so that the union is even.
+
+    The table is read in parts. Beyond it, memory holds about 10 bytes per frame and 50 per cell:
+    10^8 frames fit into 8 GB with all columns, and more if these are memory-mapped
+    (`numpy.memmap`).
 
     The result does not depend on the order of the frames: ties of the score are resolved by the
     distance to the centre of the cell, then by sS, Q, file and frame.
@@ -78,27 +88,18 @@ def multi_resolution(
     sizes = _checked_resolutions(resolutions)
     if len(table) == 0:
         raise ValueError("table: has no frames; map at least one")
-    ranks = _scores(table, score)
-    good = np.flatnonzero(np.isfinite(table.sS) & np.isfinite(table.Q))
+    scores = _scores(table, score)
+    points = _Points(table)
+    kept = np.empty(0, dtype=np.int64)
     rounds = np.full(len(table), -1, dtype=np.int64)
-    for number, size in enumerate(sizes):
-        position = np.column_stack((table.sS[good], table.Q[good])) / size
-        cells = np.floor(position)
-        keys = _keys(cells, size)
-        kept = rounds[good] >= 0
-        offered = np.flatnonzero(~np.isin(keys, keys[kept])) if kept.any() else slice(None)
-        offset = position[offered] - cells[offered] - 0.5
-        distance = (offset * offset).sum(axis=1)
-        rows = good[offered]
-        best = _best_of_cells(keys[offered], distance if ranks is None else ranks[rows])
-        # few are left, so that a sort by all keys is cheap; the first of each cell wins
-        rows, distance, keys = rows[best], distance[best], keys[offered][best]
-        order = np.lexsort(
-            (table.frame[rows], table.file[rows], table.Q[rows], table.sS[rows], distance, keys)
-        )
-        first = np.ones(len(order), dtype=bool)
-        first[1:] = keys[order][1:] != keys[order][:-1]
-        rounds[rows[order[first]]] = number
+    for number, size in enumerate(sizes if points.n else ()):
+        grid = _Grid(points, size)
+        best: Iterable[Any] = points.parts()
+        if scores is not None:
+            best = [_lowest(grid, best, lambda part: scores[points.rows(part)], kept)]
+        new = _first(table, points, grid, _lowest(grid, best, grid.distances, kept))
+        rounds[points.rows(new)] = number
+        kept = np.concatenate((kept, new))
     return rounds
 
 
@@ -169,14 +170,13 @@ def select(
     >>> len(chosen.rows)
     100
     """
-    points = np.column_stack((table.sS, table.Q))
-    points = points[np.isfinite(points).all(axis=1)]
-    if not isinstance(n, int | np.integer) or isinstance(n, bool) or not 1 <= n <= len(points):
+    points = _Points(table)
+    if not isinstance(n, int | np.integer) or isinstance(n, bool) or not 1 <= n <= points.n:
         raise ValueError(
-            f"n = {n}: must be a whole number from 1 to {len(points)}, the frames of the table "
+            f"n = {n}: must be a whole number from 1 to {points.n}, the frames of the table "
             "with finite sS and Q; ask for fewer or map more"
         )
-    extent = np.ptp(points, axis=0)
+    extent = points.high - points.low
     if ratio is None:
         ratio = float(extent[0] / extent[1]) if extent.all() else 20.0
     if not (is_number(ratio) and np.isfinite(ratio) and ratio > 0):
@@ -186,14 +186,14 @@ def select(
     tried: dict[float, int] = {}
 
     def count(size: float) -> int:
-        keys = _keys(np.floor(points / (size * shape)), size * shape)
-        dense = keys.max() < 10 * len(keys)  # counting is then ten times faster than sorting
-        occupied = np.count_nonzero(np.bincount(keys)) if dense else len(np.unique(keys))
-        tried[size] = int(occupied)
+        tried[size] = _Grid(points, size * shape).count_occupied()
         return tried[size]
 
     # with cells larger than all coordinates, a grid anchored at 0 has the fewest occupied cells
-    coarse = 2.0 * float(max(np.abs(points / shape).max(), np.finfo(float).tiny * 1e10))
+    coarse = 2.0 * max(
+        float(np.abs([points.low / shape, points.high / shape]).max()),
+        float(np.finfo(float).tiny) * 1e10,
+    )
     fine, floor = coarse, coarse * 1e-8
     found = count(fine)
     while found < n and fine > floor:
@@ -280,12 +280,11 @@ def coverage(
            [-0.5 ,  0.15]]))
     """
     size = _checked_resolutions([resolution])[0]
-    points = np.column_stack((table.sS, table.Q))
-    points = points[np.isfinite(points).all(axis=1)]
+    points = _Points(table)
     if window is None:
-        if len(points) == 0:
+        if points.n == 0:
             raise ValueError("window = None: the table has no frames to take it from; give one")
-        low, high = points.min(axis=0), points.max(axis=0)
+        low, high = points.low, points.high
         first, last = np.floor(low / size), np.floor(high / size)
     else:
         rule = "must be sS_min < sS_max, Q_min < Q_max, all finite"
@@ -302,13 +301,23 @@ def coverage(
             f"most {MAX_CELLS_IN_WINDOW:.0e} are possible, use a coarser one"
         )
     n_sS, n_Q = shape.astype(int).tolist()
-    inside = points[((points >= low) & (points <= high)).all(axis=1)]
-    cells = np.clip(np.floor(inside / size) - first, 0, shape - 1).astype(np.int64)
-    counts = np.bincount(cells @ [n_Q, 1], minlength=n_sS * n_Q)
+    counts = np.zeros(n_sS * n_Q, dtype=np.int64)
+    for part in points.parts():
+        x, y = points.x[part], points.y[part]
+        inside = (x >= low[0]) & (x <= high[0]) & (y >= low[1]) & (y <= high[1])
+        if not inside.all():
+            x, y = x[inside], y[inside]
+        i, j = (
+            np.clip(np.floor(z / size[k]) - first[k], 0, shape[k] - 1) for k, z in enumerate((x, y))
+        )
+        i *= n_Q
+        i += j
+        np.add.at(counts, i.astype(np.int64), 1)
 
-    shares = counts[counts > 0] / max(len(inside), 1)
+    n_inside = int(counts.sum())
+    shares = counts[counts > 0] / max(n_inside, 1)
     entropy = -float(shares @ np.log(shares))
-    evenness = entropy / math.log(len(counts)) if len(counts) > 1 else float(len(inside) > 0)
+    evenness = entropy / math.log(len(counts)) if len(counts) > 1 else float(n_inside > 0)
     corners = np.column_stack(np.unravel_index(np.flatnonzero(counts == 0), (n_sS, n_Q))) + first
     empty = (np.maximum(corners * size, low) + np.minimum((corners + 1) * size, high)) / 2
     return Coverage(
@@ -367,33 +376,150 @@ def _scores(table: LandscapeTable, score: Any) -> np.ndarray | None:
             raise ValueError(
                 f"score: has shape {ranks.shape}; one number per row is needed, ({len(table)},)"
             )
-    return np.where(np.isnan(ranks), np.inf, ranks)
+    ranks[np.isnan(ranks)] = np.inf
+    return ranks
 
 
-def _keys(cells: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """Return a number for each cell (n, 2) that sorts as the cells do."""
-    if len(cells) == 0:
-        return np.empty(0, dtype=np.int64)
-    low = cells.min(axis=0)
-    shape = cells.max(axis=0) - low + 1
-    if not shape.prod() < MAX_CELLS_IN_PLANE:
-        raise ValueError(
-            f"resolution = {tuple(np.asarray(size).tolist())}: too fine for landscapes of "
-            f"{shape[0]:.3g} by {shape[1]:.3g} cells; use a coarser one"
-        )
-    cells = (cells - low).astype(np.int64)
-    return cells[:, 0] * int(shape[1]) + cells[:, 1]
+class _Points:
+    """Hold the points (sS, Q) of a table that are finite, and visit them in parts.
+
+    A part, a slice or an array of numbers of points, is small enough for the cache, so that no
+    array as long as the table is made.
+    """
+
+    def __init__(self, table: LandscapeTable) -> None:
+        self.x, self.y = table.sS, table.Q
+        self._rows = None
+        finite = np.isfinite(self.x)
+        finite &= np.isfinite(self.y)
+        if not finite.all():
+            self._rows = np.flatnonzero(finite)
+            self.x, self.y = self.x[self._rows], self.y[self._rows]
+        self.n = len(self.x)
+        ends = [(z.min(), z.max()) for z in (self.x, self.y)] if self.n else np.zeros((2, 2))
+        self.low, self.high = np.array(ends, dtype=float).T
+
+    def parts(self) -> Iterator[slice]:
+        for start in range(0, self.n, POINTS_PER_PART):
+            yield slice(start, min(start + POINTS_PER_PART, self.n))
+
+    def rows(self, part: Any) -> Any:
+        """Return the rows of the table in which the points of a part stand."""
+        return part if self._rows is None else self._rows[part]
 
 
-def _best_of_cells(keys: np.ndarray, ranks: np.ndarray) -> np.ndarray:
-    """Return the rows with the lowest rank in their cell, ties included."""
-    order = np.argsort(keys, kind="stable")
-    keys, ranks = keys[order], ranks[order]
-    starts = np.flatnonzero(np.r_[True, keys[1:] != keys[:-1]][: len(keys)])
-    if len(starts) == 0:
-        return order
-    lowest = np.minimum.reduceat(ranks, starts)
-    return order[ranks == np.repeat(lowest, np.diff(np.r_[starts, len(keys)]))]
+class _Grid:
+    """Number the cells of a resolution, for maps with an entry per cell.
+
+    If the rectangle around all points has few cells for each point, all of them are numbered.
+    Otherwise only those with points are, which takes a sort.
+    """
+
+    def __init__(self, points: _Points, size: np.ndarray) -> None:
+        self.points, self.size = points, size
+        self._first = np.floor(points.low / size)
+        shape = np.floor(points.high / size) - self._first + 1
+        if not shape.prod() < MAX_CELLS_IN_PLANE:
+            raise ValueError(
+                f"resolution = {tuple(size.tolist())}: too fine for landscapes of "
+                f"{shape[0]:.3g} by {shape[1]:.3g} cells; use a coarser one"
+            )
+        self._width = int(shape[1])
+        self._all = int(shape[0]) * self._width
+        self.dense = self._all <= min(MAX_CELLS_PER_POINT * points.n, MAX_CELLS_IN_WINDOW)
+        self._numbers: np.ndarray | None = None
+
+    def _keys(self, part: Any) -> np.ndarray:
+        """Return a number for each cell of the rectangle."""
+        cells = np.floor(self.points.x[part] / self.size[0])
+        cells -= self._first[0]
+        keys = cells.astype(np.int64)
+        keys *= self._width
+        cells = np.floor(self.points.y[part] / self.size[1])
+        cells -= self._first[1]
+        keys += cells.astype(np.int64)
+        return keys
+
+    def _all_keys(self) -> np.ndarray:
+        keys = np.empty(self.points.n, dtype=np.int64)
+        for part in self.points.parts():
+            keys[part] = self._keys(part)
+        return keys
+
+    def __len__(self) -> int:
+        """Return how many cells are numbered."""
+        return self._all if self.dense else int(self._numbered().max()) + 1
+
+    def _numbered(self) -> np.ndarray:
+        if self._numbers is None:
+            keys = self._all_keys()
+            order = np.argsort(keys)
+            keys = keys[order]
+            steps = np.zeros(len(keys), dtype=np.int64)
+            np.not_equal(keys[1:], keys[:-1], out=steps[1:], casting="unsafe")
+            self._numbers = keys  # no longer needed as such
+            self._numbers[order] = np.cumsum(steps, out=steps)
+        return self._numbers
+
+    def cells(self, part: Any) -> np.ndarray:
+        """Return the numbers of the cells of points, from 0."""
+        return self._keys(part) if self.dense else self._numbered()[part]
+
+    def distances(self, part: Any) -> np.ndarray:
+        """Return the squared distances of points to the centres of their cells, units of a cell."""
+        total: Any = 0.0
+        for z, size in zip((self.points.x, self.points.y), self.size):
+            offset = z[part] / size
+            offset -= np.floor(offset)
+            offset -= 0.5
+            offset *= offset
+            total = total + offset
+        return total
+
+    def count_occupied(self) -> int:
+        """Return how many cells hold points."""
+        if not self.dense:
+            keys = self._all_keys()
+            keys.sort()
+            return 1 + int(np.count_nonzero(keys[1:] != keys[:-1]))
+        occupied = np.zeros(self._all, dtype=bool)
+        for part in self.points.parts():
+            occupied[self._keys(part)] = True
+        return int(np.count_nonzero(occupied))
+
+
+def _lowest(
+    grid: _Grid, parts: Iterable[Any], rank: Callable[[Any], np.ndarray], taken: np.ndarray
+) -> np.ndarray:
+    """Return the points of the lowest rank in their cell, ties included.
+
+    Cells with a point of `taken` yield none.
+    """
+    lowest = np.full(len(grid), np.inf)
+    lowest[grid.cells(taken)] = np.nan  # which stays, and equals nothing
+    found = []
+    for part in parts:
+        cells, ranks = grid.cells(part), rank(part)
+        with np.errstate(invalid="ignore"):
+            np.minimum.at(lowest, cells, ranks)
+        best = np.flatnonzero(ranks == lowest[cells])  # of the parts so far
+        found.append(part[best] if isinstance(part, np.ndarray) else best + part.start)
+    # of all parts; ranks are computed again, because few are left and they take memory
+    return np.concatenate([part[rank(part) == lowest[grid.cells(part)]] for part in found])
+
+
+def _first(table: LandscapeTable, points: _Points, grid: _Grid, found: np.ndarray) -> np.ndarray:
+    """Return one of the points in each cell: the first by sS, Q, file and frame."""
+    cells = grid.cells(found)
+    tied = np.bincount(cells)[cells] > 1
+    if not tied.any():
+        return found
+    several, cells = found[tied], cells[tied]
+    rows = points.rows(several)
+    order = np.lexsort((table.frame[rows], table.file[rows], table.Q[rows], table.sS[rows], cells))
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = cells[order][1:] != cells[order][:-1]
+    return np.concatenate((found[~tied], several[order[first]]))
 
 
 # --- files of frames ------------------------------------------------------------------------------

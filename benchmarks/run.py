@@ -18,6 +18,7 @@ import memory
 import peers
 import polymorph
 import scaling
+import selection
 from timing import OthersLoad, machine
 from tqdm import tqdm
 
@@ -30,6 +31,7 @@ TOPICS = {
     "memory": memory,
     "polymorph": polymorph,
     "scaling": scaling,
+    "selection": selection,
 }
 HERE = Path(__file__).parent
 

@@ -189,7 +189,7 @@ std::string FrameFile::changed() const
          "run again";
 }
 
-std::string FrameFile::append(const std::string &text)
+std::string FrameFile::append(const std::string &text, const std::vector<std::size_t> &starts)
 {
   std::string reason = open(path_);
   if (reason.empty()) reason = changed();
@@ -203,7 +203,10 @@ std::string FrameFile::append(const std::string &text)
     if (errno == EINTR) continue;
     reason = std::strerror(errno);
     reason += "; make room or use another file, the frames before it are good";
-    const std::string failed = cut_off(size_);
+    std::size_t whole = 0;
+    for (const std::size_t start : starts)
+      if (start <= done) whole = start;
+    const std::string failed = cut_off(size_ + whole);
     return failed.empty() ? reason : reason + ", but for an unfinished one (" + failed + ")";
   }
   size_ += text.size();

@@ -69,8 +69,11 @@ class FrameFile {
   std::string open(const std::string &path);
   void close();
   std::string cut_off(std::uint64_t size);
-  /// Append all of the text; if that fails the file stays as it was.
-  std::string append(const std::string &text);
+  /// Append all of the text; if that fails the file stays as it was, but for whole frames where `starts`
+  /// tells where they begin in the text.
+  std::string append(const std::string &text, const std::vector<std::size_t> &starts = {});
+  /// Bytes that belong to this run.
+  std::uint64_t size() const { return size_; }
   /// Whether somebody else has removed, replaced, cut or written to the file.
   std::string changed() const;
 

@@ -691,6 +691,7 @@ std::vector<std::size_t> Polymorph::breed(const entsym::Breeder &breeder, Polymo
                        : fmt::format("f{}", evolution.pool()[child.parent - n_parents()]),
                    child.genes);
   }
+  library.write();
   return written;
 }
 

@@ -14,6 +14,8 @@
 
 using namespace LAMMPS_NS;
 
+// a generation is written at once, or in parts of so many atoms, whose text takes some megabytes
+static constexpr std::size_t ATOMS_PER_WRITE = 50000;
 static constexpr const char *LETTERS = "DVSXG";    // of the genes, in the order of their bits
 static constexpr const char *PARAMETERS =
     " parameters=\"_JSON ";    // ASE reads what follows as JSON
@@ -194,6 +196,7 @@ PolymorphLibrary::PolymorphLibrary(LAMMPS *lmp, const PolymorphComposition &comp
     error->all(FLERR, Error::NOPOINTER,
                "polymorph: {} holds {} frames, too many to continue; use another file", path_, n);
   MPI_Bcast(members_.data(), static_cast<int>(n * sizeof(Member)), MPI_BYTE, 0, world);
+  written_ = members_.size();
 }
 
 /* ---------------------------------------------------------------------- */
@@ -327,8 +330,6 @@ void PolymorphLibrary::append(PolymorphStructure structure, const Member &member
 {
   const std::size_t number = members_.size();
   members_.push_back(member);
-  int good = 1;
-  std::string reason;
   if (comm->me == 0) {
     const auto digits = [](double value) {
       std::string text;
@@ -351,16 +352,32 @@ void PolymorphLibrary::append(PolymorphStructure structure, const Member &member
     frame += entsym::atom_lines(composition_.elements, composition_.species.data(),
                                 structure.x.data(), composition_.species.size());
     members_.back().offset = position_;
-    reason = file_.append(frame);
     position_ += frame.size();
-    good = reason.empty();
+    starts_.push_back(pending_.size());
+    pending_ += frame;
   }
-  MPI_Bcast(&good, 1, MPI_INT, 0, world);
-  if (!good)
-    error->all(FLERR, Error::NOPOINTER,
-               "polymorph: frame {} could not be written to {}: {}; run again to resume", number,
-               path_, reason);
   kept_[number] = std::move(structure);
+  if ((members_.size() - written_) * composition_.species.size() >= ATOMS_PER_WRITE) write();
+}
+
+/* ---------------------------------------------------------------------- */
+
+void PolymorphLibrary::write()
+{
+  if (written_ == members_.size()) return;
+  std::string reason;
+  if (comm->me == 0) reason = file_.append(pending_, starts_);
+  int good = reason.empty();
+  MPI_Bcast(&good, 1, MPI_INT, 0, world);
+  if (!good) {
+    while (written_ < members_.size() && members_[written_].offset < file_.size()) written_++;
+    error->all(FLERR, Error::NOPOINTER,
+               "polymorph: frame {} could not be written to {}: {}; run again to resume", written_,
+               path_, reason);
+  }
+  written_ = members_.size();
+  pending_.clear();
+  starts_.clear();
 }
 
 /* ---------------------------------------------------------------------- */

@@ -59,9 +59,11 @@ class PolymorphLibrary : protected Pointers {
                    const Settings &settings);
 
   const std::vector<Member> &members() const { return members_; }
-  /// Add a frame, on rank 0 to the file too.
+  /// Add a frame. It stands in the file after the next call of write().
   void append(PolymorphStructure structure, const Member &member, const std::string &parent,
               unsigned genes);
+  /// Write the frames that were added, at once, on rank 0. An error stops the run; those that fit stay.
+  void write();
   /// A structure of the library, the same on all ranks, from memory or from the file.
   const PolymorphStructure &structure(std::size_t frame);
   /// Hold these structures in memory and forget the others.
@@ -78,6 +80,9 @@ class PolymorphLibrary : protected Pointers {
   std::vector<Member> members_;
   entsym::FrameFile file_;        // on rank 0, locked
   std::uint64_t position_ = 0;    // where the next frame starts, there
+  std::string pending_;           // frames to write, there
+  std::vector<std::size_t> starts_;
+  std::size_t written_ = 0;    // members in the file
   std::map<std::size_t, PolymorphStructure> kept_;
 
   void read_members();

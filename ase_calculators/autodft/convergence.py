@@ -14,6 +14,7 @@ from ase.units import GPa
 
 from ase_calculators.autodft.autodft import AutoDFT
 from ase_calculators.autodft.settings import DFTSettings, is_number
+from ase_calculators.figures import COLORS, new_figure, tidy
 from ase_calculators.provenance import atomic_writes
 
 
@@ -215,20 +216,16 @@ def _draw(
     best: _Choice | None,
 ) -> Any:
     """Draw the errors against cutoff and mesh, with the tolerances and the choice."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 6.6), layout="constrained")
+    figure = new_figure(6.4, 6.6)
     axes = figure.subplots(3, 2, sharey="row", sharex="col")
     quantities = ("energy\n(meV/atom)", "forces\n(meV/Å)", "stress\n(GPa)")
     for row, (label, factor) in enumerate(zip(quantities, (1e3, 1e3, 1.0), strict=True)):
-        scans = ((cutoffs, of_cutoff, "#0072b2"), (k_spacings, of_mesh, "#d55e00"))
+        scans = ((cutoffs, of_cutoff, COLORS[0]), (k_spacings, of_mesh, COLORS[1]))
         for ax, (x, y, color) in zip(axes[row], scans, strict=True):
             ax.plot(x[:-1], factor * np.maximum(y[:-1, row], 1e-9), "o-", color=color, ms=4, lw=1)
             ax.axhline(factor * allowed[row], color="0.4", ls="--", lw=0.8)
             ax.set_yscale("log")
-            ax.grid(color="0.92", lw=0.6)
-            ax.set_axisbelow(True)
-            ax.spines[["top", "right"]].set_visible(False)
+            tidy(ax)
         axes[row, 0].set_ylabel(label)
         axes[row, 1].invert_xaxis() if row == 0 else None
     if best:

@@ -11,7 +11,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import fields, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -112,7 +111,7 @@ def uniform(
     drawn = np.random.default_rng(seed).random(len(rows))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a grid with exactly n cells may not exist, see above
-        return rows[select(_part(table, rows), n, score=drawn).rows]
+        return rows[select(table.take(rows), n, score=drawn).rows]
 
 
 def random(
@@ -316,11 +315,6 @@ def _pool(table: LandscapeTable, n: int, rows: np.ndarray | None) -> np.ndarray:
             "ask for fewer or make more"
         )
     return rows
-
-
-def _part(table: LandscapeTable, rows: np.ndarray) -> LandscapeTable:
-    columns = [f.name for f in fields(table) if f.name not in ("parameters", "skipped")]
-    return replace(table, **{name: getattr(table, name)[rows] for name in columns}, skipped=[])
 
 
 # --- learning curves ------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def split_sets(
             f"{standard}; use e.g. twice that"
         )
     # checks the sizes and that there are frames, and classifies only one
-    multi_resolution(_rows(table, np.arange(len(table))[:1]), [standard, supplementary])
+    multi_resolution(table.take(slice(1)), [standard, supplementary])
     known = np.ones(len(table), dtype=bool) if labelled is None else np.asarray(labelled)
     if known.shape != (len(table),) or known.dtype != bool or not known.any():
         raise ValueError(f"labelled: must mark some of the {len(table)} frames with True")
@@ -231,10 +231,4 @@ def _thinned(
     if len(rows) == 0:
         return rows
     score = None if first is None else 1.0 - first[rows]
-    return rows[multi_resolution(_rows(table, rows), [size], score) == 0]
-
-
-def _rows(table: LandscapeTable, rows: np.ndarray) -> LandscapeTable:
-    names = ("frame", "file", "sS", "Q", "n_atoms", "volume", "energy")
-    columns: dict[str, Any] = {name: getattr(table, name)[rows] for name in names}
-    return LandscapeTable(**columns, parameters=table.parameters)
+    return rows[multi_resolution(table.take(rows), [size], score) == 0]

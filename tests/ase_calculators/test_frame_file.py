@@ -98,3 +98,20 @@ def test_a_full_disk_leaves_whole_frames(path):
             signal.signal(signal.SIGXFSZ, handler)
         file.append(FRAMES[1])
     assert path.read_bytes() == b"".join(FRAMES)
+
+
+def test_frames_of_one_write_that_fit_a_full_disk_stay(path):
+    room = len(FRAMES[0]) + 5
+    with FrameFile(path) as file:
+        old = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, old[1]))
+            with pytest.raises(OSError, match="too large: '.*library.extxyz'"):
+                file.append(*FRAMES, FRAMES[0])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, old)
+            signal.signal(signal.SIGXFSZ, handler)
+        assert path.read_bytes() == FRAMES[0]
+        assert file.append(FRAMES[1], FRAMES[0]) == len(FRAMES[0])
+        assert [frame.text for frame in file] == [FRAMES[0], FRAMES[1], FRAMES[0]]

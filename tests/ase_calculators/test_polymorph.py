@@ -5,8 +5,11 @@ import csv
 import fcntl
 import json
 import os
+import pickle
 import re
 import resource
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -27,6 +30,7 @@ from ase_calculators import (
     polymorph,
     write_sets,
 )
+from ase_calculators.frame_file import FrameFile
 
 CALC = EntropySymmetry(rmax=6.0, sigma=0.2, q6_cutoff=3.6)
 
@@ -147,6 +151,67 @@ def test_goes_on_after_a_kill_at_any_byte(options, tmp_path):
         run(make(**options), path)
         assert path.read_bytes() == text, cut
         assert path.with_suffix(".csv").read_bytes() == table, cut
+
+
+KILLED = """
+import pickle, sys
+from ase_calculators import EntropySymmetry, PolymorphGen
+parents, options = pickle.load(open(sys.argv[1], "rb"))
+PolymorphGen(parents, EntropySymmetry(rmax=6.0, sigma=0.2, q6_cutoff=3.6), **options).run(
+    sys.argv[2], progress=False
+)
+"""
+
+
+def test_goes_on_after_real_kills(tmp_path):
+    """SIGKILL at any moment: what stands in the file is kept, and the bytes are the same."""
+    parents = silicon((0.05, 0.15, 0.25, 0.3), (2, 1, 1))
+    options = {"targets": [(-3.0, 0.3)], "generations": 60, "individuals": 30, "mode": "roulette"}
+    path, job = tmp_path / "library.extxyz", tmp_path / "job"
+    job.write_bytes(pickle.dumps((parents, options)))
+    before = b""
+    for size in (1, 600_000):
+        command = [sys.executable, "-c", KILLED, job, path]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        try:
+            while process.poll() is None and not (path.exists() and path.stat().st_size >= size):
+                time.sleep(0.002)
+        finally:
+            process.kill()
+            process.wait()
+        frames = path.read_bytes()
+        assert frames.startswith(before)
+        with FrameFile(path) as file:
+            before = b"".join(frame.text for frame in file if frame.complete)
+        assert len(before) > 0
+    run(make(parents, **options), path)
+    run(make(parents, **options), tmp_path / "whole.extxyz")
+    assert path.read_bytes() == (tmp_path / "whole.extxyz").read_bytes()
+    assert path.read_bytes().startswith(before)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/io"), reason="the system does not count writes")
+def test_a_generation_is_written_at_once(tmp_path):
+    """Each generation takes one write of frames and one of the map's rows."""
+
+    def writes():
+        with open("/proc/self/io") as file:
+            return int(dict(line.split(":") for line in file)["syscw"])
+
+    counts = []
+    for individuals in (5, 40):
+        gen = make(generations=10, individuals=individuals, mode="roulette")
+        start = writes()
+        run(gen, tmp_path / f"{individuals}.extxyz")
+        counts.append(writes() - start)
+    assert 60 <= counts[0] == counts[1] < 75  # 30 generations
+
+
+def test_parts_of_a_generation(tmp_path, whole, monkeypatch):
+    """A generation of many atoms is written in parts, with the same bytes."""
+    monkeypatch.setattr(polymorph, "ATOMS_PER_WRITE", 33)  # of 16 atoms each: after three frames
+    run(make(), tmp_path / "library.extxyz")
+    assert (tmp_path / "library.extxyz").read_bytes() == whole.read_bytes()
 
 
 def test_gaps_go_on_too(tmp_path):

@@ -2,6 +2,7 @@
 """Multi-resolution classification: kept frames, coverage, files, substitution."""
 
 import doctest
+import tracemalloc
 import warnings
 from dataclasses import replace
 
@@ -101,6 +102,81 @@ def test_against_a_slow_program(cloud, score):
     found = multi_resolution(cloud, ROUNDS, own if score == "own" else score)
     np.testing.assert_array_equal(found, slow(cloud, ROUNDS, rank))
     assert np.bincount(found + 1).min() > 50  # each round keeps some, and some are left
+
+
+@pytest.mark.parametrize("score", [None, "energy", "own"])
+@pytest.mark.parametrize("far", [False, True], ids=["map", "sorted"])
+@pytest.mark.parametrize("gaps", [False, True], ids=["finite", "gaps"])
+def test_the_table_is_read_in_parts(cloud, monkeypatch, score, far, gaps):
+    """The same frames are kept if parts are short, the plane is nearly empty, or values are NaN."""
+    monkeypatch.setattr(selection, "POINTS_PER_PART", 7)
+    cloud.energy[::3] = np.nan
+    if far:
+        cloud.sS[:4] = [1e6, -1e6, 1e6, 3e5]
+    if gaps:
+        cloud.sS[::50], cloud.Q[1::50] = np.nan, np.inf
+    own = np.round(np.abs(np.arange(2000) % 17 / 10.0))
+    per_atom = np.where(np.isnan(cloud.energy), np.inf, cloud.energy / cloud.n_atoms)
+    rank = {
+        None: lambda row, distance: distance,
+        "energy": lambda row, distance: per_atom[row],
+        "own": lambda row, distance: own[row],
+    }[score]
+    found = multi_resolution(cloud, ROUNDS, own if score == "own" else score)
+    np.testing.assert_array_equal(found, slow(cloud, ROUNDS, rank))
+    good = np.isfinite(cloud.sS + cloud.Q)
+    inside = good & (cloud.sS > -4.0) & (cloud.sS < -1.0) & (cloud.Q > 0.05) & (cloud.Q < 0.3)
+    counts = coverage(cloud, (-4.0, -1.0, 0.05, 0.3)).counts
+    expected = np.histogram2d(cloud.sS[inside], cloud.Q[inside], counts.shape,
+                              ((-4.0, -1.0), (0.05, 0.3)))[0]  # fmt: skip
+    np.testing.assert_array_equal(counts, expected)
+
+
+@pytest.mark.parametrize("far", [False, True], ids=["map", "sorted"])
+def test_select_counts_cells_in_a_nearly_empty_plane(cloud, far):
+    """The resolution gives as many cells as a set of them has, and coarser ones fewer frames."""
+    if far:
+        cloud.sS[0] = -1e4
+    rows, size = select(cloud, 300, 20.0)
+    assert len(rows) == 300 == len(set(cells(cloud, slice(None), size)))
+
+
+def test_memory():
+    """Beyond the table: the rounds, 8 bytes per frame, a mark of finite frames, and the map."""
+    n = 300_000
+    rng = np.random.default_rng(SEED)
+    table = table_of(rng.uniform(-5, -1, n), rng.uniform(0, 0.5, n))
+    tracemalloc.start()
+    multi_resolution(table, ROUNDS)
+    rounds = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    select(table, 500)
+    selected = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    coverage(table)
+    covered = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    parts = 8e6
+    assert rounds < 12 * n + parts and selected < 12 * n + parts and covered < 2 * n + parts
+
+
+def test_one_frame_far_away_takes_no_memory(cloud):
+    """A map of all cells would take 10^15 entries; the others are kept as without it."""
+    near = multi_resolution(reordered(cloud, slice(1, None)), ROUNDS)
+    cloud.sS[0] = 1e9
+    with_it = multi_resolution(cloud, ROUNDS)
+    assert with_it[0] == 0
+    np.testing.assert_array_equal(with_it[1:], near)
+
+
+def test_columns_on_disk(cloud, tmp_path):
+    """Memory-mapped columns are read, not copied."""
+    for name in ("sS", "Q"):
+        np.save(tmp_path / name, getattr(cloud, name))
+    mapped = {name: np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in ("sS", "Q")}
+    on_disk = replace(cloud, **mapped)
+    assert np.shares_memory(on_disk.sS, mapped["sS"])
+    np.testing.assert_array_equal(multi_resolution(on_disk), multi_resolution(cloud))
 
 
 def test_rounds_nest_and_are_even(cloud):

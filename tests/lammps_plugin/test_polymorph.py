@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The polymorph command: children as in ASE, on any number of ranks, after any interruption."""
 
+import contextlib
 import re
 import resource
 from pathlib import Path
@@ -58,6 +59,17 @@ def salt(make_structure, folder):
     )  # fmt: skip
 
 
+@contextlib.contextmanager
+def full_disk(size):
+    """Let no file grow beyond a size, bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 LINEAGE = ("target", "generation", "individual", "parent", "genes", "evaluations", "seed")
 
 
@@ -105,6 +117,27 @@ def test_same_children_as_ase(make_structure, run_deck, tmp_path, case):
     gen = PolymorphGen(frames, EntropySymmetry(**PARAMETERS), **{**SHORTENED, **options})
     gen.run(tmp_path / "ase.extxyz", progress=False)
     same(tmp_path / "library.extxyz", tmp_path / "ase.extxyz")
+
+
+@pytest.mark.parametrize("targets", ["edges", "gaps"])
+def test_every_default_is_that_of_python(lmp, make_structure, tmp_path, targets):
+    """The first frames tell the settings; a disk that is soon full ends the run."""
+    frames = aluminium(make_structure, tmp_path)
+    instance = lmp()
+    instance.commands_list(["units metal", "box tilt large"])
+    instance.command(f"read_data {tmp_path / 'structure.data'}")
+    instance.command(COMPUTE)
+    path = tmp_path / "library.extxyz"
+    given = "" if targets == "edges" else "targets gaps"
+    with full_disk(20_000), pytest.raises(Exception, match="could not be written"):
+        instance.command(polymorph(f"parents {tmp_path}/parents.extxyz", given, file=str(path)))
+    theirs = read(path, 0).info["parameters"]
+    ours = PolymorphGen(frames, EntropySymmetry(**PARAMETERS), targets=targets).settings
+    assert theirs.keys() == ours.keys()
+    rounded = ("window", "min_distance", "volume_limits")  # derived from the parents
+    for name in rounded:
+        np.testing.assert_allclose(theirs.pop(name), ours[name], rtol=1e-9)
+    assert theirs == {name: value for name, value in ours.items() if name not in rounded}
 
 
 @pytest.mark.filterwarnings("ignore:.*targets not reached")
@@ -280,14 +313,14 @@ def test_a_full_disk_leaves_a_readable_library(lmp, make_structure, run_deck, tm
     instance.commands_list(["units metal", "box tilt large"])
     instance.command(f"read_data {tmp_path / 'structure.data'}")
     instance.command(COMPUTE)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-    try:
-        with pytest.raises(Exception, match=r"could not be written to .*: File too large; make"):
-            instance.command(polymorph(f"parents {tmp_path}/parents.extxyz", SHORT, file=str(path)))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert 1 < len(read(path, ":")) < 20
+    message = r"frame (\d+) could not be written to .*: File too large; make"
+    with full_disk(20_000), pytest.raises(Exception, match=message) as error:
+        instance.command(polymorph(f"parents {tmp_path}/parents.extxyz", SHORT, file=str(path)))
+    frames = read(path, ":")
+    assert 1 < len(frames) < 20
+    assert int(re.search(message, str(error.value)).group(1)) == len(frames)
+    room = 20_000 - path.stat().st_size
+    assert 0 <= room < path.stat().st_size / len(frames) * 1.1  # no room for another one
     run_deck(command)
     assert path.read_bytes() == whole
 
