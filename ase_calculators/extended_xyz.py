@@ -127,8 +127,10 @@ def _pairs(comment: str) -> dict[str, str] | None:
     return pairs
 
 
-def _numbers(words: Sequence[str]) -> np.ndarray | None:
-    """Return words as numbers if all of them are plain."""
+@lru_cache(maxsize=64)
+def _numbers(text: str) -> np.ndarray | None:
+    """Return the words of a text as numbers if all of them are plain."""
+    words = text.split()
     if not all(map(_NUMBER.fullmatch, words)):
         return None
     return np.array([*map(float, words)])
@@ -177,7 +179,7 @@ def xyz_arrays(
         return None
     cell: np.ndarray | None = np.zeros(9)
     if "Lattice" in pairs:
-        cell = _numbers(pairs["Lattice"].split())
+        cell = _numbers(pairs["Lattice"])
     if cell is None or len(cell) != 9:
         return None
     flags = [_FLAGS.get(word) for word in pairs["pbc"].split()] if "pbc" in pairs else None
@@ -192,7 +194,7 @@ def xyz_arrays(
                 return None
             energies[key] = float(value)
         elif key in per_config_properties or key == "virial":
-            numbers = _numbers(value.split())
+            numbers = _numbers(value)
             if numbers is None or not len(numbers):
                 return None
             if key in ("stress", "virial") and len(numbers) not in (6, 9):

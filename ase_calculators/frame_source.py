@@ -30,6 +30,7 @@ from ase_calculators.lammps_dump import (
     dump_arrays,
     dump_atoms,
     dump_texts,
+    units_in,
     yaml_texts,
 )
 from ase_calculators.lammps_log import Thermo, read_thermo
@@ -37,7 +38,6 @@ from ase_calculators.lammps_units import check_units
 from ase_calculators.stored_labels import stored_energy, stored_labels
 from ase_calculators.text_file import (
     DAMAGED,
-    decoded,
     is_count,
     opener_of,
     read_blocks,
@@ -275,12 +275,12 @@ def source_units(source: Any, format: str | None, units: str | None) -> str | No
     if units is None and paths:
         try:
             kind = format or _kind(paths[0])
-            if kind.startswith("lammps-dump") and kind in _TEXTS:
-                head = next(_TEXTS[kind](paths[0]), b"")
-                if found := re.match(rb"ITEM: UNITS[ \t]*\n[ \t]*(\S+)", head):
-                    stated = decoded(found[1])
-                    check_units(stated, "ITEM: UNITS")
-                    return stated
+            if kind in ("lammps-dump-text", "lammps-dump-yaml"):
+                text = kind == "lammps-dump-text"
+                head = next(read_blocks(paths[0]) if text else _TEXTS[kind](paths[0]), b"")
+                units = units_in(head)
+                check_units(units, "ITEM: UNITS")
+                return units
         except (OSError, ValueError):  # reported with its frame
             return None
     return units
@@ -430,6 +430,8 @@ def _kind(path: str) -> str:
             f"{columns} and its units=, or convert it to text by binary2txt"
         )
     is_xyz = is_count(text.split(b"\n", 1)[0].decode("latin-1"))
+    if is_xyz and re.search(r"\.(ext)?xyz(\.(gz|bz2|xz))?$", path):
+        return "extxyz"  # ASE takes longer to find this out than the frames take
     try:
         kind = filetype(path)
     except Exception:  # an error of ASE, which does not name a remedy

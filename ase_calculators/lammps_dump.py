@@ -31,6 +31,25 @@ STEP_OF_DUMP = re.compile(rb"ITEM: TIMESTEP[ \t]*\n[ \t]*(-?\d{1,18})[ \t]*\n")
 
 
 _HEAD = re.compile(rb"ITEM: (TIMESTEP|TIME|UNITS)\b")
+_UNITS = re.compile(rb"ITEM: UNITS[ \t]*\n[ \t]*(\S+)")
+
+
+def units_in(text: bytes) -> str | None:
+    """Return the units that a dump names in front of its first frame.
+
+    Parameters
+    ----------
+    text : bytes
+        The beginning of the dump.
+
+    Returns
+    -------
+    str or None
+        The units, which LAMMPS may not know; None if it names none.
+    """
+    head = _HEAD.search(text)
+    found = _UNITS.match(text, head.start()) if head else None
+    return decoded(found[1]) if found else None
 
 
 def dump_texts(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -191,23 +210,30 @@ class _Box(NamedTuple):
     pbc: tuple[bool, ...] | None
 
 
-def _box(flags: Sequence[str], rows: Sequence[str]) -> _Box:
+@lru_cache(maxsize=64)
+def _directions(flags: tuple[str, ...]) -> tuple[tuple[bool, ...] | None, list[str]]:
+    """Return the periodic directions, if they are named, and the names of the tilts."""
+    bounds = [word for word in flags if re.fullmatch("[pfsm]{2}", word)]
+    if len(bounds) not in (0, 3):
+        raise ValueError(
+            f"BOX BOUNDS: must name three boundaries like pp, got {' '.join(flags)[:80]}"
+        )
+    tilts = [word for word in flags if word in ("xy", "xz", "yz")]
+    return tuple(word == "pp" for word in bounds) or None, tilts
+
+
+@lru_cache(maxsize=64)
+def _box(flags: tuple[str, ...], rows: tuple[str, ...]) -> _Box:
     """Return the box of a dump, in any of LAMMPS's three forms."""
-    words = [row.split() for row in rows[:3]]
-    general = list(flags[:2]) == ["abc", "origin"]
+    words = [row.split() for row in rows]
+    general = flags[:2] == ("abc", "origin")
     widths = {len(row) for row in words}
     if len(words) < 3 or len(widths) > 1 or not widths <= ({4} if general else {2, 3}):
         raise ValueError("BOX BOUNDS: must have three lines of two, three or (abc) four numbers")
     numbers = numbers_of("BOX BOUNDS", [word for row in words for word in row]).reshape(3, -1)
     if not np.isfinite(numbers).all():
         raise ValueError("BOX BOUNDS: must be finite numbers")
-    tilts = [word for word in flags if word in ("xy", "xz", "yz")]
-    bounds = [word for word in flags if re.fullmatch("[pfsm]{2}", word)]
-    if len(bounds) not in (0, 3):
-        raise ValueError(
-            f"BOX BOUNDS: must name three boundaries like pp, got {' '.join(flags)[:80]}"
-        )
-    pbc = tuple(word == "pp" for word in bounds) or None
+    pbc, tilts = _directions(flags)
     if general:
         return _Box(numbers[:, :3], numbers[:, 3], pbc)
     tilt = {"xy": 0.0, "xz": 0.0, "yz": 0.0}
@@ -222,15 +248,16 @@ def _box(flags: Sequence[str], rows: Sequence[str]) -> _Box:
     return _Box(np.array([[x, 0.0, 0.0], [xy, y, 0.0], [xz, yz, z]]), low, pbc)
 
 
+_SECTION = re.compile("UNITS|TIMESTEP|TIME|NUMBER OF ATOMS|BOX BOUNDS")
+
+
 def _dump_head(head: str) -> dict[str, tuple[list[str], list[str]]]:
     """Return the sections before the atoms: the words after each name, and its lines."""
     sections = {}
     for text in head.split("ITEM: ")[1:]:
-        title, *lines = f"{text}\n".split("\n")
-        for name in ("UNITS", "TIMESTEP", "TIME", "NUMBER OF ATOMS", "BOX BOUNDS"):
-            if title.startswith(name):
-                sections[name] = (title.removeprefix(name).split(), lines)
-                break
+        if found := _SECTION.match(text):
+            title, *lines = f"{text}\n".split("\n")
+            sections[found[0]] = (title[found.end() :].split(), lines)
     return sections
 
 
@@ -349,6 +376,14 @@ class _AtomColumns:
                 raise ValueError(f"column id: {reason_of(error)}") from error
         if (ids[1:] > ids[:-1]).all():
             return
+        first, span = int(ids.min()), int(ids.max()) - int(ids.min()) + 1
+        if span < 4 * len(ids):  # as they usually are: no need to sort
+            row_of = np.full(span, -1)
+            row_of[ids - first] = np.arange(len(ids))
+            places = row_of[row_of >= 0]
+            if len(places) == len(ids):
+                self._order = places if order else None
+                return
         places = np.argsort(ids, kind="stable")
         doubled = ids[places][1:] == ids[places][:-1]
         if doubled.any():
@@ -437,7 +472,8 @@ def _read(
     if "id" in columns.names:
         columns.check_ids(order)
 
-    box = _box(*sections["BOX BOUNDS"])
+    flags, bounds = sections["BOX BOUNDS"]
+    box = _box(tuple(flags), tuple(bounds[:3]))
     length = factor_to_ase("distance", units)
     if plan.coordinates is None:
         raise ValueError(

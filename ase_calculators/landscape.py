@@ -10,7 +10,6 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TextIO
 
 import numpy as np
-from ase import Atoms
 from tqdm.auto import tqdm
 
 from ase_calculators.argument_checks import check_whole
@@ -287,13 +286,15 @@ def _map_piece(
         kept, values = good, np.concatenate([np.empty((0, 2)), *parts])
 
     rows = []
-    for (frame, arrays), (sS, Q) in zip(kept, values.tolist(), strict=True):
+    cells = np.array([arrays.cell for _, arrays in kept]).reshape(-1, 3, 3)
+    volumes = np.where(cells.any(axis=2).all(axis=1), np.abs(np.linalg.det(cells)), np.nan)
+    for (frame, arrays), (sS, Q), volume in zip(
+        kept, values.tolist(), volumes.tolist(), strict=True
+    ):
         energy = arrays.energy
         if thermo is not None:
             energy = np.nan if frame.step is None else thermo.energies.get(frame.step, np.nan)
             energy *= len(arrays) if thermo.per_atom else 1
-        # as ASE's Cell
-        volume = float(np.abs(np.linalg.det(arrays.cell))) if arrays.cell.any(1).all() else np.nan
         rows.append(_Row(frame.number, frame.file, sS, Q, len(arrays), volume, energy))
     return rows, skipped
 

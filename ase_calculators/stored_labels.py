@@ -2,6 +2,7 @@
 """Energy, forces and stress that came with a frame, under the names that programs use."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -120,6 +121,7 @@ def _one_energy(
     return free
 
 
+@lru_cache(maxsize=256)
 def is_energy(key: str) -> bool:
     """Return whether a key of a frame is one of those that `stored_energy` takes.
 
