@@ -60,11 +60,14 @@ def xyz_texts(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 # --- texts to arrays ------------------------------------------------------------------------------
 
-# a comment of plain words: no brackets, escapes or single quotes, nothing that is not ASCII
+# a comment of plain words: no brackets, escapes or further "=" but within double quotes
 _WORD = r"[!#-&(-<>-Z^-z|~]"
-_PAIR = rf'([A-Za-z_][\w-]*)=(?:"([!#-&(-<>-Z^-z|~\s]*)"|({_WORD}+))(?:[ \t]+|$)'
+_QUOTED = r'"([^"\\\n]*(?:\\[^\n][^"\\\n]*)*)"'
+_PAIR = rf"([A-Za-z_][\w-]*)=(?:{_QUOTED}|({_WORD}+))(?:[ \t]+|$)"
 _PAIRS = re.compile(rf"[ \t]*(?:{_PAIR})+", re.ASCII)
 _EACH_PAIR = re.compile(_PAIR, re.ASCII)
+_KEYS = ("lattice", "properties", "pbc", "stress", "virial")
+_EACH_KEY = re.compile(rf"(?:^|\s)(?:{'|'.join(_KEYS)})\s*=", re.IGNORECASE)
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _FLAGS = {"T": True, "True": True, "F": False, "False": False}
 # properties that change what ASE makes of a frame
@@ -118,6 +121,10 @@ def _pairs(comment: str) -> dict[str, str] | None:
     pairs = {key: quoted or word for key, quoted, word in found}
     if len(pairs) != len(found):
         return None
+    if comment.count("=") > len(pairs):  # what looks like a key of xyz_atoms may be quoted
+        n_keys = sum(key.lower() in _KEYS for key in pairs)
+        if len(_EACH_KEY.findall(comment)) > n_keys:
+            return None
     for name in ("Lattice", "Properties", "pbc"):  # some programs use small letters
         if name not in pairs:
             small = name.lower()
@@ -199,7 +206,7 @@ def xyz_arrays(
                 return None
             if key in ("stress", "virial") and len(numbers) not in (6, 9):
                 return None
-        elif value.startswith("_JSON"):
+        elif "_JSON" in value:
             return None
     rows = atom_rows(text, start, int(count), plan.plan, SYMBOLS, plan.more)
     if rows is None or not len(rows[0]):

@@ -70,36 +70,40 @@ def dump_texts(blocks: Iterable[bytes]) -> Iterator[bytes]:
     buffer = bytearray()
     seen = 0  # of the buffer
     start = -1  # of the frame, if there is one
+    front = b""  # of its text, not in the buffer
     begun = False  # the timestep was there
     units = b""
-    units_at = -1  # of the line that names units, if it is in the frame
+    units_at = -1  # of the last head, if the units follow it
 
     def text_until(end: int) -> bytes:
         with memoryview(buffer) as view:
-            return b"".join((stated, view[start:end]))
+            return b"".join((front, view[start:end]))
 
     for block in chain(blocks, (b"",)):
         buffer += block
-        end = buffer.rfind(b"\n", seen) + 1 if block else len(buffer)
-        for head in [*_HEAD.finditer(buffer, seen, max(end, seen))]:
+        end = max(buffer.rfind(b"\n", seen) + 1, seen) if block else len(buffer)
+        for head in [*_HEAD.finditer(buffer, seen, end)]:
             at, kind = head.start(), head[1]
-            if start < 0 or begun:
+            if units_at >= 0:
+                first = buffer.find(b"\n", units_at) + 1
+                last = buffer.find(b"\n", first, at)
+                units = bytes(buffer[first:last].strip()) if last >= 0 else units
+            units_at = at if kind == b"UNITS" else -1
+            if start >= 0 and not begun:
+                line = max(buffer.rfind(b"\n", start, at) + 1, start)
+                if line < at:  # of an interrupted run
+                    front, start = front + buffer[start:line], at
+            else:
                 if start >= 0:
                     yield text_until(at)
-                if units_at >= 0:
-                    line = buffer[units_at:at].split(b"\n", 2)[1:2]
-                    units = bytes(line[0].strip()) if line else units
-                stated = b"ITEM: UNITS\n%b\n" % units if units and kind != b"UNITS" else b""
-                start, units_at = at, -1
-            if kind == b"UNITS":
-                units_at = at
+                front = b"ITEM: UNITS\n%b\n" % units if units and kind != b"UNITS" else b""
+                start = at
             begun = kind == b"TIMESTEP"
-        seen = max(end, seen)
+        seen = end
         done = seen if start < 0 else start
-        del buffer[:done]
-        seen -= done
-        start = min(start, 0)
-        units_at -= done if units_at >= 0 else 0
+        if done:
+            del buffer[:done]
+            seen, start, units_at = seen - done, min(start, 0), max(units_at - done, -1)
         check_frame_size(len(buffer))
     if start >= 0:
         yield text_until(len(buffer))
@@ -346,8 +350,9 @@ class _AtomColumns:
 
     def numbers(self, *names: str) -> np.ndarray:
         """Return one column, or several as (n_atoms, n_columns)."""
-        if names == ("type",) == (self._columns.kinds,) and self._kinds is not None:
-            return -self._sorted(self._kinds.astype(float))
+        kinds = self._kinds
+        if names == ("type",) == (self._columns.kinds,) and kinds is not None and kinds.max() < 0:
+            return -self._sorted(kinds.astype(float))
         places = [self._columns.numbers.get(name, -1) for name in names]
         if self._numbers is None or min(places) < 0:
             columns = [numbers_of(f"column {name}", self.words(name)) for name in names]

@@ -122,7 +122,6 @@ const char *read_rows(const char *text, const char *end, std::size_t n, const in
 
 bool only_blank_lines(const char *text, const char *end)
 {
-  while (end > text && end[-1] != '\n') end--;
   while (text < end && (is_blank(*text) || *text == '\n')) text++;
   return text == end;
 }

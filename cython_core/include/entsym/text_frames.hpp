@@ -39,7 +39,7 @@ using Symbols = const std::int16_t *;
 const char *read_rows(const char *text, const char *end, std::size_t n, const int *columns,
                       std::size_t n_columns, bool more, Symbols symbols, const AtomRows &rows);
 
-/// Whether only blanks, tabs and line feeds are left; a last line without its end does not count.
+/// Whether only blanks, tabs and line feeds are left.
 bool only_blank_lines(const char *text, const char *end);
 
 /// Cut of (extended) XYZ text into frames, which may come in pieces.
