@@ -17,6 +17,7 @@ import kernel
 import memory
 import peers
 import polymorph
+import reading
 import scaling
 from timing import OthersLoad, machine
 from tqdm import tqdm
@@ -28,6 +29,7 @@ TOPICS = {
     "peers": peers,
     "dynamics": dynamics,
     "memory": memory,
+    "reading": reading,
     "polymorph": polymorph,
     "scaling": scaling,
 }

@@ -173,7 +173,8 @@ def test_dumps(frames, monkeypatch, columns, order, number):
         rows = zip(*(words.get(n, rng.normal(size=8).round(3)) for n in names), strict=True)
         text = (
             f"ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n8\n"
-            f"ITEM: BOX BOUNDS xy xz yz pp pp ff\n0 8.1 0.5\n-1 4.05 0\n0 4.05 0\nITEM: ATOMS {' '.join(names)} \n"
+            "ITEM: BOX BOUNDS xy xz yz pp pp ff\n0 8.1 0.5\n-1 4.05 0\n0 4.05 0\n"
+            f"ITEM: ATOMS {' '.join(names)} \n"
             + "".join(" ".join(map(str, row)) + " \n" for row in rows)
         ).encode()
         options = {"specorder": ["Al", "Cu"]} if "type" in names else {}
