@@ -35,7 +35,7 @@ from ase_calculators.lammps_dump import (
 )
 from ase_calculators.lammps_log import Thermo, read_thermo
 from ase_calculators.lammps_units import check_units
-from ase_calculators.stored_labels import stored_energy, stored_labels
+from ase_calculators.stored_labels import energy_of, is_energy, stored_energy, stored_labels
 from ase_calculators.text_file import (
     DAMAGED,
     is_count,
@@ -505,7 +505,7 @@ def _file_frames(
                     )  # units of the log; ASE's other readers do not take them
                 for number, content in _ase_frames(path, kind, stride, of_ase):
                     n_found += 1
-                    yield _atoms_frame(path, number, content)
+                    yield _atoms_frame(path, number, content, _energy_in_file)
         except Exception as error:  # unknown format or unreadable file: go on with the others
             yield Frame(path, n_found, error)
             continue
@@ -540,14 +540,31 @@ def _step(info: dict[str, Any]) -> int | None:
     return None
 
 
-def _atoms_frame(file: str, number: int, content: Atoms | Exception) -> Frame:
+def _energy_in_file(atoms: Atoms) -> float:
+    """Return `stored_energy` of atoms that nobody has moved since they were read."""
+    found = {} if atoms.calc is None else getattr(atoms.calc, "results", {})
+    energies = {key: found[key] for key in ("energy", "free_energy") if key in found}
+    for key, value in atoms.info.items():
+        if isinstance(key, str) and is_energy(key):
+            energies.setdefault(key, value)
+    if not all(isinstance(value, float) for value in energies.values()):
+        return stored_energy(atoms)
+    return energy_of(energies)
+
+
+def _atoms_frame(
+    file: str,
+    number: int,
+    content: Atoms | Exception,
+    energy: Callable[[Atoms], float] = stored_energy,
+) -> Frame:
     """Return a copy of the arrays of atoms; the source may move them later."""
     if isinstance(content, Exception):
         return Frame(file, number, content)
     if not isinstance(content, Atoms):
         raise TypeError(f"source: must yield ase.Atoms, got {type(content).__name__}")
     try:
-        arrays = FrameArrays.of(content, stored_energy(content))
+        arrays = FrameArrays.of(content, energy(content))
     except ValueError as error:
         return Frame(file, number, error)
     return Frame(file, number, arrays, "", _step(content.info))

@@ -327,14 +327,14 @@ class _AtomColumns:
         self.names = columns.names
         self._order: np.ndarray | None = None
         self._words: list[list[str]] | None = None
-        self._numbers = self._ids = self._kinds = None
+        self._numbers = self._by_id = self._kinds = None
         found = None
         if n_atoms:
             found = atom_rows(text, start, n_atoms, columns.plan, SYMBOLS)
         if found is None:
             self._rows  # noqa: B018  # says what is wrong
         else:
-            self._numbers, self._ids, self._kinds = found
+            self._numbers, self._by_id, self._kinds = found
 
     @property
     def _rows(self) -> list[list[str]]:
@@ -373,22 +373,13 @@ class _AtomColumns:
 
     def check_ids(self, order: bool) -> None:
         """Check that no atom is there twice, and sort the atoms by ID if `order`."""
-        ids = self._ids
-        if ids is None:
-            try:
-                ids = np.array([int(word) for word in self.words("id")])
-            except (ValueError, OverflowError) as error:
-                raise ValueError(f"column id: {reason_of(error)}") from error
-        if (ids[1:] > ids[:-1]).all():
+        if self._numbers is not None:  # the core has seen them
+            self._order = self._by_id if order else None
             return
-        first, span = int(ids.min()), int(ids.max()) - int(ids.min()) + 1
-        if span < 4 * len(ids):  # as they usually are: no need to sort
-            row_of = np.full(span, -1)
-            row_of[ids - first] = np.arange(len(ids))
-            places = row_of[row_of >= 0]
-            if len(places) == len(ids):
-                self._order = places if order else None
-                return
+        try:
+            ids = np.array([int(word) for word in self.words("id")])
+        except (ValueError, OverflowError) as error:
+            raise ValueError(f"column id: {reason_of(error)}") from error
         places = np.argsort(ids, kind="stable")
         doubled = ids[places][1:] == ids[places][:-1]
         if doubled.any():

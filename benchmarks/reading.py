@@ -83,9 +83,8 @@ def make_files(folder, quick):
 
 def floor(path, format):
     """Return a function that reads the bytes of a file and the numbers of its rows, no more."""
-    from cython_core._kernel import atom_rows
-
     from ase_calculators.frame_arrays import SYMBOLS
+    from cython_core._kernel import atom_rows
 
     dump = format.startswith("lammps")
     plan = np.array([-4, -1, -5, 0, 1, 2] if dump else [-5, 0, 1, 2], dtype=np.intc)
@@ -214,9 +213,9 @@ def tables(rows):
     """Return the tables as (caption, rows)."""
     return [
         (
-            "Milliseconds per frame; the others only read it. Parse floor: the bytes of the file and "
-            "`std::from_chars` over the rows of its atoms. MB: peak of `map_landscape` in addition to "
-            "the memory before it and the text of the frame",
+            "Milliseconds per frame; the others only read it. Parse floor: the bytes of the file "
+            "and `std::from_chars` over the rows of its atoms. MB: peak of `map_landscape` in "
+            "addition to the memory before it and the text of the frame",
             rows,
         )
     ]

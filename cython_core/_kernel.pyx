@@ -41,6 +41,7 @@ from cython_core.kernel cimport (
     evaluate_gradients,
     evaluate_local,
     only_blank_lines,
+    order_rows,
     read_rows,
 )
 from libc.stdint cimport int16_t, int32_t, int64_t
@@ -871,9 +872,10 @@ def atom_rows(const unsigned char[::1] text, start, n, const int[::1] columns,
     Returns
     -------
     tuple or None
-        Numbers (n, width) float64; IDs (n,) int64 or None; atomic numbers, or types as -type, (n,)
-        int32 or None. None if anything is not as it must be, or anything but empty lines follows:
-        a reader that knows more shall say what it is.
+        Numbers (n, width) float64; the rows by rising ID, (n,) int64, or None if they are so;
+        atomic numbers, or types as -type, (n,) int32 or None. All as in the text. None if anything
+        is not as it must be, an ID is there twice, or anything but empty lines follows: a reader
+        that knows more shall say what it is.
     """
     cdef size_t first = start, rows = n, k, n_columns = columns.shape[0], size = text.shape[0]
     if len(symbols) != 702:
@@ -899,15 +901,30 @@ def atom_rows(const unsigned char[::1] text, start, n, const int[::1] columns,
     out.kinds = &z[0] if rows and n_kinds else NULL
     cdef const char *end = <const char *>&text[0] + size
     cdef const char *stop
-    cdef bint may_have_more = more
+    cdef bint may_have_more = more, sorted_by_id = True
     with nogil:
         stop = read_rows(<const char *>&text[first], end, rows, &columns[0], n_columns,
                          may_have_more, &symbols[0], out)
         if stop != NULL and not only_blank_lines(stop, end):
             stop = NULL
+        if stop != NULL and n_ids:
+            for k in range(1, rows):
+                if i[k] <= i[k - 1]:
+                    sorted_by_id = False
+                    break
     if stop == NULL:
         return None
-    return numbers, ids if n_ids else None, kinds if n_kinds else None
+    order = None
+    cdef int64_t[::1] o
+    if not sorted_by_id:
+        order = np.empty(rows, dtype=np.int64)
+        o = order
+        with nogil:
+            if not order_rows(&i[0], rows, &o[0]):
+                stop = NULL
+        if stop == NULL:
+            return None
+    return numbers, order, kinds if n_kinds else None
 
 
 cdef class XyzCut:

@@ -133,6 +133,7 @@ cdef extern from "entsym/text_frames.hpp" namespace "entsym" nogil:
     const char *read_rows(const char *, const char *, size_t, const int *, size_t, bint,
                           const int16_t *, const AtomRows &)
     bint only_blank_lines(const char *, const char *)
+    bint order_rows(const int64_t *, size_t, int64_t *) except +
 
     cdef cppclass CppXyzCut "entsym::XyzCut":
         size_t at

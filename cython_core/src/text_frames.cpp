@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "entsym/text_frames.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <numeric>
 
 namespace entsym {
 
@@ -124,6 +126,29 @@ bool only_blank_lines(const char *text, const char *end)
 {
   while (text < end && (is_blank(*text) || *text == '\n')) text++;
   return text == end;
+}
+
+bool order_rows(const std::int64_t *ids, std::size_t n, std::int64_t *order)
+{
+  if (n == 0) return true;
+  const auto [low, high] = std::minmax_element(ids, ids + n);
+  const std::uint64_t first = static_cast<std::uint64_t>(*low);
+  const std::uint64_t span = static_cast<std::uint64_t>(*high) - first;
+  if (span / 4 < n) {    // as usual: a place for each ID, and no need to compare
+    std::vector<std::int64_t> row(span + 1, -1);
+    for (std::size_t k = 0; k < n; k++) {
+      std::int64_t &place = row[static_cast<std::uint64_t>(ids[k]) - first];
+      if (place >= 0) return false;
+      place = static_cast<std::int64_t>(k);
+    }
+    std::copy_if(row.begin(), row.end(), order, [](std::int64_t k) { return k >= 0; });
+    return true;
+  }
+  std::iota(order, order + n, 0);
+  std::sort(order, order + n, [ids](std::int64_t a, std::int64_t b) { return ids[a] < ids[b]; });
+  return std::adjacent_find(order, order + n, [ids](std::int64_t a, std::int64_t b) {
+           return ids[a] == ids[b];
+         }) == order + n;
 }
 
 void XyzCut::scan(const char *text, std::size_t size, bool last)

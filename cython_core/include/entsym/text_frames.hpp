@@ -42,6 +42,10 @@ const char *read_rows(const char *text, const char *end, std::size_t n, const in
 /// Whether only blanks, tabs and line feeds are left.
 bool only_blank_lines(const char *text, const char *end);
 
+/// Write the rows in rising order of their `ids` (n,) into `order` (n,).
+/// @return whether each ID is there once
+bool order_rows(const std::int64_t *ids, std::size_t n, std::int64_t *order);
+
 /// Cut of (extended) XYZ text into frames, which may come in pieces.
 struct XyzCut {
   std::size_t at = 0;                 ///< characters seen, up to the end of a line
