@@ -15,6 +15,7 @@ from ase.utils import IOContext
 
 from ase_calculators.argument_checks import check_whole
 from ase_calculators.first_shell import first_shell
+from ase_calculators.frame_arrays import FrameArrays
 from cython_core import Kernel
 from cython_core._kernel import density_of
 
@@ -467,12 +468,12 @@ class EntropySymmetry(Calculator):
             g, running = self.kernel.radial_distribution(**structure)
             self.results["radial_distribution"] = np.column_stack([self.kernel.r, g, running])
 
-    def evaluate(self, frames: Iterable[Atoms]) -> dict[str, np.ndarray]:
+    def evaluate(self, frames: Iterable[Atoms | FrameArrays]) -> dict[str, np.ndarray]:
         """Return sS and Q_l of many structures at once.
 
         Parameters
         ----------
-        frames : iterable of ase.Atoms
+        frames : iterable of ase.Atoms or FrameArrays
             Structures; an iterator is read in batches, never held as a whole.
 
         Returns
@@ -508,26 +509,27 @@ class EntropySymmetry(Calculator):
             n_done += len(part)
         return dict(zip(self.value_names, np.concatenate(parts).T.copy(), strict=True))
 
-    def _evaluate_batch(self, frames: Iterator[Atoms], first: int) -> np.ndarray:
+    def _evaluate_batch(self, frames: Iterator[Atoms | FrameArrays], first: int) -> np.ndarray:
         """Return sS and Q_l of the next `frames`, (n_frames, 2); errors count from `first`."""
         positions: list[np.ndarray] = []
         cells: list[np.ndarray] = []
         pbc: list[np.ndarray] = []
         n_atoms = 0
-        for atoms in islice(frames, FRAMES_PER_BATCH):
-            if not isinstance(atoms, Atoms):
+        for frame in islice(frames, FRAMES_PER_BATCH):
+            if isinstance(frame, Atoms):  # a copy: an iterator may yield one object that it moves
+                frame = FrameArrays.of(frame)
+            elif not isinstance(frame, FrameArrays):
                 raise TypeError(
-                    f"frame {first + len(cells)}: must be ase.Atoms, is {type(atoms).__name__}"
+                    f"frame {first + len(cells)}: must be ase.Atoms, is {type(frame).__name__}"
                 )
             try:
-                selected = self._selected(atoms)
+                selected = self._selected(frame)
             except ValueError as error:
                 raise ValueError(f"frame {first + len(cells)}: {error}") from error
-            # copies, because an iterator may yield one object that it moves
-            x = atoms.arrays["positions"]
-            positions.append(x.copy() if selected is None else x[selected])
-            cells.append(atoms.cell.array.copy())
-            pbc.append(atoms.pbc.copy())
+            x = frame.positions
+            positions.append(x if selected is None else x[selected])
+            cells.append(frame.cell)
+            pbc.append(frame.pbc)
             n_atoms += len(x)
             if n_atoms >= ATOMS_PER_BATCH:
                 break
@@ -537,8 +539,9 @@ class EntropySymmetry(Calculator):
         offsets = np.concatenate([[0], np.cumsum([len(x) for x in positions], dtype=np.int64)])
         try:
             return self.kernel.evaluate_batch(
-                np.concatenate(positions), offsets, np.array(cells), np.array(pbc), density, threads
-            )
+                positions[0] if len(positions) == 1 else np.concatenate(positions),
+                offsets, np.array(cells), np.array(pbc), density, threads,
+            )  # fmt: skip
         except ValueError:
             # the kernel counts from this batch, the caller from the first frame
             for k, structure in enumerate(zip(positions, cells, pbc, strict=True)):
@@ -548,7 +551,7 @@ class EntropySymmetry(Calculator):
                     raise ValueError(f"frame {first + k}: {error}") from error
             raise
 
-    def _selected(self, atoms: Atoms) -> np.ndarray | None:
+    def _selected(self, atoms: Atoms | FrameArrays) -> np.ndarray | None:
         """Return the mask of the atoms that count, or None for all."""
         elements = self.parameters["elements"]
         if elements is None:

@@ -1,56 +1,244 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Frames of XYZ and extended XYZ files: their texts, and atoms of a text."""
+"""Frames of XYZ and extended XYZ files: their texts, and arrays or atoms of a text."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from io import StringIO
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import ase.io
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
+from ase.io.extxyz import per_config_properties
 
+from ase_calculators.frame_arrays import SYMBOLS, FrameArrays
 from ase_calculators.lammps_dump import symbols_of
-from ase_calculators.lammps_units import check_units, factor_to_ase
-from ase_calculators.text_file import FrameLines, is_count, numbers_of
+from ase_calculators.lammps_units import UNITS, check_units, factor_to_ase
+from ase_calculators.stored_labels import energy_of, is_energy
+from ase_calculators.text_file import check_frame_size, decoded, is_count, numbers_of
+from cython_core._kernel import XyzCut, atom_rows
 
 # "Timestep=10" of dump extxyz, "timestep=10" of ours, "Atoms. Timestep: 10" of dump xyz
-STEP = re.compile(r"(?:^|\s)timestep\s*[=:]\s*\"?(-?\d{1,18})\"?(?=\s|$)", re.IGNORECASE)
+STEP = re.compile(rb"(?:^|\s)timestep\s*[=:]\s*\"?(-?\d{1,18})\"?(?=\s|$)", re.IGNORECASE)
 _PROPERTIES = re.compile(r"(?:^|\s)Properties\s*=\s*\"?([^\s\"]+)")
 _LATTICE = re.compile(r"(?:^|\s)Lattice\s*=\s*\"([^\"]*)\"")
 
 
-def xyz_texts(lines: Iterable[str]) -> Iterator[str]:
+def xyz_texts(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Cut an (extended) XYZ file into its frames; each starts with a number alone on its line.
 
     Parameters
     ----------
-    lines : iterable of str
-        Lines of the file.
+    blocks : iterable of bytes
+        The file, as `read_blocks` has it.
 
     Yields
     ------
-    str
+    bytes
         Text of a frame.
     """
-    frame: FrameLines | None = None
-    for line in lines:
-        # the second line of a frame is its comment, which may be anything
-        if is_count(line) and not (frame and len(frame.lines) == 1):
-            if frame:
-                yield str(frame)
-            frame = FrameLines()
-        elif frame is None and line.strip():
-            frame = FrameLines()
-        if frame is not None:
-            frame.add(line)
-    if frame:
-        yield str(frame)
+    buffer = bytearray()
+    cut = XyzCut()
+    begun = False
+    for block in chain(blocks, (b"",)):
+        buffer += block
+        done = 0
+        for start in cut.scan(buffer, not block):
+            if begun:
+                yield bytes(memoryview(buffer)[done:start])
+            begun, done = True, start
+        if done:
+            del buffer[:done]
+            cut.drop(done)
+        check_frame_size(len(buffer))
+    if begun:
+        yield bytes(buffer)
+
+
+# --- texts to arrays ------------------------------------------------------------------------------
+
+# a comment of plain words: no brackets, escapes or further "=" but within double quotes
+_WORD = r"[!#-&(-<>-Z^-z|~]"
+_QUOTED = r'"([^"\\\n]*(?:\\[^\n][^"\\\n]*)*)"'
+_PAIR = rf"([A-Za-z_][\w-]*)=(?:{_QUOTED}|({_WORD}+))(?:[ \t]+|$)"
+_PAIRS = re.compile(rf"[ \t]*(?:{_PAIR})+", re.ASCII)
+_EACH_PAIR = re.compile(_PAIR, re.ASCII)
+_KEYS = ("lattice", "properties", "pbc", "stress", "virial")
+_EACH_KEY = re.compile(rf"(?:^|\s)(?:{'|'.join(_KEYS)})\s*=", re.IGNORECASE)
+_NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
+_FLAGS = {"T": True, "True": True, "F": False, "False": False}
+# properties that change what ASE makes of a frame
+_SPECIAL = {"Z", "numbers", "symbols", "positions", "initial_charges", "move_mask"}
+
+
+class _Properties(NamedTuple):
+    """What the columns of the atoms are read as."""
+
+    plan: np.ndarray  # as atom_rows takes it
+    more: bool  # whether there may be further columns
+
+
+_BARE = _Properties(np.array([-5, 0, 1, 2], dtype=np.intc), True)
+
+
+@lru_cache(maxsize=64)
+def _plan(properties: str, converted: bool) -> _Properties | None:
+    """Return how the columns of `Properties` are read; None if ASE has to see the frame."""
+    fields = properties.split(":")
+    names, kinds, counts = fields[::3], fields[1::3], fields[2::3]
+    codes = {"R": -2, "I": -3, "L": -1}
+    plan: list[int] = []
+    wanted = {"species": ("S", "1"), "pos": ("R", "3")}
+    for name, kind, count in zip(names, kinds, counts, strict=False):
+        given = (kind, count)
+        if name in wanted:
+            if wanted.pop(name) != given:
+                return None
+            plan += [-5] if name == "species" else [0, 1, 2]
+        elif (
+            name in _SPECIAL
+            or not name
+            or kind not in codes
+            or not re.fullmatch("[1-9][0-9]?", count)
+            or (converted and name in ("vel", "forces") and given != ("R", "3"))
+        ):
+            return None
+        else:
+            plan += [codes[kind]] * int(count)
+    if wanted or len(fields) % 3 or len(set(names)) != len(names):
+        return None
+    return _Properties(np.array(plan, dtype=np.intc), False)
+
+
+def _pairs(comment: str) -> dict[str, str] | None:
+    """Return the keys and values of a comment of plain words, as ASE takes it apart."""
+    if not _PAIRS.fullmatch(comment):
+        return None
+    found = _EACH_PAIR.findall(comment)
+    pairs = {key: quoted or word for key, quoted, word in found}
+    if len(pairs) != len(found):
+        return None
+    if comment.count("=") > len(pairs):  # what looks like a key of xyz_atoms may be quoted
+        n_keys = sum(key.lower() in _KEYS for key in pairs)
+        if len(_EACH_KEY.findall(comment)) > n_keys:
+            return None
+    for name in ("Lattice", "Properties", "pbc"):  # some programs use small letters
+        if name not in pairs:
+            small = name.lower()
+            key = next((key for key in pairs if key.lower() == small), "")
+            if key:
+                pairs = {name if k == key else k: value for k, value in pairs.items()}
+    return pairs
+
+
+@lru_cache(maxsize=64)
+def _numbers(text: str) -> np.ndarray | None:
+    """Return the words of a text as numbers if all of them are plain."""
+    words = text.split()
+    if not all(map(_NUMBER.fullmatch, words)):
+        return None
+    return np.array([*map(float, words)])
+
+
+def xyz_arrays(
+    text: bytes,
+    format: str,
+    specorder: Sequence[str] | None = None,
+    units: str | None = None,
+    pbc: Any = None,
+    **options: Any,
+) -> FrameArrays | None:
+    """Return the elements, positions, cell and energy of the text of one frame, if it is plain.
+
+    Parameters
+    ----------
+    text : bytes
+        Text of the frame.
+    format, specorder, units, pbc, **options
+        As in `xyz_atoms`.
+
+    Returns
+    -------
+    FrameArrays or None
+        The frame as `xyz_atoms` has it; None for one with anything odd or broken in it.
+    """
+    end = text.find(b"\n")
+    start = text.find(b"\n", end + 1) + 1
+    if options or format != "extxyz" or units not in (None, *UNITS) or end < 0 or not start:
+        return None
+    count = text[:end].strip(b" \t")
+    comment = text[end + 1 : start - 1].decode("latin-1").strip(" \t")
+    if not (count.isdigit() and len(count) <= 18):
+        return None
+    pairs: dict[str, str] | None = {}
+    if "=" in comment:  # else not extended XYZ: the comment may be anything
+        pairs = _pairs(comment)
+    if pairs is None:
+        return None
+    converted = bool(units) and any(k.lower() == "timestep" != k for k in pairs)
+    plan: _Properties | None = _BARE
+    if "Properties" in pairs:
+        plan = _plan(pairs["Properties"], converted)
+    if plan is None:
+        return None
+    cell: np.ndarray | None = np.zeros(9)
+    if "Lattice" in pairs:
+        cell = _numbers(pairs["Lattice"])
+    if cell is None or len(cell) != 9:
+        return None
+    flags = [_FLAGS.get(word) for word in pairs["pbc"].split()] if "pbc" in pairs else None
+    if flags is None:
+        flags = ["Lattice" in pairs] * 3
+    if len(flags) not in (1, 3) or None in flags:
+        return None
+    energies: dict[str, float] = {}
+    for key, value in pairs.items():
+        if is_energy(key):
+            if not _NUMBER.fullmatch(value):
+                return None
+            energies[key] = float(value)
+        elif key in per_config_properties or key == "virial":
+            numbers = _numbers(value)
+            if numbers is None or not len(numbers):
+                return None
+            if key in ("stress", "virial") and len(numbers) not in (6, 9):
+                return None
+        elif "_JSON" in value:
+            return None
+    rows = atom_rows(text, start, int(count), plan.plan, SYMBOLS, plan.more)
+    if rows is None or not len(rows[0]):
+        return None
+    positions, _, numbers = rows
+    if numbers.min() < 0:
+        if isinstance(specorder, str) or not specorder or numbers.max() >= 0:
+            return None
+        of_type = [atomic_numbers.get(symbol, -1) for symbol in specorder]
+        if min(of_type) < 0 or numbers.min() < -len(of_type):
+            return None
+        numbers = np.array([0, *of_type])[-numbers]
+    if converted:
+        length = factor_to_ase("distance", units)
+        positions, cell = positions * length, cell * length
+        for key in energies:
+            if key.lower() == "potential_energy":
+                energies[key] *= factor_to_ase("energy", units)
+    periodic = np.zeros(3, dtype=bool)
+    periodic[:] = flags if pbc is None else pbc
+    try:
+        energy = energy_of(energies)
+    except ValueError:  # for those who need it
+        return None
+    return FrameArrays(numbers.astype(int), positions, cell.reshape(3, 3), periodic, energy)
+
+
+# --- texts to atoms -------------------------------------------------------------------------------
 
 
 def xyz_atoms(
-    text: str,
+    text: bytes,
     format: str,
     specorder: Sequence[str] | None = None,
     units: str | None = None,
@@ -61,7 +249,7 @@ def xyz_atoms(
 
     Parameters
     ----------
-    text : str
+    text : bytes
         Text of the frame.
     format : str
         Name of ASE's reader, "extxyz" or "xyz".
@@ -85,7 +273,7 @@ def xyz_atoms(
         If the text is not a complete frame, or its elements or units are unknown.
     """
     check_units(units)
-    count, _, rest = text.partition("\n")
+    count, _, rest = decoded(text).partition("\n")
     comment, _, body = rest.partition("\n")
     if not is_count(count) or len(count.strip()) > 18:
         raise ValueError(f"must start with its number of atoms, starts with {count.strip()[:40]!r}")
@@ -126,10 +314,12 @@ def xyz_atoms(
             rows[:n_atoms] = [" ".join(row) for row in words]
     if "=" not in comment:  # not extended XYZ: the comment may be anything
         comment = ""
-    text = "\n".join([str(n_atoms), comment, *rows, ""])
-    atoms: Any = ase.io.read(StringIO(text), index=0, format=format, **options)
+    whole = "\n".join([str(n_atoms), comment, *rows, ""])
+    atoms: Any = ase.io.read(StringIO(whole), index=0, format=format, **options)
     if pbc is not None:
         atoms.pbc = pbc
+        if atoms.calc is not None:  # its labels are still those of the frame
+            atoms.calc.atoms.pbc = pbc
     if units and any(key.lower() == "timestep" and key != "timestep" for key in atoms.info):
         _convert(atoms, units)  # dump extxyz writes LAMMPS's units
     return atoms

@@ -2,7 +2,8 @@
 """Frames of any file that ASE reads, one after the other.
 
 Text formats with many frames are cut into frames here, so that memory holds only a few of them and
-a broken one does not cost the others. `read_text` makes atoms of such a text. Lengths are in Å and
+a broken one does not cost the others. `read_arrays` makes arrays of such a text and `read_text`
+atoms, with all that the frame holds. Lengths are in Å and
 energies in eV. If a file or the caller names other LAMMPS units, they are converted; ``lj`` stays
 as it is.
 """
@@ -10,34 +11,46 @@ as it is.
 import codecs
 import re
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from glob import glob, has_magic
 from os import PathLike, fspath
 from os.path import exists, isdir
 from typing import Any, NamedTuple
 
 import ase.io
+import numpy as np
 from ase import Atoms
 from ase.io.formats import filetype, ioformats
 
-from ase_calculators.extended_xyz import STEP, xyz_atoms, xyz_texts
+from ase_calculators.extended_xyz import STEP, xyz_arrays, xyz_atoms, xyz_texts
+from ase_calculators.frame_arrays import FrameArrays
 from ase_calculators.lammps_dump import (
     NO_BOUNDARIES,
     STEP_OF_DUMP,
+    dump_arrays,
     dump_atoms,
     dump_texts,
+    units_in,
     yaml_texts,
 )
 from ase_calculators.lammps_log import Thermo, read_thermo
 from ase_calculators.lammps_units import check_units
-from ase_calculators.stored_labels import stored_energy, stored_labels
-from ase_calculators.text_file import DAMAGED, is_count, opener_of, read_lines, reason_of
+from ase_calculators.stored_labels import energy_of, is_energy, stored_energy, stored_labels
+from ase_calculators.text_file import (
+    DAMAGED,
+    is_count,
+    opener_of,
+    read_blocks,
+    read_lines,
+    reason_of,
+)
 
 __all__ = [
     "Frame",
     "Thermo",
     "frame_files",
     "open_frames",
+    "read_arrays",
     "read_frames",
     "read_text",
     "read_thermo",
@@ -48,16 +61,16 @@ __all__ = [
 ]
 
 # what cuts a file of a format into the texts of its frames
-_TEXTS = {
-    "lammps-dump-text": dump_texts,
-    "lammps-dump-yaml": yaml_texts,
-    "extxyz": xyz_texts,
-    "xyz": xyz_texts,
+_TEXTS: dict[str, Callable[[str], Iterator[bytes]]] = {
+    "lammps-dump-text": lambda path: dump_texts(read_blocks(path)),
+    "lammps-dump-yaml": lambda path: yaml_texts(read_lines(path)),
+    "extxyz": lambda path: xyz_texts(read_blocks(path)),
+    "xyz": lambda path: xyz_texts(read_blocks(path)),
 }
 
 
 class Frame(NamedTuple):
-    """Hold a frame on its way to the kernel: atoms, the text of one frame, or an error.
+    """Hold a frame on its way to the kernel: arrays, the text of one frame, or an error.
 
     Attributes
     ----------
@@ -65,7 +78,7 @@ class Frame(NamedTuple):
         File of the frame, empty for one of an iterable.
     number : int
         Number of the frame in it, from 0.
-    content : ase.Atoms, str or Exception
+    content : FrameArrays, bytes or Exception
         The frame, or why there is none.
     format : str
         ASE's name of the format of a text.
@@ -75,7 +88,7 @@ class Frame(NamedTuple):
 
     file: str
     number: int
-    content: Atoms | str | Exception
+    content: FrameArrays | bytes | Exception
     format: str = ""
     step: int | None = None
 
@@ -99,17 +112,76 @@ class Frame(NamedTuple):
         """
         if isinstance(self.content, Exception):
             raise self.content
-        if isinstance(self.content, str):
+        if isinstance(self.content, bytes):
             return read_text(self.content, self.format, options)
+        return self.content.atoms()
+
+    def arrays(self, options: dict[str, Any], energy: bool) -> FrameArrays:
+        """Return the elements, positions and cell of the frame.
+
+        Parameters
+        ----------
+        options : dict
+            Options of `read_text`, for a frame of text.
+        energy : bool
+            Whether the energy that came with the frame is needed.
+
+        Returns
+        -------
+        FrameArrays
+            The frame.
+
+        Raises
+        ------
+        Exception
+            As in `atoms`; ValueError if there are energies that differ.
+        """
+        if isinstance(self.content, Exception):
+            raise self.content
+        if isinstance(self.content, bytes):
+            return read_arrays(self.content, self.format, options, energy)
         return self.content
 
 
-def read_text(text: str, format: str, options: dict[str, Any]) -> Atoms:
+def read_arrays(text: bytes, format: str, options: dict[str, Any], energy: bool) -> FrameArrays:
+    """Return the elements, positions and cell of the text of one frame.
+
+    Parameters
+    ----------
+    text : bytes
+        The frame.
+    format, options
+        As in `read_text`.
+    energy : bool
+        Whether the energy that came with the frame is needed.
+
+    Returns
+    -------
+    FrameArrays
+        The frame as `read_text` has it.
+
+    Raises
+    ------
+    ValueError
+        As in `read_text`; if there are energies that differ.
+    """
+    try:
+        if format in ("lammps-dump-text", "lammps-dump-yaml"):
+            return dump_arrays(text, **options)
+        if (arrays := xyz_arrays(text, format, **options)) is not None:
+            return arrays
+    except Exception as error:
+        raise ValueError(reason_of(error)) from error
+    atoms = read_text(text, format, options)
+    return FrameArrays.of(atoms, stored_energy(atoms) if energy else np.nan)
+
+
+def read_text(text: bytes, format: str, options: dict[str, Any]) -> Atoms:
     """Return the atoms of the text of one frame.
 
     Parameters
     ----------
-    text : str
+    text : bytes
         The frame.
     format : str
         ASE's name of its format.
@@ -203,11 +275,12 @@ def source_units(source: Any, format: str | None, units: str | None) -> str | No
     if units is None and paths:
         try:
             kind = format or _kind(paths[0])
-            if kind.startswith("lammps-dump") and kind in _TEXTS:
-                head = next(iter(_TEXTS[kind](read_lines(paths[0]))), "")
-                if found := re.match(r"ITEM: UNITS[ \t]*\n[ \t]*(\S+)", head):
-                    check_units(found[1], "ITEM: UNITS")
-                    return found[1]
+            if kind in ("lammps-dump-text", "lammps-dump-yaml"):
+                text = kind == "lammps-dump-text"
+                head = next(read_blocks(paths[0]) if text else _TEXTS[kind](paths[0]), b"")
+                units = units_in(head)
+                check_units(units, "ITEM: UNITS")
+                return units
         except (OSError, ValueError):  # reported with its frame
             return None
     return units
@@ -357,6 +430,8 @@ def _kind(path: str) -> str:
             f"{columns} and its units=, or convert it to text by binary2txt"
         )
     is_xyz = is_count(text.split(b"\n", 1)[0].decode("latin-1"))
+    if is_xyz and re.search(r"\.(ext)?xyz(\.(gz|bz2|xz))?$", path):
+        return "extxyz"  # ASE takes longer to find this out than the frames take
     try:
         kind = filetype(path)
     except Exception:  # an error of ASE, which does not name a remedy
@@ -407,7 +482,7 @@ def _file_frames(
         try:
             kind = format or _kind(path)
             if kind in _TEXTS:
-                for number, text in enumerate(_TEXTS[kind](read_lines(path))):
+                for number, text in enumerate(_TEXTS[kind](path)):
                     if (
                         n_found == 0
                         and "pbc" not in options
@@ -430,7 +505,7 @@ def _file_frames(
                     )  # units of the log; ASE's other readers do not take them
                 for number, content in _ase_frames(path, kind, stride, of_ase):
                     n_found += 1
-                    yield _atoms_frame(path, number, content)
+                    yield _atoms_frame(path, number, content, _energy_in_file)
         except Exception as error:  # unknown format or unreadable file: go on with the others
             yield Frame(path, n_found, error)
             continue
@@ -438,14 +513,14 @@ def _file_frames(
             yield Frame(path, 0, ValueError("the file holds no frames"))
 
 
-def _text_frame(file: str, number: int, text: str, format: str) -> Frame:
+def _text_frame(file: str, number: int, text: bytes, format: str) -> Frame:
     """Return the text of a frame with its timestep."""
     if not format.startswith("lammps-dump"):
         # a number cut short is still a number; a single frame may have been written by hand
-        if number and not text.endswith("\n"):
+        if number and not text.endswith(b"\n"):
             reason = "the last line has no end; add a line feed if its last number is complete"
             return Frame(file, number, ValueError(reason))
-        found = STEP.search(text.split("\n", 2)[1]) if "\n" in text else None
+        found = STEP.search(text.split(b"\n", 2)[1]) if b"\n" in text else None
         return Frame(file, number, text, format, int(found[1]) if found else None)
     step = STEP_OF_DUMP.search(text, 0, 4096)
     if step is None:
@@ -465,17 +540,31 @@ def _step(info: dict[str, Any]) -> int | None:
     return None
 
 
-def _atoms_frame(file: str, number: int, content: Atoms | Exception) -> Frame:
-    """Return a copy of atoms without their calculator; the source may move them later."""
+def _energy_in_file(atoms: Atoms) -> float:
+    """Return `stored_energy` of atoms that nobody has moved since they were read."""
+    found = {} if atoms.calc is None else getattr(atoms.calc, "results", {})
+    energies = {key: found[key] for key in ("energy", "free_energy") if key in found}
+    for key, value in atoms.info.items():
+        if isinstance(key, str) and is_energy(key):
+            energies.setdefault(key, value)
+    if not all(isinstance(value, float) for value in energies.values()):
+        return stored_energy(atoms)
+    return energy_of(energies)
+
+
+def _atoms_frame(
+    file: str,
+    number: int,
+    content: Atoms | Exception,
+    energy: Callable[[Atoms], float] = stored_energy,
+) -> Frame:
+    """Return a copy of the arrays of atoms; the source may move them later."""
     if isinstance(content, Exception):
         return Frame(file, number, content)
     if not isinstance(content, Atoms):
         raise TypeError(f"source: must yield ase.Atoms, got {type(content).__name__}")
-    atoms = Atoms(
-        numbers=content.numbers, positions=content.positions, cell=content.cell, pbc=content.pbc
-    )
     try:
-        atoms.info["energy"] = stored_energy(content)
+        arrays = FrameArrays.of(content, energy(content))
     except ValueError as error:
         return Frame(file, number, error)
-    return Frame(file, number, atoms, "", _step(content.info))
+    return Frame(file, number, arrays, "", _step(content.info))

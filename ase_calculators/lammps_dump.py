@@ -3,67 +3,113 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 
+from ase_calculators.frame_arrays import SYMBOLS, FrameArrays
 from ase_calculators.lammps_units import check_units, factor_to_ase
-from ase_calculators.text_file import FrameLines, is_count, numbers_of, reason_of
+from ase_calculators.text_file import (
+    FrameLines,
+    check_frame_size,
+    decoded,
+    is_count,
+    numbers_of,
+    reason_of,
+)
+from cython_core._kernel import atom_rows
 
-NO_BOUNDARIES = re.compile(r"ITEM: BOX BOUNDS(?: xy xz yz| abc origin)?[ \t]*\n")
-STEP_OF_DUMP = re.compile(r"ITEM: TIMESTEP[ \t]*\n[ \t]*(-?\d{1,18})[ \t]*\n")
+NO_BOUNDARIES = re.compile(rb"ITEM: BOX BOUNDS(?: xy xz yz| abc origin)?[ \t]*\n")
+STEP_OF_DUMP = re.compile(rb"ITEM: TIMESTEP[ \t]*\n[ \t]*(-?\d{1,18})[ \t]*\n")
 
 
 # --- files to texts of frames ---------------------------------------------------------------------
 
 
-_HEAD = re.compile(r"ITEM: (TIMESTEP|TIME|UNITS)\b")
+_HEAD = re.compile(rb"ITEM: (TIMESTEP|TIME|UNITS)\b")
+_UNITS = re.compile(rb"ITEM: UNITS[ \t]*\n[ \t]*(\S+)")
 
 
-def dump_texts(lines: Iterable[str]) -> Iterator[str]:
+def units_in(text: bytes) -> str | None:
+    """Return the units that a dump names in front of its first frame.
+
+    Parameters
+    ----------
+    text : bytes
+        The beginning of the dump.
+
+    Returns
+    -------
+    str or None
+        The units, which LAMMPS may not know; None if it names none.
+    """
+    head = _HEAD.search(text)
+    found = _UNITS.match(text, head.start()) if head else None
+    return decoded(found[1]) if found else None
+
+
+def dump_texts(blocks: Iterable[bytes]) -> Iterator[bytes]:
     """Cut a LAMMPS text dump into its frames, even if an interrupted run left one unfinished.
 
     LAMMPS names the units in front of the first frame only. Here each frame names them.
 
     Parameters
     ----------
-    lines : iterable of str
-        Lines of the file.
+    blocks : iterable of bytes
+        The file, as `read_blocks` has it.
 
     Yields
     ------
-    str
+    bytes
         Text of a frame.
     """
-    frame: FrameLines | None = None
+    buffer = bytearray()
+    seen = 0  # of the buffer
+    start = -1  # of the frame, if there is one
+    front = b""  # of its text, not in the buffer
     begun = False  # the timestep was there
-    units, units_follow = "", False
-    for line in lines:
-        head = _HEAD.search(line)
-        if not head:
-            if units_follow:
-                units = line.strip()
-            units_follow = False
-            if frame:
-                frame.add(line)
-            continue
-        units_follow = head[1] == "UNITS"
-        if frame and not begun:  # the lines in front of the timestep are there already
-            frame.add(line[head.start() :])
-        else:
-            if frame:
-                frame.add(line[: head.start()])
-                yield str(frame)
-            stated = (f"ITEM: UNITS\n{units}\n",) if units and not units_follow else ()
-            frame = FrameLines(*stated, line[head.start() :])
-        begun = head[1] == "TIMESTEP"
-    if frame:
-        yield str(frame)
+    units = b""
+    units_at = -1  # of the last head, if the units follow it
+
+    def text_until(end: int) -> bytes:
+        with memoryview(buffer) as view:
+            return b"".join((front, view[start:end]))
+
+    for block in chain(blocks, (b"",)):
+        buffer += block
+        end = max(buffer.rfind(b"\n", seen) + 1, seen) if block else len(buffer)
+        for head in [*_HEAD.finditer(buffer, seen, end)]:
+            at, kind = head.start(), head[1]
+            if units_at >= 0:
+                first = buffer.find(b"\n", units_at) + 1
+                last = buffer.find(b"\n", first, at)
+                units = bytes(buffer[first:last].strip()) if last >= 0 else units
+            units_at = at if kind == b"UNITS" else -1
+            if start >= 0 and not begun:
+                line = max(buffer.rfind(b"\n", start, at) + 1, start)
+                if line < at:  # of an interrupted run
+                    front, start = front + buffer[start:line], at
+            else:
+                if start >= 0:
+                    yield text_until(at)
+                front = b"ITEM: UNITS\n%b\n" % units if units and kind != b"UNITS" else b""
+                start = at
+            begun = kind == b"TIMESTEP"
+        seen = end
+        done = seen if start < 0 else start
+        if done:
+            del buffer[:done]
+            seen, start, units_at = seen - done, min(start, 0), max(units_at - done, -1)
+        check_frame_size(len(buffer))
+    if start >= 0:
+        yield text_until(len(buffer))
 
 
-def yaml_texts(lines: Iterable[str]) -> Iterator[str]:
+def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
     """Cut a YAML dump of LAMMPS into its frames, each as a text dump has it.
 
     Parameters
@@ -73,7 +119,7 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[str]:
 
     Yields
     ------
-    str
+    bytes
         Text of a frame.
     """
     frame = FrameLines()
@@ -81,7 +127,7 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
         if line.startswith("---"):
             if frame.lines:
-                yield str(frame)
+                yield str(frame).encode()
             frame, section, units = FrameLines(), "", ""
             continue
         if line.startswith("..."):
@@ -107,7 +153,7 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[str]:
             complete = "]" in line or "," not in line
             frame.add(" ".join(words[1:]) + ("\n" if complete else ""))
     if frame.lines:
-        yield str(frame)
+        yield str(frame).encode()
 
 
 # --- text to atoms --------------------------------------------------------------------------------
@@ -168,23 +214,30 @@ class _Box(NamedTuple):
     pbc: tuple[bool, ...] | None
 
 
-def _box(flags: Sequence[str], rows: Sequence[str]) -> _Box:
+@lru_cache(maxsize=64)
+def _directions(flags: tuple[str, ...]) -> tuple[tuple[bool, ...] | None, list[str]]:
+    """Return the periodic directions, if they are named, and the names of the tilts."""
+    bounds = [word for word in flags if re.fullmatch("[pfsm]{2}", word)]
+    if len(bounds) not in (0, 3):
+        raise ValueError(
+            f"BOX BOUNDS: must name three boundaries like pp, got {' '.join(flags)[:80]}"
+        )
+    tilts = [word for word in flags if word in ("xy", "xz", "yz")]
+    return tuple(word == "pp" for word in bounds) or None, tilts
+
+
+@lru_cache(maxsize=64)
+def _box(flags: tuple[str, ...], rows: tuple[str, ...]) -> _Box:
     """Return the box of a dump, in any of LAMMPS's three forms."""
-    words = [row.split() for row in rows[:3]]
-    general = list(flags[:2]) == ["abc", "origin"]
+    words = [row.split() for row in rows]
+    general = flags[:2] == ("abc", "origin")
     widths = {len(row) for row in words}
     if len(words) < 3 or len(widths) > 1 or not widths <= ({4} if general else {2, 3}):
         raise ValueError("BOX BOUNDS: must have three lines of two, three or (abc) four numbers")
     numbers = numbers_of("BOX BOUNDS", [word for row in words for word in row]).reshape(3, -1)
     if not np.isfinite(numbers).all():
         raise ValueError("BOX BOUNDS: must be finite numbers")
-    tilts = [word for word in flags if word in ("xy", "xz", "yz")]
-    bounds = [word for word in flags if re.fullmatch("[pfsm]{2}", word)]
-    if len(bounds) not in (0, 3):
-        raise ValueError(
-            f"BOX BOUNDS: must name three boundaries like pp, got {' '.join(flags)[:80]}"
-        )
-    pbc = tuple(word == "pp" for word in bounds) or None
+    pbc, tilts = _directions(flags)
     if general:
         return _Box(numbers[:, :3], numbers[:, 3], pbc)
     tilt = {"xy": 0.0, "xz": 0.0, "yz": 0.0}
@@ -199,47 +252,130 @@ def _box(flags: Sequence[str], rows: Sequence[str]) -> _Box:
     return _Box(np.array([[x, 0.0, 0.0], [xy, y, 0.0], [xz, yz, z]]), low, pbc)
 
 
+_SECTION = re.compile("UNITS|TIMESTEP|TIME|NUMBER OF ATOMS|BOX BOUNDS")
+
+
 def _dump_head(head: str) -> dict[str, tuple[list[str], list[str]]]:
     """Return the sections before the atoms: the words after each name, and its lines."""
     sections = {}
     for text in head.split("ITEM: ")[1:]:
-        title, *lines = f"{text}\n".split("\n")
-        for name in ("UNITS", "TIMESTEP", "TIME", "NUMBER OF ATOMS", "BOX BOUNDS"):
-            if title.startswith(name):
-                sections[name] = (title.removeprefix(name).split(), lines)
-                break
+        if found := _SECTION.match(text):
+            title, *lines = f"{text}\n".split("\n")
+            sections[found[0]] = (title[found.end() :].split(), lines)
     return sections
 
 
+# the names of coordinates: as they are, scaled, unwrapped, both
+_COORDINATES = {
+    name: tuple(name.replace("x", axis) for axis in "xyz") for name in ("x", "xs", "xu", "xsu")
+}
+_VELOCITY = ("vx", "vy", "vz")
+_KEPT = re.compile("[cfvdi]2?_")
+
+
+class _Columns(NamedTuple):
+    """What the columns of a dump are read as."""
+
+    names: tuple[str, ...]
+    coordinates: str | None  # a key of _COORDINATES
+    kinds: str | None  # the column that tells the elements
+    numbers: dict[str, int]  # the columns read as numbers
+    plan: np.ndarray  # as atom_rows takes it
+
+
+@lru_cache(maxsize=64)
+def _columns(title: str, have_specorder: bool, units: str | None, whole: bool) -> _Columns:
+    """Return how columns are read: those that positions and elements need, or the `whole` frame."""
+    names = title.split()
+    if len(set(names)) != len(names):
+        raise ValueError(f"its columns {title.strip()[:200]} hold a name twice")
+    coordinates = next((c for c, axes in _COORDINATES.items() if {*axes} <= {*names}), None)
+    kinds = None
+    if "element" in names:
+        kinds = "element"
+    elif "type" in names and have_specorder:
+        kinds = "type"
+    elif "typelabel" in names:
+        kinds = "typelabel"
+    elif "mass" in names and units in (None, "metal", "real", "electron"):
+        kinds = "mass"
+    elif "type" in names:
+        kinds = "type"
+    read = [*_COORDINATES.get(coordinates or "", ()), *(["mass"] if kinds == "mass" else [])]
+    checked = [*(_VELOCITY if {*_VELOCITY} <= {*names} else ()), *(["q"] if "q" in names else [])]
+    if whole:
+        read += checked
+        read += [name for name in names if name == "type" != kinds or _KEPT.match(name)]
+    numbers = {name: place for place, name in enumerate(read)}
+    codes = {**dict.fromkeys(checked, -2), **numbers, "id": -4}
+    if kinds and kinds != "mass":
+        codes[kinds] = -5
+    plan = np.array([codes.get(name, -1) for name in names], dtype=np.intc)
+    return _Columns(tuple(names), coordinates, kinds, numbers, plan)
+
+
 class _AtomColumns:
-    """Hold the columns of the atoms of a frame by name; all other code asks for them here."""
+    """Hold the columns of the atoms of a frame by name; all other code asks for them here.
 
-    def __init__(self, text: str, n_atoms: int) -> None:
-        title, _, body = text.partition("\n")
-        names = title.split()
-        self.title = title.strip()[:200]
-        self._places = {name: k for k, name in enumerate(names)}
-        if len(self._places) != len(names):
-            raise ValueError(f"its columns {self.title} hold a name twice")
-        self._rows = _atom_rows(body, n_atoms, len(names))
+    Rows that are written plainly are read by the core. If anything is odd, and for columns that are
+    rarely asked for, the words of all rows are taken apart here.
+    """
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._places)
+    def __init__(self, text: bytes, start: int, n_atoms: int, columns: _Columns) -> None:
+        self._text, self._start, self._n_atoms = text, start, n_atoms
+        self._columns = columns
+        self.names = columns.names
+        self._order: np.ndarray | None = None
+        self._words: list[list[str]] | None = None
+        self._numbers = self._by_id = self._kinds = None
+        found = None
+        if n_atoms:
+            found = atom_rows(text, start, n_atoms, columns.plan, SYMBOLS)
+        if found is None:
+            self._rows  # noqa: B018  # says what is wrong
+        else:
+            self._numbers, self._by_id, self._kinds = found
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._places
+    @property
+    def _rows(self) -> list[list[str]]:
+        if self._words is None:
+            body = decoded(self._text[self._start :])
+            self._words = _atom_rows(body, self._n_atoms, len(self.names))
+        return self._words
 
     def words(self, name: str) -> list[str]:
-        k = self._places[name]
-        return [row[k] for row in self._rows]
+        k, rows = self.names.index(name), self._rows
+        order = range(len(rows)) if self._order is None else self._order.tolist()
+        return [rows[row][k] for row in order]
 
     def numbers(self, *names: str) -> np.ndarray:
         """Return one column, or several as (n_atoms, n_columns)."""
-        columns = [numbers_of(f"column {name}", self.words(name)) for name in names]
-        return columns[0] if len(names) == 1 else np.column_stack(columns)
+        kinds = self._kinds
+        if names == ("type",) == (self._columns.kinds,) and kinds is not None and kinds.max() < 0:
+            return -self._sorted(kinds.astype(float))
+        places = [self._columns.numbers.get(name, -1) for name in names]
+        if self._numbers is None or min(places) < 0:
+            columns = [numbers_of(f"column {name}", self.words(name)) for name in names]
+            return columns[0] if len(names) == 1 else np.column_stack(columns)
+        found = self._numbers
+        if len(names) == 1:
+            found = found[:, places[0]]
+        elif places != [*range(found.shape[1])]:
+            found = found[:, places]
+        return self._sorted(np.ascontiguousarray(found))
+
+    def kinds(self) -> np.ndarray | None:
+        """Return atomic numbers, or types as -type, if all of them are plain."""
+        return None if self._kinds is None else self._sorted(self._kinds)
+
+    def _sorted(self, values: np.ndarray) -> np.ndarray:
+        return values if self._order is None else values[self._order]
 
     def check_ids(self, order: bool) -> None:
         """Check that no atom is there twice, and sort the atoms by ID if `order`."""
+        if self._numbers is not None:  # the core has seen them
+            self._order = self._by_id if order else None
+            return
         try:
             ids = np.array([int(word) for word in self.words("id")])
         except (ValueError, OverflowError) as error:
@@ -249,7 +385,7 @@ class _AtomColumns:
         if doubled.any():
             raise ValueError(f"atom {ids[places][1:][doubled][0]} is there twice")
         if order:
-            self._rows = [self._rows[k] for k in places]
+            self._order = places
 
 
 def _atom_rows(body: str, n_atoms: int, n_columns: int) -> list[list[str]]:
@@ -272,49 +408,35 @@ def _atom_rows(body: str, n_atoms: int, n_columns: int) -> list[list[str]]:
     return words
 
 
-def dump_atoms(
-    text: str,
+class _Dump(NamedTuple):
+    """A frame of a dump in Å, its columns and what they are measured in."""
+
+    arrays: FrameArrays
+    origin: np.ndarray
+    columns: _AtomColumns
+    units: str | None
+    step: int
+
+
+def _read(
+    text: bytes,
+    whole: bool,
     specorder: Sequence[str] | None = None,
     units: str | None = None,
     pbc: Any = None,
     order: bool = True,
     **unknown: Any,
-) -> Atoms:
-    """Return the atoms of the text of one frame of a dump.
-
-    Parameters
-    ----------
-    text : str
-        Text of the frame.
-    specorder : sequence of str, optional
-        Elements of the types 1, 2 and so on.
-    units : str, optional
-        LAMMPS unit style. Default: the one that the text names, or Å.
-    pbc : bool or (3,) bool, optional
-        Periodic directions. Default: those of the text; all if it names none.
-    order : bool
-        Whether atoms are sorted by ID.
-    **unknown
-        Any other option, which is refused.
-
-    Returns
-    -------
-    ase.Atoms
-        The frame, in Å and eV; in sigma and epsilon with ``units="lj"``.
-
-    Raises
-    ------
-    ValueError
-        If the text is not a complete frame, or its elements or units are unknown or contradictory.
-    """
+) -> _Dump:
+    """Read the text of one frame; the `whole` one if more than positions and elements is needed."""
     if unknown:
         raise ValueError(
             f"{next(iter(unknown))}: is not an option of the reader of dumps; use specorder, "
             "units, pbc or order"
         )
     check_units(units)
-    head, found, body = text.partition("ITEM: ATOMS")
-    if not found:
+    at = text.find(b"ITEM: ATOMS")
+    head = decoded(text[:at] if at >= 0 else text)
+    if at < 0:
         for name, what in (("ENTRIES", "dump local"), ("GRID CELLS", "dump grid")):
             if f"ITEM: {name}" in head:
                 raise ValueError(f"is of {what}, which does not hold atoms; write dump custom")
@@ -339,85 +461,150 @@ def dump_atoms(
     count = sections["NUMBER OF ATOMS"][1][0]
     if not is_count(count) or len(count.strip()) > 18:
         raise ValueError(f"NUMBER OF ATOMS = {count.strip()[:40]!r}: must be a whole number")
-    columns = _AtomColumns(body, int(count))
-    if "id" in columns:
+    end = text.find(b"\n", at) + 1 or len(text)
+    title = decoded(text[at + len("ITEM: ATOMS") : end])
+    plan = _columns(title, bool(specorder), units, whole)
+    columns = _AtomColumns(text, end, int(count), plan)
+    if "id" in columns.names:
         columns.check_ids(order)
 
-    def has(*wanted: str) -> bool:
-        return all(name in columns for name in wanted)
-
-    box = _box(*sections["BOX BOUNDS"])
+    flags, bounds = sections["BOX BOUNDS"]
+    box = _box(tuple(flags), tuple(bounds[:3]))
     length = factor_to_ase("distance", units)
-    kind = next(
-        (k for k in ("x", "xs", "xu", "xsu") if has(*(k.replace("x", a) for a in "xyz"))), None
-    )
-    if kind is None:
+    if plan.coordinates is None:
         raise ValueError(
-            f"its columns are {columns.title}, without x y z (or xs, xu, xsu and so on); "
+            f"its columns are {title.strip()[:200]}, without x y z (or xs, xu, xsu and so on); "
             "write dump custom ... id element x y z"
         )
-    positions = columns.numbers(*(kind.replace("x", axis) for axis in "xyz"))
-    if kind.startswith("xs"):
+    positions = columns.numbers(*_COORDINATES[plan.coordinates])
+    if plan.coordinates.startswith("xs"):
         positions = positions @ box.cell + box.origin
+    if length != 1.0:
+        positions = positions * length
+    numbers = _elements(columns, plan.kinds, specorder, units)
+    periodic = np.zeros(3, dtype=bool)
+    periodic[:] = (True if box.pbc is None else box.pbc) if pbc is None else pbc
+    arrays = FrameArrays(numbers, positions, box.cell * length, periodic)
+    step = sections["TIMESTEP"][1][0].strip()
+    if not re.fullmatch(r"-?\d{1,18}", step):
+        raise ValueError("the frame has no timestep")
+    return _Dump(arrays, box.origin * length, columns, units, int(step))
+
+
+def dump_arrays(text: bytes, **options: Any) -> FrameArrays:
+    """Return the elements, positions and cell of the text of one frame of a dump.
+
+    Parameters
+    ----------
+    text : bytes
+        Text of the frame.
+    **options
+        As in `dump_atoms`.
+
+    Returns
+    -------
+    FrameArrays
+        The frame as `dump_atoms` has it.
+
+    Raises
+    ------
+    ValueError
+        As in `dump_atoms`.
+    """
+    return _read(text, False, **options).arrays
+
+
+def dump_atoms(text: bytes, **options: Any) -> Atoms:
+    """Return the atoms of the text of one frame of a dump.
+
+    Parameters
+    ----------
+    text : bytes
+        Text of the frame.
+    **options
+        ``specorder``, the elements of the types 1, 2 and so on; ``units``, the LAMMPS unit style,
+        by default the one that the text names, or Å; ``pbc``, the periodic directions, by default
+        those of the text, or all; ``order``, whether atoms are sorted by ID, as they are by
+        default.
+
+    Returns
+    -------
+    ase.Atoms
+        The frame, in Å and eV; in sigma and epsilon with ``units="lj"``.
+
+    Raises
+    ------
+    ValueError
+        If the text is not a complete frame, or its elements or units are unknown or contradictory.
+    """
+    frame = _read(text, True, **options)
+    arrays, columns, units = frame.arrays, frame.columns, frame.units
     atoms = Atoms(
-        numbers=_elements(columns, specorder, units),
-        positions=positions * length,
-        cell=box.cell * length,
-        pbc=(True if box.pbc is None else box.pbc) if pbc is None else pbc,
-        celldisp=box.origin * length,
+        numbers=arrays.numbers,
+        positions=arrays.positions,
+        cell=arrays.cell,
+        pbc=arrays.pbc,
+        celldisp=frame.origin,
     )
-    if has("vx", "vy", "vz"):
-        atoms.set_velocities(columns.numbers("vx", "vy", "vz") * factor_to_ase("velocity", units))
-    if has("q"):
+    if {*_VELOCITY} <= {*columns.names}:
+        atoms.set_velocities(columns.numbers(*_VELOCITY) * factor_to_ase("velocity", units))
+    if "q" in columns.names:
         atoms.set_initial_charges(columns.numbers("q") * factor_to_ase("charge", units))
-    for name in columns:
-        if name == "type" or re.match("[cfvdi]2?_", name):
+    for name in columns.names:
+        if name == "type" or _KEPT.match(name):
             try:
                 atoms.arrays[name] = columns.numbers(name).astype(
                     int if name == "type" or name[0] == "i" else float
                 )
             except ValueError:  # words
                 continue
-    step = sections["TIMESTEP"][1][0].strip()
-    if not re.fullmatch(r"-?\d{1,18}", step):
-        raise ValueError("the frame has no timestep")
-    atoms.info["timestep"] = int(step)
+    atoms.info["timestep"] = frame.step
     return atoms
 
 
 def _elements(
-    columns: _AtomColumns, specorder: Sequence[str] | None, units: str | None
-) -> list[int]:
+    columns: _AtomColumns, source: str | None, specorder: Sequence[str] | None, units: str | None
+) -> np.ndarray:
     """Return the atomic numbers, from names, labels, masses or types, whichever comes first."""
+    kinds = columns.kinds()
+    if kinds is not None and source != "type" and kinds.min() >= 0:
+        return kinds.astype(int)
+    if kinds is not None and source == "type" and kinds.max() < 0:
+        of_type = range(1, len(chemical_symbols))
+        if specorder:
+            order = [specorder] if isinstance(specorder, str) else specorder
+            of_type = [atomic_numbers.get(symbol, -1) for symbol in order]
+        if min(of_type) >= 0 and kinds.min() >= -len(of_type):
+            return np.array([0, *of_type])[-kinds]
 
     def known(name: str) -> bool:
-        return name in columns and all(word in atomic_numbers for word in set(columns.words(name)))
+        return name in columns.names and all(w in atomic_numbers for w in set(columns.words(name)))
 
     if known("element"):
         symbols = columns.words("element")
-    elif "type" in columns and specorder:
+    elif "type" in columns.names and specorder:
         symbols = symbols_of(columns.words("type"), specorder)
-    elif "element" in columns:
+    elif "element" in columns.names:
         symbols = symbols_of(columns.words("element"), specorder)
     elif known("typelabel"):
         symbols = columns.words("typelabel")
-    elif "typelabel" in columns and "type" not in columns:
+    elif "typelabel" in columns.names and "type" not in columns.names:
         symbols = symbols_of(columns.words("typelabel"), specorder)
-    elif "mass" in columns and units in (None, "metal", "real", "electron"):
-        masses = columns.numbers("mass")
-        nearest = {m: int(np.argmin(np.abs(atomic_masses - m))) for m in set(masses.tolist())}
-        for mass, number in nearest.items():
+    elif "mass" in columns.names and units in (None, "metal", "real", "electron"):
+        masses, places = np.unique(columns.numbers("mass"), return_inverse=True)
+        nearest = [int(np.argmin(np.abs(atomic_masses - mass))) for mass in masses]
+        for mass, number in zip(masses, nearest, strict=True):
             if not abs(atomic_masses[number] - mass) < 0.5:
                 raise ValueError(f"column mass: no element has {mass:g}; dump the element")
-        return [nearest[m] for m in masses.tolist()]
-    elif "type" in columns:
-        kinds = columns.words("type")
-        for kind in dict.fromkeys(kinds):
+        return np.array(nearest)[places]
+    elif "type" in columns.names:
+        words = columns.words("type")
+        for kind in dict.fromkeys(words):
             if not is_count(kind) or len(kind) > 3 or not 1 <= int(kind) < len(chemical_symbols):
                 raise ValueError(f"type {kind[:40]!r}: must be a whole number from 1 to 118")
-        return [int(kind) for kind in kinds]
+        return np.array([int(kind) for kind in words])
     else:
         raise ValueError(
             "its columns name no element or type; write dump custom ... element or type"
         )
-    return [atomic_numbers[symbol] for symbol in symbols]
+    return np.array([atomic_numbers[symbol] for symbol in symbols])

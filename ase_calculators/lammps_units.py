@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """LAMMPS's unit styles, and their factors to ASE's Å and eV."""
 
+from functools import lru_cache
+
 from ase.calculators.lammps import convert
 
 # LAMMPS's unit styles
@@ -26,6 +28,7 @@ def check_units(units: str | None, name: str = "units") -> None:
         raise ValueError(f"{name} = {units!r}: must be one of {', '.join(UNITS)}")
 
 
+@lru_cache(maxsize=64)
 def factor_to_ase(quantity: str, units: str | None) -> float:
     """Return one LAMMPS unit in ASE's units.
 

@@ -10,11 +10,11 @@ from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TextIO
 
 import numpy as np
-from ase import Atoms
 from tqdm.auto import tqdm
 
 from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
+from ase_calculators.frame_arrays import FrameArrays
 from ase_calculators.frame_source import (
     Frame,
     Thermo,
@@ -22,7 +22,6 @@ from ase_calculators.frame_source import (
     open_frames,
     read_thermo,
     source_units,
-    stored_energy,
     with_step,
 )
 from ase_calculators.frame_table import FrameTable
@@ -246,8 +245,8 @@ def _pieces(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
     for frame in frames:
         piece.append(frame)
         content = frame.content
-        size += len(content) if isinstance(content, str) else 0
-        size += content.positions.nbytes if isinstance(content, Atoms) else 0
+        size += len(content) if isinstance(content, bytes) else 0
+        size += content.positions.nbytes if isinstance(content, FrameArrays) else 0
         if len(piece) >= FRAMES_PER_PIECE or size >= BYTES_PER_PIECE:
             yield piece
             piece, size = [], 0
@@ -262,7 +261,7 @@ def _map_piece(
     calc: EntropySymmetry, options: dict[str, Any], thermo: Thermo | None, piece: list[Frame]
 ) -> tuple[list[_Row], list[tuple[str, int, str]]]:
     """Return the rows of one piece of work, and the frames that failed."""
-    kept: list[tuple[Frame, Atoms]] = []
+    kept: list[tuple[Frame, FrameArrays]] = []
     skipped: list[tuple[str, int, str]] = []
 
     def skip(frame: Frame, error: Exception) -> None:
@@ -270,34 +269,33 @@ def _map_piece(
 
     for frame in piece:
         try:
-            atoms = frame.atoms(options)
-            if thermo is None:
-                atoms.info["energy"] = stored_energy(atoms)
-            kept.append((frame, atoms))
+            kept.append((frame, frame.arrays(options, thermo is None)))
         except Exception as error:  # ASE's readers raise errors of any kind
             skip(frame, error)
 
     try:
-        values = np.column_stack(list(calc.evaluate(atoms for _, atoms in kept).values()))
+        values = np.column_stack(list(calc.evaluate(arrays for _, arrays in kept).values()))
     except ValueError:
         good, parts = [], []
-        for frame, atoms in kept:
+        for frame, arrays in kept:
             try:
-                parts.append(np.array(list(calc.evaluate([atoms]).values())).T)
-                good.append((frame, atoms))
+                parts.append(np.array(list(calc.evaluate([arrays]).values())).T)
+                good.append((frame, arrays))
             except ValueError as error:
                 skip(frame, ValueError(str(error).removeprefix("frame 0: ")))
         kept, values = good, np.concatenate([np.empty((0, 2)), *parts])
 
     rows = []
-    for (frame, atoms), (sS, Q) in zip(kept, values.tolist(), strict=True):
-        if thermo is None:
-            energy = atoms.info["energy"]
-        else:
+    cells = np.array([arrays.cell for _, arrays in kept]).reshape(-1, 3, 3)
+    volumes = np.where(cells.any(axis=2).all(axis=1), np.abs(np.linalg.det(cells)), np.nan)
+    for (frame, arrays), (sS, Q), volume in zip(
+        kept, values.tolist(), volumes.tolist(), strict=True
+    ):
+        energy = arrays.energy
+        if thermo is not None:
             energy = np.nan if frame.step is None else thermo.energies.get(frame.step, np.nan)
-            energy *= len(atoms) if thermo.per_atom else 1
-        volume = atoms.cell.volume if atoms.cell.rank == 3 else np.nan
-        rows.append(_Row(frame.number, frame.file, sS, Q, len(atoms), volume, energy))
+            energy *= len(arrays) if thermo.per_atom else 1
+        rows.append(_Row(frame.number, frame.file, sS, Q, len(arrays), volume, energy))
     return rows, skipped
 
 

@@ -20,7 +20,7 @@ from ase import Atoms
 from tqdm.auto import tqdm
 
 from ase_calculators.argument_checks import check_whole, is_number
-from ase_calculators.frame_source import Frame, open_frames, read_text
+from ase_calculators.frame_source import Frame, open_frames
 from ase_calculators.landscape import LandscapeTable
 from ase_calculators.provenance import atomic_writes
 
@@ -668,12 +668,8 @@ def _frames_of_rows(
             if frame.number not in wanted:
                 continue
             row = wanted.pop(frame.number)
-            content = frame.content
             try:
-                if isinstance(content, str):
-                    content = read_text(content, frame.format, read_options)
-                if isinstance(content, Exception):
-                    raise content
+                content = frame.atoms(read_options)
             except Exception as error:  # ASE's readers raise errors of any kind
                 raise ValueError(
                     f"{where}: frame {frame.number} cannot be read: {error}; map the landscape "

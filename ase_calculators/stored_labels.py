@@ -2,6 +2,7 @@
 """Energy, forces and stress that came with a frame, under the names that programs use."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,8 @@ from ase.stress import full_3x3_to_voigt_6_stress
 # names of labels in small letters, as ASE, LAMMPS and the trainers GAP, NEP and MACE write them
 _PREFIXES = ("", "ref_", "dft_")
 _ENERGIES = ("energy", "potential_energy")
+_FREE_ENERGIES = ("free_energy",)
+_KEYS_OF_ENERGIES = {p + name for p in _PREFIXES for name in (*_ENERGIES, *_FREE_ENERGIES)}
 _FORCES = ("forces", "force")
 _STRESSES, _VIRIALS = ("stress",), ("virial", "virials")
 
@@ -96,8 +99,15 @@ def stored_labels(atoms: Atoms, prefix: str = "") -> dict[str, np.ndarray | None
 
 
 def _energy(atoms: Atoms, prefix: str) -> np.ndarray | None:
-    free = _agreed(_stored(atoms, ("free_energy",), prefix, ()), 1e-6)
-    energies = _stored(atoms, _ENERGIES, prefix, ())
+    free = _stored(atoms, _FREE_ENERGIES, prefix, ())
+    return _one_energy(free, _stored(atoms, _ENERGIES, prefix, ()), prefix)
+
+
+def _one_energy(
+    free_energies: dict[str, np.ndarray], energies: dict[str, np.ndarray], prefix: str
+) -> np.ndarray | None:
+    """Return the energy that the forces belong to; refuse energies that contradict each other."""
+    free = _agreed(free_energies, 1e-6)
     if free is None:
         return _agreed(energies, 1e-6)
     own = next((v for k, v in energies.items() if k.lower() == f"{prefix}energy".lower()), free)
@@ -109,6 +119,57 @@ def _energy(atoms: Atoms, prefix: str) -> np.ndarray | None:
                 f"{name} and free_energy are both there and differ; keep only the right one"
             )
     return free
+
+
+@lru_cache(maxsize=256)
+def is_energy(key: str) -> bool:
+    """Return whether a key of a frame is one of those that `stored_energy` takes.
+
+    Parameters
+    ----------
+    key : str
+        The key.
+
+    Returns
+    -------
+    bool
+        Whether it is.
+    """
+    return key.lower() in _KEYS_OF_ENERGIES
+
+
+def energy_of(energies: dict[str, float]) -> float:
+    """Return the energy that `stored_energy` finds in a frame of extended XYZ.
+
+    Parameters
+    ----------
+    energies : dict of str to float
+        Values of the frame's keys that `is_energy` accepts, in their order, eV.
+
+    Returns
+    -------
+    float
+        Energy, eV; NaN if there is none.
+
+    Raises
+    ------
+    ValueError
+        If the values of two keys differ.
+
+    Examples
+    --------
+    >>> energy_of({"energy": -4.5})
+    -4.5
+    """
+    if len(energies) < 2:
+        return next(iter(energies.values()), np.nan)
+    # those that a calculator of ASE has come first
+    names = sorted(energies, key=lambda name: name not in ("energy", "free_energy"))
+    values = {name: np.asarray(energies[name]) for name in names}
+    free = {k: v for k, v in values.items() if k.lower().endswith(_FREE_ENERGIES)}
+    energy = _one_energy(free, {k: v for k, v in values.items() if k not in free}, "")
+    assert energy is not None
+    return float(energy)
 
 
 def _voigt(name: str, value: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ import numpy as np
 
 from ase_calculators.argument_checks import one_line
 
+# what is read of a file of frames at once
+BYTES_PER_BLOCK = 1 << 20
 # limits of a line of a frame or a log, and of a frame in memory
 BYTES_PER_LINE = 1 << 20
 EMPTY_LINES = 10_000
@@ -104,6 +106,87 @@ def read_lines(path: str) -> Iterator[str]:
         raise ValueError(f"the file cannot be decompressed to its end: {error}") from error
 
 
+def read_blocks(path: str) -> Iterator[bytes]:
+    """Read a text file, compressed or not, in blocks.
+
+    Parameters
+    ----------
+    path : str
+        Path of the file.
+
+    Yields
+    ------
+    bytes
+        The next part of the file, without a byte order mark; lines end with a line feed alone.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a regular one, a line is too long or the compressed data are damaged.
+    """
+    started = ends_with_return = False
+    n_lines = line = 0  # of the line that the block ends in, its bytes so far
+    try:
+        with opener_of(path)(path, "rb") as file:
+            # what was read before damage is not lost: read1 waits for no full block
+            while block := file.read1(BYTES_PER_BLOCK):
+                if not started:
+                    while len(block) < 3 and (byte := file.read1(1)):
+                        block += byte
+                    block, started = block.removeprefix(codecs.BOM_UTF8), True
+                if ends_with_return or b"\r" in block:
+                    block = block[ends_with_return and block[:1] == b"\n" :]
+                    ends_with_return = block.endswith(b"\r")
+                    block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+                first = block.find(b"\n")
+                if line + (len(block) if first < 0 else first) >= BYTES_PER_LINE:
+                    raise ValueError(
+                        f"line {n_lines + 1} has more than {BYTES_PER_LINE} characters; no frame "
+                        "or log has such lines"
+                    )
+                line = line + len(block) if first < 0 else len(block) - block.rfind(b"\n") - 1
+                n_lines += block.count(b"\n")
+                yield block
+    except DAMAGED as error:
+        raise ValueError(f"the file cannot be decompressed to its end: {error}") from error
+
+
+def decoded(text: bytes) -> str:
+    """Return text in UTF-8; what is not UTF-8 is read as Latin-1.
+
+    Parameters
+    ----------
+    text : bytes
+        The text.
+
+    Returns
+    -------
+    str
+        The same.
+    """
+    return text.decode("utf-8", "entsym-latin-1")
+
+
+def check_frame_size(size: int) -> None:
+    """Check that a frame fits into memory.
+
+    Parameters
+    ----------
+    size : int
+        Its bytes so far.
+
+    Raises
+    ------
+    ValueError
+        If the frame takes too much memory.
+    """
+    if size > BYTES_PER_FRAME:
+        raise ValueError(
+            f"a frame takes more than {BYTES_PER_FRAME >> 20} MiB and does not end; the file "
+            "is damaged or does not hold frames"
+        )
+
+
 class FrameLines:
     """Collect the lines of a frame, as long as they fit into memory.
 
@@ -131,11 +214,7 @@ class FrameLines:
             If the frame takes too much memory.
         """
         self.size += len(line) + _BYTES_OF_LINE
-        if self.size > BYTES_PER_FRAME:
-            raise ValueError(
-                f"a frame takes more than {BYTES_PER_FRAME >> 20} MiB and does not end; the file "
-                "is damaged or does not hold frames"
-            )
+        check_frame_size(self.size)
         self.lines.append(line)
 
     def __str__(self) -> str:

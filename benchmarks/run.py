@@ -17,6 +17,7 @@ import kernel
 import memory
 import peers
 import polymorph
+import reading
 import scaling
 import selection
 from timing import OthersLoad, machine
@@ -29,6 +30,7 @@ TOPICS = {
     "peers": peers,
     "dynamics": dynamics,
     "memory": memory,
+    "reading": reading,
     "polymorph": polymorph,
     "scaling": scaling,
     "selection": selection,

@@ -143,6 +143,19 @@ def fingerprint(
     cells: ArrayLike,
     pbc: bool | ArrayLike,
 ) -> str: ...
+def atom_rows(
+    text: bytes,
+    start: int,
+    n: int,
+    columns: NDArray[np.intc],
+    symbols: NDArray[np.int16],
+    more: bool = False,
+) -> tuple[Float, NDArray[np.int64] | None, NDArray[np.int32] | None] | None: ...
+
+class XyzCut:
+    def scan(self, text: bytes | bytearray, last: bool) -> list[int]: ...
+    def drop(self, n: int) -> None: ...
+
 def window_of(values: ArrayLike, expand: float) -> tuple[float, float, float, float]: ...
 def target_points(
     window: tuple[float, float, float, float], n: int, interior: bool = False

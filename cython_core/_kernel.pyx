@@ -10,12 +10,14 @@ from numbers import Real
 import numpy as np
 
 from cython_core.kernel cimport (
+    AtomRows,
     Generation,
     Child,
     CppBreeder,
     CppEvolution,
     CppGaps,
     CppKernel,
+    CppXyzCut,
     Genes,
     Gradients,
     Limits,
@@ -38,7 +40,11 @@ from cython_core.kernel cimport (
     evaluate_batch,
     evaluate_gradients,
     evaluate_local,
+    only_blank_lines,
+    order_rows,
+    read_rows,
 )
+from libc.stdint cimport int16_t, int32_t, int64_t
 from libcpp.memory cimport unique_ptr
 from libcpp.string cimport string
 from libcpp.vector cimport vector
@@ -840,6 +846,128 @@ def fingerprint(names, species, positions, cells, pbc):
     cdef const unsigned char[::1] p = periodic(pbc, (3,))
     return cpp_fingerprint(symbols, &s[0], &x[0, 0, 0], &h[0, 0, 0], x.shape[0], s.shape[0],
                            &p[0]).decode()
+
+
+def atom_rows(const unsigned char[::1] text, start, n, const int[::1] columns,
+              const int16_t[::1] symbols, more=False):
+    """Return what the rows of atoms in the text of a frame hold, if all of them are plain.
+
+    Parameters
+    ----------
+    text : bytes
+        Text of the frame.
+    start : int
+        Where the rows begin.
+    n : int
+        Number of rows.
+    columns : (n_columns,) intc
+        What each column holds: from 0, a number for that column of the result; -1 any word, -2 a
+        number and -3 a whole number, which are not kept; -4 an ID; -5 a symbol or a type.
+    symbols : (702,) int16
+        Atomic numbers by symbol, -1 for none: entry ``27 * (first - 65) + (second - 96)``, or
+        ``27 * (first - 65)`` for one letter.
+    more : bool
+        Whether a row may have further words.
+
+    Returns
+    -------
+    tuple or None
+        Numbers (n, width) float64; the rows by rising ID, (n,) int64, or None if they are so;
+        atomic numbers, or types as -type, (n,) int32 or None. All as in the text. None if anything
+        is not as it must be, an ID is there twice, or anything but empty lines follows: a reader
+        that knows more shall say what it is.
+    """
+    cdef size_t first = start, rows = n, k, n_columns = columns.shape[0], size = text.shape[0]
+    if len(symbols) != 702:
+        raise ValueError(f"symbols has {len(symbols)} entries: must have 702")
+    # a row takes two characters for each word at least
+    if not n_columns or first >= size or rows > (size - first) // (2 * n_columns):
+        return None
+    cdef int width = 0, n_ids = 0, n_kinds = 0
+    for k in range(n_columns):
+        width = max(width, columns[k] + 1)
+        n_ids += columns[k] == -4
+        n_kinds += columns[k] == -5
+    numbers = np.empty((rows, width))
+    ids = np.empty(rows if n_ids else 0, dtype=np.int64)
+    kinds = np.empty(rows if n_kinds else 0, dtype=np.int32)
+    cdef double[:, ::1] x = numbers
+    cdef int64_t[::1] i = ids
+    cdef int32_t[::1] z = kinds
+    cdef AtomRows out
+    out.numbers = &x[0, 0] if rows and width else NULL
+    out.width = width
+    out.ids = &i[0] if rows and n_ids else NULL
+    out.kinds = &z[0] if rows and n_kinds else NULL
+    cdef const char *end = <const char *>&text[0] + size
+    cdef const char *stop
+    cdef bint may_have_more = more, sorted_by_id = True
+    with nogil:
+        stop = read_rows(<const char *>&text[first], end, rows, &columns[0], n_columns,
+                         may_have_more, &symbols[0], out)
+        if stop != NULL and not only_blank_lines(stop, end):
+            stop = NULL
+        if stop != NULL and n_ids:
+            for k in range(1, rows):
+                if i[k] <= i[k - 1]:
+                    sorted_by_id = False
+                    break
+    if stop == NULL:
+        return None
+    order = None
+    cdef int64_t[::1] o
+    if not sorted_by_id:
+        order = np.empty(rows, dtype=np.int64)
+        o = order
+        with nogil:
+            if not order_rows(&i[0], rows, &o[0]):
+                stop = NULL
+        if stop == NULL:
+            return None
+    return numbers, order, kinds if n_kinds else None
+
+
+cdef class XyzCut:
+    """Find the frames of (extended) XYZ text that comes in pieces.
+
+    A line of digits alone begins a frame, unless it is the second of one, which is a comment; so
+    does the first line that is not empty.
+    """
+
+    cdef CppXyzCut c
+
+    def scan(self, const unsigned char[::1] text, last):
+        """Return where frames begin in the lines that have not been seen.
+
+        Parameters
+        ----------
+        text : bytes-like
+            The text so far, less what was dropped.
+        last : bool
+            Whether it is complete, so that the last line needs no end.
+
+        Returns
+        -------
+        list of int
+            Places in the text.
+        """
+        cdef bint complete = last
+        cdef size_t size = text.shape[0]
+        self.c.starts.clear()
+        if size:
+            with nogil:
+                self.c.scan(<const char *>&text[0], size, complete)
+        return list(self.c.starts)
+
+    def drop(self, n):
+        """Forget the first characters of the text, at most those that were seen.
+
+        Parameters
+        ----------
+        n : int
+            Their number.
+        """
+        self.c.at -= min(<size_t>n, self.c.at)
 
 
 cdef Window corners(window) except *:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Declarations of the C++ kernel for Cython; shapes and units are in the headers."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t, uint64_t
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
@@ -121,6 +121,24 @@ cdef extern from "entsym/digits.hpp" namespace "entsym" nogil:
     string cpp_fingerprint "entsym::fingerprint"(const vector[string] &, const int *,
                                                  const double *, const double *, size_t, size_t,
                                                  const unsigned char *) except +
+
+
+cdef extern from "entsym/text_frames.hpp" namespace "entsym" nogil:
+    cdef struct AtomRows:
+        double *numbers
+        size_t width
+        int64_t *ids
+        int32_t *kinds
+
+    const char *read_rows(const char *, const char *, size_t, const int *, size_t, bint,
+                          const int16_t *, const AtomRows &)
+    bint only_blank_lines(const char *, const char *)
+    bint order_rows(const int64_t *, size_t, int64_t *) except +
+
+    cdef cppclass CppXyzCut "entsym::XyzCut":
+        size_t at
+        vector[size_t] starts
+        void scan(const char *, size_t, bint) except +
 
 
 cdef extern from "<array>" namespace "std" nogil:

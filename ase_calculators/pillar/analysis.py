@@ -269,7 +269,7 @@ def analyse_pillar(
         executor = open_executor(processes, "spawn")  # OVITO does not survive a fork
         stack.callback(executor.shutdown, cancel_futures=True)
         for frame in frames:
-            size = len(frame.content) if isinstance(frame.content, str) else 0
+            size = len(frame.content) if isinstance(frame.content, bytes) else 0
             bar.update(size if in_bytes else 1)
             if frame.number <= last:
                 _check_same_dump(dump, output, frame, steps)

@@ -15,6 +15,7 @@ from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.fault_sequence import BCC, FAULT_NAMES, FaultType, miller_name, twin_layers
 from ase_calculators.frame_source import Frame
 from ase_calculators.pillar.table import BURGERS, COLUMNS, STRUCTURES
+from ase_calculators.text_file import decoded
 
 # the sets of columns that LAMMPS can dump positions in
 _COORDINATES = ({"x", "y", "z"}, {"xu", "yu", "zu"}, {"xs", "ys", "zs"}, {"xsu", "ysu", "zsu"})
@@ -24,7 +25,7 @@ class MissingColumns(ValueError):
     """A dump lacks columns, so that none of its frames can be analysed."""
 
 
-def checked_text(frame: Frame, calc: dict[str, Any] | None = None) -> str:
+def checked_text(frame: Frame, calc: dict[str, Any] | None = None) -> bytes:
     """Return the text of a frame of a dump if it is complete and has the columns needed.
 
     Parameters
@@ -36,7 +37,7 @@ def checked_text(frame: Frame, calc: dict[str, Any] | None = None) -> str:
 
     Returns
     -------
-    str
+    bytes
         The text.
 
     Raises
@@ -48,21 +49,21 @@ def checked_text(frame: Frame, calc: dict[str, Any] | None = None) -> str:
     """
     if isinstance(frame.content, Exception):
         raise frame.content
-    assert isinstance(frame.content, str)
-    head, found, body = frame.content.partition("ITEM: ATOMS")
-    _, has_number, number = head.partition("ITEM: NUMBER OF ATOMS")
+    assert isinstance(frame.content, bytes)
+    head, found, body = frame.content.partition(b"ITEM: ATOMS")
+    _, has_number, number = head.partition(b"ITEM: NUMBER OF ATOMS")
     if not found or not has_number:
         raise ValueError("the frame ends early: before its atoms")
     stated = int(number.split(maxsplit=1)[0])
     # LAMMPS writes units and time in front of the next timestep
-    trailer = body.rfind("\nITEM:")
+    trailer = body.rfind(b"\nITEM:")
     body = body if trailer < 0 else body[: trailer + 1]
-    columns = body.split("\n", 1)[0].split()
-    rows = max(body.count("\n") - 1, 0)
+    columns = decoded(body.split(b"\n", 1)[0]).split()
+    rows = max(body.count(b"\n") - 1, 0)
     if stated == 0:
         raise ValueError("the frame has no atoms")
-    complete = body.endswith("\n") and rows == stated
-    if not complete or len(body[:-1].rsplit("\n", 1)[-1].split()) != len(columns):
+    complete = body.endswith(b"\n") and rows == stated
+    if not complete or len(body[:-1].rsplit(b"\n", 1)[-1].split()) != len(columns):
         raise ValueError(f"the frame ends early: {min(rows, stated - 1)} of {stated} atoms")
     missing = [] if "id" in columns else ["id"]
     if not any(coordinates <= set(columns) for coordinates in _COORDINATES):
@@ -159,12 +160,12 @@ def import_ovito() -> Any:
     return ovito
 
 
-def load_frame(text: str) -> Any:
+def load_frame(text: bytes) -> Any:
     """Read one frame of a dump into OVITO.
 
     Parameters
     ----------
-    text : str
+    text : bytes
         The frame.
 
     Returns
@@ -174,7 +175,7 @@ def load_frame(text: str) -> Any:
     """
     ovito = import_ovito()
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.NamedTemporaryFile("w", suffix=".dump", dir=memory) as file:
+    with tempfile.NamedTemporaryFile(suffix=".dump", dir=memory) as file:
         file.write(text)
         file.flush()
         return ovito.io.import_file(file.name, sort_particles=True).compute(0)
@@ -299,7 +300,7 @@ class FrameResult(NamedTuple):
 
 
 def analyse_frame(
-    number: int, step: int, text: str, parent: list[float] | None, options: FrameOptions
+    number: int, step: int, text: bytes, parent: list[float] | None, options: FrameOptions
 ) -> FrameResult:
     """Analyse one frame.
 
@@ -307,7 +308,7 @@ def analyse_frame(
     ----------
     number, step : int
         Number of the frame in the dump, LAMMPS timestep.
-    text : str
+    text : bytes
         The frame, checked by `checked_text`.
     parent : list of float or None
         Orientation of the parent crystal in an earlier frame.

@@ -214,12 +214,12 @@ def render_movie(
     return pictures
 
 
-def _read_frame(source: Any, frame: int, calc: dict[str, Any] | None) -> str:
+def _read_frame(source: Any, frame: int, calc: dict[str, Any] | None) -> bytes:
     """Return the text of one frame of a dump."""
     if not isinstance(frame, int | np.integer):
         raise ValueError(f"frame = {frame!r}: must be a whole number, from 0 or, from the last, -1")
     frames, _ = open_frames(source, "lammps-dump-text", 1, {})
-    last: deque[str] = deque(maxlen=max(-frame, 1))
+    last: deque[bytes] = deque(maxlen=max(-frame, 1))
     for number, candidate in enumerate(frames):
         try:
             last.append(checked_text(candidate, calc))
@@ -234,7 +234,7 @@ def _read_frame(source: Any, frame: int, calc: dict[str, Any] | None) -> str:
     return last[0]
 
 
-def _colored(text: str, look: _Look) -> Any:
+def _colored(text: bytes, look: _Look) -> Any:
     """Return a frame with colors, without the atoms that are not shown."""
     data = load_frame(text)
     identify(data, look.options)

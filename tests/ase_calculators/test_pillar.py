@@ -259,7 +259,7 @@ def test_every_option_of_the_calculator_is_used(tmp_path):
         assert table.parameters["calc"] == calc.todict()
         seen.append((table["sS"][0], table["Q6"][0]))
         look = rendering._Look("entropy", strip_surface=False, calc=calc)
-        data = rendering._colored(path.read_text(), look)
+        data = rendering._colored(path.read_bytes(), look)
         local = np.sort(np.asarray(data.particles["Local entropy"]))
         counted = np.isin(symbols, calc.parameters["elements"] or symbols)
         expected = np.sort(calc.get_property("local_sS", atoms)[counted])

@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 
 from ase_calculators import LandscapeTable
-from ase_calculators.frame_source import open_frames, read_frames, read_text, read_thermo
+from ase_calculators.frame_source import open_frames, read_frames, read_thermo
 from ase_calculators.training_sets import labels
 
 BOX = "ITEM: BOX BOUNDS pp pp pp\n0.0 4.05\n0.0 4.05\n0.0 4.05\n"
@@ -178,12 +178,8 @@ def read(kind: str, path: Path, rng: random.Random) -> int:
     options = rng.choice(({}, {}, {"specorder": ["Al", "Cu"]}, {"units": "metal"}, {"units": "lj"}))
     good, reason = 0, None
     for found in open_frames(path, None, 1, options)[0]:
-        content = found.content
         try:
-            if isinstance(content, str):
-                content = read_text(content, found.format, options)
-            if isinstance(content, Exception):
-                raise content
+            content = found.atoms(options)
         except Exception as error:
             reason = error
             continue
