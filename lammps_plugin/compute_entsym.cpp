@@ -95,7 +95,7 @@ void ComputeEntsym::measure(bool bonds)
   guarded([&] {
     kernel->sums(atoms, moments, bonds ? nullptr : sum, workspace, comm->nthreads);
     if (!bonds) return;
-    qlm.resize(atoms.n_total * components);
+    qlm.resize(atoms.n_total * components);    // rows of ghosts are filled by gradients()
     neighbors.resize(atoms.n_total);
     kernel->local_bonds(atoms, qlm.data(), neighbors.data(), workspace, comm->nthreads);
     std::fill_n(sum, components, 0.0);
@@ -154,9 +154,14 @@ void ComputeEntsym::gradients(const double *factor, std::vector<double> &gradien
       for (int d = 0; d < 3; d++) strain[4 * d] -= factor[0] * dlnrho;
   }
   if (factor[1] != 0.0) {
-    sharing = true;
-    comm->forward_comm(this);
-    sharing = false;
+    if (ghosts) {
+      sharing = true;
+      comm->forward_comm(this);
+      sharing = false;
+    } else {    // run with 'pre no'
+      repeat_rows(1, neighbors);
+      repeat_rows(kernel->n_components(), qlm);
+    }
     add(factor[1], [&](double *out, double *share) {
       kernel->bond_gradient(atoms, total.data() + kernel->n_moments(), natoms, qlm.data(),
                             neighbors.data(), out, share, workspace, comm->nthreads);
