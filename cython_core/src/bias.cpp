@@ -14,8 +14,10 @@ namespace {
 
 // Beyond so many widths a hill is less than the last digit of its height.
 constexpr double kHillReach = 8.5;
-// Nodes beyond the value that has left the grid, at least so many.
-constexpr std::int64_t kMargin = 40;
+// The grid ends so many widths beyond the value that has left it.
+constexpr double kMargin = 9.0;
+// So many widths from a hill, V is not that of a place that was never visited.
+constexpr double kVisited = 2.0;
 
 std::string digits(double value)
 {
@@ -95,8 +97,11 @@ double HillGrid::energy(const double *s, double *slope)
     std::int64_t first[2], last[2];
     for (int d = 0; d < 2; d++) {
       const bool flat = m_.width[d] == 0.0;
-      first[d] = flat ? 0 : cell[d] - kMargin;
-      last[d] = flat ? 0 : cell[d] + 1 + kMargin;
+      const auto margin =
+          flat ? std::int64_t{0}
+               : static_cast<std::int64_t>(std::ceil(kMargin * m_.width[d] / m_.spacing[d]));
+      first[d] = cell[d] - margin;
+      last[d] = cell[d] + !flat + margin;
     }
     grow(first, last);
   }
@@ -108,9 +113,9 @@ double HillGrid::energy(const double *s, double *slope)
       for (int k = 0; k < 4; k++) {
         const int i = a + 2 * (k & 1), j = b + 2 * (k >> 1);
         if ((k & 1 && m_.width[0] == 0.0) || (k >> 1 && m_.width[1] == 0.0)) continue;
-        V += node[k] * value[0][i] * value[1][j];
-        if (m_.width[0] != 0.0) dV[0] += node[k] * derivative[0][i] * value[1][j];
-        if (m_.width[1] != 0.0) dV[1] += node[k] * value[0][i] * derivative[1][j];
+        V += node.v[k] * value[0][i] * value[1][j];
+        if (m_.width[0] != 0.0) dV[0] += node.v[k] * derivative[0][i] * value[1][j];
+        if (m_.width[1] != 0.0) dV[1] += node.v[k] * value[0][i] * derivative[1][j];
       }
     }
   for (int d = 0; d < 2; d++)
@@ -165,6 +170,7 @@ void HillGrid::deposit(const Hill &hill, const std::int64_t *skip_low, const std
 {
   std::int64_t first[2], last[2];
   std::vector<double> value[2], slope[2];
+  std::vector<bool> visited[2];
   for (int d = 0; d < 2; d++) {
     const double width = m_.width[d], h = m_.spacing[d];
     first[d] = low_[d];
@@ -172,6 +178,7 @@ void HillGrid::deposit(const Hill &hill, const std::int64_t *skip_low, const std
     if (width == 0.0) {
       value[d].assign(1, 1.0);
       slope[d].assign(1, 0.0);
+      visited[d].assign(1, true);
       continue;
     }
     const double lowest = std::ceil((hill.centre[d] - kHillReach * width) / h);
@@ -183,6 +190,7 @@ void HillGrid::deposit(const Hill &hill, const std::int64_t *skip_low, const std
       const double u = (static_cast<double>(i) * h - hill.centre[d]) / width;
       value[d].push_back(std::exp(-0.5 * u * u));
       slope[d].push_back(-u * h / width * value[d].back());
+      visited[d].push_back(std::fabs(u) <= kVisited);
     }
   }
   for (std::int64_t i = first[0]; i <= last[0]; i++) {
@@ -193,10 +201,11 @@ void HillGrid::deposit(const Hill &hill, const std::int64_t *skip_low, const std
       if (row && j >= skip_low[1] && j < skip_low[1] + skip_n[1]) continue;
       Node &node = nodes_[(i - low_[0]) * n_[1] + j - low_[1]];
       const double w = value[1][j - first[1]], dw = slope[1][j - first[1]];
-      node[0] += v * w;
-      node[1] += dv * w;
-      node[2] += v * dw;
-      node[3] += dv * dw;
+      node.v[0] += v * w;
+      node.v[1] += dv * w;
+      node.v[2] += v * dw;
+      node.v[3] += dv * dw;
+      if (visited[0][i - first[0]] && visited[1][j - first[1]]) node.visited = true;
     }
   }
 }
@@ -207,13 +216,15 @@ double HillGrid::offset() const
   const double lower = std::isfinite(m_.bias_factor) ? 1.0 / ((m_.bias_factor - 1.0) * kT) : 0.0;
   const double upper = 1.0 / kT + lower;    // gamma / ((gamma - 1) kT)
   double highest = 0.0;
-  for (const Node &node : nodes_) highest = std::max(highest, node[0]);
+  for (const Node &node : nodes_) highest = std::max(highest, node.v[0]);
   double numerator = 0.0, denominator = 0.0;
   for (std::int64_t i = 0; i < n_[0]; i++)
     for (std::int64_t j = 0; j < n_[1]; j++) {
       const double Q = static_cast<double>(low_[1] + j) * m_.spacing[1];
       if (m_.width[1] != 0.0 && (Q < 0.0 || Q > 1.0)) continue;
-      const double V = nodes_[i * n_[1] + j][0] - highest;
+      const Node &node = nodes_[i * n_[1] + j];
+      if (!node.visited) continue;
+      const double V = node.v[0] - highest;
       numerator += std::exp(upper * V);
       denominator += std::exp(lower * V);
     }
@@ -275,10 +286,10 @@ void Bias::check() const
              text(kMaxValue) + "; use a third of the fluctuation of an unbiased run");
     // a coarser grid does not resolve the hills
     if (m_->spacing[d] != 0.0 && !(m_->spacing[d] > 0.0 && m_->spacing[d] <= 0.5 * m_->width[d] &&
-                                   m_->spacing[d] >= 1e-3 * m_->width[d]))
+                                   m_->spacing[d] >= 0.05 * m_->width[d]))
       refuse("grid spacing of " + names_[d] + " = " + text(m_->spacing[d]) +
-             ": must be from a thousandth to half of the width of the hills, " +
-             text(m_->width[d]) + "; leave it out for a fifth");
+             ": must be from a twentieth to half of the width of the hills, " + text(m_->width[d]) +
+             "; leave it out for a fifth");
   }
   if (!biased)
     refuse("width of the hills: none is given; give one for " + names_[0] + ", for " + names_[1] +

@@ -1,8 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """fix entsym/steer: forces, virial, energy, work, hills, restarts, and each error."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
+from scipy.interpolate import CubicHermiteSpline
+
+BIN = Path(sys.executable).parent
 
 BAR = 1.602176634e6  # per eV/Å^3
 COMPUTE = "compute es all entsym rmax 5.0 sigma 0.2 q6cut 3.4 smooth 0.6"
@@ -285,3 +296,230 @@ def test_rerun(make_structure, run_deck, tmp_path):
     ))  # fmt: skip
     np.testing.assert_allclose(first["va"], first["vb"], rtol=1e-9)
     assert (tmp_path / "hills").read_text() == hills
+
+
+# --- hills ----------------------------------------------------------------------------------------
+
+KB = 8.617343e-5  # eV/K, as LAMMPS has it in units metal
+METAD = "metad 5 0.3 600 width sS 0.1 width Q6 0.01 biasfactor 8"
+WIDTHS = np.array([0.1, 0.01])
+
+
+def interpolated(hills, point, spacing=WIDTHS / 5):
+    """Return the sum of hills at a point, by bicubic Hermite interpolation from exact nodes."""
+    low = np.floor(point / spacing)
+    nodes = (low + np.array([(0, 0), (0, 1), (1, 0), (1, 1)])) * spacing
+    V = np.zeros((4, 4))  # V, its slopes by sS, by Q, by both, at each node
+    for centre, height in hills:
+        u = (nodes - centre) / WIDTHS
+        value = height * np.exp(-(u**2).sum(axis=1) / 2)
+        slopes = -u / WIDTHS
+        V += value * np.array([np.ones(4), *slopes.T, slopes.prod(axis=1)])
+    V = V.reshape(4, 2, 2)
+    at = [CubicHermiteSpline(nodes[[0, 2], 0], V[0, :, k], V[1, :, k])(point[0]) for k in (0, 1)]
+    slope = [CubicHermiteSpline(nodes[[0, 2], 0], V[2, :, k], V[3, :, k])(point[0]) for k in (0, 1)]
+    return float(CubicHermiteSpline(nodes[[0, 1], 1], at, slope)(point[1]))
+
+
+def script_hills(points, every=5, height=0.3, kT=KB * 600, factor=8):
+    """Return rows step, sS, Q6, height of a run that visits `points` at steps 0, 1, ..."""
+    hills, rows = [], []
+    for step, point in enumerate(points):
+        if step and step % every == 0:
+            h = height * np.exp(-interpolated(hills, point) / ((factor - 1) * kT))
+            rows.append((step, *point, h))
+            hills.append((point, h))
+    return np.array(rows)
+
+
+def read_hills(path):
+    return np.loadtxt(path, ndmin=2)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_hills_are_those_of_a_script(make_structure, run_deck, kernel_for, tmp_path, ranks):
+    """Hills from the dumped positions: values by the kernel, heights by NumPy and SciPy."""
+    structure = make_structure("fcc")
+    structure.write(tmp_path / "structure.data")
+    _, found = run_deck(deck(
+        *MD, f"fix st all entsym/steer es {METAD} file hills",
+        "dump d all custom 1 run.dump x y z", "dump_modify d sort id format float %.17g", "run 100",
+        'print "RESULT v $(f_st[6]:%.16g) $(f_st[7]:%.16g) $(f_st[8]) $(f_st[9]:%.16g)"',
+    ), ranks)  # fmt: skip
+    kernel = kernel_for(**PARAMETERS)
+    frames = (tmp_path / "run.dump").read_text().split("ITEM: ATOMS x y z")[1:]
+    points = np.array([
+        kernel.evaluate(np.array(frame.split("ITEM")[0].split(), float).reshape(-1, 3),
+                        structure.cell, True)
+        for frame in frames
+    ])  # fmt: skip
+    expected = script_hills(points)
+    hills = read_hills(tmp_path / "hills")
+    assert len(hills) == 20
+    np.testing.assert_allclose(hills, expected, rtol=1e-9)
+    assert 0.1 < hills[:, 3].min() / hills[:, 3].max() < 0.9
+    height, offset, n, energy = found["v"]
+    assert n == 20 and height == pytest.approx(expected[-1, 3])
+    # the last hill counts from the next step
+    before = [(row[1:3], row[3]) for row in expected[:-1]]
+    assert energy == pytest.approx(interpolated(before, points[-1]), rel=1e-8)
+    # c(t) from the exact sum at the nodes within two widths of a hill
+    spacing, visited = WIDTHS / 5, set()
+    for centre, _ in before:
+        low = np.ceil((centre - 2 * WIDTHS) / spacing).astype(int)
+        high = np.floor((centre + 2 * WIDTHS) / spacing).astype(int)
+        visited |= {(i, j) for i in range(low[0], high[0] + 1) for j in range(low[1], high[1] + 1)}
+    nodes = np.array(sorted(node for node in visited if node[1] >= 0)) * spacing
+    V = sum(h * np.exp(-(((nodes - c) / WIDTHS) ** 2).sum(axis=1) / 2) for c, h in before)
+    kT = KB * 600
+    c = kT * np.log(np.exp(8 / 7 * V / kT).sum() / np.exp(V / 7 / kT).sum())
+    assert offset == pytest.approx(c, rel=1e-8)
+
+
+def test_header(make_structure, run_deck, tmp_path):
+    """The file says what its hills are of."""
+    make_structure("fcc").write(tmp_path / "structure.data")
+    run_deck(deck(*MD, f"fix st all entsym/steer es {METAD} file hills", "run 5"))
+    first, second, third, *hills = (tmp_path / "hills").read_text().splitlines()
+    assert (first, third) == ("# entsym hills", "# step sS Q6 height")
+    entries = dict(word.split("=") for word in second[2:].split())
+    assert entries == {
+        "units": "metal", "group": "all", "natoms": "256", "rmax": "5", "sigma": "0.2",
+        "dr": "0.05", "q6_cutoff": "3.4", "degree": "6", "smooth": "0.6", "number_density": "0",
+        "height": "0.3", "temperature": "600", "bias_factor": "8", "width_sS": "0.1",
+        "width_Q6": "0.01", "spacing_sS": "0.02", "spacing_Q6": "0.002",
+    }  # fmt: skip
+    assert len(hills) == 1 and hills[0].split()[0] == "5"
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_killed_and_continued(make_structure, tmp_path, ranks):
+    """kill -9 in the middle, a restart from the last restart file: the same hills, bit by bit."""
+    make_structure("fcc").write(tmp_path / "structure.data")
+    work = "restrain sS 2 -2.5 move sS 4 -3.5 0 1200"
+    fix = f"fix st all entsym/steer es {work} {METAD} file {{}}"
+    lines = ["restart 200 one.restart two.restart", "thermo 100", "thermo_modify flush yes"]
+    tail = ["run 1200 upto", 'print "RESULT v $(f_st:%.16g) $(f_st[5]:%.16g) $(f_st[8])"']
+    mpirun = [BIN / "mpirun", "-n", str(ranks), BIN / "lmp", "-nocite", "-log", "none", "-in"]
+
+    def run(name, text):
+        # LAMMPS sorts atoms at the start of a run, which would change the order of its sums
+        (tmp_path / name).write_text("atom_modify sort 0 0\n" + text)
+        return subprocess.Popen([*mpirun, name], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+                                process_group=0)  # fmt: skip
+
+    whole = run("in.whole", deck(*MD, fix.format("whole"), *lines, *tail))
+    reference = re.search("RESULT v (.*)", whole.communicate(timeout=100)[0])[1]
+    for name in ("one.restart", "two.restart"):
+        (tmp_path / name).unlink()
+
+    killed = run("in.killed", deck(*MD, fix.format("hills"), *lines, *tail))
+    path = tmp_path / "hills"
+    deadline = time.monotonic() + 100
+    while not (path.exists() and path.read_bytes().count(b"\n") > 3 + 110):
+        assert time.monotonic() < deadline and killed.poll() is None
+        time.sleep(0.005)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    with path.open("ab") as file:
+        file.write(b"9999 -2.5 0.0")  # the start of a line
+    # the file that was being written may be broken, the older one is whole
+    restarts = sorted((tmp_path / n for n in ("one.restart", "two.restart")),
+                      key=lambda p: p.stat().st_mtime)  # fmt: skip
+    again = deck("fix 1 all nve", fix.format("hills"), *lines, *tail,
+                 start=f"read_restart {restarts[0].name}")  # fmt: skip
+    output = run("in.again", again).communicate(timeout=100)[0]
+    assert "unfinished last line of hills was cut off" in output
+    assert re.search(r"\d+ hills of hills are later than the restart file", output)
+    if ranks == 1:
+        assert path.read_text() == (tmp_path / "whole").read_text()
+        assert re.search("RESULT v (.*)", output)[1] == reference
+    else:  # after a restart the ranks may sum forces in another order
+        np.testing.assert_allclose(read_hills(path)[:90], read_hills(tmp_path / "whole")[:90], 1e-6)
+
+
+def test_continued_without_restart_file(make_structure, run_deck, tmp_path):
+    """A second run starts with the hills of the file and appends to it."""
+    make_structure("fcc").write(tmp_path / "structure.data")
+    fix = f"fix st all entsym/steer es {METAD} file hills"
+    values = 'print "RESULT v $(f_st[6]:%.16g) $(f_st[8]) $(f_st[9]:%.16g)"'
+    run_deck(deck(*MD, fix, "run 50"))
+    first = (tmp_path / "hills").read_text()
+    (tmp_path / "hills").write_text(first + "50 -2.")
+    output, found = run_deck(deck(*MD, fix, "run 0", values, "run 20"))
+    assert "unfinished last line of hills was cut off" in output
+    assert "10 hills of hills are continued" in output
+    hills = read_hills(tmp_path / "hills")
+    assert (tmp_path / "hills").read_text().startswith(first)
+    assert found["v"][0] == hills[9, 3] and found["v"][1] == 10
+    assert len(hills) == 14 and hills[10, 0] == 5
+
+
+def test_restart_without_the_file(make_structure, run_deck, tmp_path):
+    """The restart file has all hills: what was moved away is written again."""
+    make_structure("fcc").write(tmp_path / "structure.data")
+    fix = f"fix st all entsym/steer es {METAD} file hills"
+    run_deck(deck(*MD, fix, "run 50", "write_restart 50.restart", "run 50"))
+    whole = (tmp_path / "hills").rename(tmp_path / "whole").read_text()
+    run_deck(deck("fix 1 all nve", fix, "run 50", start="read_restart 50.restart"))
+    again = (tmp_path / "hills").read_text()
+    assert again.splitlines()[:13] == whole.splitlines()[:13]
+    np.testing.assert_allclose(
+        read_hills(tmp_path / "hills"), read_hills(tmp_path / "whole"), rtol=1e-6
+    )
+
+
+def test_growing_grid(lmp, make_structure, tmp_path):
+    """Where the walk leaves the grid it grows, and the energy is that of all hills.
+
+    The start has hills at both ends of a wide range, which no grid of the start covers.
+    """
+    structure = make_structure("fcc")
+    path = tmp_path / "hills"
+    metad = f"metad 1000 0.3 600 width sS 0.02 width Q 0.002 file {path}"
+    instance = lmp(structure, COMPUTE, f"fix st all entsym/steer es {metad}", "run 0", **LJ)
+    sS, Q = (instance.extract_fix("st", 0, 1, k) for k in (0, 1))
+    instance.close()
+    with path.open("a") as file:
+        for step, (a, b) in enumerate([(sS, Q), (sS + 0.1, Q), (sS - 5, Q + 0.3), (sS - 5, Q)]):
+            file.write(f"{step} {a!r} {b!r} 0.1\n")
+    instance = lmp(structure, COMPUTE, f"fix st all entsym/steer es {metad}", "run 0", **LJ)
+    energy = instance.extract_fix("st", 0, 0)
+    assert energy == pytest.approx(0.1 * (1 + np.exp(-12.5)), rel=2e-5)
+    # denser, ten widths away where the grid has ended, and back: the same energy
+    instance.commands_list(["change_box all x scale 0.9 y scale 0.9 z scale 0.9 remap", "run 0"])
+    assert abs(instance.extract_fix("st", 0, 1, 0) - sS) > 0.2
+    assert instance.extract_fix("st", 0, 0) < 1e-3
+    back = f"x final 0 {structure.cell[0, 0]} y final 0 {structure.cell[0, 0]}"
+    back += f" z final 0 {structure.cell[0, 0]}"
+    instance.commands_list([f"change_box all {back} remap", "run 0"])
+    assert instance.extract_fix("st", 0, 0) == pytest.approx(energy, rel=1e-9)
+
+
+def test_walkers(make_structure, run_deck, tmp_path):
+    """Each of two runs at the same time has the hills of both."""
+    make_structure("fcc").write(tmp_path / "structure.data")
+    lines = [
+        "variable w world a b", "variable s world 4711 4712",
+        "velocity all create 600 ${s} loop geom", "fix 1 all nve",
+        f"fix st all entsym/steer es {METAD} file hills.${{w}} walkers hills.* 5",
+        "run 100", "fix 2 all print 1 ''", "run 0 post no", "unfix 2",
+        'print "n ${w} $(f_st[8])" append counts',
+    ]  # fmt: skip
+    (tmp_path / "in.walkers").write_text(deck(*lines))
+    subprocess.run(
+        [BIN / "mpirun", "-n", "2", BIN / "lmp", "-nocite", "-log", "none", "-partition", "2x1",
+         "-in", "in.walkers"], cwd=tmp_path, check=True, capture_output=True, timeout=100,
+    )  # fmt: skip
+    counts = [line.split() for line in (tmp_path / "counts").read_text().splitlines()]
+    assert {row[1] for row in counts} == {"a", "b"}
+    numbers = sorted(int(row[2]) for row in counts)
+    assert 20 < numbers[0] and numbers[1] <= 40
+    for name in ("hills.a", "hills.b"):
+        assert len(read_hills(tmp_path / name)) == 20  # each file has its own only
+    # a third walker reads both
+    _, found = run_deck(deck(
+        *MD, f"fix st all entsym/steer es {METAD} file hills.c walkers hills.* 5", "run 0",
+        'print "RESULT n $(f_st[8])"',
+    ))  # fmt: skip
+    assert found["n"] == 40

@@ -77,13 +77,16 @@ class HillGrid {
   double energy(const double *s, double *slope);
   void add(const Hill &hill);
   void clear();
-  double offset() const;    ///< c, over the nodes with Q_l from 0 to 1
+  /// c, over the nodes within two widths of a hill with Q_l from 0 to 1: elsewhere V says nothing of F.
+  double offset() const;
   const std::vector<Hill> &hills() const { return hills_; }
   double memory_usage() const;
 
  private:
-  using Node =
-      std::array<double, 4>;    // V, its derivatives by both variables and by each, per spacing
+  struct Node {
+    double v[4] = {0.0, 0.0, 0.0, 0.0};    // V, slopes by sS, by Q_l and by both, per spacing
+    bool visited = false;                  // within two widths of a hill
+  };
 
   Metadynamics m_;
   std::vector<Hill> hills_;
