@@ -523,3 +523,190 @@ def test_walkers(make_structure, run_deck, tmp_path):
         'print "RESULT n $(f_st[8])"',
     ))  # fmt: skip
     assert found["n"] == 40
+
+
+# --- bad input ------------------------------------------------------------------------------------
+
+HARD = COMPUTE.replace(" smooth 0.6", "")
+FIX = "fix st all entsym/steer es "
+
+WRONG = {
+    # what the bias is of
+    "no arguments": ("fix st all entsym/steer es", "arguments are missing"),
+    "no such compute": (FIX.replace("es ", "no ") + "restrain sS 1 0", "compute no is not defined"),
+    "other style": (
+        ["compute t all temp", FIX.replace("es ", "t ") + "restrain sS 1 0"],
+        "compute t is of style temp, which has no gradients",
+    ),
+    "other group": (
+        ["group g id 1:9", "fix st g entsym/steer es restrain sS 1 0"],
+        "group g must be that of compute es, which is all",
+    ),
+    "hard cutoff": ([HARD, FIX + "restrain Q6 1 0", "run 0"], "hard neighbor cutoff"),
+    "hard cutoff, wall": ([HARD, FIX + "wall Q upper 0.3 5", "run 0"], "hard neighbor cutoff"),
+    "hard cutoff, hills": (
+        [HARD, FIX + "metad 1 0.1 300 width Q 0.01", "run 0"],
+        "add 'smooth <width>' to the compute",
+    ),
+    "variable": (FIX + "restrain Q4 1 0", "variable 'Q4' must be sS or Q6"),
+    "no bias": (FIX + "limit 5", "no bias is given; use restrain, wall or metad"),
+    "unknown": (FIX + "pull sS 1 0", "unknown keyword 'pull'; use restrain"),
+    "respa": ([FIX + "restrain sS 1 0", "run_style respa 1", "run 0"], "respa is not supported"),
+    "dynamic group": (
+        ["region r block 0 8 INF INF INF INF", "group d dynamic all region r",
+         COMPUTE.replace("es all", "ds d"), "fix st d entsym/steer ds restrain sS 1 0", "run 0"],
+        "group d is dynamic",
+    ),
+    # numbers
+    "too few": (FIX + "restrain sS 1", "values of restrain are missing; use 'restrain"),
+    "not a number": (FIX + "restrain sS x 0", "force constant = x must be a finite number"),
+    "nan": (FIX + "restrain sS 1 nan", "centre = nan must be a finite number"),
+    "negative": (FIX + "restrain sS -1 0", "force constant of sS = -1: must be finite, 0 or more"),
+    "far": (FIX + "restrain sS 1 1e10", r"centre of sS = 1e\+10: must be from"),
+    "wall side": (FIX + "wall sS above 1 1", "wall = 'above' must be upper or lower"),
+    "twice": (FIX + "restrain sS 1 0 restrain sS 2 0", "restrain sS is given twice"),
+    "move without restrain": (FIX + "move sS 1 0 0 10", "move sS needs a 'restrain sS"),
+    "move backwards": (
+        FIX + "restrain sS 1 0 move sS 1 1 10 5",
+        "last step of the move of sS = 5: must not be before the first, 10",
+    ),
+    "no variable": (
+        [FIX + "restrain sS v_none 0", "run 0"],
+        "variable none must be defined and of style equal",
+    ),
+    "variable negative": (
+        ["variable k equal -1", FIX + "restrain sS v_k 0", "run 0"],
+        "force constant of sS = -1: must be finite",
+    ),
+    # hills
+    "height": (FIX + "metad 1 0 300 width sS 1", "height of the hills = 0 must be above 0"),
+    "sigma": (FIX + "metad 1 1 300 width sS -1", "width of the hills = -1 must be above 0"),
+    "no width": (FIX + "metad 1 1 300", "width of the hills: none is given"),
+    "steps": (FIX + "metad 0 1 300 width sS 1", "steps between hills = 0 must be a whole number"),
+    "part of a step": (FIX + "metad 1.5 1 300 width sS 1", "steps between hills = 1.5 must be"),
+    "temperature": (FIX + "metad 1 1 0 width sS 1", "temperature = 0 must be above 0"),
+    "bias factor": (
+        FIX + "metad 1 1 300 width sS 1 biasfactor 1",
+        "bias factor = 1: must be above 1",
+    ),
+    "coarse grid": (
+        FIX + "metad 1 1 300 width sS 1 grid sS 0.6",
+        "grid spacing of sS = 0.6: must be from a twentieth to half",
+    ),
+    "grid of nothing": (
+        FIX + "metad 1 1 300 width sS 1 grid Q 0.1",
+        "grid Q6 needs the width of the hills",
+    ),
+    "width without metad": (FIX + "restrain sS 1 0 width sS 1", "width needs the keyword metad"),
+    "walkers without file": (
+        FIX + "metad 1 1 300 width sS 1 walkers h.* 5",
+        "walkers needs a file of its own",
+    ),
+    "no folder": (
+        [FIX + "metad 1 1 300 width sS 1 file no/such/hills", "run 0"],
+        "file no/such/hills cannot be written: No such file",
+    ),
+    "minimization without energy": (
+        [FIX + "restrain sS 1 0", "minimize 0 1e-3 5 5"],
+        "add 'fix_modify st energy yes'",
+    ),
+    "limit": (
+        [FIX + "restrain sS 1000 -1 limit 0.5", "run 0"],
+        r"the bias pulls atom \d+ with a force of .*, the limit is 0.5",
+    ),
+    "atoms lost": (
+        ["velocity all set 0 0 0", "change_box all boundary f f f", "displace_atoms all move 0 0 1",
+         COMPUTE + " density 0.06", FIX + "restrain sS 1 0", "thermo_modify lost ignore",
+         "group one id 1", "velocity one set -900 0 0", "fix 1 all nve", "run 200"],
+        r"group all has \d+ atoms, it had 256 when",
+    ),
+    "huge grid": (
+        [FIX + "metad 1 1e3 300 width sS 1e-6 width Q 1e-6 file h", "fix 1 all nve", "run 0",
+         "velocity all create 600 1", "run 5"],
+        "the grid of the hills would have .* nodes: use wider hills",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_input(lmp, make_structure, name, monkeypatch, tmp_path):
+    """Each mistake is one line: which value, what is allowed, what to do."""
+    monkeypatch.chdir(tmp_path)
+    commands, message = WRONG[name]
+    commands = [commands] if isinstance(commands, str) else commands
+    if not any(line.startswith("compute es") for line in commands):
+        commands = [COMPUTE, *commands]
+    with pytest.raises(Exception, match=message):
+        lmp(make_structure("fcc"), *commands, **LJ)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("rmax 5.0", "rmax 5.1"), "its hills are of rmax = 5, this bias has rmax = 5.1"),
+        (("smooth 0.6", "smooth 0.5"), "smooth = 0.6, this bias has smooth = 0.5"),
+        (("width sS 0.1", "width sS 0.2"), "width_sS = 0.1, this bias has width_sS = 0.2"),
+        (("biasfactor 8", ""), "bias_factor = 8, this bias has bias_factor = inf"),
+        ((" 600 ", " 500 "), "temperature = 600, this bias has temperature = 500"),
+        (("es all", "es half"), "group = all, this bias has group = half"),
+    ],
+)
+def test_hills_of_other_parameters(lmp, make_structure, tmp_path, change, message):
+    """They are refused, both values are shown, and the file stays as it is."""
+    path = tmp_path / "hills"
+    fix = f"fix st all entsym/steer es {METAD} file {path}"
+    lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 10", **LJ)
+    text = path.read_text()
+    compute, fix = COMPUTE.replace(*change), fix.replace(*change)
+    if "half" in compute:
+        fix = fix.replace("all", "half")
+    with pytest.raises(Exception, match=message):
+        lmp(make_structure("fcc"), "group half id 1:128", compute, *MD, fix, "run 10", **LJ)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("10 -2.0 0.1", "is not a hill: must be step, sS, Q6 and height"),
+        ("10 -2.0 0.1 0.3 5", "is not a hill"),
+        ("10 -2.0 nan 0.3", "is not a hill"),
+        ("10 -2.0 0.1 -0.3", "is not a hill"),
+        ("", "line 6 '' is not a hill"),
+    ],
+)
+def test_broken_line(lmp, make_structure, tmp_path, line, message):
+    """A broken line with others behind it is an error, not dropped."""
+    path = tmp_path / "hills"
+    fix = f"fix st all entsym/steer es {METAD} file {path}"
+    lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 10", **LJ)
+    with path.open("a") as file:
+        file.write(f"{line}\n15 -2.0 0.1 0.3\n")
+    with pytest.raises(Exception, match=message):
+        lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 10", **LJ)
+
+
+def test_other_file(lmp, make_structure, tmp_path):
+    """A file that is not of hills is left alone; one run at a time writes to a file."""
+    path = tmp_path / "hills"
+    path.write_text("a letter\n")
+    fix = f"fix st all entsym/steer es {METAD} file {path}"
+    with pytest.raises(Exception, match="its first line is not '# entsym hills'"):
+        lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 10", **LJ)
+    assert path.read_text() == "a letter\n"
+    path.unlink()
+    second = fix.replace("fix st", "fix two")
+    with pytest.raises(Exception, match="another run or fix is writing to it"):
+        lmp(make_structure("fcc"), COMPUTE, *MD, fix, second, "run 10", **LJ)
+
+
+def test_other_compute_between_runs(lmp, make_structure):
+    instance = lmp(
+        make_structure("fcc"), COMPUTE, FIX + "restrain sS 1 -2", "run 0", "uncompute es", **LJ
+    )
+    with pytest.raises(Exception, match="compute es is not defined"):
+        instance.command("run 0")
+    instance.command(COMPUTE.replace("rmax 5.0", "rmax 4.5"))
+    message = "the bias was started with rmax = 5, compute es has rmax = 4.5"
+    with pytest.raises(Exception, match=message):
+        instance.command("run 0")
