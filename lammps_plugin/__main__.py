@@ -31,6 +31,7 @@ EXTRAS = {
     "analysis": "OVITO modifiers, analyse_pillar",
     "validation": "validate",
     "dft": "AutoDFT",
+    "sampling": "free_energy of umbrella windows",
     "distillation": "train_teacher, train_student",
 }
 SECONDS = 120
