@@ -18,6 +18,7 @@ import memory
 import peers
 import polymorph
 import scaling
+import steering
 from timing import OthersLoad, machine
 from tqdm import tqdm
 
@@ -27,6 +28,7 @@ TOPICS = {
     "kernel": kernel,
     "peers": peers,
     "dynamics": dynamics,
+    "steering": steering,
     "memory": memory,
     "polymorph": polymorph,
     "scaling": scaling,

@@ -179,7 +179,7 @@ cdef extern from "entsym/bias.hpp" namespace "entsym" nogil:
         string header()
         vector[Hill] read(const string &, bint, size_t &) except +
         void add(const vector[Hill] &, bint) except +
-        void forget_others()
+        void forget_others() except +
 
     string hill_line "entsym::Bias::line"(const Hill &)
 

@@ -354,23 +354,27 @@ void FixEntsymSteer::open()
     }
   }
   if (!opened) {
-    share(found);
-    bias->add(found, true);
+    add(found, true);
     if (!walkers.empty()) take_hills();
   }
   opened = true;
 }
 
 /* ----------------------------------------------------------------------
-   hills of rank 0 to all ranks
+   add hills of rank 0 on all ranks
 ------------------------------------------------------------------------- */
 
-void FixEntsymSteer::share(std::vector<entsym::Hill> &hills) const
+void FixEntsymSteer::add(std::vector<entsym::Hill> &hills, bool own)
 {
   int n = static_cast<int>(hills.size());
   MPI_Bcast(&n, 1, MPI_INT, 0, world);
   hills.resize(n);
   MPI_Bcast(hills.data(), n * static_cast<int>(sizeof(entsym::Hill)), MPI_BYTE, 0, world);
+  try {
+    bias->add(hills, own);
+  } catch (const std::exception &e) {
+    fail(-1, e.what());    // the same on every rank
+  }
 }
 
 /* ----------------------------------------------------------------------
@@ -413,8 +417,7 @@ void FixEntsymSteer::take_hills()
   }
   MPI_Bcast(&again, 1, MPI_INT, 0, world);
   if (again) bias->forget_others();
-  share(fresh);
-  bias->add(fresh, false);
+  add(fresh, false);
 }
 
 /* ---------------------------------------------------------------------- */

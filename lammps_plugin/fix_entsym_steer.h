@@ -66,7 +66,7 @@ class FixEntsymSteer : public Fix {
   void begin();
   void open();
   void take_hills();
-  void share(std::vector<entsym::Hill> &hills) const;
+  void add(std::vector<entsym::Hill> &hills, bool own);
 };
 
 }    // namespace LAMMPS_NS

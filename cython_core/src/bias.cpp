@@ -66,23 +66,41 @@ Restraint Schedule::at(std::int64_t step) const
 
 // --- hills ----------------------------------------------------------------------------------------
 
-double HillGrid::energy(const double *s, double *slope)
+/// Find the cell of a value, and grow unless the grid reaches `widths` beyond it.
+void HillGrid::cover(const double *s, double widths, std::int64_t *cell)
 {
-  std::int64_t cell[2] = {0, 0};
-  double value[2][4], derivative[2][4];    // of the basis: V at both nodes, slopes at both nodes
   bool inside = true;
+  std::int64_t first[2], last[2];
   for (int d = 0; d < 2; d++) {
-    if (m_.width[d] == 0.0) {    // one node, no slope
-      value[d][0] = 1.0;
-      inside = inside && n_[d] == 1;
-      continue;
-    }
-    const double u = s[d] / m_.spacing[d];
+    const bool flat = m_.width[d] == 0.0;    // one node
+    const double u = flat ? 0.0 : s[d] / m_.spacing[d];
     if (!(std::fabs(u) < kFarAway))
       refuse("value of the biased variable = " + text(s[d]) + ": must be finite and within " +
              text(kFarAway) + " grid spacings of 0; look at the forces, or use wider hills");
-    const double floor = std::floor(u), t = u - floor, r = 1.0 - t;
-    cell[d] = static_cast<std::int64_t>(floor);
+    const auto nodes = [&](double n) {
+      return flat ? std::int64_t{0}
+                  : static_cast<std::int64_t>(std::ceil(n * m_.width[d] / m_.spacing[d]));
+    };
+    cell[d] = static_cast<std::int64_t>(std::floor(u));
+    inside = inside && cell[d] - nodes(widths) >= low_[d] &&
+             cell[d] + !flat + nodes(widths) < low_[d] + n_[d];
+    first[d] = cell[d] - nodes(kMargin);
+    last[d] = cell[d] + !flat + nodes(kMargin);
+  }
+  if (!inside) grow(first, last);
+}
+
+double HillGrid::energy(const double *s, double *slope)
+{
+  std::int64_t cell[2];
+  cover(s, 0.0, cell);
+  double value[2][4], derivative[2][4];    // of the basis: V at both nodes, slopes at both nodes
+  for (int d = 0; d < 2; d++) {
+    if (m_.width[d] == 0.0) {    // no slope
+      value[d][0] = 1.0;
+      continue;
+    }
+    const double u = s[d] / m_.spacing[d], t = u - std::floor(u), r = 1.0 - t;
     value[d][0] = (1.0 + 2.0 * t) * r * r;
     value[d][1] = t * t * (3.0 - 2.0 * t);
     value[d][2] = t * r * r;
@@ -91,19 +109,6 @@ double HillGrid::energy(const double *s, double *slope)
     derivative[d][1] = 6.0 * t * r;
     derivative[d][2] = r * (1.0 - 3.0 * t);
     derivative[d][3] = t * (3.0 * t - 2.0);
-    inside = inside && cell[d] >= low_[d] && cell[d] + 1 < low_[d] + n_[d];
-  }
-  if (!inside) {
-    std::int64_t first[2], last[2];
-    for (int d = 0; d < 2; d++) {
-      const bool flat = m_.width[d] == 0.0;
-      const auto margin =
-          flat ? std::int64_t{0}
-               : static_cast<std::int64_t>(std::ceil(kMargin * m_.width[d] / m_.spacing[d]));
-      first[d] = cell[d] - margin;
-      last[d] = cell[d] + !flat + margin;
-    }
-    grow(first, last);
   }
 
   double V = 0.0, dV[2] = {0.0, 0.0};
@@ -125,6 +130,8 @@ double HillGrid::energy(const double *s, double *slope)
 
 void HillGrid::add(const Hill &hill)
 {
+  std::int64_t cell[2];
+  cover(hill.centre, kVisited, cell);    // its neighbourhood counts in the offset
   hills_.push_back(hill);
   const std::int64_t none[2] = {0, 0};
   deposit(hill, low_, none);

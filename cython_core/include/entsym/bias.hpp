@@ -75,7 +75,7 @@ class HillGrid {
 
   /// V(s); adds its slopes. @throws std::invalid_argument if the grid would take more than 1 GB
   double energy(const double *s, double *slope);
-  void add(const Hill &hill);
+  void add(const Hill &hill);    ///< throws as energy()
   void clear();
   /// c, over the nodes within two widths of a hill with Q_l from 0 to 1: elsewhere V says nothing of F.
   double offset() const;
@@ -93,6 +93,7 @@ class HillGrid {
   std::vector<Node> nodes_;
   std::int64_t low_[2] = {0, 0}, n_[2] = {0, 0};    // first node and number of nodes
 
+  void cover(const double *s, double widths, std::int64_t *cell);
   void grow(const std::int64_t *first, const std::int64_t *last);
   void deposit(const Hill &hill, const std::int64_t *skip_low, const std::int64_t *skip_n);
 };
