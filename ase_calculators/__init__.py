@@ -2,7 +2,9 @@
 """Pair entropy sS and Steinhardt symmetry Q_l in ASE: calculator, landscapes, new structures."""
 
 from ase_calculators.entropy_symmetry import EntropySymmetry
+from ase_calculators.free_energy import FreeEnergy, Window, free_energy
 from ase_calculators.landscape import LandscapeTable, map_landscape, plot_landscape
+from ase_calculators.landscape_bias import LandscapeBias, Metadynamics
 from ase_calculators.pillar import (
     PillarTable,
     analyse_pillar,
@@ -16,6 +18,11 @@ from ase_calculators.substitution import substitute
 
 __all__ = [
     "EntropySymmetry",
+    "LandscapeBias",
+    "Metadynamics",
+    "free_energy",
+    "FreeEnergy",
+    "Window",
     "LandscapeTable",
     "map_landscape",
     "plot_landscape",

@@ -461,6 +461,7 @@ class EntropySymmetry(Calculator):
                 self.results[name] = _scatter(values[key], selected)
         if wanted & set(self._gradients):
             values = self.kernel.gradients(**structure)
+            self.results.update(zip(self.value_names, (values["sS"], values["Q"]), strict=True))
             for name, key in self._gradients.items():
                 is_strain = name.endswith("_strain_gradient")
                 self.results[name] = values[key] if is_strain else _scatter(values[key], selected)

@@ -20,6 +20,7 @@ import polymorph
 import reading
 import scaling
 import selection
+import steering
 from timing import OthersLoad, machine
 from tqdm import tqdm
 
@@ -29,6 +30,7 @@ TOPICS = {
     "kernel": kernel,
     "peers": peers,
     "dynamics": dynamics,
+    "steering": steering,
     "memory": memory,
     "reading": reading,
     "polymorph": polymorph,

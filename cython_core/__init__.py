@@ -2,6 +2,7 @@
 """The kernel of the entropy-symmetry method: pair entropy sS and Steinhardt parameter Q_l."""
 
 from cython_core._kernel import (
+    Bias,
     Breeder,
     Evolution,
     Gaps,
@@ -13,6 +14,7 @@ from cython_core._kernel import (
 )
 
 __all__ = [
+    "Bias",
     "Breeder",
     "Evolution",
     "Gaps",

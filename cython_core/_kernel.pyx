@@ -13,22 +13,30 @@ from cython_core.kernel cimport (
     AtomRows,
     Generation,
     Child,
+    CppBias,
     CppBreeder,
     CppEvolution,
     CppGaps,
     CppKernel,
     CppXyzCut,
+    Entry,
     Genes,
     Gradients,
+    Hill,
     Limits,
     Local,
+    Metadynamics,
+    Names,
     Parameters,
     PeriodicWorkspace,
     Point,
     Population,
+    Schedule,
     Structure,
     Target,
+    Wall,
     Window,
+    append_digits,
     check_density,
     check_target,
     count_pairs,
@@ -40,12 +48,14 @@ from cython_core.kernel cimport (
     evaluate_batch,
     evaluate_gradients,
     evaluate_local,
+    hill_line,
     only_blank_lines,
     order_rows,
     read_rows,
 )
 from libc.stdint cimport int16_t, int32_t, int64_t
 from libcpp.memory cimport unique_ptr
+from libcpp.optional cimport optional
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
@@ -1189,3 +1199,214 @@ cdef class Evolution:
     def distance(self):
         """Distance of the nearest structure from the target, in units of the window."""
         return self.c.get().distance()
+
+
+cdef class Bias:
+    """Evaluate restraints, walls and metadynamics in the two variables sS and Q_l.
+
+    U(s) = sum_d k_d/2 (s_d - c_d)^2 + sum_walls k/2 (s - a)^2 beyond a + sum of the hills; formulas
+    and conventions are in ``entsym/bias.hpp``. Step by step a host calls `begin`, `energy` and
+    `visit`. Energies are in any unit, used throughout.
+
+    Parameters
+    ----------
+    names : (str, str)
+        Names of the variables, for messages and the header of the hills.
+    restraints : array_like, (2, 2, 2)
+        For each variable force constant and centre, at the start and at the end of its move.
+    steps : array_like, (2, 2)
+        For each variable the first and the last step of its move.
+    walls : sequence of (int, bool, float, float), default none
+        Variable, whether it is an upper wall, position, force constant.
+    every : int, default 0
+        Steps between hills; 0 is no metadynamics.
+    height, temperature, boltzmann : float
+        Height of the first hill, temperature, Boltzmann constant.
+    bias_factor : float, default infinity
+        Bias factor of well-tempered metadynamics.
+    widths, spacings : (float, float)
+        Widths of the hills, 0 where a variable is not biased, and spacings of their grid, 0 for a
+        fifth of the width.
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of its range; the message names it, its value, the range, the remedy.
+    """
+
+    cdef unique_ptr[CppBias] c
+
+    def __cinit__(self, names, restraints, steps, walls=(), every=0, height=0.0, temperature=0.0,
+                  boltzmann=0.0, bias_factor=math.inf, widths=(0.0, 0.0), spacings=(0.0, 0.0)):
+        cdef const double[:, :, ::1] r = array(restraints, (2, 2, 2), "restraints")
+        cdef Names n
+        cdef Schedule schedules[2]
+        cdef vector[Wall] w
+        cdef Wall wall
+        cdef Metadynamics m
+        cdef optional[Metadynamics] hills
+        for d in range(2):
+            n[d] = names[d].encode()
+            schedules[d].first.constant, schedules[d].first.centre = r[d, 0, 0], r[d, 0, 1]
+            schedules[d].last.constant, schedules[d].last.centre = r[d, 1, 0], r[d, 1, 1]
+            schedules[d].start, schedules[d].stop = steps[d][0], steps[d][1]
+        for variable, upper, position, constant in walls:
+            wall.variable, wall.upper = variable, upper
+            wall.position, wall.constant = position, constant
+            w.push_back(wall)
+        if every:
+            m.every = whole("every", every, 1)
+            m.height, m.temperature = number("height", height), number("temperature", temperature)
+            m.boltzmann = number("boltzmann", boltzmann)
+            m.bias_factor = number("bias_factor", bias_factor)
+            for d in range(2):
+                m.width[d] = number(f"width of {names[d]}", widths[d])
+                m.spacing[d] = number(f"spacing of {names[d]}", spacings[d])
+            hills = m
+        self.c.reset(new CppBias(n, schedules, w, hills))
+
+    def acts_on(self, variable):
+        """Return whether the energy depends on variable 0 or 1."""
+        return bool(self.c.get().acts_on(variable))
+
+    def begin(self, step):
+        """Set the restraints of a step; a hill of an earlier step counts from now on."""
+        self.c.get().begin(step)
+
+    def energy(self, values):
+        """Return U and its slopes.
+
+        Parameters
+        ----------
+        values : array_like, (2,)
+            The variables.
+
+        Returns
+        -------
+        (float, (float, float))
+            Energy, and its derivatives by the variables.
+        """
+        cdef double s[2]
+        cdef double slope[2]
+        s[0], s[1] = values
+        cdef double U = self.c.get().energy(s, slope)
+        return U, (slope[0], slope[1])
+
+    def visit(self, step, values):
+        """Count work and make a hill if it is time; return its line for the file, or None."""
+        cdef double s[2]
+        s[0], s[1] = values
+        cdef const Hill *hill = self.c.get().visit(step, s)
+        return None if hill == NULL else hill_line(hill[0])
+
+    def settle(self, step, values):
+        """Start at a step: restraints that have changed since the last one change here."""
+        cdef double s[2]
+        s[0], s[1] = values
+        self.c.get().settle(step, s)
+
+    @property
+    def centres(self):
+        """Centres of the restraints."""
+        return self.c.get().restraint(0).centre, self.c.get().restraint(1).centre
+
+    @property
+    def work(self):
+        """Work of the changes of the restraints so far."""
+        return self.c.get().work()
+
+    @property
+    def hill_energy(self):
+        """Sum of the hills in the last energy."""
+        return self.c.get().hill_energy()
+
+    @property
+    def height(self):
+        """Height of the last hill."""
+        return self.c.get().height()
+
+    @property
+    def offset(self):
+        """Offset c(t) of the hills: a configuration has the weight exp((V - c) / kT)."""
+        return self.c.get().offset()
+
+    @property
+    def n_hills(self):
+        """Number of hills, those of other walkers included."""
+        return self.c.get().n_hills()
+
+    @property
+    def hills(self):
+        """Hills of this run, (n, 4): step, the variables, height."""
+        cdef vector[Hill] own = self.c.get().own_hills()
+        return hill_rows(own)
+
+    def define(self, **entries):
+        """Set what the hills depend on besides their own parameters: text by name."""
+        cdef vector[Entry] all
+        for name, value in entries.items():
+            all.push_back(Entry(<string>name.encode(), exact_text(value)))
+        self.c.get().define(all)
+
+    @property
+    def header(self):
+        """First lines of a file of hills, bytes."""
+        return self.c.get().header()
+
+    def read(self, text, headed=True):
+        """Return the hills of a file, or of the text that follows in it.
+
+        Parameters
+        ----------
+        text : bytes
+            Text that starts with a line.
+        headed : bool
+            Whether it starts with the header, which is then compared with that of this bias.
+
+        Returns
+        -------
+        ((n, 4) ndarray, int)
+            Step, the variables and height of each, and the place behind the last whole line.
+
+        Raises
+        ------
+        ValueError
+            If a line is not a hill, or the header is that of another bias.
+        """
+        cdef size_t end = 0
+        cdef vector[Hill] found = self.c.get().read(text, bool(headed), end)
+        return hill_rows(found), end
+
+    def add(self, hills, own=True):
+        """Add hills of an earlier run, or with ``own=False`` of other walkers, (n, 4)."""
+        cdef const double[:, ::1] rows = array(hills, (None, 4), "hills")
+        cdef vector[Hill] all
+        cdef Hill hill
+        for k in range(rows.shape[0]):
+            hill.step, hill.height = <int64_t>rows[k, 0], rows[k, 3]
+            hill.centre[0], hill.centre[1] = rows[k, 1], rows[k, 2]
+            all.push_back(hill)
+        self.c.get().add(all, bool(own))
+
+    def forget_others(self):
+        """Remove the hills of other walkers."""
+        self.c.get().forget_others()
+
+
+cdef hill_rows(const vector[Hill] &hills):
+    rows = np.empty((hills.size(), 4))
+    cdef double[:, ::1] view = rows
+    cdef size_t k
+    for k in range(hills.size()):
+        view[k, 0], view[k, 3] = <double>hills[k].step, hills[k].height
+        view[k, 1], view[k, 2] = hills[k].centre[0], hills[k].centre[1]
+    return rows
+
+
+cdef string exact_text(value):
+    """Return a number as the core writes it, with all digits and no more; other values as text."""
+    cdef string text
+    if isinstance(value, (float, np.floating)):
+        append_digits(text, value)
+        return text
+    return str(value).encode()

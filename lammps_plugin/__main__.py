@@ -18,13 +18,20 @@ from typing import NamedTuple
 
 from lammps_plugin import plugin_folder
 
-STYLES = ("compute entsym", "compute entsym/atom", "fix entsym/select", "command polymorph")
+STYLES = (
+    "compute entsym",
+    "compute entsym/atom",
+    "fix entsym/select",
+    "fix entsym/steer",
+    "command polymorph",
+)
 # what fails without the packages of an extra
 EXTRAS = {
     "tables": "to_dataframe",
     "analysis": "OVITO modifiers, analyse_pillar",
     "validation": "validate",
     "dft": "AutoDFT",
+    "sampling": "free_energy of umbrella windows",
     "distillation": "train_teacher, train_student",
 }
 SECONDS = 120

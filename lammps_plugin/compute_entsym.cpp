@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 #include "compute_entsym.h"
 
+#include <algorithm>
+
 #include "comm.h"
 #include "memory.h"
 #include "update.h"
@@ -9,7 +11,8 @@ using namespace LAMMPS_NS;
 
 /* ---------------------------------------------------------------------- */
 
-ComputeEntsym::ComputeEntsym(LAMMPS *lmp, int narg, char **arg) : ComputeEntsymBase(lmp, narg, arg)
+ComputeEntsym::ComputeEntsym(LAMMPS *lmp, int narg, char **arg)
+    : ComputeEntsymBase(lmp, narg, arg), dlnrho(0.0), atoms{}, sharing(false)
 {
   vector_flag = 1;
   size_vector = 2;
@@ -27,6 +30,7 @@ ComputeEntsym::ComputeEntsym(LAMMPS *lmp, int narg, char **arg) : ComputeEntsymB
   partial.resize(kernel->n_moments() + kernel->n_components() + 1);
   total.resize(partial.size());
   spare_step[VECTOR] = spare_step[ARRAY] = -1;
+  comm_forward = 1 + kernel->n_components();
 }
 
 /* ---------------------------------------------------------------------- */
@@ -73,10 +77,31 @@ void ComputeEntsym::evaluate(Part part)
     return;
   }
 
-  const entsym::Atoms atoms = collect();
+  measure(false);
+  spare_step[part] = -1;
+  if (ghosts) spare_step[1 - part] = update->ntimestep;
+}
+
+/* ----------------------------------------------------------------------
+   sS, Q_l and g(r) of the atoms as they are now; with `bonds` q_lm of each atom, for the gradient
+------------------------------------------------------------------------- */
+
+void ComputeEntsym::measure(bool bonds)
+{
+  atoms = collect();
   double *moments = partial.data();
-  double *qlm = moments + kernel->n_moments();
-  guarded([&] { kernel->sums(atoms, moments, qlm, workspace, comm->nthreads); });
+  double *sum = moments + kernel->n_moments();
+  const std::size_t components = kernel->n_components();
+  guarded([&] {
+    kernel->sums(atoms, moments, bonds ? nullptr : sum, workspace, comm->nthreads);
+    if (!bonds) return;
+    qlm.resize(atoms.n_total * components);    // rows of ghosts are filled by gradients()
+    neighbors.resize(atoms.n_total);
+    kernel->local_bonds(atoms, qlm.data(), neighbors.data(), workspace, comm->nthreads);
+    std::fill_n(sum, components, 0.0);
+    for (std::size_t i = 0; i < atoms.n_owned; i++)
+      for (std::size_t m = 0; m < components; m++) sum[m] += qlm[i * components + m];
+  });
   partial.back() = static_cast<double>(atoms.n_owned);
   MPI_Allreduce(partial.data(), total.data(), static_cast<int>(partial.size()), MPI_DOUBLE, MPI_SUM,
                 world);
@@ -84,23 +109,103 @@ void ComputeEntsym::evaluate(Part part)
   const double natoms = total.back();
   const double density = number_density(natoms);
   guarded([&] {
-    vector[0] =
-        kernel->entropy(total.data(), natoms, density, workspace, g.data(), running.data()).value;
+    const entsym::Entropy entropy =
+        kernel->entropy(total.data(), natoms, density, workspace, g.data(), running.data());
+    vector[0] = entropy.value;
+    dlnrho = entropy.dlnrho;
     vector[1] = kernel->bond_order(total.data() + kernel->n_moments(), natoms);
   });
   for (int k = 0; k < size_array_rows; k++) {
     array[k][1] = g[k];
     array[k][2] = running[k];
   }
-  spare_step[part] = -1;
-  if (ghosts) spare_step[1 - part] = update->ntimestep;
+}
+
+/* ---------------------------------------------------------------------- */
+
+bigint ComputeEntsym::evaluate_anew(bool bonds)
+{
+  measure(bonds);
+  spare_step[VECTOR] = spare_step[ARRAY] = update->ntimestep;    // for thermo output of this step
+  return static_cast<bigint>(total.back());
+}
+
+/* ---------------------------------------------------------------------- */
+
+void ComputeEntsym::gradients(const double *factor, std::vector<double> &gradient, double *strain)
+{
+  const double natoms = total.back();
+  gradient.assign(3 * atoms.n_owned, 0.0);
+  std::fill_n(strain, 9, 0.0);
+  const auto add = [&](double weight, auto &&call) {
+    double share[9];
+    part.resize(gradient.size());
+    guarded([&] { call(part.data(), share); });
+    for (std::size_t k = 0; k < part.size(); k++) gradient[k] += weight * part[k];
+    for (int k = 0; k < 9; k++) strain[k] += weight * share[k];
+  };
+  if (factor[0] != 0.0) {
+    add(factor[0], [&](double *out, double *share) {
+      kernel->entropy_gradient(atoms, total.data(), natoms, number_density(natoms), out, share,
+                               workspace, comm->nthreads);
+    });
+    // a strain of the box changes its density
+    if (given_density() == 0.0 && comm->me == 0)
+      for (int d = 0; d < 3; d++) strain[4 * d] -= factor[0] * dlnrho;
+  }
+  if (factor[1] != 0.0) {
+    if (ghosts) {
+      sharing = true;
+      comm->forward_comm(this);
+      sharing = false;
+    } else {    // run with 'pre no'
+      repeat_rows(1, neighbors);
+      repeat_rows(kernel->n_components(), qlm);
+    }
+    add(factor[1], [&](double *out, double *share) {
+      kernel->bond_gradient(atoms, total.data() + kernel->n_moments(), natoms, qlm.data(),
+                            neighbors.data(), out, share, workspace, comm->nthreads);
+    });
+  }
+}
+
+/* ----------------------------------------------------------------------
+   the gradient of Q_l needs q_lm and the number of neighbours of ghosts
+------------------------------------------------------------------------- */
+
+int ComputeEntsym::pack_forward_comm(int n, int *list, double *buf, int pbc_flag, int *pbc)
+{
+  if (!sharing) return ComputeEntsymBase::pack_forward_comm(n, list, buf, pbc_flag, pbc);
+  const int components = kernel->n_components();
+  for (int k = 0; k < n; k++, buf += comm_forward) {
+    const int r = row_of(list[k]);
+    if (r < 0) continue;    // nobody reads the values of atoms outside the group
+    buf[0] = neighbors[r];
+    std::copy_n(&qlm[static_cast<std::size_t>(r) * components], components, buf + 1);
+  }
+  return n * comm_forward;
+}
+
+/* ---------------------------------------------------------------------- */
+
+void ComputeEntsym::unpack_forward_comm(int n, int first, double *buf)
+{
+  if (!sharing) return ComputeEntsymBase::unpack_forward_comm(n, first, buf);
+  const int components = kernel->n_components();
+  for (int k = 0; k < n; k++, buf += comm_forward) {
+    const int r = row_of(first + k);
+    if (r < 0) continue;
+    neighbors[r] = buf[0];
+    std::copy_n(buf + 1, components, &qlm[static_cast<std::size_t>(r) * components]);
+  }
 }
 
 /* ---------------------------------------------------------------------- */
 
 double ComputeEntsym::memory_usage()
 {
-  return ComputeEntsymBase::memory_usage() + (partial.capacity() + total.capacity() + g.capacity() +
-                                              running.capacity() + 3.0 * size_array_rows) *
-                                                 sizeof(double);
+  return ComputeEntsymBase::memory_usage() +
+         (partial.capacity() + total.capacity() + g.capacity() + running.capacity() +
+          qlm.capacity() + neighbors.capacity() + part.capacity() + 3.0 * size_array_rows) *
+             sizeof(double);
 }

@@ -20,15 +20,33 @@ class ComputeEntsym : public ComputeEntsymBase {
   void set_ghosts(bool complete) override;
   void compute_vector() override;
   void compute_array() override;
+  int pack_forward_comm(int, int *, double *, int, int *) override;
+  void unpack_forward_comm(int, int, double *) override;
   double memory_usage() override;
+
+  // --- for fix entsym/steer, which calls them in a run, one after the other ---
+
+  /// Evaluate the atoms as they are now, whatever was evaluated in this step before. `bonds`: the
+  /// gradient of Q_l will be asked for. Return the number of atoms in the group.
+  bigint evaluate_anew(bool bonds);
+  /// factor[0] grad sS + factor[1] grad Q_l of this rank's atoms, and its share of the derivative by the
+  /// strain, (3, 3): sum_ab strain_ab e_ab over all ranks. Both overwritten.
+  void gradients(const double *factor, std::vector<double> &gradient, double *strain);
+  /// Row of atom i of this rank in `gradient`, -1 outside the group.
+  int gradient_row(int i) const { return row_of(i); }
 
  private:
   enum Part { VECTOR, ARRAY };
   bigint spare_step[2];    // step whose evaluation for the other part has not been asked for yet
   std::vector<double> partial, total;    // histogram, components, number of atoms
   std::vector<double> g, running;
+  double dlnrho;                               // of sS in the last evaluation
+  entsym::Atoms atoms;                         // of the last evaluation
+  std::vector<double> qlm, neighbors, part;    // of owned atoms and ghosts; gradient of one value
+  bool sharing;    // forward communication carries values, not membership
 
   void evaluate(Part);
+  void measure(bool bonds);
 };
 
 }    // namespace LAMMPS_NS

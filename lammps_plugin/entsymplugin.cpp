@@ -8,6 +8,7 @@
 #include "error.h"
 #include "fix_entsym_ghosts.h"
 #include "fix_entsym_select.h"
+#include "fix_entsym_steer.h"
 #include "lammps.h"
 #include "lammps_abi.h"
 #include "polymorph.h"
@@ -65,6 +66,11 @@ extern "C" __attribute__((visibility("default"))) void lammpsplugin_init(void *p
   plugin.name = "entsym/select";
   plugin.info = "entsym/select: configurations spread evenly over the landscape";
   plugin.creator = reinterpret_cast<void *>(&create<Fix, FixEntsymSelect>);
+  register_style(&plugin, lmp);
+
+  plugin.name = "entsym/steer";
+  plugin.info = "entsym/steer: restraints and metadynamics on the landscape";
+  plugin.creator = reinterpret_cast<void *>(&create<Fix, FixEntsymSteer>);
   register_style(&plugin, lmp);
 
   plugin.style = "command";

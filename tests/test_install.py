@@ -14,6 +14,7 @@ BIN = Path(sys.executable).parent
 STYLES = [
     ["compute", "entsym"], ["compute", "entsym/atom"], ["fix", "ENTSYM/GHOSTS"],
     ["fix", "entsym/select"],
+    ["fix", "entsym/steer"],
     ["command", "polymorph"],
 ]  # fmt: skip
 
