@@ -328,9 +328,7 @@ def _name(job: _Job) -> str:
     return f"frame {job.number}"
 
 
-def _job(
-    frame: Frame, dump: str | PathLike[str], done: _Progress, options: FrameOptions
-) -> _Job:
+def _job(frame: Frame, dump: str | PathLike[str], done: _Progress, options: FrameOptions) -> _Job:
     """Return the job of a frame."""
     try:
         text = checked_text(frame, options.calc)
