@@ -3,6 +3,7 @@
 
 import warnings
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -348,6 +349,7 @@ def map_landscape(
     output: str | PathLike[str] | None = None,
     format: str | None = None,
     progress: bool = True,
+    executor: Executor | None = None,
     **read_options: Any,
 ) -> LandscapeTable:
     """Calculate sS and Q_l of every frame of files or of an iterable.
@@ -355,7 +357,7 @@ def map_landscape(
     Frames are read, calculated and dropped piece by piece, and a progress bar counts them. LAMMPS
     text dumps and (extended) XYZ files are cut into frames here, so that their size does not
     matter; other formats stream as far as ASE's own reader does. The table does not depend on
-    `processes`.
+    `processes` and `executor`.
 
     Parameters
     ----------
@@ -384,6 +386,9 @@ def map_landscape(
         ASE's name of the file format. Default: as ASE guesses.
     progress : bool
         Whether to show the progress bar.
+    executor : concurrent.futures.Executor, optional
+        Executor that works on the frames in place of `processes`, such as that of a cluster; see
+        "From a laptop to a cluster". The files are read here, and the executor is not shut down.
     **read_options
         Options of the reader. For dumps without an `element` column: ``specorder=["Si", "C"]``
         names the elements of types 1, 2; without it they are H, He. ``units="electron"`` names the
@@ -405,6 +410,9 @@ def map_landscape(
     ValueError
         If no frame is good, a file comes twice, or the energies cannot be matched or their units
         are unknown or contradictory.
+    BrokenExecutor
+        If frames kill the process that works on them again and again, or `executor` has lost a
+        process and cannot continue.
     OSError
         If `output` cannot be opened. If it fails later, there is a warning, and the table is
         returned.
@@ -419,7 +427,7 @@ def map_landscape(
     >>> map_landscape(frames, calc, progress=False).sS.round(1)
     array([-24.5, -20.4, -11.5])
     """
-    processes, stride = check_whole("processes", processes), check_whole("stride", stride)
+    pool, stride = OrderedPool(processes, executor=executor), check_whole("stride", stride)
     paths = frame_files(source) or []
     if doubled := [path for path in dict.fromkeys(paths) if paths.count(path) > 1]:
         raise ValueError(f"source: names the file {doubled[0]!r} twice; name each once")
@@ -442,8 +450,8 @@ def map_landscape(
     with ExitStack() as stack:
         file = None if output is None else stack.enter_context(_Output(output, parameters))
         bar = stack.enter_context(tqdm(total=total, unit=" frames", disable=not progress))
-        pool = stack.enter_context(OrderedPool(processes))
-        for piece, future in pool.map(function, pieces):
+        stack.enter_context(pool)
+        for piece, future in pool.map(function, pieces, _name):
             new_rows, new_skipped = future.result()
             rows += new_rows
             skipped += new_skipped
@@ -472,6 +480,11 @@ def map_landscape(
             stacklevel=2,
         )
     return table
+
+
+def _name(piece: list[Frame]) -> str:
+    first, last = piece[0], piece[-1]
+    return f"frames {(first.file + ' ').lstrip()}{first.number} to {last.number}"
 
 
 def _describe(entry: tuple[str, int, str]) -> str:

@@ -5,14 +5,13 @@ The labelled file only grows, one complete frame after the other. Each frame has
 source and the hash of its teacher. There is no other state than these files.
 """
 
-import fcntl
-import multiprocessing
 import os
 import pickle
-from collections import deque
+import threading
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from io import BufferedWriter, StringIO
+from concurrent.futures import Executor
+from functools import partial
+from io import StringIO
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -27,8 +26,10 @@ from ase_calculators.argument_checks import check_whole
 from ase_calculators.committee import Committee
 from ase_calculators.figures import save_figure
 from ase_calculators.frame_arrays import FrameArrays
+from ase_calculators.frame_file import FrameFile
 from ase_calculators.frame_source import frame_files, open_frames, read_text
 from ase_calculators.landscape import LandscapeTable
+from ase_calculators.parallel import OrderedPool
 from ase_calculators.training_sets import TEACHER
 
 
@@ -88,6 +89,7 @@ def relabel(
     stress: bool = True,
     table: LandscapeTable | None = None,
     progress: bool = True,
+    executor: Executor | None = None,
 ) -> Relabelled:
     """Label frames by a teacher, one batch after the other.
 
@@ -103,8 +105,8 @@ def relabel(
     frames : path-like, or iterable of path-like, or iterable of ase.Atoms
         Files, as for `map_landscape`, or structures; the same ones if a run is resumed.
     teacher : Committee, ase.calculators.calculator.Calculator, or callable that returns one
-        The model. For more than one process it must be a callable that can be pickled, such as
-        ``functools.partial(open_teacher, "teacher")``; each process calls it once.
+        The model. For several processes or an executor it must be a callable that can be pickled,
+        such as ``functools.partial(open_teacher, "teacher")``; each process calls it once.
     path : path-like
         The labelled file, ending in .extxyz.
     processes : int
@@ -126,6 +128,11 @@ def relabel(
         the ``info`` of the frames, as `write_sets` and `PolymorphGen` write them.
     progress : bool
         Show the progress bar.
+    executor : concurrent.futures.Executor, optional
+        Executor that calculates the batches in place of `processes`, such as that of a cluster. The
+        file does not depend on it, and it is not shut down. Its processes must not be forked from
+        one that has used LAMMPS or PyTorch. They run on one core each, unless their environment
+        sets OMP_NUM_THREADS.
 
     Returns
     -------
@@ -136,14 +143,17 @@ def relabel(
     ------
     ValueError
         If an argument is out of its range, the teacher has no stress, the file was labelled by
-        another teacher, within other limits or from other frames, or a frame cannot be read or
-        calculated.
+        another teacher, within other limits or from other frames, is changed by somebody else in
+        the meantime, or a frame cannot be read or calculated.
+    BrokenExecutor
+        If frames kill the process that works on them again and again, or `executor` has lost a
+        process and cannot continue.
 
     Examples
     --------
     >>> relabel("supplementary.extxyz", teacher, "relabelled.extxyz")  # doctest: +SKIP
     """
-    check_whole("processes", processes)
+    pool = OrderedPool(processes, "spawn", executor)  # LAMMPS, PyTorch, TensorFlow fail after fork
     check_whole("batch_size", batch_size)
     for name, limit in (("max_spread", max_spread), ("max_force", max_force)):
         if limit is not None and not (np.isfinite(limit) and limit > 0):
@@ -168,15 +178,22 @@ def relabel(
         raise ValueError(
             f"max_spread = {max_spread}: one model has no spread; give a committee, or None"
         )
-    sent = _sent(teacher, processes)
+    label = partial(_label, committee, limits)
+    if executor is not None or processes > 1:
+        where = f"{processes} processes" if executor is None else "the executor"
+        label = partial(_label_there, _sent(teacher, where), limits)
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    with open(target, "ab") as kept, open(rejected_path, "ab") as rejected:
+    with FrameFile(target) as kept, FrameFile(rejected_path) as rejected:
         outputs = [_Output(file, committee.hash, str(limits)) for file in (rejected, kept)]
         done = set().union(*(output.numbers for output in outputs))
         batches = _batches(_to_do(frames, outputs, done), batch_size)
-        with tqdm(total=total, initial=len(done), unit=" frames", disable=not progress) as bar:
-            for results in _evaluated(batches, committee, sent, processes, limits):
+        with (
+            pool,
+            tqdm(total=total, initial=len(done), unit=" frames", disable=not progress) as bar,
+        ):
+            for _, future in pool.map(label, batches, _name):
+                results = future.result()
                 # the rejected first: so the frames of each file stay in order, however the run ends
                 outputs[0].add([result for result in results if result.reason])
                 outputs[1].add([result for result in results if not result.reason])
@@ -211,59 +228,32 @@ def _open(teacher: Any) -> Committee:
     return Committee([calc])
 
 
-def _sent(teacher: Any, processes: int) -> bytes:
+def _sent(teacher: Any, where: str) -> bytes:
     """Return the teacher pickled for other processes."""
-    if processes == 1:
-        return b""
     try:
         return pickle.dumps(teacher)
     except Exception as error:  # its parts may raise anything
         raise ValueError(
-            f"teacher: cannot be sent to {processes} processes ({error}); give a function that "
+            f"teacher: cannot be sent to {where} ({error}); give a function that "
             "opens it, such as functools.partial(open_teacher, 'teacher')"
         ) from None
 
 
-_committee: Committee | None = None
+_here = threading.local()  # the teacher of each thread: an executor may have several in a process
 
 
-def _start(sent: bytes) -> None:
-    """Open the teacher in a process of its own, on one core."""
-    global _committee
-    os.environ["OMP_NUM_THREADS"] = "1"
-    _committee = _open(pickle.loads(sent))
+def _label_there(
+    sent: bytes, limits: _Limits, batch: list[tuple[int, Any, str]]
+) -> list[_Labelled]:
+    """Return the labelled frames of a batch, by a teacher that is opened once."""
+    if getattr(_here, "sent", None) != sent:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")  # the other cores have processes of their own
+        _here.committee, _here.sent = _open(pickle.loads(sent)), sent
+    return _label(_here.committee, limits, batch)
 
 
-def _label_there(limits: _Limits, batch: list[tuple[int, Any, str]]) -> list[_Labelled]:
-    assert _committee is not None
-    return _label(_committee, limits, batch)
-
-
-def _evaluated(
-    batches: Iterator[list[tuple[int, Any, str]]],
-    committee: Committee,
-    sent: bytes,
-    processes: int,
-    limits: _Limits,
-) -> Iterator[list[_Labelled]]:
-    """Yield labelled batches in their order."""
-    if processes == 1:
-        for batch in batches:
-            yield _label(committee, limits, batch)
-        return
-    spawn = multiprocessing.get_context("spawn")  # LAMMPS, PyTorch, TensorFlow fail after fork
-    with ProcessPoolExecutor(processes, spawn, _start, (sent,)) as executor:
-        running: deque[Any] = deque()
-        try:
-            for batch in batches:
-                running.append(executor.submit(_label_there, limits, batch))
-                if len(running) > 2 * processes:
-                    yield running.popleft().result()
-            while running:
-                yield running.popleft().result()
-        finally:
-            for future in running:
-                future.cancel()
+def _name(batch: list[tuple[int, Any, str]]) -> str:
+    return f"frames {batch[0][0]} to {batch[-1][0]}"
 
 
 def _label(
@@ -421,44 +411,31 @@ def _batches(
 class _Output:
     """A file of labelled frames: those in it, and those that are added."""
 
-    def __init__(self, file: BufferedWriter, hash: str, limits: str) -> None:
+    def __init__(self, file: FrameFile, hash: str, limits: str) -> None:
         self._file, self._hash, self._limits = file, hash, limits
         self.numbers: set[int] = set()
         self.places: list[tuple[float, float]] = []
         self.degree = "Q6"
         self.last: int | None = None
         self.last_frame: Any = None
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(
-                f"{file.name}: another run is writing to it; wait for it or use another file"
-            ) from error
-        file.truncate(self._read(file.name))
+        file.cut(self._read())
 
-    def _read(self, name: str) -> int:
+    def _read(self) -> int:
         """Read the complete frames and return the end of the last one, in bytes."""
-        end = 0
-        last: list[bytes] = []
-        with open(name, "rb") as file:
-            while True:
-                lines = [file.readline(32)]
-                start = lines[0].strip(b"\0\n")  # a crash of the machine may leave zeros
-                if start and not start.isdigit():
-                    self._refuse(name)
-                if not start or not lines[0].endswith(b"\n"):
-                    break
-                lines += [file.readline() for _ in range(int(start) + 1)]
-                if not lines[-1].endswith(b"\n"):
-                    break
-                self._check(info := key_val_str_to_dict(lines[1].decode()), name)
-                self._note(info)
-                end += sum(map(len, lines))
-                last = lines
-        if last:
-            self.last_frame = ase.io.read(StringIO(b"".join(last).decode()), format="extxyz")
-            self.last = int(self.last_frame.info[TEACHER + "frame"])
-        return end
+        last = None
+        for frame in self._file:
+            if frame.head.strip(b"\0\n").strip(b"0123456789"):
+                self._refuse(self._file.path)
+            if not frame.complete:
+                break
+            self._check(info := key_val_str_to_dict(frame.comment.decode()), self._file.path)
+            self._note(info)
+            last = frame
+        if last is None:
+            return 0
+        self.last_frame = ase.io.read(StringIO(last.text.decode()), format="extxyz")
+        self.last = int(self.last_frame.info[TEACHER + "frame"])
+        return last.end
 
     @staticmethod
     def _refuse(name: str) -> NoReturn:
@@ -490,8 +467,7 @@ class _Output:
 
     def add(self, results: Sequence[_Labelled]) -> None:
         """Write frames to the file."""
-        self._file.write("".join(result.text for result in results).encode())
-        self._file.flush()
+        self._file.append("".join(result.text for result in results).encode())
         for result in results:
             self._note(result.info)
 

@@ -4,13 +4,14 @@
 import json
 import os
 import warnings
-from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Executor, Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -19,7 +20,7 @@ from ase_calculators.argument_checks import check_whole, one_line
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.fault_sequence import BCC, FCC, HCP
 from ase_calculators.frame_source import Frame, open_frames
-from ase_calculators.parallel import open_executor
+from ase_calculators.parallel import OrderedPool
 from ase_calculators.pillar.frame import (
     AtomStates,
     FrameOptions,
@@ -163,12 +164,14 @@ def analyse_pillar(
     dislocations: bool = True,
     output: str | PathLike[str] | None = None,
     progress: bool = True,
+    executor: Executor | None = None,
 ) -> PillarTable:
     """Analyse the plasticity of a compressed pillar, or of any fcc crystal, frame by frame.
 
     Each frame is analysed by OVITO's polyhedral template matching, surface construction, cluster
     and dislocation analyses, and by `fault_sequence.fault_sequence`. Frames are read one after the
-    other: the memory does not depend on their number. The table does not depend on `processes`.
+    other: the memory does not depend on their number. The table does not depend on `processes`
+    and `executor`.
 
     Parameters
     ----------
@@ -205,6 +208,10 @@ def analyse_pillar(
         overwritten.
     progress : bool
         Show the progress bar.
+    executor : concurrent.futures.Executor, optional
+        Executor that analyses the frames in place of `processes`, such as that of a cluster; its
+        workers need OVITO, and their processes are not forked from one that has imported it. It is
+        not shut down.
 
     Returns
     -------
@@ -231,7 +238,7 @@ def analyse_pillar(
     >>> [(event.name, event.strain) for event in table.events()]  # doctest: +SKIP
     [('BCC embryo', 0.05), ('highest stress', 0.06), ('ISF', 0.06), ('CTB', 0.08)]
     """
-    check_whole("processes", processes)
+    pool = OrderedPool(processes, "spawn", executor)  # OVITO does not survive a fork
     check_whole("stride", stride)
     curve = None if stress_strain is None else read_stress_strain(stress_strain)
     options = checked_options(rmsd_cutoff, max_layers, dislocations, calc)
@@ -254,7 +261,6 @@ def analyse_pillar(
     done = (draft.read(parameters) if draft is not None else None) or _Progress(parameters)
     steps = {int(row["frame"]): int(row["step"]) for row in done.rows}
     last = max(steps, default=-1)
-    waiting: deque[tuple[int, Future[FrameResult] | str]] = deque()
     # the progress bar counts bytes, of a compressed dump frames
     in_bytes = Path(dump).suffix not in (".gz", ".bz2", ".xz")
     with ExitStack() as stack:
@@ -266,21 +272,24 @@ def analyse_pillar(
         file = stack.enter_context(
             open(output or os.devnull, "a" if done.rows else "w", encoding="utf-8", newline="")
         )
-        executor = open_executor(processes, "spawn")  # OVITO does not survive a fork
-        stack.callback(executor.shutdown, cancel_futures=True)
-        for frame in frames:
-            size = len(frame.content) if isinstance(frame.content, bytes) else 0
-            bar.update(size if in_bytes else 1)
-            if frame.number <= last:
-                _check_same_dump(dump, output, frame, steps)
-                continue
-            waiting.append((frame.number, _submit(executor, frame, dump, done, options)))
-            # the first frame by itself: its orientation is the parent of the others
-            ahead = 2 * processes if processes > 1 and done.rows else 0
-            while len(waiting) > ahead:
-                _take(*waiting.popleft(), done, curve, file, draft)
-        while waiting:
-            _take(*waiting.popleft(), done, curve, file, draft)
+        stack.enter_context(pool)
+
+        def jobs() -> Iterator[_Job]:
+            for frame in frames:
+                size = len(frame.content) if isinstance(frame.content, bytes) else 0
+                bar.update(size if in_bytes else 1)
+                if frame.number <= last:
+                    _check_same_dump(dump, output, frame, steps)
+                else:
+                    yield _job(frame, dump, done, options)
+
+        function, remaining = partial(_analyse, options), jobs()
+        # the first frame by itself: its orientation is the parent of the others
+        while not done.rows and (first := next(remaining, None)):
+            for job, future in pool.map(function, [first], _name):
+                _take(job, future, done, curve, file, draft)
+        for job, future in pool.map(function, remaining, _name):
+            _take(job, future, done, curve, file, draft)
     if not done.rows:
         reason = f" ({done.skipped[0][1]})" if done.skipped else ""
         raise ValueError(
@@ -305,41 +314,58 @@ def _check_same_dump(
         )
 
 
-def _submit(
-    executor: Executor, frame: Frame, dump: str | PathLike[str], done: _Progress,
-    options: FrameOptions,
-) -> Future[FrameResult] | str:  # fmt: skip
-    """Start the analysis of a frame, or return the reason why it cannot be analysed."""
+class _Job(NamedTuple):
+    """A frame to analyse, or the reason why it cannot be analysed."""
+
+    number: int
+    step: int = 0
+    text: str = ""
+    parent: list[float] | None = None
+    reason: str = ""
+
+
+def _name(job: _Job) -> str:
+    return f"frame {job.number}"
+
+
+def _job(frame: Frame, dump: str | PathLike[str], done: _Progress, options: FrameOptions) -> _Job:
+    """Return the job of a frame."""
     try:
         text = checked_text(frame, options.calc)
     except MissingColumns as error:
         if not done.rows:
             raise ValueError(f"dump = {fspath(dump)!r}: {error}") from None
-        return str(error)
+        return _Job(frame.number, reason=str(error))
     except (ValueError, OSError) as error:
-        return one_line(error)
+        return _Job(frame.number, reason=one_line(error))
     if frame.step is None:
-        return "the frame has no timestep"
-    return executor.submit(analyse_frame, frame.number, frame.step, text, done.parent, options)
+        return _Job(frame.number, reason="the frame has no timestep")
+    return _Job(frame.number, frame.step, text, done.parent)
+
+
+def _analyse(options: FrameOptions, job: _Job) -> FrameResult | str:
+    """Return the result of a frame, or the reason why there is none."""
+    if job.reason:
+        return job.reason
+    return analyse_frame(job.number, job.step, job.text, job.parent, options)
 
 
 def _take(
-    number: int, outcome: Future[FrameResult] | str, done: _Progress,
+    job: _Job, future: Future[FrameResult | str], done: _Progress,
     curve: dict[str, np.ndarray] | None, file: IO[str], draft: _Draft | None,
 ) -> None:  # fmt: skip
     """Add the result of a frame to the table and its file, as a row or as a skipped frame."""
     n_rows, n_skipped = len(done.rows), len(done.skipped)
-    if isinstance(outcome, Future):
-        try:
-            result = outcome.result()
-        except ImportError:
-            raise
-        except Exception as error:  # a frame that OVITO cannot read must not cost the others
-            outcome = " ".join(f"{type(error).__name__}: {error}".split())
-        else:
-            done.add(result, curve)
+    try:
+        outcome = future.result()
+    except ImportError:
+        raise
+    except Exception as error:  # a frame that OVITO cannot read must not cost the others
+        outcome = " ".join(f"{type(error).__name__}: {error}".split())
     if isinstance(outcome, str):
-        done.skipped.append((number, outcome))
+        done.skipped.append((job.number, outcome))
+    else:
+        done.add(outcome, curve)
     if not done.rows:
         return
     if n_rows == 0:
