@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include "atom.h"
 #include "comm.h"
@@ -13,6 +14,7 @@
 #include "error.h"
 #include "group.h"
 #include "modify.h"
+#include "timer.h"
 #include "update.h"
 
 using namespace LAMMPS_NS;
@@ -23,7 +25,8 @@ static constexpr double EV_PER_KCAL_MOL = 0.043364103900593;    // CODATA 2018
 
 FixEntsymSelect::FixEntsymSelect(LAMMPS *lmp, int narg, char **arg)
     : Fix(lmp, narg, arg), with_energy(false), append(false), opened(false), setup_step(-1),
-      entsym(nullptr), pe(nullptr), energy_in_eV(1.0), n_written(0), n_offered(0)
+      entsym(nullptr), pe(nullptr), energy_in_eV(1.0), n_written(0), n_offered(0), n_uncovered(0),
+      n_here(0), stop_after(0)
 {
   if (narg < 8)
     fail(-1,
@@ -31,11 +34,16 @@ FixEntsymSelect::FixEntsymSelect(LAMMPS *lmp, int narg, char **arg)
          "<symbol of each type>'");
 
   char *end = nullptr;
-  const double steps = std::strtod(arg[3], &end);
-  if (end == arg[3] || *end != '\0' || !(steps >= 1.0) || steps != std::floor(steps) ||
-      steps > MAXSMALLINT)
-    fail(3, fmt::format("N = {} must be a whole number of steps, 1 or more", arg[3]));
-  nevery = static_cast<int>(steps);
+  const auto whole = [&](int argument, const char *name, const char *what) {
+    const char *text = argument < narg ? arg[argument] : "nothing";
+    const double value = std::strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= 1.0) || value != std::floor(value) ||
+        value > MAXSMALLINT)
+      fail(std::min(argument, narg - 1),
+           fmt::format("{} = {} must be a whole number of {}, 1 or more", name, text, what));
+    return static_cast<int>(value);
+  };
+  nevery = whole(3, "N", "steps");
 
   compute_id = arg[4];
   find_compute(4);
@@ -69,10 +77,19 @@ FixEntsymSelect::FixEntsymSelect(LAMMPS *lmp, int narg, char **arg)
         fail(i, fmt::format("{} = '{}' must be yes or no", keyword, value));
       (keyword == "append" ? append : with_energy) = value == "yes";
       i += 2;
+    } else if (keyword == "known") {
+      if (i + 1 >= narg)
+        fail(i, "known: the name of a file is missing; give a landscape CSV or extended XYZ");
+      known_files.emplace_back(i + 1, arg[i + 1]);
+      i += 2;
+    } else if (keyword == "stop") {
+      stop_after = whole(i + 1, "stop", "frames");
+      i += 2;
     } else
-      fail(i, fmt::format("unknown keyword '{}'; use element, append or energy, and one element "
-                          "for each of the {} atom types",
-                          keyword, atom->ntypes));
+      fail(i,
+           fmt::format("unknown keyword '{}'; use element, append, energy, known or stop, and one "
+                       "element for each of the {} atom types",
+                       keyword, atom->ntypes));
   }
   if (elements.empty())
     fail(-1, fmt::format("keyword element is missing; give one chemical symbol for each of the {} "
@@ -100,10 +117,12 @@ FixEntsymSelect::FixEntsymSelect(LAMMPS *lmp, int narg, char **arg)
   MPI_Bcast(&good, 1, MPI_INT, 0, world);
   if (!good) fail(7, fmt::format("file {} cannot be written: {}", path, reason));
 
+  for (const auto &[argument, file] : known_files) read_known(file, argument);
+
   restart_global = 1;
   dynamic_group_allow = 1;
   scalar_flag = vector_flag = 1;
-  size_vector = 2;
+  size_vector = 3;
   global_freq = 1;
   extscalar = extvector = 0;
 }
@@ -170,7 +189,7 @@ void FixEntsymSelect::require_same_compute()
 
 void FixEntsymSelect::init()
 {
-  if (opened || !points.empty()) require_same_compute();
+  if (opened || !points.empty() || !known_files.empty()) require_same_compute();
   else {
     find_compute(-1);
     adopt_compute();
@@ -185,6 +204,63 @@ void FixEntsymSelect::init()
 }
 
 /* ----------------------------------------------------------------------
+   what the values of the compute mean; on all ranks, because atoms are counted
+------------------------------------------------------------------------- */
+
+entsym::MapDefinition FixEntsymSelect::definition() const
+{
+  const int ntypes = atom->ntypes, bit = group->bitmask[entsym->igroup];
+  std::vector<bigint> mine(2 * ntypes, 0), total(2 * ntypes);
+  for (int i = 0; i < atom->nlocal; i++) {
+    const int at = 2 * (atom->type[i] - 1);
+    mine[at]++;
+    if (atom->mask[i] & bit) mine[at + 1]++;
+  }
+  MPI_Allreduce(mine.data(), total.data(), 2 * ntypes, MPI_LMP_BIGINT, MPI_SUM, world);
+  entsym::MapDefinition map{compute_id,
+                            entsym->group_name(),
+                            update->unit_style,
+                            "Q" + std::to_string(entsym->parameters().degree),
+                            entsym::parameters_of(*entsym),
+                            {}};
+  for (int t = 0; t < ntypes; t++)
+    map.kinds.push_back({elements[t], total[2 * t + 1], total[2 * t]});
+  return map;
+}
+
+/* ----------------------------------------------------------------------
+   send points of rank 0 to all
+------------------------------------------------------------------------- */
+
+static void share(std::vector<entsym::Place> &points, MPI_Comm world)
+{
+  int n = static_cast<int>(points.size());
+  MPI_Bcast(&n, 1, MPI_INT, 0, world);
+  points.resize(n);
+  if (n) MPI_Bcast(points[0].data(), 2 * n, MPI_DOUBLE, 0, world);
+}
+
+/* ---------------------------------------------------------------------- */
+
+void FixEntsymSelect::read_known(const std::string &file, int argument)
+{
+  const entsym::MapDefinition map = definition();
+  entsym::Places found;
+  if (comm->me == 0) found = entsym::read_places(file, map);
+  int good = found.error.empty();
+  MPI_Bcast(&good, 1, MPI_INT, 0, world);
+  if (!good) fail(argument, "known: " + found.error);
+  share(found.places, world);
+  for (const Point &point : found.places) known.insert(cell_of(point));
+  if (comm->me != 0) return;
+  if (found.cut_short)
+    error->warning(FLERR, "Fix {} {}: known: the unfinished end of {} was left out", style, id,
+                   file);
+  utils::logmesg(lmp, "Fix {} {}: {} frames of {}; the known set holds {} cells\n", style, id,
+                 found.places.size(), file, known.size());
+}
+
+/* ----------------------------------------------------------------------
    lock the file for a run; before the first run empty it, or add its frames to the map
 ------------------------------------------------------------------------- */
 
@@ -192,28 +268,32 @@ void FixEntsymSelect::open()
 {
   std::vector<Point> found;
   const bigint n_atoms = group->count(igroup);
+  const entsym::MapDefinition map = definition();
   if (comm->me == 0) {
-    std::string reason = file.open(path);
-    if (reason.empty() && !opened && append) found = read_frames(n_atoms);
+    std::string reason;
+    std::error_code none;
+    if (!opened && !append)
+      for (const auto &[argument, known_file] : known_files)
+        if (std::filesystem::equivalent(known_file, path, none))
+          reason = "it is the known set, and would be emptied; use another file or append yes";
+    if (reason.empty()) reason = file.open(path);
+    if (reason.empty() && !opened && append) found = read_frames(map, n_atoms);
     else if (reason.empty() && !opened) reason = file.cut_off(0);
     if (!reason.empty())
       error->one(FLERR, "Fix {} {}: file {} cannot be written: {}", style, id, path, reason);
   }
   opened = true;
-  int n = static_cast<int>(found.size());
-  MPI_Bcast(&n, 1, MPI_INT, 0, world);
-  found.resize(n);
-  if (n) MPI_Bcast(found[0].data(), 2 * n, MPI_DOUBLE, 0, world);
-  for (const Point &point : found) occupy(point[0], point[1]);
+  share(found, world);
+  for (const Point &point : found) occupy(point);
 }
 
 /* ----------------------------------------------------------------------
    read sS and Q of the frames in the file; cut off an unfinished last one of an interrupted run
 ------------------------------------------------------------------------- */
 
-std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(bigint n_atoms)
+std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(const entsym::MapDefinition &map,
+                                                                 bigint n_atoms)
 {
-  const std::string q_name = "Q" + std::to_string(entsym->parameters().degree);
   std::vector<Point> found;
   entsym::FrameReader frames(path, n_atoms);
   for (bool complete = true; complete;) {
@@ -229,36 +309,12 @@ std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(bigint n_atoms)
                                              frames.natoms, frames.atoms.size())
                                : "does not start with a number of atoms");
     Point point;
-    if (!entsym::find_value(frames.comment, "sS", point[0]) ||
-        !entsym::find_value(frames.comment, q_name, point[1]))
-      error->one(FLERR,
-                 "Fix {} {}: frame {} of {} has no sS and {} in its comment line; append only to a "
-                 "file of this fix or of ase_calculators.write_sets",
-                 style, id, found.size(), path, q_name);
-    if (!std::isfinite(point[0]) || !std::isfinite(point[1]))
-      error->one(FLERR,
-                 "Fix {} {}: frame {} of {} has sS = {}, {} = {}, which must be finite; take the "
-                 "frame out",
-                 style, id, found.size(), path, point[0], q_name, point[1]);
-    std::string group = "all";    // as in files of Python
-    entsym::find_text(frames.comment, "group", group);
-    if (group != entsym->group_name())
-      error->one(FLERR,
-                 "Fix {} {}: frame {} of {} has the values of group {}, compute {} those of group "
-                 "{}; use the same group or another file",
-                 style, id, found.size(), path, group, compute_id, entsym->group_name());
-    for (const entsym::Parameter &mine : entsym::parameters_of(*entsym)) {
-      double value = 0.0;
-      const bool given = entsym::find_value(frames.comment, mine.first, value);
-      if (!(std::fabs(value - mine.second) <= 1e-9 * std::fabs(mine.second)))
-        error->one(FLERR,
-                   "Fix {} {}: frame {} of {} {}, compute {} has {} = {}; use the same parameters "
-                   "or another file",
-                   style, id, found.size(), path,
-                   given ? fmt::format("was made with {} = {}", mine.first, value)
-                         : fmt::format("does not tell its {}", mine.first),
-                   compute_id, mine.first, mine.second);
-    }
+    const std::string reason =
+        map.read([&](const std::string &name,
+                     std::string &text) { return entsym::find_text(frames.comment, name, text); },
+                 "append only to a file of this fix or of ase_calculators.write_sets", point);
+    if (!reason.empty())
+      error->one(FLERR, "Fix {} {}: frame {} of {} {}", style, id, found.size(), path, reason);
     if (complete) found.push_back(point);
   }
   if (!frames.finished()) {
@@ -272,16 +328,19 @@ std::vector<FixEntsymSelect::Point> FixEntsymSelect::read_frames(bigint n_atoms)
   return found;
 }
 
-/* ----------------------------------------------------------------------
-   add a frame to the map; false if its cell is occupied
-------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------- */
 
-bool FixEntsymSelect::occupy(double sS, double Q)
+FixEntsymSelect::Cell FixEntsymSelect::cell_of(const Point &point) const
 {
   // the same as multi_resolution in Python, to the last bit: anchored at 0
-  if (!cells.emplace(std::floor(sS / size[0]), std::floor(Q / size[1])).second) return false;
-  points.push_back({sS, Q});
-  return true;
+  return {std::floor(point[0] / size[0]), std::floor(point[1] / size[1])};
+}
+
+/* ---------------------------------------------------------------------- */
+
+void FixEntsymSelect::occupy(const Point &point)
+{
+  if (cells.insert(cell_of(point)).second) points.push_back(point);
 }
 
 /* ---------------------------------------------------------------------- */
@@ -289,6 +348,14 @@ bool FixEntsymSelect::occupy(double sS, double Q)
 void FixEntsymSelect::setup(int)
 {
   setup_step = update->ntimestep;
+  if (stopped()) {
+    timer->force_timeout();
+    if (comm->me == 0)
+      error->warning(FLERR,
+                     "Fix {} {}: this run ends at once, because {} new frames are written; define "
+                     "the fix again, or unfix it",
+                     style, id, n_here);
+  }
   if (setup_step % nevery == 0) offer();
 }
 
@@ -307,7 +374,11 @@ void FixEntsymSelect::end_of_step()
 
 /* ---------------------------------------------------------------------- */
 
-void FixEntsymSelect::post_run() { file.close(); }
+void FixEntsymSelect::post_run()
+{
+  file.close();
+  if (stopped()) timer->reset_timeout();    // of other runs
+}
 
 /* ----------------------------------------------------------------------
    a minimizer does not call end_of_step; line searches call this several times in a step
@@ -322,6 +393,7 @@ void FixEntsymSelect::min_post_force(int)
 
 void FixEntsymSelect::offer()
 {
+  if (stopped()) return;     // a rerun and a line search go on for a while
   require_same_compute();    // a run without setup has no init
   modify->clearstep_compute();
   if (!(entsym->invoked_flag & Compute::INVOKED_VECTOR)) {
@@ -332,9 +404,20 @@ void FixEntsymSelect::offer()
   Point point = {entsym->vector[0], entsym->vector[1]};
   MPI_Bcast(point.data(), 2, MPI_DOUBLE, 0, world);
   n_offered++;
-  if (std::isfinite(point[0]) && std::isfinite(point[1]) && occupy(point[0], point[1])) {
-    write_frame(point[0], point[1]);
+  const bool finite = std::isfinite(point[0]) && std::isfinite(point[1]);
+  const bool covered = finite && known.count(cell_of(point));
+  if (!covered) n_uncovered++;
+  if (finite && !covered && !cells.count(cell_of(point))) {
+    write_frame(point);
+    occupy(point);
     n_written++;
+    n_here++;
+    if (stopped()) {
+      timer->force_timeout();
+      if (comm->me == 0)
+        utils::logmesg(lmp, "Fix {} {}: the run ends at step {}, {} new frames are in {}\n", style,
+                       id, update->ntimestep, n_here, path);
+    }
   }
   if (with_energy) pe->addstep((update->ntimestep / nevery + 1) * nevery);
 }
@@ -343,7 +426,7 @@ void FixEntsymSelect::offer()
    add a frame to the file: atoms of the group, sorted by ID
 ------------------------------------------------------------------------- */
 
-void FixEntsymSelect::write_frame(double sS, double Q)
+void FixEntsymSelect::write_frame(const Point &point)
 {
   double energy = 0.0;
   if (with_energy) energy = pe->compute_scalar() * energy_in_eV;
@@ -368,8 +451,9 @@ void FixEntsymSelect::write_frame(double sS, double Q)
       frame += std::string(d ? " " : "") + (domain->periodicity[d] ? "T" : "F");
     frame += "\"";
     if (with_energy) frame += entsym::formatted(" energy=%.12g", energy);
-    frame += entsym::formatted(" sS=%.12g", sS);
-    frame += " Q" + std::to_string(entsym->parameters().degree) + entsym::formatted("=%.12g", Q);
+    frame += entsym::formatted(" sS=%.12g", point[0]);
+    frame +=
+        " Q" + std::to_string(entsym->parameters().degree) + entsym::formatted("=%.12g", point[1]);
     frame += " timestep=" + std::to_string(update->ntimestep);
     for (const entsym::Parameter &p : entsym::parameters_of(*entsym))
       if (std::strcmp(p.first, "number_density") != 0 || p.second > 0.0)
@@ -399,7 +483,8 @@ void FixEntsymSelect::write_frame(double sS, double Q)
 void FixEntsymSelect::write_restart(FILE *file)
 {
   if (comm->me != 0) return;
-  std::vector<double> state = {static_cast<double>(n_written), static_cast<double>(n_offered)};
+  std::vector<double> state = {static_cast<double>(n_written), static_cast<double>(n_offered),
+                               static_cast<double>(n_uncovered)};
   for (const entsym::Parameter &p : made_with) state.push_back(p.second);
   state.push_back(static_cast<double>(made_group.size()));
   state.insert(state.end(), made_group.begin(), made_group.end());
@@ -422,6 +507,7 @@ void FixEntsymSelect::restart(char *buffer)
   };
   n_written = static_cast<bigint>(next());
   n_offered = static_cast<bigint>(next());
+  n_uncovered = static_cast<bigint>(next());
   for (const entsym::Parameter &mine : made_with) {
     const double value = next();
     if (value != mine.second)
@@ -438,7 +524,7 @@ void FixEntsymSelect::restart(char *buffer)
   const auto n = static_cast<std::size_t>(next());
   for (std::size_t k = 0; k < n; k++) {
     const double sS = next();
-    occupy(sS, next());
+    occupy({sS, next()});
   }
   append = true;    // the map has all frames of the file, also those after the restart file
 }
@@ -451,7 +537,9 @@ double FixEntsymSelect::compute_scalar() { return static_cast<double>(n_written)
 
 double FixEntsymSelect::compute_vector(int k)
 {
-  return static_cast<double>(k == 0 ? static_cast<bigint>(cells.size()) : n_offered);
+  if (k == 0) return static_cast<double>(cells.size());
+  if (k == 1) return static_cast<double>(n_offered);
+  return n_offered ? static_cast<double>(n_uncovered) / static_cast<double>(n_offered) : 0.0;
 }
 
 /* ---------------------------------------------------------------------- */
@@ -459,5 +547,6 @@ double FixEntsymSelect::compute_vector(int k)
 double FixEntsymSelect::memory_usage()
 {
   // a node of the set: three pointers, a colour, two doubles
-  return static_cast<double>(points.capacity() * sizeof(Point) + cells.size() * 48);
+  return static_cast<double>(points.capacity() * sizeof(Point) +
+                             (cells.size() + known.size()) * 48);
 }

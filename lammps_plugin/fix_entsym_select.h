@@ -8,7 +8,6 @@ FixStyle(entsym/select,FixEntsymSelect);
 #ifndef LMP_FIX_ENTSYM_SELECT_H
 #define LMP_FIX_ENTSYM_SELECT_H
 
-#include <array>
 #include <set>
 #include <string>
 #include <utility>
@@ -16,11 +15,13 @@ FixStyle(entsym/select,FixEntsymSelect);
 
 #include "fix.h"
 #include "frame_file.h"
+#include "landscape_file.h"
 
 namespace LAMMPS_NS {
 
 /// Writes a configuration if its cell (floor(sS/dsS), floor(Q/dQ)) is still empty.
-/// Global scalar: configurations written. Global vector: cells occupied, configurations offered.
+/// Global scalar: configurations written. Global vector: cells occupied, configurations offered, share
+/// of them in cells that the known set does not hold.
 class FixEntsymSelect : public Fix {
  public:
   FixEntsymSelect(class LAMMPS *, int, char **);
@@ -38,10 +39,12 @@ class FixEntsymSelect : public Fix {
   double memory_usage() override;
 
  private:
-  using Point = std::array<double, 2>;    // sS, Q_l
+  using Point = entsym::Place;               // sS, Q_l
+  using Cell = std::pair<double, double>;    // whole numbers
 
   std::string compute_id, path;
-  double size[2];    // of a cell: dsS, dQ
+  std::vector<std::pair<int, std::string> > known_files;    // with their places in the command
+  double size[2];                                           // of a cell: dsS, dQ
   std::vector<std::string> elements;
   bool with_energy, append, opened;
   bigint setup_step;         // last step that setup() has seen
@@ -54,19 +57,25 @@ class FixEntsymSelect : public Fix {
   double energy_in_eV;    // the unit of energy
 
   // the same on all ranks
-  std::vector<Point> points;                     // of the frames that are in the map
-  std::set<std::pair<double, double> > cells;    // occupied
-  bigint n_written, n_offered;
+  std::vector<Point> points;    // of the frames that are in the map
+  std::set<Cell> cells;         // occupied by them
+  std::set<Cell> known;         // of the known set
+  bigint n_written, n_offered, n_uncovered;
+  bigint n_here, stop_after;    // frames written since the fix was defined; 0 = do not stop
 
   [[noreturn]] void fail(int argument, const std::string &what) const;
   void find_compute(int argument);
   void adopt_compute();
   void require_same_compute();
-  bool occupy(double sS, double Q);
+  entsym::MapDefinition definition() const;
+  void read_known(const std::string &file, int argument);
+  Cell cell_of(const Point &point) const;
+  void occupy(const Point &point);
+  bool stopped() const { return stop_after > 0 && n_here >= stop_after; }
   void open();
-  std::vector<Point> read_frames(bigint n_atoms);
+  std::vector<Point> read_frames(const entsym::MapDefinition &map, bigint n_atoms);
   void offer();
-  void write_frame(double sS, double Q);
+  void write_frame(const Point &point);
 };
 
 }    // namespace LAMMPS_NS

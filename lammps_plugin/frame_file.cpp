@@ -47,11 +47,16 @@ bool find_text(const std::string &comment, const std::string &name, std::string 
   std::size_t at = comment.compare(0, key.size(), key) == 0 ? 0 : comment.find(" " + key);
   if (at == std::string::npos) return false;
   at = comment.find('=', at) + 1;
-  const bool quoted = at < comment.size() && comment[at] == '"';
-  const std::size_t end = comment.find(quoted ? '"' : ' ', at + quoted);
-  if (quoted && end == std::string::npos) return false;
-  text = comment.substr(at + quoted, end == std::string::npos ? end : end - at - quoted);
-  return true;
+  text.clear();
+  if (at >= comment.size() || comment[at] != '"') {
+    text = comment.substr(at, comment.find(' ', at) - at);
+    return true;
+  }
+  for (at++; at < comment.size() && comment[at] != '"'; at++) {
+    if (comment[at] == '\\' && at + 1 < comment.size()) at++;    // as in JSON
+    text += comment[at];
+  }
+  return at < comment.size();
 }
 
 bool find_value(const std::string &comment, const std::string &name, double &value)
@@ -61,6 +66,37 @@ bool find_value(const std::string &comment, const std::string &name, double &val
   char *end = nullptr;
   value = std::strtod(text.c_str(), &end);
   return end != text.c_str();
+}
+
+/* ---------------------------------------------------------------------- */
+
+std::string json_of(const std::string &comment)
+{
+  std::string text;
+  const std::string mark = "_JSON ";
+  if (!find_text(comment, "parameters", text) || text.compare(0, mark.size(), mark) != 0) return "";
+  return text.substr(mark.size());
+}
+
+std::vector<std::pair<std::string, std::string> > json_members(const std::string &json)
+{
+  std::vector<std::pair<std::string, std::string> > found;
+  std::string part;
+  int depth = 0;
+  for (const char c : json) {
+    if (c == '}' || c == ']') depth--;
+    if ((c == ',' && depth == 1) || (c == '}' && depth == 0)) {
+      const std::size_t open = part.find('"'), close = part.find('"', open + 1),
+                        colon = part.find(':', close);
+      if (open == std::string::npos || close == std::string::npos || colon == std::string::npos)
+        return {};
+      found.emplace_back(part.substr(open + 1, close - open - 1),
+                         utils::trim(part.substr(colon + 1)));
+      part.clear();
+    } else if (depth > 0) part += c;
+    if (c == '{' || c == '[') depth++;
+  }
+  return found;
 }
 
 /* ---------------------------------------------------------------------- */

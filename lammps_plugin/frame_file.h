@@ -24,6 +24,11 @@ std::string formatted(const char *format, double value);
 bool find_value(const std::string &comment, const std::string &name, double &value);
 bool find_text(const std::string &comment, const std::string &name, std::string &text);
 
+/// Return the JSON that a library's frame has as `parameters`; empty if there is none.
+std::string json_of(const std::string &comment);
+/// Return names and values, as JSON, of the members of an object; empty if it is not one.
+std::vector<std::pair<std::string, std::string> > json_members(const std::string &json);
+
 /// Whether the path is a regular file or does not exist; a pipe or a device cannot be read to its end.
 bool readable_to_its_end(const std::string &path);
 

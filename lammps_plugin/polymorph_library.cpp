@@ -17,46 +17,6 @@ using namespace LAMMPS_NS;
 // a generation is written at once, or in parts of so many atoms, whose text takes some megabytes
 static constexpr std::size_t ATOMS_PER_WRITE = 50000;
 static constexpr const char *LETTERS = "DVSXG";    // of the genes, in the order of their bits
-static constexpr const char *PARAMETERS =
-    " parameters=\"_JSON ";    // ASE reads what follows as JSON
-
-/* ----------------------------------------------------------------------
-   the JSON in the comment line of a frame, and its members with their values as text
-------------------------------------------------------------------------- */
-
-static std::string json_of(const std::string &comment)
-{
-  std::string json;
-  std::size_t at = comment.find(PARAMETERS);
-  if (at == std::string::npos) return json;
-  for (at += std::strlen(PARAMETERS); at < comment.size() && comment[at] != '"'; at++) {
-    if (comment[at] == '\\') at++;
-    if (at < comment.size()) json += comment[at];
-  }
-  return json;
-}
-
-static PolymorphLibrary::Settings settings_of(const std::string &json)
-{
-  PolymorphLibrary::Settings found;
-  std::string part;
-  int depth = 0;
-  for (const char c : json) {
-    if (c == '}' || c == ']') depth--;
-    if ((c == ',' && depth == 1) || (c == '}' && depth == 0)) {
-      const std::size_t open = part.find('"'), close = part.find('"', open + 1),
-                        colon = part.find(':', close);
-      if (open == std::string::npos || close == std::string::npos || colon == std::string::npos)
-        return {};
-      found.emplace_back(part.substr(open + 1, close - open - 1),
-                         utils::trim(part.substr(colon + 1)));
-      part.clear();
-    } else if (depth > 0) part += c;
-    if (c == '{' || c == '[') depth++;
-  }
-  return found;
-}
-
 static std::string value_of(const PolymorphLibrary::Settings &settings, const std::string &name)
 {
   for (const auto &[other, value] : settings)
@@ -186,7 +146,7 @@ PolymorphLibrary::PolymorphLibrary(LAMMPS *lmp, const PolymorphComposition &comp
   parameters_ += "}";
   std::string escaped;
   for (const char c : parameters_) escaped += c == '"' ? "\\\"" : std::string(1, c);
-  parameters_ = PARAMETERS + escaped + "\"";
+  parameters_ = " parameters=\"_JSON " + escaped + "\"";    // as ASE reads JSON
 
   if (comm->me == 0) read_members();
   bigint n = static_cast<bigint>(members_.size());
@@ -219,7 +179,7 @@ void PolymorphLibrary::read_members()
                path_);
   const auto n_atoms = static_cast<long>(composition_.species.size());
   entsym::FrameReader frames(path_, n_atoms);
-  std::string checked = json_of(parameters_);    // mostly the same in all frames
+  std::string checked = entsym::json_of(parameters_);    // mostly the same in all frames
   while (true) {
     const bool complete = frames.next();
     if (!complete && !frames.headed) {    // nothing that tells whose it is
@@ -231,7 +191,7 @@ void PolymorphLibrary::read_members()
     std::string theirs;
     if (frames.valid || frames.headed) {
       member = member_of(frames);
-      theirs = json_of(frames.comment);
+      theirs = entsym::json_of(frames.comment);
     }
     if (theirs.empty() || member.target < 0) {
       if (!members_.empty())
@@ -240,7 +200,7 @@ void PolymorphLibrary::read_members()
                  "polymorph: {} is not a library of this command; use another file", path_);
     }
     if (theirs != checked) {
-      require_same_settings(settings_of(theirs));
+      require_same_settings(entsym::json_members(theirs));
       checked = theirs;
     }
     if (frames.natoms != n_atoms || !frames.valid)

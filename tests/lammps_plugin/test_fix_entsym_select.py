@@ -8,7 +8,14 @@ import pytest
 from ase import Atoms
 from ase.io import read
 
-from ase_calculators import EntropySymmetry, map_landscape, multi_resolution, write_sets
+from ase_calculators import (
+    EntropySymmetry,
+    Genes,
+    PolymorphGen,
+    map_landscape,
+    multi_resolution,
+    write_sets,
+)
 
 CELL = (0.1, 0.02)
 PARAMETERS = dict(rmax=5.0, sigma=0.2, q6_cutoff=3.4)
@@ -32,6 +39,7 @@ def fix(file="sel.extxyz", every=1, cell=CELL, options="", group="all", elements
 
 
 COUNTS = 'print "RESULT counts $(f_sel) $(f_sel[1]) $(f_sel[2])"'
+SHARE = 'print "RESULT share $(f_sel[3]:%.17g)"'
 MD = ["velocity all create 3000 4711 loop geom", "fix 1 all nve"]
 DUMP = ["dump d all custom 5 run.dump id element x y z", "dump_modify d element Al sort id",
         "dump_modify d format float %.17g"]  # fmt: skip
@@ -344,9 +352,284 @@ def test_append_to_no_file(lmp, fcc, tmp_path):
     assert len(read(path, ":")) == 1
 
 
+# --- a known set ----------------------------------------------------------------------------------
+
+
+def cells_of(points, cell=CELL):
+    """Return the cells of (n, 2) points as tuples."""
+    return [tuple(c) for c in np.floor(np.asarray(points) / cell).tolist()]
+
+
+def uncovered(points, known, cell=CELL):
+    """Return the rows that a fix with a known set writes, and the share of rows outside the set."""
+    seen = set(cells_of(known, cell))
+    outside = [row for row, c in enumerate(cells_of(points, cell)) if c not in seen]
+    kept = []
+    for row in outside:
+        if (c := cells_of(points[row : row + 1], cell)[0]) not in seen:
+            seen.add(c)
+            kept.append(row)
+    return kept, len(outside) / len(points)
+
+
+@pytest.fixture
+def landscape(trajectory):
+    return map_landscape(trajectory, EntropySymmetry(**PARAMETERS), progress=False)
+
+
+def write_known(kind, table, tmp_path, run_deck):
+    """Write rows 0, 3, 6, ... of the table as a known set of one kind; return its rows and path."""
+    rows, path = np.arange(0, len(table), 3), tmp_path / "known"
+    if kind == "table":
+        table.take(rows).write(path)
+    elif kind == "growing table":  # a line is unfinished, as an interrupted map_landscape leaves it
+        table.take(rows).write(path)
+        path.write_text(path.read_text() + "18,run.dump,-5.0,0.1")
+    elif kind == "sets":
+        rounds = np.where(np.arange(len(table)) % 3, -1, 0)
+        write_sets(table, rounds, path, tmp_path / "none", progress=False)
+    else:
+        every = [fix("known", every=15, cell=(1e-9, 1e-9)), "rerun run.dump every 15 dump x y z"]
+        run_deck(deck(*every))
+    return rows, path
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("kind", ["table", "growing table", "sets", "frames of the fix"])
+def test_known_cells_are_not_written(landscape, run_deck, tmp_path, kind, ranks):
+    """Frames and share are those of a calculation in Python; the known set stays as it is."""
+    rows, path = write_known(kind, landscape, tmp_path, run_deck)
+    points = np.column_stack((landscape.sS, landscape.Q))
+    kept, share = uncovered(points, points[rows])
+    assert 3 < len(kept) < len(points) - len(rows) and kept != first_come(points.T)
+    before = path.read_bytes()
+    output, found = run_deck(
+        deck(fix(options="known known"), "rerun run.dump dump x y z", COUNTS, SHARE), ranks
+    )
+    assert path.read_bytes() == before
+    assert found["counts"].tolist() == [len(kept), len(kept), 21]
+    assert found["share"] == pytest.approx(share, rel=1e-15)
+    steps = [atoms.info["timestep"] for atoms in read(tmp_path / "sel.extxyz", ":")]
+    assert steps == [5 * row for row in kept]
+    n_cells = len(set(cells_of(points[rows])))
+    assert f"{len(rows)} frames of known; the known set holds {n_cells} cells" in output
+    assert ("the unfinished end of known was left out" in output) == (kind == "growing table")
+
+
+def test_several_known_sets_and_append(landscape, run_deck, tmp_path):
+    """Two known sets count together; frames that are appended to are occupied, but not known."""
+    points = np.column_stack((landscape.sS, landscape.Q))
+    landscape.take(slice(1, 3)).write(tmp_path / "1.csv")
+    landscape.take(slice(3, 4)).write(tmp_path / "2.csv")
+    kept, share = uncovered(points, points[1:4])
+    known = "known 1.csv known 2.csv"
+    again = deck(fix(options=f"append yes {known}"), "rerun run.dump dump x y z", COUNTS, SHARE)
+    run_deck(deck(fix(options=known), "rerun run.dump last 30 dump x y z"))
+    first = (tmp_path / "sel.extxyz").read_text()
+    n_first = first.count("Lattice")
+    assert 0 < n_first < len(kept)
+    _, found = run_deck(again, 2)
+    assert (tmp_path / "sel.extxyz").read_text().startswith(first)
+    assert found["counts"].tolist() == [len(kept) - n_first, len(kept), 21]
+    assert found["share"] == pytest.approx(share, rel=1e-15)
+
+
+def test_known_library_of_polymorphgen(fcc, run_deck, tmp_path):
+    """The parameters of such a library are in the JSON of its frames."""
+    atoms = Atoms("Al256", positions=fcc.positions, cell=fcc.cell, pbc=True)
+    second = atoms.copy()
+    second.rattle(0.4, seed=5)
+    gen = PolymorphGen(
+        [atoms, second], EntropySymmetry(**PARAMETERS), targets=[(-5, 0.3)], generations=1,
+        individuals=6, genes=Genes(displacement=0.4), min_distance=1.0, seed=3,
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="target"):
+        table = gen.run(tmp_path / "known", progress=False)
+    output, found = run_deck(deck(fix(options="known known"), "run 0", SHARE))
+    cells = set(cells_of(np.column_stack((table.sS, table.Q))))
+    assert f"6 frames of known; the known set holds {len(cells)} cells" in output
+    own = EntropySymmetry(**PARAMETERS)
+    here = [(own.get_property("sS", atoms), own.get_property("Q6", atoms))]
+    assert found["share"] == (cells_of(here)[0] not in cells)
+
+
+@pytest.mark.parametrize("ranks", [1, 2, 4])
+@pytest.mark.parametrize("suffix", ["", "known known.csv"], ids=["alone", "known"])
+def test_stop(landscape, run_deck, tmp_path, suffix, ranks):
+    """The run ends with the third new frame; later runs end at once, until the fix is gone."""
+    landscape.take(slice(0, 3)).write(tmp_path / "known.csv")
+    steps = 'print "RESULT {} $(step)"'
+    run_deck(deck(*MD, fix("whole.extxyz", options=suffix), "run 100"), ranks)
+    expected = read(tmp_path / "whole.extxyz", ":3")
+    output, found = run_deck(
+        deck(*MD, fix(options=f"{suffix} stop 3"), "run 100", steps.format("first"), COUNTS,
+             "run 5", "run 20 every 5 NULL", steps.format("second"), "unfix sel", "run 5",
+             steps.format("third")), ranks,
+    )  # fmt: skip
+    frames = read(tmp_path / "sel.extxyz", ":")
+    last = expected[-1].info["timestep"]
+    assert [a.info["timestep"] for a in frames] == [a.info["timestep"] for a in expected]
+    np.testing.assert_allclose(frames[-1].positions, expected[-1].positions, atol=1e-9)
+    assert [found[name][0] for name in ("first", "second", "third")] == [last, last, last + 5]
+    assert found["counts"].tolist() == [3, 3, last + 1]
+    assert f"the run ends at step {last}, 3 new frames are in sel.extxyz" in output
+    assert "this run ends at once, because 3 new frames are written; define the fix" in output
+
+
+def test_stop_in_a_rerun_and_a_minimization(trajectory, run_deck, lmp, fcc, tmp_path):
+    """Nothing is looked at after the last frame, though a rerun reads on."""
+    _, found = run_deck(deck(fix(options="stop 4"), "rerun run.dump dump x y z", COUNTS))
+    frames = read(tmp_path / "sel.extxyz", ":")
+    assert len(frames) == found["counts"][0] == 4
+    assert found["counts"][2] == frames[-1].info["timestep"] / 5 + 1
+    path = tmp_path / "min.extxyz"
+    instance = lmp(fcc, COMPUTE, fix(path, options="stop 2"), **LJ)
+    instance.command("minimize 0 1e-6 60 200")
+    assert len(read(path, ":")) == 2
+    assert instance.extract_global("ntimestep") == read(path, 1).info["timestep"]
+
+
+def test_user_timeout_survives_a_stop(lmp, fcc, tmp_path):
+    """The wall time that `timer timeout` sets holds again in later runs."""
+    instance = lmp(fcc, *MOVE, "timer timeout 9:00:00", COMPUTE,
+                   fix(tmp_path / "f", options="stop 1"), "run 50", "unfix sel", **LJ)  # fmt: skip
+    assert instance.extract_global("ntimestep") == 0
+    instance.command("run 7")
+    assert instance.extract_global("ntimestep") == 7
+    instance.commands_list(["timer timeout 0:00:00 every 1", "run 50"])
+    assert instance.extract_global("ntimestep") < 57
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_restart_with_a_known_set(landscape, run_deck, tmp_path, ranks):
+    """Counts go on; the known set is that of the new input, and `stop` counts anew."""
+    points, fine = np.column_stack((landscape.sS, landscape.Q)), (CELL[0] / 4, CELL[1] / 4)
+    landscape.take(slice(0, 3)).write(tmp_path / "1.csv")
+    landscape.take(slice(13, 15)).write(tmp_path / "2.csv")
+    first = [*MD, fix(every=5, options="known 1.csv stop 50"), "run 60",
+             "write_restart half.restart"]  # fmt: skip
+    _, before = run_deck(deck(*first, COUNTS, SHARE), ranks)
+    second = deck("fix 1 all nve", fix(every=5, cell=fine, options="known 2.csv stop 2"), "run 40",
+                  COUNTS, SHARE, start="read_restart half.restart")  # fmt: skip
+    _, after = run_deck(second, ranks)
+
+    kept, share = uncovered(points[:13], points[:3])
+    assert before["counts"].tolist() == [len(kept), len(kept), 13]
+    assert before["share"] == pytest.approx(share, rel=1e-15)
+    rest = points[12:]
+    outside = [c not in cells_of(points[13:15], fine) for c in cells_of(rest, fine)]
+    new, _ = uncovered(rest, np.vstack((points[13:15], points[kept])), fine)
+    looked_at = new[1] + 1  # it stops at the second one
+    assert after["counts"].tolist() == [len(kept) + 2, len(kept) + 2, 13 + looked_at]
+    n_outside = round(13 * share) + sum(outside[:looked_at])
+    assert after["share"] == pytest.approx(n_outside / (13 + looked_at), rel=1e-15)
+
+
+ATOMS = "\nAl 0 0 0\n"
+VALUES = "1\nsS=-1 Q6=0.1 rmax=5 sigma=0.2 dr=0.05 q6_cutoff=3.4 degree=6 smooth=0"
+JSON = '{"rmax": 5.0, "sigma": 0.2, "dr": 0.05, "q6_cutoff": 3.4, "degree": 6, "smooth": 0.0, '
+HEAD = f'# entsym: {JSON}"elements": null, "number_density": null}}\n'
+ROWS = "frame,file,sS,Q6,n_atoms,volume,energy\n"
+UNKNOWN = {
+    "missing": (None, "known cannot be read: No such file or directory; use a landscape of"),
+    "empty": ("", "known is neither a landscape CSV, whose first line is '# entsym: {...}' with the"
+              " parameters, nor extended XYZ; use a landscape of LandscapeTable.write or map_lands"
+              "cape(output=), or frames of write_sets, PolymorphGen or this fix"),
+    "pillar": ('# entsym pillar: {"rmax": 5}\nframe,sS,Q6\n0,-1,0.1\n', "known is neither a lands"),
+    "no parameters": (ROWS + "0,,-1,0.1,4,60,nan\n", "known is neither a landscape CSV"),
+    "broken parameters": ("# entsym: {\n" + ROWS, "known does not tell its rmax, compute es has rma"
+                          "x = 5; use the same parameters or another file"),
+    "missing parameter": ('# entsym: {"rmax": 5.0}\n' + ROWS, "known does not tell its sigma"),
+    "other sigma": (HEAD.replace("0.2", "0.25") + ROWS, "known was made with sigma = 0.25, compute "
+                    "es has sigma = 0.2; use the same parameters or another file"),
+    "other density": (HEAD.replace('"number_density": null', '"number_density": 0.05') + ROWS,
+                      "known was made with number_density = 0.05, compute es has number_density"),
+    "other degree": (HEAD.replace('"degree": 6', '"degree": 4') + ROWS.replace("Q6", "Q4"),
+                     "known was made with degree = 4, compute es has degree = 6"),
+    "elements": (HEAD.replace("null", '["Si", "O"]', 1) + ROWS, 'known has the values of elements '
+                 '["Si", "O"], compute es those of group all; use the same group'),
+    "units": (HEAD.replace("}", ', "units": "lj"}') + ROWS, "known has lengths in units lj, the sim"
+              "ulation in units metal"),
+    "other columns": (HEAD + "frame,sS\n0,-1\n", "known must have the columns sS and Q6; use a"),
+    "no columns": (HEAD, "known must have the columns sS and Q6; use a landscape of Landsca"),
+    "short row": (HEAD + ROWS + "0,,-1,0.1,4,60,nan\n1,,-1\n", "row 2 of known must have 7 cells, s"
+                  "S and Q6 finite numbers; repair it or map the landscape again"),
+    "word": (HEAD + ROWS + "0,,x,0.1,4,60,nan\n", "row 1 of known must have 7 cells, sS and Q6"),
+    "nan": (HEAD + ROWS + "0,,nan,0.1,4,60,nan\n", "row 1 of known must have 7 cells, sS and Q6"),
+    "frame without values": ("1\nrmax=5" + ATOMS, "frame 0 of known has no sS and Q6 in its comment"
+                             " line; use a landscape of LandscapeTable.write"),
+    "frame without parameters": ("1\nsS=-1 Q6=0.1" + ATOMS, "frame 0 of known does not tell its rm"
+                                 "ax, compute es has rmax = 5"),
+    "second frame": (VALUES + ATOMS + VALUES.replace("0.2", "0.3") + ATOMS, "frame 1 of known was m"
+                     "ade with sigma = 0.3, compute es has sigma = 0.2"),
+    "frame of degree 4": ("1\nsS=-1 Q4=0.1 rmax=5 degree=4" + ATOMS, "frame 0 of known was made wit"
+                          "h degree = 4, compute es has degree = 6"),
+    "infinite": (VALUES.replace("-1", "inf") + ATOMS, "frame 0 of known has sS = inf, Q6 = 0.1, whi"
+                 "ch must be finite"),
+    "group": (VALUES + " group=half" + ATOMS, "frame 0 of known has the values of group half, compu"
+              "te es those of group all"),
+    "no frame": ("12 x\n", "frame 0 of known is not extended XYZ; use a landscape of"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), UNKNOWN.values(), ids=UNKNOWN)
+def test_known_file_that_is_refused(lmp, fcc, tmp_path, monkeypatch, text, message):
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        (tmp_path / "known").write_text(text)
+    with pytest.raises(Exception, match="(?s).*") as error:
+        lmp(fcc, COMPUTE, fix(options="known known"))
+    assert f"Fix entsym/select sel: known: {message}" in " ".join(str(error.value).split())
+
+
+def test_known_file_is_refused_on_all_ranks(fcc, run_deck, tmp_path):
+    (tmp_path / "known").write_text(HEAD.replace("0.2", "0.25") + ROWS)
+    output, _ = run_deck(deck(fix(options="known known"), "run 0"), 4, fails=True)
+    assert output.count("known was made with sigma = 0.25, compute es has sigma = 0.2") == 1
+    assert "known must be a regular file" in run_deck(
+        deck("shell mkdir folder", fix(options="known folder"), "run 0"), 2, fails=True
+    )[0].replace("folder", "known")
+
+
+def test_elements_of_a_known_set(lmp, make_structure, tmp_path, monkeypatch):
+    """A set of Python that counts some elements fits a compute of the group of these atoms."""
+    monkeypatch.chdir(tmp_path)
+    head = HEAD.replace("null", '["Na"]', 1)
+    (tmp_path / "known").write_text(head + ROWS + "0,,-1,0.1,4,60,nan\n")
+    salt, na, half = make_structure("rocksalt"), "group na type 1", "group half id 1:100"
+    compute = COMPUTE.replace("all", "{}")
+    line = fix(options="known known", elements="Na Cl")
+    lmp(salt, na, compute.format("na"), line)
+    for group in ("all", "half"):
+        with pytest.raises(Exception, match=rf'\["Na"\], compute es those of group {group}'):
+            lmp(salt, half, compute.format(group), line)
+
+
+def test_known_set_is_not_emptied(lmp, fcc, tmp_path):
+    """The file of the fix may be the known set only if it is appended to."""
+    path = tmp_path / "sel.extxyz"
+    lmp(fcc, COMPUTE, fix(path), "run 0", **LJ)
+    text = path.read_text()
+    with pytest.raises(Exception, match="it is the known set, and would be emptied; use another"):
+        lmp(fcc, COMPUTE, fix(path, options=f"known {path}"), "run 0", **LJ)
+    assert path.read_text() == text
+    instance = lmp(fcc, COMPUTE, fix(path, options=f"append yes known {path}"), "run 0", **LJ)
+    assert [instance.extract_fix("sel", 0, 1, k) for k in range(3)] == [1, 1, 0]
+    instance.commands_list(["uncompute es", COMPUTE.replace("0.2", "0.3")])
+    with pytest.raises(Exception, match="has sigma = 0.2, compute es now has 0.3"):
+        instance.command("run 0")
+
+
 # --- errors ---------------------------------------------------------------------------------------
 
 ARGUMENTS = {
+    "no known file": ("1 es 0.1 0.02 f element Na Cl known", "known: the name of a file is missin"),
+    "no stop": ("1 es 0.1 0.02 f element Na Cl stop", "stop = nothing must be a whole number of f"),
+    "stop 0": ("1 es 0.1 0.02 f element Na Cl stop 0", "stop = 0 must be a whole number of frames, "
+               "1 or more"),
+    "stop -3": ("1 es 0.1 0.02 f element Na Cl stop -3", "stop = -3 must be a whole number"),
+    "stop 1.5": ("1 es 0.1 0.02 f element Na Cl stop 1.5", "stop = 1.5 must be a whole number"),
+    "stop word": ("1 es 0.1 0.02 f element Na Cl stop no", "stop = no must be a whole number"),
     "too few": ("1 es 0.1", "arguments are missing; use 'fix ID group entsym/select N compute-ID"),
     "zero steps": ("0 es 0.1 0.02 f element Al", "N = 0 must be a whole number of steps, 1 or"),
     "negative steps": ("-5 es 0.1 0.02 f element Al", "N = -5 must be a whole number of steps"),
@@ -366,11 +649,11 @@ ARGUMENTS = {
     "few elements": ("1 es 0.1 0.02 f element Na", "element names 1 of 2 atom types; give one symb"
                      "ol for each"),
     "many elements": ("1 es 0.1 0.02 f element Na Cl Cs", "unknown keyword 'Cs'; use element, "
-                      "append or energy, and one element for each of the 2 atom types"),
+                      "append, energy, known or stop, and one element for each of the 2 atom"),
     "no element": ("1 es 0.1 0.02 f element Na append yes", "element 'append' must be a chemical "
                    "symbol like Si; one for each of the 2 atom types is needed"),
     "number": ("1 es 0.1 0.02 f element 11 17", "element '11' must be a chemical symbol like Si"),
-    "keyword": ("1 es 0.1 0.02 f sort yes", "unknown keyword 'sort'; use element, append or energ"),
+    "keyword": ("1 es 0.1 0.02 f sort yes", "unknown keyword 'sort'; use element, append, energ"),
     "append": ("1 es 0.1 0.02 f element Na Cl append maybe", "append = 'maybe' must be yes or no"),
     "no value": ("1 es 0.1 0.02 f element Na Cl energy", "energy = '' must be yes or no"),
     "path": ("1 es 0.1 0.02 no/such/folder/f element Na Cl", "file no/such/folder/f cannot be "
