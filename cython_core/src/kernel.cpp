@@ -84,18 +84,19 @@ struct alignas(64) Line {
 // g_m(r_k) for any number of pairs: a fast Gauss transform in one dimension (L. Greengard, J. Strain,
 // SIAM J. Sci. Stat. Comput. 12, 79 (1991)). The same polynomials give the exact derivative.
 struct Kernel::Tables {
-  double dr, inverse_bin, gauss_norm, pair_cutoff2, q_cutoff2, coincident2, q_inner, inverse_smooth;
+  double dr, dr_by_sigma, inverse_bin, gauss_norm, pair_cutoff2, q_cutoff2, coincident2, q_inner,
+      inverse_smooth;
   int n_grid, degree;
   int stride;        // grid points of the convolution per dr
   int bin_points;    // such points per bin
   int n_bins, overhang, taps, n_broadened;
-  Array r2, inverse_r2, weight, weight_r2;    // (n_grid,); weight: trapezoid times dr
-  Array response;    // (8, taps): coefficient of t^p in the Gaussian at offset j
+  Array<> r2, inverse_r2, weight, weight_r2;    // (n_grid,); weight: trapezoid times dr
+  Array<> response;    // (8, taps): coefficient of t^p in the Gaussian at offset j
   double legendre[Parameters::max_degree + 1][Parameters::max_degree / 2 + 1],
       slope[Parameters::max_degree + 1][Parameters::max_degree / 2 + 1];
 
   explicit Tables(const Parameters &p)
-      : dr(p.dr), gauss_norm(1.0 / (std::sqrt(2.0 * kPi) * p.sigma)),
+      : dr(p.dr), dr_by_sigma(p.dr / p.sigma), gauss_norm(1.0 / (std::sqrt(2.0 * kPi) * p.sigma)),
         pair_cutoff2(p.pair_cutoff() * p.pair_cutoff()), q_cutoff2(p.q_cutoff * p.q_cutoff),
         coincident2(1e-24 * p.rmax * p.rmax), q_inner(p.q_cutoff - p.smooth),
         inverse_smooth(p.smooth > 0.0 ? 1.0 / p.smooth : 0.0), n_grid(p.n_grid()), degree(p.degree)
@@ -211,24 +212,25 @@ __attribute__((noinline)) void grow(Vector &v, std::size_t n)
 
 // Scratch memory of a thread that walks cells.
 struct Scratch {
-  Array bx, by, bz;                // candidates around a cell
-  Array hx, hy, hz, hw, ha, hb;    // vectors to neighbours, weights
-  Indices bi, hi;                  // their rows in the list
-  Indices place;                   // candidates that are neighbours
-  Array r2, broadened, g, log_g, adjoint;
+  Array<1536> bx, by, bz;            // candidates around a cell
+  Indices<1536> bi;                  // their rows in the list
+  Array<> hx, hy, hz, hw, ha, hb;    // vectors to neighbours, weights
+  Indices<1024> hi;                  // their rows in the list
+  Indices<> place;                   // candidates that are neighbours
+  Array<> r2, broadened, g, log_g, adjoint;
   std::vector<Line> moments, slope;
 
   void reserve_candidates(std::size_t n)
   {
     if (bx.size() < n) {
-      for (Array *v : {&bx, &by, &bz}) grow(*v, n);
+      for (auto *v : {&bx, &by, &bz}) grow(*v, n);
       grow(bi, n);
     }
   }
   void reserve_hits(std::size_t n)
   {
     if (hx.size() < n) {
-      for (Array *v : {&hx, &hy, &hz, &hw, &ha, &hb}) grow(*v, n);
+      for (auto *v : {&hx, &hy, &hz, &hw, &ha, &hb}) grow(*v, n);
       grow(hi, n);
       grow(place, n);
     }
@@ -249,7 +251,7 @@ struct BondRoom {
 struct Bonds {
   std::vector<int> centre;
   std::vector<std::size_t> end;
-  Indices neighbor;
+  Indices<> neighbor;
   std::size_t n;
   BondRoom *room;
 
@@ -273,9 +275,9 @@ struct Bonds {
   }
 };
 
-// Which pairs a walk meets: those among owned atoms, those of owned atoms and ghosts, or of each owned
-// atom with all listed ones.
-enum class Pairs { owned, ghosts, all };
+// Which pairs a walk meets: those among owned atoms, those of owned atoms and ghosts, both of these, or
+// of each owned atom with all listed ones.
+enum class Pairs { owned, ghosts, both, all };
 
 struct Neighborhood {
   CellGeometry geometry;
@@ -285,6 +287,19 @@ struct Neighborhood {
   int n_owned;
 };
 
+// Values of the owned atoms; `entropy` may be null.
+struct LocalValues {
+  double *entropy, *qlm, *n_neighbors;
+};
+
+// Weight of the bond between atoms at xi and xj in q_lm.
+inline double bond_weight(const Tables &tab, const double *xi, const double *xj)
+{
+  if (tab.inverse_smooth == 0.0) return 1.0;
+  const double x = xj[0] - xi[0], y = xj[1] - xi[1], z = xj[2] - xi[2];
+  return tab.switching(std::sqrt(x * x + y * y + z * z));
+}
+
 // The loops of one instruction set.
 struct Loops {
   void (*deposit)(const Tables &, const Neighborhood &, Pairs, std::size_t begin, std::size_t end,
@@ -293,8 +308,6 @@ struct Loops {
                   Scratch &);
   Entropy (*entropy)(const Tables &, const double *moments, double n_atoms, double density,
                      Scratch &, double *g, double *running);
-  void (*local_entropy)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
-                        double density, Scratch &, double *out);
   void (*entropy_slope)(const Tables &, const double *moments, double n_atoms, double density,
                         Scratch &);
   void (*entropy_gradient)(const Tables &, const Neighborhood &, const Line *slope,
@@ -302,11 +315,10 @@ struct Loops {
                            double *strain);
   void (*bond_sum)(const Tables &, const double *x, const Bonds &, const double *share, Scratch &,
                    double *qlm);
-  void (*local_bonds)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
-                      Scratch &, double *qlm, double *n_neighbors);
-  void (*neighbor_means)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
-                         const double *entropy, const double *qlm, Scratch &, double *mean_entropy,
-                         double *mean_bond_order);
+  void (*local)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
+                double density, Scratch &, const LocalValues &out, Bonds &bonds);
+  void (*means)(const Tables &, const double *x, const Bonds &, const double *entropy,
+                const double *qlm, double *mean_entropy, double *mean_bond_order);
   void (*bond_gradient)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
                         const double *c, const double *share, const double *projection, Scratch &,
                         double *gradient, double *strain);
@@ -387,12 +399,25 @@ struct Workspace::Impl {
   std::vector<Scratch> threads;
   std::vector<Line> lines;
   std::vector<Bonds> bonds;
+  BondRoom room;
   std::vector<double> partial, share, projection;
 
   Scratch &thread(int t)
   {
     if (threads.size() <= static_cast<std::size_t>(t)) threads.resize(t + 1);
     return threads[t];
+  }
+  // Lists of bonds for the stretches of a walk, empty.
+  void room_for_bonds(std::size_t stretches, std::size_t n_owned)
+  {
+    if (bonds.size() < stretches) bonds.resize(stretches);
+    room.most = std::max(kMaxBytes / sizeof(int), kMaxBondsPerAtom * static_cast<double>(n_owned));
+    room.taken = 0;
+    for (Bonds &list : bonds) {
+      room.taken += list.neighbor.size();
+      list.room = &room;
+      list.clear();
+    }
   }
 };
 
@@ -498,14 +523,7 @@ void count_bonds(Workspace::Impl &ws, const Kernel::Tables &tab, const Atoms &at
       const std::size_t i = bonds.centre[c];
       for (; b < bonds.end[c]; b++) {
         const std::size_t j = bonds.neighbor[b];
-        double f = 1.0;
-        if (tab.inverse_smooth > 0.0) {
-          double r2 = 0.0;
-          for (int d = 0; d < 3; d++)
-            r2 += (atoms.x[3 * j + d] - atoms.x[3 * i + d]) *
-                  (atoms.x[3 * j + d] - atoms.x[3 * i + d]);
-          f = tab.switching(std::sqrt(r2));
-        }
+        const double f = bond_weight(tab, atoms.x + 3 * i, atoms.x + 3 * j);
         ws.share[i] += f;
         if (j < atoms.n_owned) ws.share[j] += f;
         else if (atoms.owner) ws.share[atoms.owner[j]] += f;
@@ -552,20 +570,15 @@ void Kernel::sums(const Atoms &atoms, double *moments, double *qlm, Workspace &w
   const std::size_t per_stretch = apart ? 2 * bins : bins;
   ws.lines.resize(stretches * per_stretch);
   std::memset(static_cast<void *>(ws.lines.data()), 0, ws.lines.size() * sizeof(Line));
-  if (ws.bonds.size() < stretches) ws.bonds.resize(stretches);
-  BondRoom room{std::max(kMaxBytes / sizeof(int), kMaxBondsPerAtom * atoms.n_owned), {0}};
-  for (Bonds &bonds : ws.bonds) {
-    room.taken += bonds.neighbor.size();
-    bonds.room = &room;
-  }
+  ws.room_for_bonds(stretches, atoms.n_owned);
   walk(ws, *t_, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-         Line *own = ws.lines.data() + s * per_stretch, *mixed = apart ? own + bins : own;
+         Line *own = ws.lines.data() + s * per_stretch;
          Bonds *bonds = qlm ? &ws.bonds[s] : nullptr;
-         if (bonds) bonds->clear();
-         loops().deposit(*t_, ws.near, Pairs::owned, begin, end, scratch, own, bonds);
-         if (ghosts)
-           loops().deposit(*t_, ws.near, Pairs::ghosts, begin, end, scratch, mixed, bonds);
+         loops().deposit(*t_, ws.near, ghosts && !apart ? Pairs::both : Pairs::owned, begin, end,
+                         scratch, own, bonds);
+         if (apart)
+           loops().deposit(*t_, ws.near, Pairs::ghosts, begin, end, scratch, own + bins, bonds);
        });
   std::copy_n(ws.lines[0].v, n_moments(), moments);
   for (std::size_t h = 1; h * bins < ws.lines.size(); h++) {
@@ -595,34 +608,28 @@ double Kernel::bond_order(const double *qlm, double scale) const
   return t_->bond_order(qlm) / scale;
 }
 
-void Kernel::local_entropy(const Atoms &atoms, double density, double *s, Workspace &workspace,
-                           int threads) const
+void Kernel::local_values(const Atoms &atoms, double density, double *entropy, double *qlm,
+                          double *n_neighbors, Workspace &workspace, int threads) const
 {
-  Parameters::check_density(density);
-  const double points = static_cast<double>(atoms.n_owned) * n_grid();
-  const double most =
-      std::max(kMaxGridPoints, kGridPointsPerAtom * static_cast<double>(atoms.n_owned));
-  if (points > most && points > most * allowed())
-    refuse("dr = " + text(p_.dr) + ": " + text(points, 3) +
-           " points of the atoms' own g(r), more than " + text(most * allowed(), 3) +
-           " take too long; raise dr or sigma, shorten rmax, " +
-           or_allow(points / (most * allowed())));
+  if (entropy) {
+    Parameters::check_density(density);
+    const double points = static_cast<double>(atoms.n_owned) * n_grid();
+    const double most =
+        std::max(kMaxGridPoints, kGridPointsPerAtom * static_cast<double>(atoms.n_owned));
+    if (points > most && points > most * allowed())
+      refuse("dr = " + text(p_.dr) + ": " + text(points, 3) +
+             " points of the atoms' own g(r), more than " + text(most * allowed(), 3) +
+             " take too long; raise dr or sigma, shorten rmax, " +
+             or_allow(points / (most * allowed())));
+  }
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, pair_cutoff(), true, threads);
+  sort_atoms(ws, atoms, entropy ? std::max(pair_cutoff(), p_.q_cutoff) : p_.q_cutoff, true,
+             threads);
+  ws.room_for_bonds(n_stretches(*t_, atoms), atoms.n_owned);
   walk(ws, *t_, atoms, threads,
-       [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
-         loops().local_entropy(*t_, ws.near, begin, end, density, scratch, s);
-       });
-}
-
-void Kernel::local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, Workspace &workspace,
-                         int threads) const
-{
-  Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
-  walk(ws, *t_, atoms, threads,
-       [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
-         loops().local_bonds(*t_, ws.near, begin, end, scratch, qlm, n_neighbors);
+       [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
+         loops().local(*t_, ws.near, begin, end, density, scratch, {entropy, qlm, n_neighbors},
+                       ws.bonds[s]);
        });
 }
 
@@ -631,12 +638,9 @@ void Kernel::neighbor_means(const Atoms &atoms, const double *entropy, const dou
                             int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
-  walk(ws, *t_, atoms, threads,
-       [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
-         loops().neighbor_means(*t_, ws.near, begin, end, entropy, qlm, scratch, mean_entropy,
-                                mean_bond_order);
-       });
+  share_out(ws, n_stretches(*t_, atoms), threads, [&](std::size_t s, Scratch &) {
+    loops().means(*t_, atoms.x, ws.bonds[s], entropy, qlm, mean_entropy, mean_bond_order);
+  });
 }
 
 void Kernel::entropy_gradient(const Atoms &atoms, const double *moments, double n_atoms,
@@ -690,10 +694,7 @@ double Kernel::count_pairs(const Atoms &atoms, Workspace &workspace) const
   Workspace::Impl &ws = *workspace.impl;
   sort_atoms(ws, atoms, pair_cutoff(), false, 1);
   const std::size_t cells = ws.near.geometry.n_cells;
-  double n = loops().count(*t_, ws.near, Pairs::owned, 0, cells, ws.thread(0));
-  if (atoms.n_total > atoms.n_owned)
-    n += loops().count(*t_, ws.near, Pairs::ghosts, 0, cells, ws.thread(0));
-  return n;
+  return loops().count(*t_, ws.near, Pairs::both, 0, cells, ws.thread(0));
 }
 
 }    // namespace entsym

@@ -86,16 +86,16 @@ class Kernel {
 
   // --- per atom -----------------------------------------------------------------------------------
 
-  /// sS of each owned atom's own g(r): (7) without the sum over i and the 1/N. (n_owned,), k_B.
-  void local_entropy(const Atoms &atoms, double density, double *s, Workspace &ws,
-                     int threads = 1) const;
-  /// q_lm(i) (n_owned, 2l+1) and number of neighbours (n_owned,): the sum of f, whole for smooth = 0.
-  void local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, Workspace &ws,
-                   int threads = 1) const;
+  /// Values of the owned atoms in one walk. `entropy` (n_owned,), or null if it is not needed: sS of
+  /// each one's own g(r), (7) without the sum over i and the 1/N, in k_B. `qlm` (n_owned, 2l+1):
+  /// q_lm(i). `n_neighbors` (n_owned,): the sum of f, whole for smooth = 0.
+  void local_values(const Atoms &atoms, double density, double *entropy, double *qlm,
+                    double *n_neighbors, Workspace &ws, int threads = 1) const;
   /// Means over each owned atom and its neighbours within q_cutoff, (v_i + sum_j f v_j) /
   /// (1 + sum_j f), from the values of all listed atoms: of `entropy` (n_total,) into
   /// `mean_entropy` (n_owned,); of `qlm` (n_total, 2l+1), whose bond_order (Lechner-Dellago) goes
-  /// into `mean_bond_order` (n_owned,).
+  /// into `mean_bond_order` (n_owned,). Atoms and workspace are those of the last local_values(),
+  /// which lists the neighbours.
   void neighbor_means(const Atoms &atoms, const double *entropy, const double *qlm,
                       double *mean_entropy, double *mean_bond_order, Workspace &ws,
                       int threads = 1) const;
