@@ -292,6 +292,22 @@ struct LocalValues {
   double *entropy, *qlm, *n_neighbors;
 };
 
+// What gradients are made of: d sS / d r_ij of each bin; c of Q_l (see GradientVisitor), and for
+// every owned atom 1/n and c.q.
+struct Slopes {
+  const Line *entropy;
+  const double *c, *share, *projection;
+};
+
+// What the pairs of one stretch add to the gradients of its atoms and of those around it: these have
+// slots, first the owned atoms from place `first_owned` of their grid on, then the ghosts.
+struct Forces {
+  std::size_t first_owned, n_owned, first_ghost;
+  std::vector<unsigned> owner;    // row of each slot's atom, or of the one that it repeats
+  std::vector<double> entropy, bond_order;    // (slots, 3)
+  double strain[12];                          // xx, yy, zz, yz, xz, xy of both
+};
+
 // Weight of the bond between atoms at xi and xj in q_lm.
 inline double bond_weight(const Tables &tab, const double *xi, const double *xj)
 {
@@ -310,18 +326,14 @@ struct Loops {
                      Scratch &, double *g, double *running);
   void (*entropy_slope)(const Tables &, const double *moments, double n_atoms, double density,
                         Scratch &);
-  void (*entropy_gradient)(const Tables &, const Neighborhood &, const Line *slope,
-                           std::size_t begin, std::size_t end, Scratch &, double *gradient,
-                           double *strain);
   void (*bond_sum)(const Tables &, const double *x, const Bonds &, const double *share, Scratch &,
                    double *qlm);
   void (*local)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
                 double density, Scratch &, const LocalValues &out, Bonds &bonds);
   void (*means)(const Tables &, const double *x, const Bonds &, const double *entropy,
                 const double *qlm, double *mean_entropy, double *mean_bond_order);
-  void (*bond_gradient)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
-                        const double *c, const double *share, const double *projection, Scratch &,
-                        double *gradient, double *strain);
+  void (*gradient)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
+                   const Slopes &, Scratch &, Forces &);
 };
 
 #ifdef ENTSYM_X86
@@ -399,6 +411,7 @@ struct Workspace::Impl {
   std::vector<Scratch> threads;
   std::vector<Line> lines;
   std::vector<Bonds> bonds;
+  std::vector<Forces> forces;
   BondRoom room;
   std::vector<double> partial, share, projection;
 
@@ -538,13 +551,33 @@ void count_bonds(Workspace::Impl &ws, const Kernel::Tables &tab, const Atoms &at
       ws.share[k] = ws.share[atoms.owner[k]];
 }
 
-// Six Voigt components, summed over stretches, as a full matrix.
-void strain_matrix(const std::vector<double> &partial, double *strain)
+// Slots for all that the pairs of cells [begin, end) can move.
+void give_slots(Forces &forces, const Neighborhood &near, const Atoms &atoms, std::size_t begin,
+                std::size_t end)
 {
-  double v[6];
-  add_partials(partial, 6, v);
-  const double matrix[9] = {v[0], v[5], v[4], v[5], v[1], v[3], v[4], v[3], v[2]};
-  std::copy(matrix, matrix + 9, strain);
+  const std::size_t cells = near.geometry.n_cells;
+  std::ptrdiff_t furthest = 0;    // of the cells ahead; those behind are as far
+  for (const CellGeometry::Row &row : near.geometry.full) furthest = std::max(furthest, row.last);
+  const std::size_t around = static_cast<std::size_t>(furthest);
+  const std::vector<unsigned> &owned = near.owned.start, &ghosts = near.listed.start;
+  const std::size_t last_owned = owned[std::min(end + around, cells)],
+                    last_ghost = ghosts[std::min(end + around, cells)];
+  forces.first_owned = owned[begin];
+  forces.first_ghost = ghosts[begin - std::min(begin, around)];
+  forces.n_owned = last_owned - forces.first_owned;
+  forces.owner.clear();
+  for (std::size_t k = forces.first_owned; k < last_owned; k++)
+    forces.owner.push_back(static_cast<unsigned>(near.owned.index[k]));
+  for (std::size_t k = forces.first_ghost; k < last_ghost; k++)
+    forces.owner.push_back(atoms.owner[near.listed.index[k]]);
+  forces.entropy.assign(3 * forces.owner.size(), 0.0);
+  forces.bond_order.assign(3 * forces.owner.size(), 0.0);
+}
+
+void add_strain(const double *v, double *matrix)
+{
+  const double full[9] = {v[0], v[5], v[4], v[5], v[1], v[3], v[4], v[3], v[2]};
+  for (int k = 0; k < 9; k++) matrix[k] += full[k];
 }
 
 }    // namespace
@@ -643,50 +676,49 @@ void Kernel::neighbor_means(const Atoms &atoms, const double *entropy, const dou
   });
 }
 
-void Kernel::entropy_gradient(const Atoms &atoms, const double *moments, double n_atoms,
-                              double density, double *gradient, double *strain,
-                              Workspace &workspace, int threads) const
+void Kernel::gradients(const Atoms &atoms, const double *moments, double n_atoms, double density,
+                       const double *qlm_sum, const double *qlm, const double *n_neighbors,
+                       const Gradients &out, Workspace &workspace, int threads) const
 {
   Parameters::check_density(density);
   Workspace::Impl &ws = *workspace.impl;
   loops().entropy_slope(*t_, moments, n_atoms, density, ws.thread(0));
   ws.lines = ws.thread(0).slope;
-  sort_atoms(ws, atoms, pair_cutoff(), true, threads);
-  ws.partial.assign(n_stretches(*t_, atoms) * 6, 0.0);
-  walk(ws, *t_, atoms, threads,
-       [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-         loops().entropy_gradient(*t_, ws.near, ws.lines.data(), begin, end, scratch, gradient,
-                                  ws.partial.data() + 6 * s);
-       });
-  strain_matrix(ws.partial, strain);
-}
-
-void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_atoms,
-                           const double *qlm, const double *n_neighbors, double *gradient,
-                           double *strain, Workspace &workspace, int threads) const
-{
-  Workspace::Impl &ws = *workspace.impl;
   const int n = n_components();
   const double order = bond_order(qlm_sum, n_atoms);
   double c[Parameters::max_components];
   for (int m = 0; m < n; m++)
     c[m] = order > 0.0 ? 4.0 * kPi / n * qlm_sum[m] / (n_atoms * n_atoms * order) : 0.0;
-  ws.share.resize(atoms.n_total);
-  ws.projection.resize(atoms.n_total);
-  for (std::size_t i = 0; i < atoms.n_total; i++) {
-    ws.share[i] = n_neighbors[i] > 0.0 ? 1.0 / n_neighbors[i] : 0.0;
-    ws.projection[i] = 0.0;
+  ws.share.assign(atoms.n_owned, 0.0);
+  ws.projection.assign(atoms.n_owned, 0.0);
+  for (std::size_t i = 0; i < atoms.n_owned; i++) {
+    if (n_neighbors[i] > 0.0) ws.share[i] = 1.0 / n_neighbors[i];
     if (qlm)
       for (int m = 0; m < n; m++) ws.projection[i] += c[m] * qlm[n * i + m];
   }
-  sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
-  ws.partial.assign(n_stretches(*t_, atoms) * 6, 0.0);
+  const Slopes slopes = {ws.lines.data(), c, ws.share.data(), ws.projection.data()};
+
+  sort_atoms(ws, atoms, std::max(pair_cutoff(), p_.q_cutoff), false, threads);
+  const std::size_t stretches = n_stretches(*t_, atoms);
+  ws.forces.resize(stretches);
   walk(ws, *t_, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-         loops().bond_gradient(*t_, ws.near, begin, end, c, ws.share.data(), ws.projection.data(),
-                               scratch, gradient, ws.partial.data() + 6 * s);
+         give_slots(ws.forces[s], ws.near, atoms, begin, end);
+         loops().gradient(*t_, ws.near, begin, end, slopes, scratch, ws.forces[s]);
        });
-  strain_matrix(ws.partial, strain);
+  std::fill_n(out.entropy, 3 * atoms.n_owned, 0.0);
+  std::fill_n(out.bond_order, 3 * atoms.n_owned, 0.0);
+  std::fill_n(out.entropy_strain, 9, 0.0);
+  std::fill_n(out.bond_order_strain, 9, 0.0);
+  for (const Forces &forces : ws.forces) {
+    for (std::size_t k = 0; k < forces.owner.size(); k++)
+      for (std::size_t d = 0; d < 3; d++) {
+        out.entropy[3 * forces.owner[k] + d] += forces.entropy[3 * k + d];
+        out.bond_order[3 * forces.owner[k] + d] += forces.bond_order[3 * k + d];
+      }
+    add_strain(forces.strain, out.entropy_strain);
+    add_strain(forces.strain + 6, out.bond_order_strain);
+  }
 }
 
 double Kernel::count_pairs(const Atoms &atoms, Workspace &workspace) const

@@ -301,24 +301,20 @@ void local_values(const Kernel &kernel, const Images &images, const Atoms &atoms
 void gradients(const Kernel &kernel, const Structure &s, Images &images, const Gradients &out,
                PeriodicWorkspace &ws, int threads, bool with_bonds)
 {
-  const double n = static_cast<double>(s.n_atoms);
-  kernel.entropy_gradient(images.list(kernel.pair_cutoff(), false), ws.moments.data(), n,
-                          images.density(), out.entropy, out.entropy_strain, ws.kernel, threads);
-  if (images.density_from_cell())    // the volume grows with the trace of the strain
-    for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= ws.entropy.dlnrho;
-
-  const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
-  if (with_bonds) repeat_rows(images, atoms, 1, ws.n_neighbors);
-  else {
-    local_values(kernel, images, atoms, nullptr, ws, threads);
+  if (!with_bonds) {
+    local_values(kernel, images, images.list(kernel.parameters().q_cutoff, false), nullptr, ws,
+                 threads);
     const std::size_t columns = kernel.n_components();
     std::fill_n(ws.qlm_sum, columns, 0.0);
     for (std::size_t k = 0; k < s.n_atoms * columns; k++) ws.qlm_sum[k % columns] += ws.qlm[k];
   }
   const bool smooth = kernel.parameters().smooth > 0.0;
-  kernel.bond_gradient(atoms, ws.qlm_sum, n, smooth ? ws.qlm.data() : nullptr,
-                       ws.n_neighbors.data(), out.bond_order, out.bond_order_strain, ws.kernel,
-                       threads);
+  kernel.gradients(images.list(reach_of(kernel), true), ws.moments.data(),
+                   static_cast<double>(s.n_atoms), images.density(), ws.qlm_sum,
+                   smooth ? ws.qlm.data() : nullptr, ws.n_neighbors.data(), out, ws.kernel,
+                   threads);
+  if (images.density_from_cell())    // the volume grows with the trace of the strain
+    for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= ws.entropy.dlnrho;
 }
 
 }    // namespace
