@@ -48,8 +48,8 @@ void ComputeEntsymAtom::compute_peratom()
   mean_order.resize(atoms.n_owned);
 
   guarded([&] {
-    kernel->local_entropy(atoms, density, entropy.data(), workspace, comm->nthreads);
-    kernel->local_bonds(atoms, qlm.data(), neighbors.data(), workspace, comm->nthreads);
+    kernel->local_values(atoms, density, entropy.data(), qlm.data(), neighbors.data(), workspace,
+                         comm->nthreads);
   });
   if (ghosts) {
     sharing = true;

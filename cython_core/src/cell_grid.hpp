@@ -19,32 +19,45 @@ namespace entsym {
 /// Arrays that are read by whole vectors end in so many values more.
 constexpr int kPad = 8;
 
-/// Arrays of doubles that start on a cache line, so that whole vectors do not straddle two, and that
-/// are not cleared when they grow.
-template <class T>
-struct CacheLine {
+/// Arrays that start `offset` bytes behind a page, and so on a cache line, and that are not cleared when
+/// they grow. A processor compares the last twelve bits of addresses to see whether a load needs what
+/// a store still holds: a loop that reads arrays and writes others at the same place of a page may
+/// wait for each of its stores.
+template <class T, std::size_t offset>
+struct Placed {
   using value_type = T;
-  CacheLine() = default;
   template <class U>
-  CacheLine(const CacheLine<U> &)
+  struct rebind {
+    using other = Placed<U, offset>;
+  };
+  Placed() = default;
+  template <class U>
+  Placed(const Placed<U, offset> &)
   {
   }
+  static constexpr std::align_val_t page{4096};
   T *allocate(std::size_t n)
   {
-    return static_cast<T *>(::operator new(n * sizeof(T), std::align_val_t(64)));
+    return reinterpret_cast<T *>(static_cast<char *>(::operator new(offset + n * sizeof(T), page)) +
+                                 offset);
   }
-  void deallocate(T *p, std::size_t) { ::operator delete(p, std::align_val_t(64)); }
+  void deallocate(T *p, std::size_t)
+  {
+    ::operator delete(reinterpret_cast<char *>(p) - offset, page);
+  }
   template <class U, class... Args>
   void construct(U *p, Args &&...args)
   {
     if constexpr (sizeof...(Args) == 0) ::new (static_cast<void *>(p)) U;
     else ::new (static_cast<void *>(p)) U(std::forward<Args>(args)...);
   }
-  bool operator==(const CacheLine &) const { return true; }
-  bool operator!=(const CacheLine &) const { return false; }
+  bool operator==(const Placed &) const { return true; }
+  bool operator!=(const Placed &) const { return false; }
 };
-using Array = std::vector<double, CacheLine<double>>;
-using Indices = std::vector<int, CacheLine<int>>;
+template <std::size_t offset = 0>
+using Array = std::vector<double, Placed<double, offset>>;
+template <std::size_t offset = 0>
+using Indices = std::vector<int, Placed<int, offset>>;
 
 /// Cells of equal size around all atoms, with a margin of empty cells as wide as the cutoff so that
 /// no stencil runs over the edge; and the stencil: rows of cells along z that the cutoff reaches.
@@ -87,7 +100,7 @@ struct CellGeometry {
       margin_ = static_cast<int>(std::ceil(cutoff * inverse_ * (1.0 - 1e-12)));
       cells = 1.0;
       for (int d = 0; d < 3; d++) cells *= std::floor((hi[d] - lo_[d]) * inverse_) + 1.0;
-      if (cells <= (margin_ > 1 ? count / 3.0 : 4.0 * count)) break;
+      if (cells <= (margin_ > 1 ? count / 8.0 : 4.0 * count)) break;
     }
     n_cells = 1;
     for (int d = 0; d < 3; d++) {
@@ -124,15 +137,15 @@ struct CellGeometry {
 /// Atoms [first, last) of a list in the order of their cells.
 struct CellGrid {
   std::vector<unsigned> start;    ///< (n_cells + 1,)
-  Array x, y, z;
-  Indices index;    ///< row in the list
+  Array<> x, y, z;
+  Indices<> index;    ///< row in the list
 
   /// Within a cell the atoms keep the order of the list, whatever the number of threads.
   void build(const CellGeometry &geometry, const double *atoms, std::size_t first, std::size_t last,
              int threads)
   {
     const std::size_t n_cells = geometry.n_cells, n = last - first;
-    for (Array *v : {&x, &y, &z}) v->resize(n + kPad);
+    for (Array<> *v : {&x, &y, &z}) v->resize(n + kPad);
     index.resize(n + kPad);
     start.assign(n_cells + 1, 0);
     if (n_cells == 1) {

@@ -84,18 +84,19 @@ struct alignas(64) Line {
 // g_m(r_k) for any number of pairs: a fast Gauss transform in one dimension (L. Greengard, J. Strain,
 // SIAM J. Sci. Stat. Comput. 12, 79 (1991)). The same polynomials give the exact derivative.
 struct Kernel::Tables {
-  double dr, inverse_bin, gauss_norm, pair_cutoff2, q_cutoff2, coincident2, q_inner, inverse_smooth;
+  double dr, dr_by_sigma, inverse_bin, gauss_norm, pair_cutoff2, q_cutoff2, coincident2, q_inner,
+      inverse_smooth;
   int n_grid, degree;
   int stride;        // grid points of the convolution per dr
   int bin_points;    // such points per bin
   int n_bins, overhang, taps, n_broadened;
-  Array r2, inverse_r2, weight, weight_r2;    // (n_grid,); weight: trapezoid times dr
-  Array response;    // (8, taps): coefficient of t^p in the Gaussian at offset j
+  Array<> r2, inverse_r2, weight, weight_r2;    // (n_grid,); weight: trapezoid times dr
+  Array<> response;    // (8, taps): coefficient of t^p in the Gaussian at offset j
   double legendre[Parameters::max_degree + 1][Parameters::max_degree / 2 + 1],
       slope[Parameters::max_degree + 1][Parameters::max_degree / 2 + 1];
 
   explicit Tables(const Parameters &p)
-      : dr(p.dr), gauss_norm(1.0 / (std::sqrt(2.0 * kPi) * p.sigma)),
+      : dr(p.dr), dr_by_sigma(p.dr / p.sigma), gauss_norm(1.0 / (std::sqrt(2.0 * kPi) * p.sigma)),
         pair_cutoff2(p.pair_cutoff() * p.pair_cutoff()), q_cutoff2(p.q_cutoff * p.q_cutoff),
         coincident2(1e-24 * p.rmax * p.rmax), q_inner(p.q_cutoff - p.smooth),
         inverse_smooth(p.smooth > 0.0 ? 1.0 / p.smooth : 0.0), n_grid(p.n_grid()), degree(p.degree)
@@ -211,24 +212,25 @@ __attribute__((noinline)) void grow(Vector &v, std::size_t n)
 
 // Scratch memory of a thread that walks cells.
 struct Scratch {
-  Array bx, by, bz;                // candidates around a cell
-  Array hx, hy, hz, hw, ha, hb;    // vectors to neighbours, weights
-  Indices bi, hi;                  // their rows in the list
-  Indices place;                   // candidates that are neighbours
-  Array r2, broadened, g, log_g, adjoint;
+  Array<1536> bx, by, bz;            // candidates around a cell
+  Indices<1536> bi;                  // their rows in the list
+  Array<> hx, hy, hz, hw, ha, hb;    // vectors to neighbours, weights
+  Indices<1024> hi;                  // their rows in the list
+  Indices<> place;                   // candidates that are neighbours
+  Array<> r2, broadened, g, log_g, adjoint;
   std::vector<Line> moments, slope;
 
   void reserve_candidates(std::size_t n)
   {
     if (bx.size() < n) {
-      for (Array *v : {&bx, &by, &bz}) grow(*v, n);
+      for (auto *v : {&bx, &by, &bz}) grow(*v, n);
       grow(bi, n);
     }
   }
   void reserve_hits(std::size_t n)
   {
     if (hx.size() < n) {
-      for (Array *v : {&hx, &hy, &hz, &hw, &ha, &hb}) grow(*v, n);
+      for (auto *v : {&hx, &hy, &hz, &hw, &ha, &hb}) grow(*v, n);
       grow(hi, n);
       grow(place, n);
     }
@@ -249,7 +251,7 @@ struct BondRoom {
 struct Bonds {
   std::vector<int> centre;
   std::vector<std::size_t> end;
-  Indices neighbor;
+  Indices<> neighbor;
   std::size_t n;
   BondRoom *room;
 
@@ -273,9 +275,9 @@ struct Bonds {
   }
 };
 
-// Which pairs a walk meets: those among owned atoms, those of owned atoms and ghosts, or of each owned
-// atom with all listed ones.
-enum class Pairs { owned, ghosts, all };
+// Which pairs a walk meets: those among owned atoms, those of owned atoms and ghosts, both of these, or
+// of each owned atom with all listed ones.
+enum class Pairs { owned, ghosts, both, all };
 
 struct Neighborhood {
   CellGeometry geometry;
@@ -285,6 +287,35 @@ struct Neighborhood {
   int n_owned;
 };
 
+// Values of the owned atoms; `entropy` may be null.
+struct LocalValues {
+  double *entropy, *qlm, *n_neighbors;
+};
+
+// What gradients are made of: d sS / d r_ij of each bin; c of Q_l (see GradientVisitor), and for
+// every owned atom 1/n and c.q.
+struct Slopes {
+  const Line *entropy;
+  const double *c, *share, *projection;
+};
+
+// What the pairs of one stretch add to the gradients of its atoms and of those around it: these have
+// slots, first the owned atoms from place `first_owned` of their grid on, then the ghosts.
+struct Forces {
+  std::size_t first_owned, n_owned, first_ghost;
+  std::vector<unsigned> owner;    // row of each slot's atom, or of the one that it repeats
+  std::vector<double> entropy, bond_order;    // (slots, 3)
+  double strain[12];                          // xx, yy, zz, yz, xz, xy of both
+};
+
+// Weight of the bond between atoms at xi and xj in q_lm.
+inline double bond_weight(const Tables &tab, const double *xi, const double *xj)
+{
+  if (tab.inverse_smooth == 0.0) return 1.0;
+  const double x = xj[0] - xi[0], y = xj[1] - xi[1], z = xj[2] - xi[2];
+  return tab.switching(std::sqrt(x * x + y * y + z * z));
+}
+
 // The loops of one instruction set.
 struct Loops {
   void (*deposit)(const Tables &, const Neighborhood &, Pairs, std::size_t begin, std::size_t end,
@@ -293,23 +324,16 @@ struct Loops {
                   Scratch &);
   Entropy (*entropy)(const Tables &, const double *moments, double n_atoms, double density,
                      Scratch &, double *g, double *running);
-  void (*local_entropy)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
-                        double density, Scratch &, double *out);
   void (*entropy_slope)(const Tables &, const double *moments, double n_atoms, double density,
                         Scratch &);
-  void (*entropy_gradient)(const Tables &, const Neighborhood &, const Line *slope,
-                           std::size_t begin, std::size_t end, Scratch &, double *gradient,
-                           double *strain);
   void (*bond_sum)(const Tables &, const double *x, const Bonds &, const double *share, Scratch &,
                    double *qlm);
-  void (*local_bonds)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
-                      Scratch &, double *qlm, double *n_neighbors);
-  void (*neighbor_means)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
-                         const double *entropy, const double *qlm, Scratch &, double *mean_entropy,
-                         double *mean_bond_order);
-  void (*bond_gradient)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
-                        const double *c, const double *share, const double *projection, Scratch &,
-                        double *gradient, double *strain);
+  void (*local)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
+                double density, Scratch &, const LocalValues &out, Bonds &bonds);
+  void (*means)(const Tables &, const double *x, const Bonds &, const double *entropy,
+                const double *qlm, double *mean_entropy, double *mean_bond_order);
+  void (*gradient)(const Tables &, const Neighborhood &, std::size_t begin, std::size_t end,
+                   const Slopes &, Scratch &, Forces &);
 };
 
 #ifdef ENTSYM_X86
@@ -387,12 +411,26 @@ struct Workspace::Impl {
   std::vector<Scratch> threads;
   std::vector<Line> lines;
   std::vector<Bonds> bonds;
+  std::vector<Forces> forces;
+  BondRoom room;
   std::vector<double> partial, share, projection;
 
   Scratch &thread(int t)
   {
     if (threads.size() <= static_cast<std::size_t>(t)) threads.resize(t + 1);
     return threads[t];
+  }
+  // Lists of bonds for the stretches of a walk, empty.
+  void room_for_bonds(std::size_t stretches, std::size_t n_owned)
+  {
+    if (bonds.size() < stretches) bonds.resize(stretches);
+    room.most = std::max(kMaxBytes / sizeof(int), kMaxBondsPerAtom * static_cast<double>(n_owned));
+    room.taken = 0;
+    for (Bonds &list : bonds) {
+      room.taken += list.neighbor.size();
+      list.room = &room;
+      list.clear();
+    }
   }
 };
 
@@ -498,14 +536,7 @@ void count_bonds(Workspace::Impl &ws, const Kernel::Tables &tab, const Atoms &at
       const std::size_t i = bonds.centre[c];
       for (; b < bonds.end[c]; b++) {
         const std::size_t j = bonds.neighbor[b];
-        double f = 1.0;
-        if (tab.inverse_smooth > 0.0) {
-          double r2 = 0.0;
-          for (int d = 0; d < 3; d++)
-            r2 += (atoms.x[3 * j + d] - atoms.x[3 * i + d]) *
-                  (atoms.x[3 * j + d] - atoms.x[3 * i + d]);
-          f = tab.switching(std::sqrt(r2));
-        }
+        const double f = bond_weight(tab, atoms.x + 3 * i, atoms.x + 3 * j);
         ws.share[i] += f;
         if (j < atoms.n_owned) ws.share[j] += f;
         else if (atoms.owner) ws.share[atoms.owner[j]] += f;
@@ -520,13 +551,33 @@ void count_bonds(Workspace::Impl &ws, const Kernel::Tables &tab, const Atoms &at
       ws.share[k] = ws.share[atoms.owner[k]];
 }
 
-// Six Voigt components, summed over stretches, as a full matrix.
-void strain_matrix(const std::vector<double> &partial, double *strain)
+// Slots for all that the pairs of cells [begin, end) can move.
+void give_slots(Forces &forces, const Neighborhood &near, const Atoms &atoms, std::size_t begin,
+                std::size_t end)
 {
-  double v[6];
-  add_partials(partial, 6, v);
-  const double matrix[9] = {v[0], v[5], v[4], v[5], v[1], v[3], v[4], v[3], v[2]};
-  std::copy(matrix, matrix + 9, strain);
+  const std::size_t cells = near.geometry.n_cells;
+  std::ptrdiff_t furthest = 0;    // of the cells ahead; those behind are as far
+  for (const CellGeometry::Row &row : near.geometry.full) furthest = std::max(furthest, row.last);
+  const std::size_t around = static_cast<std::size_t>(furthest);
+  const std::vector<unsigned> &owned = near.owned.start, &ghosts = near.listed.start;
+  const std::size_t last_owned = owned[std::min(end + around, cells)],
+                    last_ghost = ghosts[std::min(end + around, cells)];
+  forces.first_owned = owned[begin];
+  forces.first_ghost = ghosts[begin - std::min(begin, around)];
+  forces.n_owned = last_owned - forces.first_owned;
+  forces.owner.clear();
+  for (std::size_t k = forces.first_owned; k < last_owned; k++)
+    forces.owner.push_back(static_cast<unsigned>(near.owned.index[k]));
+  for (std::size_t k = forces.first_ghost; k < last_ghost; k++)
+    forces.owner.push_back(atoms.owner[near.listed.index[k]]);
+  forces.entropy.assign(3 * forces.owner.size(), 0.0);
+  forces.bond_order.assign(3 * forces.owner.size(), 0.0);
+}
+
+void add_strain(const double *v, double *matrix)
+{
+  const double full[9] = {v[0], v[5], v[4], v[5], v[1], v[3], v[4], v[3], v[2]};
+  for (int k = 0; k < 9; k++) matrix[k] += full[k];
 }
 
 }    // namespace
@@ -552,20 +603,15 @@ void Kernel::sums(const Atoms &atoms, double *moments, double *qlm, Workspace &w
   const std::size_t per_stretch = apart ? 2 * bins : bins;
   ws.lines.resize(stretches * per_stretch);
   std::memset(static_cast<void *>(ws.lines.data()), 0, ws.lines.size() * sizeof(Line));
-  if (ws.bonds.size() < stretches) ws.bonds.resize(stretches);
-  BondRoom room{std::max(kMaxBytes / sizeof(int), kMaxBondsPerAtom * atoms.n_owned), {0}};
-  for (Bonds &bonds : ws.bonds) {
-    room.taken += bonds.neighbor.size();
-    bonds.room = &room;
-  }
+  ws.room_for_bonds(stretches, atoms.n_owned);
   walk(ws, *t_, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-         Line *own = ws.lines.data() + s * per_stretch, *mixed = apart ? own + bins : own;
+         Line *own = ws.lines.data() + s * per_stretch;
          Bonds *bonds = qlm ? &ws.bonds[s] : nullptr;
-         if (bonds) bonds->clear();
-         loops().deposit(*t_, ws.near, Pairs::owned, begin, end, scratch, own, bonds);
-         if (ghosts)
-           loops().deposit(*t_, ws.near, Pairs::ghosts, begin, end, scratch, mixed, bonds);
+         loops().deposit(*t_, ws.near, ghosts && !apart ? Pairs::both : Pairs::owned, begin, end,
+                         scratch, own, bonds);
+         if (apart)
+           loops().deposit(*t_, ws.near, Pairs::ghosts, begin, end, scratch, own + bins, bonds);
        });
   std::copy_n(ws.lines[0].v, n_moments(), moments);
   for (std::size_t h = 1; h * bins < ws.lines.size(); h++) {
@@ -595,34 +641,28 @@ double Kernel::bond_order(const double *qlm, double scale) const
   return t_->bond_order(qlm) / scale;
 }
 
-void Kernel::local_entropy(const Atoms &atoms, double density, double *s, Workspace &workspace,
-                           int threads) const
+void Kernel::local_values(const Atoms &atoms, double density, double *entropy, double *qlm,
+                          double *n_neighbors, Workspace &workspace, int threads) const
 {
-  Parameters::check_density(density);
-  const double points = static_cast<double>(atoms.n_owned) * n_grid();
-  const double most =
-      std::max(kMaxGridPoints, kGridPointsPerAtom * static_cast<double>(atoms.n_owned));
-  if (points > most && points > most * allowed())
-    refuse("dr = " + text(p_.dr) + ": " + text(points, 3) +
-           " points of the atoms' own g(r), more than " + text(most * allowed(), 3) +
-           " take too long; raise dr or sigma, shorten rmax, " +
-           or_allow(points / (most * allowed())));
+  if (entropy) {
+    Parameters::check_density(density);
+    const double points = static_cast<double>(atoms.n_owned) * n_grid();
+    const double most =
+        std::max(kMaxGridPoints, kGridPointsPerAtom * static_cast<double>(atoms.n_owned));
+    if (points > most && points > most * allowed())
+      refuse("dr = " + text(p_.dr) + ": " + text(points, 3) +
+             " points of the atoms' own g(r), more than " + text(most * allowed(), 3) +
+             " take too long; raise dr or sigma, shorten rmax, " +
+             or_allow(points / (most * allowed())));
+  }
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, pair_cutoff(), true, threads);
+  sort_atoms(ws, atoms, entropy ? std::max(pair_cutoff(), p_.q_cutoff) : p_.q_cutoff, true,
+             threads);
+  ws.room_for_bonds(n_stretches(*t_, atoms), atoms.n_owned);
   walk(ws, *t_, atoms, threads,
-       [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
-         loops().local_entropy(*t_, ws.near, begin, end, density, scratch, s);
-       });
-}
-
-void Kernel::local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, Workspace &workspace,
-                         int threads) const
-{
-  Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
-  walk(ws, *t_, atoms, threads,
-       [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
-         loops().local_bonds(*t_, ws.near, begin, end, scratch, qlm, n_neighbors);
+       [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
+         loops().local(*t_, ws.near, begin, end, density, scratch, {entropy, qlm, n_neighbors},
+                       ws.bonds[s]);
        });
 }
 
@@ -631,58 +671,54 @@ void Kernel::neighbor_means(const Atoms &atoms, const double *entropy, const dou
                             int threads) const
 {
   Workspace::Impl &ws = *workspace.impl;
-  sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
-  walk(ws, *t_, atoms, threads,
-       [&](std::size_t, std::size_t begin, std::size_t end, Scratch &scratch) {
-         loops().neighbor_means(*t_, ws.near, begin, end, entropy, qlm, scratch, mean_entropy,
-                                mean_bond_order);
-       });
+  share_out(ws, n_stretches(*t_, atoms), threads, [&](std::size_t s, Scratch &) {
+    loops().means(*t_, atoms.x, ws.bonds[s], entropy, qlm, mean_entropy, mean_bond_order);
+  });
 }
 
-void Kernel::entropy_gradient(const Atoms &atoms, const double *moments, double n_atoms,
-                              double density, double *gradient, double *strain,
-                              Workspace &workspace, int threads) const
+void Kernel::gradients(const Atoms &atoms, const double *moments, double n_atoms, double density,
+                       const double *qlm_sum, const double *qlm, const double *n_neighbors,
+                       const Gradients &out, Workspace &workspace, int threads) const
 {
   Parameters::check_density(density);
   Workspace::Impl &ws = *workspace.impl;
   loops().entropy_slope(*t_, moments, n_atoms, density, ws.thread(0));
   ws.lines = ws.thread(0).slope;
-  sort_atoms(ws, atoms, pair_cutoff(), true, threads);
-  ws.partial.assign(n_stretches(*t_, atoms) * 6, 0.0);
-  walk(ws, *t_, atoms, threads,
-       [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-         loops().entropy_gradient(*t_, ws.near, ws.lines.data(), begin, end, scratch, gradient,
-                                  ws.partial.data() + 6 * s);
-       });
-  strain_matrix(ws.partial, strain);
-}
-
-void Kernel::bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_atoms,
-                           const double *qlm, const double *n_neighbors, double *gradient,
-                           double *strain, Workspace &workspace, int threads) const
-{
-  Workspace::Impl &ws = *workspace.impl;
   const int n = n_components();
   const double order = bond_order(qlm_sum, n_atoms);
   double c[Parameters::max_components];
   for (int m = 0; m < n; m++)
     c[m] = order > 0.0 ? 4.0 * kPi / n * qlm_sum[m] / (n_atoms * n_atoms * order) : 0.0;
-  ws.share.resize(atoms.n_total);
-  ws.projection.resize(atoms.n_total);
-  for (std::size_t i = 0; i < atoms.n_total; i++) {
-    ws.share[i] = n_neighbors[i] > 0.0 ? 1.0 / n_neighbors[i] : 0.0;
-    ws.projection[i] = 0.0;
+  ws.share.assign(atoms.n_owned, 0.0);
+  ws.projection.assign(atoms.n_owned, 0.0);
+  for (std::size_t i = 0; i < atoms.n_owned; i++) {
+    if (n_neighbors[i] > 0.0) ws.share[i] = 1.0 / n_neighbors[i];
     if (qlm)
       for (int m = 0; m < n; m++) ws.projection[i] += c[m] * qlm[n * i + m];
   }
-  sort_atoms(ws, atoms, p_.q_cutoff, true, threads);
-  ws.partial.assign(n_stretches(*t_, atoms) * 6, 0.0);
+  const Slopes slopes = {ws.lines.data(), c, ws.share.data(), ws.projection.data()};
+
+  sort_atoms(ws, atoms, std::max(pair_cutoff(), p_.q_cutoff), false, threads);
+  const std::size_t stretches = n_stretches(*t_, atoms);
+  ws.forces.resize(stretches);
   walk(ws, *t_, atoms, threads,
        [&](std::size_t s, std::size_t begin, std::size_t end, Scratch &scratch) {
-         loops().bond_gradient(*t_, ws.near, begin, end, c, ws.share.data(), ws.projection.data(),
-                               scratch, gradient, ws.partial.data() + 6 * s);
+         give_slots(ws.forces[s], ws.near, atoms, begin, end);
+         loops().gradient(*t_, ws.near, begin, end, slopes, scratch, ws.forces[s]);
        });
-  strain_matrix(ws.partial, strain);
+  std::fill_n(out.entropy, 3 * atoms.n_owned, 0.0);
+  std::fill_n(out.bond_order, 3 * atoms.n_owned, 0.0);
+  std::fill_n(out.entropy_strain, 9, 0.0);
+  std::fill_n(out.bond_order_strain, 9, 0.0);
+  for (const Forces &forces : ws.forces) {
+    for (std::size_t k = 0; k < forces.owner.size(); k++)
+      for (std::size_t d = 0; d < 3; d++) {
+        out.entropy[3 * forces.owner[k] + d] += forces.entropy[3 * k + d];
+        out.bond_order[3 * forces.owner[k] + d] += forces.bond_order[3 * k + d];
+      }
+    add_strain(forces.strain, out.entropy_strain);
+    add_strain(forces.strain + 6, out.bond_order_strain);
+  }
 }
 
 double Kernel::count_pairs(const Atoms &atoms, Workspace &workspace) const
@@ -690,10 +726,7 @@ double Kernel::count_pairs(const Atoms &atoms, Workspace &workspace) const
   Workspace::Impl &ws = *workspace.impl;
   sort_atoms(ws, atoms, pair_cutoff(), false, 1);
   const std::size_t cells = ws.near.geometry.n_cells;
-  double n = loops().count(*t_, ws.near, Pairs::owned, 0, cells, ws.thread(0));
-  if (atoms.n_total > atoms.n_owned)
-    n += loops().count(*t_, ws.near, Pairs::ghosts, 0, cells, ws.thread(0));
-  return n;
+  return loops().count(*t_, ws.near, Pairs::both, 0, cells, ws.thread(0));
 }
 
 }    // namespace entsym

@@ -284,13 +284,14 @@ void repeat_rows(const Images &images, const Atoms &atoms, std::size_t n_columns
     std::copy_n(&rows[images.owner(k) * n_columns], n_columns, &rows[k * n_columns]);
 }
 
-// q_lm and number of neighbours of all listed atoms, images included, in the workspace.
-void local_bonds(const Kernel &kernel, const Images &images, const Atoms &atoms,
-                 PeriodicWorkspace &ws, int threads)
+// The atoms' own values, q_lm and number of neighbours in the workspace; `entropy` as local_values().
+void local_values(const Kernel &kernel, const Images &images, const Atoms &atoms, double *entropy,
+                  PeriodicWorkspace &ws, int threads)
 {
   ws.qlm.resize(atoms.n_owned * kernel.n_components());
   ws.n_neighbors.resize(atoms.n_owned);
-  kernel.local_bonds(atoms, ws.qlm.data(), ws.n_neighbors.data(), ws.kernel, threads);
+  kernel.local_values(atoms, images.density(), entropy, ws.qlm.data(), ws.n_neighbors.data(),
+                      ws.kernel, threads);
   repeat_rows(images, atoms, kernel.n_components(), ws.qlm);
   repeat_rows(images, atoms, 1, ws.n_neighbors);
 }
@@ -300,24 +301,20 @@ void local_bonds(const Kernel &kernel, const Images &images, const Atoms &atoms,
 void gradients(const Kernel &kernel, const Structure &s, Images &images, const Gradients &out,
                PeriodicWorkspace &ws, int threads, bool with_bonds)
 {
-  const double n = static_cast<double>(s.n_atoms);
-  kernel.entropy_gradient(images.list(kernel.pair_cutoff(), false), ws.moments.data(), n,
-                          images.density(), out.entropy, out.entropy_strain, ws.kernel, threads);
-  if (images.density_from_cell())    // the volume grows with the trace of the strain
-    for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= ws.entropy.dlnrho;
-
-  const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
-  if (with_bonds) repeat_rows(images, atoms, 1, ws.n_neighbors);
-  else {
-    local_bonds(kernel, images, atoms, ws, threads);
+  if (!with_bonds) {
+    local_values(kernel, images, images.list(kernel.parameters().q_cutoff, false), nullptr, ws,
+                 threads);
     const std::size_t columns = kernel.n_components();
     std::fill_n(ws.qlm_sum, columns, 0.0);
     for (std::size_t k = 0; k < s.n_atoms * columns; k++) ws.qlm_sum[k % columns] += ws.qlm[k];
   }
   const bool smooth = kernel.parameters().smooth > 0.0;
-  kernel.bond_gradient(atoms, ws.qlm_sum, n, smooth ? ws.qlm.data() : nullptr,
-                       ws.n_neighbors.data(), out.bond_order, out.bond_order_strain, ws.kernel,
-                       threads);
+  kernel.gradients(images.list(reach_of(kernel), true), ws.moments.data(),
+                   static_cast<double>(s.n_atoms), images.density(), ws.qlm_sum,
+                   smooth ? ws.qlm.data() : nullptr, ws.n_neighbors.data(), out, ws.kernel,
+                   threads);
+  if (images.density_from_cell())    // the volume grows with the trace of the strain
+    for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= ws.entropy.dlnrho;
 }
 
 }    // namespace
@@ -348,10 +345,8 @@ void evaluate_local(const Kernel &kernel, const Structure &s, const Local &local
 {
   Images images(s, ws, reach_of(kernel), threads);
   const std::size_t n = s.n_atoms, columns = kernel.n_components();
-  kernel.local_entropy(images.list(kernel.pair_cutoff(), false), images.density(), local.entropy,
-                       ws.kernel, threads);
-  const Atoms atoms = images.list(kernel.parameters().q_cutoff, false);
-  local_bonds(kernel, images, atoms, ws, threads);
+  const Atoms atoms = images.list(reach_of(kernel), false);
+  local_values(kernel, images, atoms, local.entropy, ws, threads);
   std::copy_n(ws.n_neighbors.begin(), n, local.n_neighbors);
   for (std::size_t i = 0; i < n; i++) local.bond_order[i] = kernel.bond_order(&ws.qlm[i * columns]);
 

@@ -50,6 +50,13 @@ struct Entropy {
   double dlnrho;    ///< d sS / d ln rho at fixed distances: -2 pi rho integral (1 - g) r^2 dr
 };
 
+/// Gradients with respect to the position of every owned atom, and to the strain: the change under
+/// x -> (1 + e) x of atoms and cell, to first order sum_ab strain_ab e_ab.
+struct Gradients {
+  double *entropy, *bond_order;                  ///< (n_owned, 3)
+  double *entropy_strain, *bond_order_strain;    ///< (3, 3)
+};
+
 /// Tables for one set of parameters. Immutable after construction, so one object serves all threads.
 /// `threads` splits one call; the split does not depend on it, so results are bitwise the same.
 class Kernel {
@@ -73,7 +80,7 @@ class Kernel {
   /// atoms count as a pair at r = 0. `qlm` (2l+1,), or null if it is not needed: sum_i q_lm(i) over
   /// the owned atoms as real components: m = 0, then sqrt(2) Re, sqrt(2) Im for m = 1 ... l, so that
   /// the sum of squares is sum_m |.|^2 over -l ... l. An atom without neighbours has q_lm = 0; a
-  /// coincident atom is not a neighbour. `n_neighbors` (n_owned,), or null: as local_bonds gives it.
+  /// coincident atom is not a neighbour. `n_neighbors` (n_owned,), or null: as local_values gives it.
   void sums(const Atoms &atoms, double *moments, double *qlm, Workspace &ws, int threads = 1,
             double *n_neighbors = nullptr) const;
   /// sS from the complete histogram of `n_atoms` atoms at number density `density`.
@@ -86,34 +93,29 @@ class Kernel {
 
   // --- per atom -----------------------------------------------------------------------------------
 
-  /// sS of each owned atom's own g(r): (7) without the sum over i and the 1/N. (n_owned,), k_B.
-  void local_entropy(const Atoms &atoms, double density, double *s, Workspace &ws,
-                     int threads = 1) const;
-  /// q_lm(i) (n_owned, 2l+1) and number of neighbours (n_owned,): the sum of f, whole for smooth = 0.
-  void local_bonds(const Atoms &atoms, double *qlm, double *n_neighbors, Workspace &ws,
-                   int threads = 1) const;
+  /// Values of the owned atoms in one walk. `entropy` (n_owned,), or null if it is not needed: sS of
+  /// each one's own g(r), (7) without the sum over i and the 1/N, in k_B. `qlm` (n_owned, 2l+1):
+  /// q_lm(i). `n_neighbors` (n_owned,): the sum of f, whole for smooth = 0.
+  void local_values(const Atoms &atoms, double density, double *entropy, double *qlm,
+                    double *n_neighbors, Workspace &ws, int threads = 1) const;
   /// Means over each owned atom and its neighbours within q_cutoff, (v_i + sum_j f v_j) /
   /// (1 + sum_j f), from the values of all listed atoms: of `entropy` (n_total,) into
   /// `mean_entropy` (n_owned,); of `qlm` (n_total, 2l+1), whose bond_order (Lechner-Dellago) goes
-  /// into `mean_bond_order` (n_owned,).
+  /// into `mean_bond_order` (n_owned,). Atoms and workspace are those of the last local_values(),
+  /// which lists the neighbours.
   void neighbor_means(const Atoms &atoms, const double *entropy, const double *qlm,
                       double *mean_entropy, double *mean_bond_order, Workspace &ws,
                       int threads = 1) const;
 
   // --- gradients ------------------------------------------------------------------------------------
-  // With respect to the position of every owned atom, (n_owned, 3), and to the strain, (3, 3): the
-  // change under x -> (1 + e) x of atoms and cell, to first order sum_ab strain_ab e_ab. Atoms must
-  // list every image within the cutoff; `strain` is the owned atoms' share, to be added over ranks.
 
-  /// Gradient of sS from the complete histogram. The density term -dlnrho * identity is the host's.
-  void entropy_gradient(const Atoms &atoms, const double *moments, double n_atoms, double density,
-                        double *gradient, double *strain, Workspace &ws, int threads = 1) const;
-  /// Gradient of Q_l from its complete sum `qlm_sum` and, for every listed atom, its number of
-  /// neighbours (n_total,) and, where smooth > 0, its q_lm (n_total, 2l+1); else `qlm` may be null.
-  /// Zero if Q_l = 0 (not differentiable there).
-  void bond_gradient(const Atoms &atoms, const double *qlm_sum, double n_atoms, const double *qlm,
-                     const double *n_neighbors, double *gradient, double *strain, Workspace &ws,
-                     int threads = 1) const;
+  /// Gradients of sS from the complete histogram, and of Q_l from its complete sum `qlm_sum`, in one
+  /// walk over pairs; `atoms` has the `owner` of its ghosts. `n_neighbors` (n_owned,): as
+  /// local_values gives it. `qlm` (n_owned, 2l+1): q_lm where smooth > 0, else it may be null. Zero
+  /// for Q_l = 0 (not differentiable there). The density term -dlnrho * identity is the host's.
+  void gradients(const Atoms &atoms, const double *moments, double n_atoms, double density,
+                 const double *qlm_sum, const double *qlm, const double *n_neighbors,
+                 const Gradients &, Workspace &ws, int threads = 1) const;
 
   /// Number of pairs that `sums` would deposit: the bare traversal, for tests and benchmarks.
   double count_pairs(const Atoms &atoms, Workspace &ws) const;

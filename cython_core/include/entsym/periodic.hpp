@@ -32,11 +32,6 @@ struct PeriodicWorkspace {
 struct Local {
   double *entropy, *bond_order, *mean_entropy, *mean_bond_order, *n_neighbors;    ///< (n_atoms,)
 };
-struct Gradients {
-  double *entropy, *bond_order;                  ///< (n_atoms, 3)
-  double *entropy_strain, *bond_order_strain;    ///< (3, 3)
-};
-
 /// All of these throw std::invalid_argument for no atoms, a single atom without a periodic direction,
 /// positions that are not finite, a singular cell, or an aperiodic direction without density.
 /// `value` (2,) gets sS and Q_l; `g`, `running` as Kernel::entropy.
