@@ -73,7 +73,7 @@ void ComputeEntsym::evaluate(Part part)
     return;
   }
 
-  const entsym::Atoms atoms = collect();
+  const entsym::Atoms atoms = collect(true);
   double *moments = partial.data();
   double *qlm = moments + kernel->n_moments();
   guarded([&] { kernel->sums(atoms, moments, qlm, workspace, comm->nthreads); });
