@@ -77,18 +77,19 @@ void ComputeEntsym::evaluate(Part part)
     return;
   }
 
-  measure(false);
+  measure(false, true);
   spare_step[part] = -1;
   if (ghosts) spare_step[1 - part] = update->ntimestep;
 }
 
 /* ----------------------------------------------------------------------
-   sS, Q_l and g(r) of the atoms as they are now; with `bonds` q_lm of each atom, for the gradient
+   sS, Q_l and g(r) of the atoms as they are now; with `bonds` q_lm of each atom, for the gradient,
+   which cannot do with `half`, see collect()
 ------------------------------------------------------------------------- */
 
-void ComputeEntsym::measure(bool bonds)
+void ComputeEntsym::measure(bool bonds, bool half)
 {
-  atoms = collect();
+  atoms = collect(half);
   double *moments = partial.data();
   double *sum = moments + kernel->n_moments();
   const std::size_t components = kernel->n_components();
@@ -125,7 +126,7 @@ void ComputeEntsym::measure(bool bonds)
 
 bigint ComputeEntsym::evaluate_anew(bool bonds)
 {
-  measure(bonds);
+  measure(bonds, false);
   spare_step[VECTOR] = spare_step[ARRAY] = update->ntimestep;    // for thermo output of this step
   return static_cast<bigint>(total.back());
 }
@@ -154,11 +155,11 @@ void ComputeEntsym::gradients(const double *factor, std::vector<double> &gradien
       for (int d = 0; d < 3; d++) strain[4 * d] -= factor[0] * dlnrho;
   }
   if (factor[1] != 0.0) {
-    if (ghosts) {
+    if (!repeated) {
       sharing = true;
       comm->forward_comm(this);
       sharing = false;
-    } else {    // run with 'pre no'
+    } else {
       repeat_rows(1, neighbors);
       repeat_rows(kernel->n_components(), qlm);
     }

@@ -46,7 +46,7 @@ class ComputeEntsym : public ComputeEntsymBase {
   bool sharing;    // forward communication carries values, not membership
 
   void evaluate(Part);
-  void measure(bool bonds);
+  void measure(bool bonds, bool half);
 };
 
 }    // namespace LAMMPS_NS

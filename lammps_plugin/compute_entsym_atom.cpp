@@ -34,7 +34,7 @@ void ComputeEntsymAtom::compute_peratom()
     memory->create(array_atom, nmax, size_peratom_cols, "entsym/atom:array_atom");
   }
 
-  const entsym::Atoms atoms = collect();
+  const entsym::Atoms atoms = collect(false);
   invoked_peratom = evaluated_step();
   const double owned = static_cast<double>(atoms.n_owned);
   double natoms = 0.0;
@@ -51,7 +51,7 @@ void ComputeEntsymAtom::compute_peratom()
     kernel->local_values(atoms, density, entropy.data(), qlm.data(), neighbors.data(), workspace,
                          comm->nthreads);
   });
-  if (ghosts) {
+  if (!repeated) {
     sharing = true;
     comm->forward_comm(this);
     sharing = false;

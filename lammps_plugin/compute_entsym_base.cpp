@@ -23,7 +23,7 @@ using namespace LAMMPS_NS;
 /* ---------------------------------------------------------------------- */
 
 ComputeEntsymBase::ComputeEntsymBase(LAMMPS *lmp, int narg, char **arg)
-    : Compute(lmp, narg, arg), ghosts(false), user_density(0.0), cutoff(0.0)
+    : Compute(lmp, narg, arg), ghosts(false), repeated(false), user_density(0.0), cutoff(0.0)
 {
   if (domain->dimension == 2)
     error->all(FLERR, "Compute {} {}: dimension 2 is not supported; use 'dimension 3'", style, id);
@@ -232,21 +232,22 @@ void ComputeEntsymBase::require_finite() const
 
 /* ---------------------------------------------------------------------- */
 
-entsym::Atoms ComputeEntsymBase::collect()
+entsym::Atoms ComputeEntsymBase::collect(bool half)
 {
   if (!initialized_flag)
     error->all(FLERR, "Compute {} {}: not initialized; add 'run 0' after its definition", style,
                id);
   require_finite();
   if (!update->whichflag) set_ghosts(false);    // an error has ended the run
-  return ghosts ? list_ghosts() : list_images();
+  if (ghosts) require_ghosts(cutoff);
+  repeated = !ghosts || comm->nprocs == 1;
+  return repeated ? list_images(half) : list_ghosts();
 }
 
 /* ---------------------------------------------------------------------- */
 
 entsym::Atoms ComputeEntsymBase::list_ghosts()
 {
-  require_ghosts(cutoff);
   // a fix that changes the box at the end of a step (deform, press/berendsen) moves owned atoms only
   comm->forward_comm();
 
@@ -284,43 +285,32 @@ entsym::Atoms ComputeEntsymBase::list_ghosts()
    between runs any command, library call or script may have moved, added, removed or sorted atoms or
    changed the box. The ghost atoms of LAMMPS are then incomplete, missing, or those of other atoms, and
    communication in the old pattern would write past the atoms. The owned atoms of all ranks are right at
-   any time: take them and repeat them.
+   any time: take them and repeat them. A single rank does so in a run too: of the ghost atoms, which
+   lie on all sides up to the skin beyond the cutoff, it needs less than half.
 ------------------------------------------------------------------------- */
 
-entsym::Atoms ComputeEntsymBase::list_images()
+entsym::Atoms ComputeEntsymBase::list_images(bool half)
 {
-  std::vector<double> mine;
-  row.assign(atom->nlocal, -1);
+  const bool everyone = igroup == 0;
+  const int nlocal = atom->nlocal;
+  row.assign(everyone ? 0 : nlocal, -1);
+  x.resize(3 * static_cast<std::size_t>(nlocal));
   int n_mine = 0;
-  for (int i = 0; i < atom->nlocal; i++) {
-    if (!(atom->mask[i] & groupbit)) continue;
-    row[i] = n_mine++;
-    for (int d = 0; d < 3; d++) mine.push_back(atom->x[i][d] - domain->boxlo[d]);
+  for (int i = 0; i < nlocal; i++) {
+    if (!everyone) {
+      if (!(atom->mask[i] & groupbit)) continue;
+      row[i] = n_mine;
+    }
+    double *p = &x[3 * static_cast<std::size_t>(n_mine++)];
+    for (int d = 0; d < 3; d++) p[d] = atom->x[i][d] - domain->boxlo[d];
   }
-  const int nprocs = comm->nprocs;
-  counts.resize(nprocs);
-  starts.assign(nprocs, 0);
-  MPI_Allgather(&n_mine, 1, MPI_INT, counts.data(), 1, MPI_INT, world);
-  bigint n = 0;
-  for (const int count : counts) n += count;
-  // each rank holds all atoms and their values, and MPI counts them in an int
-  const bigint most = MAXSMALLINT / (1 + kernel->n_components());
-  if (n > most)
-    error->all(FLERR,
-               "Compute {} {}: group {} has {} atoms, at most {} can be evaluated between runs; "
-               "have the value written in a run, by thermo_style or a fix",
-               style, id, group_name(), n, most);
-  std::vector<int> sizes(nprocs), places(nprocs);
-  for (int p = 0; p < nprocs; p++) {
-    if (p) starts[p] = starts[p - 1] + counts[p - 1];
-    sizes[p] = 3 * counts[p];
-    places[p] = 3 * starts[p];
-  }
-  std::vector<double> all(3 * n);
-  MPI_Allgatherv(mine.data(), 3 * n_mine, MPI_DOUBLE, all.data(), sizes.data(), places.data(),
-                 MPI_DOUBLE, world);
+  entsym::Atoms atoms{x.data(), static_cast<std::size_t>(n_mine), static_cast<std::size_t>(n_mine),
+                      nullptr};
+  const bool alone = comm->nprocs == 1;
+  bigint n = n_mine;
+  std::vector<double> all;
+  if (!alone) n = gather(n_mine, all);
 
-  entsym::Atoms atoms{};
   source.clear();
   const bool periodic_box = domain->xperiodic || domain->yperiodic || domain->zperiodic;
   if (n < (periodic_box ? 1 : 2)) return atoms;    // number_density() refuses them
@@ -329,9 +319,16 @@ entsym::Atoms ComputeEntsymBase::list_images()
   const double cell[9] = {h[0], 0.0, 0.0, h[5], h[1], 0.0, h[4], h[3], h[2]};
   const unsigned char pbc[3] = {domain->xperiodic != 0, domain->yperiodic != 0,
                                 domain->zperiodic != 0};
-  const entsym::Structure structure{all.data(), static_cast<std::size_t>(n), cell, pbc, 1.0};
+  const entsym::Structure structure{alone ? x.data() : all.data(), static_cast<std::size_t>(n),
+                                    cell, pbc, 1.0};
   entsym::Atoms listed{};
-  guarded([&] { listed = entsym::list_images(structure, cutoff, periodic); });
+  guarded([&] {
+    listed = entsym::list_images(structure, cutoff, periodic, alone && half, comm->nthreads);
+  });
+  if (alone) {
+    if (!half) source.assign(&periodic.owner[n_mine], periodic.owner.data() + listed.n_total);
+    return listed;
+  }
 
   // own atoms first, then atoms of other ranks and images within their reach
   const std::size_t first = starts[comm->me], end = first + n_mine;
@@ -355,26 +352,61 @@ entsym::Atoms ComputeEntsymBase::list_images()
     source.push_back(periodic.owner[k]);
   }
   atoms.x = x.data();
-  atoms.n_owned = n_mine;
   atoms.n_total = x.size() / 3;
   return atoms;
+}
+
+/* ----------------------------------------------------------------------
+   positions `x` of all ranks, in the order of the ranks; returns their number
+------------------------------------------------------------------------- */
+
+bigint ComputeEntsymBase::gather(int n_mine, std::vector<double> &all)
+{
+  const int nprocs = comm->nprocs;
+  counts.resize(nprocs);
+  starts.assign(nprocs, 0);
+  MPI_Allgather(&n_mine, 1, MPI_INT, counts.data(), 1, MPI_INT, world);
+  bigint n = 0;
+  for (const int count : counts) n += count;
+  // each rank holds all atoms and their values, and MPI counts them in an int
+  const bigint most = MAXSMALLINT / (1 + kernel->n_components());
+  if (n > most)
+    error->all(FLERR,
+               "Compute {} {}: group {} has {} atoms, at most {} can be evaluated between runs; "
+               "have the value written in a run, by thermo_style or a fix",
+               style, id, group_name(), n, most);
+  std::vector<int> sizes(nprocs), places(nprocs);
+  for (int p = 0; p < nprocs; p++) {
+    if (p) starts[p] = starts[p - 1] + counts[p - 1];
+    sizes[p] = 3 * counts[p];
+    places[p] = 3 * starts[p];
+  }
+  all.resize(3 * n);
+  MPI_Allgatherv(x.data(), 3 * n_mine, MPI_DOUBLE, all.data(), sizes.data(), places.data(),
+                 MPI_DOUBLE, world);
+  return n;
 }
 
 /* ---------------------------------------------------------------------- */
 
 void ComputeEntsymBase::repeat_rows(std::size_t n_columns, std::vector<double> &rows) const
 {
-  const int columns = static_cast<int>(n_columns), nprocs = comm->nprocs;
+  const int nprocs = comm->nprocs;
+  const std::size_t n_mine = rows.size() / n_columns - source.size();
+  if (nprocs == 1) {
+    for (std::size_t k = 0; k < source.size(); k++)
+      std::copy_n(&rows[source[k] * n_columns], n_columns, &rows[(n_mine + k) * n_columns]);
+    return;
+  }
+  const int columns = static_cast<int>(n_columns);
   std::vector<int> sizes(nprocs), places(nprocs);
   for (int p = 0; p < nprocs; p++) {
     sizes[p] = columns * counts[p];
     places[p] = columns * starts[p];
   }
-  const std::size_t n_mine = counts[comm->me];
   std::vector<double> all(static_cast<std::size_t>(places.back()) + sizes.back());
   MPI_Allgatherv(rows.data(), sizes[comm->me], MPI_DOUBLE, all.data(), sizes.data(), places.data(),
                  MPI_DOUBLE, world);
-  rows.resize((n_mine + source.size()) * n_columns);
   for (std::size_t k = 0; k < source.size(); k++)
     std::copy_n(&all[source[k] * n_columns], n_columns, &rows[(n_mine + k) * n_columns]);
 }
@@ -428,5 +460,6 @@ void ComputeEntsymBase::unpack_forward_comm(int n, int first, double *buf)
 double ComputeEntsymBase::memory_usage()
 {
   return row.capacity() * sizeof(int) + source.capacity() * sizeof(std::size_t) +
-         (x.capacity() + periodic.x.capacity() + periodic.fraction.capacity()) * sizeof(double);
+         (x.capacity() + periodic.x.capacity() + periodic.fraction.capacity()) * sizeof(double) +
+         periodic.owner.capacity() * sizeof(unsigned) + periodic.decided.capacity();
 }

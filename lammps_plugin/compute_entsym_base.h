@@ -32,15 +32,17 @@ class ComputeEntsymBase : public Compute {
  protected:
   std::unique_ptr<entsym::Kernel> kernel;
   entsym::Workspace workspace;
-  bool ghosts;    // LAMMPS has complete ghost atoms; otherwise collect() lists images
+  bool ghosts;      // LAMMPS has complete ghost atoms
+  bool repeated;    // the last collect() has listed images, not ghosts
 
-  /// Atoms of the group, owned ones first, then ghosts or images.
-  entsym::Atoms collect();
+  /// Atoms of the group, owned ones first, then ghosts or images. `half`: for Kernel::sums; one rank
+  /// then lists one of each pair of opposite images.
+  entsym::Atoms collect(bool half);
   /// Value for invoked_vector and the like: other commands evaluate again unless it is this step.
   bigint evaluated_step() const;
-  /// If collect() has listed images: append the rows of the other atoms to those of the owned ones.
+  /// If `repeated`: fill the rows behind those of the owned atoms with those of the atoms repeated.
   void repeat_rows(std::size_t n_columns, std::vector<double> &rows) const;
-  /// Row of atom i in collect()'s list, -1 outside the group. i may be a ghost only if `ghosts`.
+  /// Row of atom i in collect()'s list, -1 outside the group. i may be a ghost unless `repeated`.
   int row_of(int i) const { return row.empty() ? i : row[i]; }
   /// Atoms per volume, from the keyword or from `natoms` atoms in the box; an error if it has no meaning.
   double number_density(double natoms) const;
@@ -53,7 +55,7 @@ class ComputeEntsymBase : public Compute {
   double user_density;      // 0: from the box
   double cutoff;            // distance up to which ghosts are needed at any time
   std::vector<int> row;     // see row_of; empty for group all
-  std::vector<double> x;    // positions of a group's atoms; those of group all are used in place
+  std::vector<double> x;    // positions; ghosts of group all and their atoms are used in place
   std::vector<int> counts, starts;       // atoms of the group on each rank, and before it
   std::vector<std::size_t> source;       // atom among those of all ranks that an image repeats
   entsym::PeriodicWorkspace periodic;    // of the images
@@ -62,7 +64,8 @@ class ComputeEntsymBase : public Compute {
   void require_ghosts(double distance) const;
   void require_finite() const;
   entsym::Atoms list_ghosts();
-  entsym::Atoms list_images();
+  entsym::Atoms list_images(bool half);
+  bigint gather(int n_mine, std::vector<double> &all);
 };
 
 template <class Call>

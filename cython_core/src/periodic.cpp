@@ -395,9 +395,9 @@ void evaluate_batch(const Kernel &kernel, const Structure *structures, std::size
   if (failed < n_structures) refuse("frame " + std::to_string(failed) + ": " + reason);
 }
 
-Atoms list_images(const Structure &s, double cutoff, PeriodicWorkspace &ws)
+Atoms list_images(const Structure &s, double cutoff, PeriodicWorkspace &ws, bool half, int threads)
 {
-  return Images(s, ws, HUGE_VAL).list(cutoff, false);
+  return Images(s, ws, HUGE_VAL, threads).list(cutoff, half);
 }
 
 double count_pairs(const Kernel &kernel, const Structure &s, PeriodicWorkspace &ws)

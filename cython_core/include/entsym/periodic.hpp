@@ -47,8 +47,10 @@ void gradients(const Kernel &, const Structure &, const Gradients &, PeriodicWor
 void evaluate_gradients(const Kernel &, const Structure &, double *value, const Gradients &,
                         PeriodicWorkspace &, int threads = 1);
 /// The structure's atoms, wrapped into the cell, and all images within `cutoff` of any of them. They
-/// stay in the workspace; ws.owner[k] is the atom that row k repeats.
-Atoms list_images(const Structure &, double cutoff, PeriodicWorkspace &);
+/// stay in the workspace; ws.owner[k] is the atom that row k repeats. `half`: one image of each pair of
+/// opposite ones, for Kernel::sums.
+Atoms list_images(const Structure &, double cutoff, PeriodicWorkspace &, bool half = false,
+                  int threads = 1);
 /// Hosts that make their own images call this first. `half`: one image of each opposite pair.
 /// @throws std::invalid_argument if they take more than 1 GB, or more than ENTSYM_LIMIT allows
 void check_images(double n_atoms, double images, double cutoff, bool half = false);
