@@ -49,7 +49,8 @@ def multi_resolution(
 
     The table is read in parts. Beyond it, memory holds about 10 bytes per frame and 50 per cell:
     10^8 frames fit into 8 GB with all columns, and more if these are memory-mapped
-    (`numpy.memmap`).
+    (`numpy.memmap`). A plane that is nearly empty, such as one with a frame far away, is sorted,
+    which takes 24 bytes per frame.
 
     The result does not depend on the order of the frames: ties of the score are resolved by the
     distance to the centre of the cell, then by sS, Q, file and frame.
