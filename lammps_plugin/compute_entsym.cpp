@@ -98,7 +98,8 @@ void ComputeEntsym::measure(bool bonds, bool half)
     if (!bonds) return;
     qlm.resize(atoms.n_total * components);    // rows of ghosts are filled by gradients()
     neighbors.resize(atoms.n_total);
-    kernel->local_bonds(atoms, qlm.data(), neighbors.data(), workspace, comm->nthreads);
+    kernel->local_values(atoms, 1.0, nullptr, qlm.data(), neighbors.data(), workspace,
+                         comm->nthreads);
     std::fill_n(sum, components, 0.0);
     for (std::size_t i = 0; i < atoms.n_owned; i++)
       for (std::size_t m = 0; m < components; m++) sum[m] += qlm[i * components + m];
@@ -135,39 +136,31 @@ bigint ComputeEntsym::evaluate_anew(bool bonds)
 
 void ComputeEntsym::gradients(const double *factor, std::vector<double> &gradient, double *strain)
 {
-  const double natoms = total.back();
-  gradient.assign(3 * atoms.n_owned, 0.0);
-  std::fill_n(strain, 9, 0.0);
-  const auto add = [&](double weight, auto &&call) {
-    double share[9];
-    part.resize(gradient.size());
-    guarded([&] { call(part.data(), share); });
-    for (std::size_t k = 0; k < part.size(); k++) gradient[k] += weight * part[k];
-    for (int k = 0; k < 9; k++) strain[k] += weight * share[k];
-  };
-  if (factor[0] != 0.0) {
-    add(factor[0], [&](double *out, double *share) {
-      kernel->entropy_gradient(atoms, total.data(), natoms, number_density(natoms), out, share,
-                               workspace, comm->nthreads);
-    });
-    // a strain of the box changes its density
-    if (given_density() == 0.0 && comm->me == 0)
-      for (int d = 0; d < 3; d++) strain[4 * d] -= factor[0] * dlnrho;
+  const bool bonds = factor[1] != 0.0;
+  if (bonds && repeated) {
+    repeat_rows(1, neighbors);
+    repeat_rows(kernel->n_components(), qlm);
+  } else if (bonds) {
+    sharing = true;
+    comm->forward_comm(this);
+    sharing = false;
   }
-  if (factor[1] != 0.0) {
-    if (!repeated) {
-      sharing = true;
-      comm->forward_comm(this);
-      sharing = false;
-    } else {
-      repeat_rows(1, neighbors);
-      repeat_rows(kernel->n_components(), qlm);
-    }
-    add(factor[1], [&](double *out, double *share) {
-      kernel->bond_gradient(atoms, total.data() + kernel->n_moments(), natoms, qlm.data(),
-                            neighbors.data(), out, share, workspace, comm->nthreads);
-    });
-  }
+  const double natoms = total.back(), density = number_density(natoms);
+  const std::size_t n = 3 * atoms.n_owned;
+  gradient.resize(n);
+  part.resize(n);
+  double share[9];
+  guarded([&] {
+    kernel->gradients(atoms, total.data(), natoms, density,
+                      bonds ? total.data() + kernel->n_moments() : nullptr, qlm.data(),
+                      neighbors.data(), {gradient.data(), part.data(), strain, share}, workspace,
+                      comm->nthreads);
+  });
+  for (std::size_t k = 0; k < n; k++) gradient[k] = factor[0] * gradient[k] + factor[1] * part[k];
+  for (int k = 0; k < 9; k++) strain[k] = factor[0] * strain[k] + factor[1] * share[k];
+  // a strain of the box changes its density
+  if (given_density() == 0.0 && comm->me == 0)
+    for (int d = 0; d < 3; d++) strain[4 * d] -= factor[0] * dlnrho;
 }
 
 /* ----------------------------------------------------------------------

@@ -306,6 +306,7 @@ struct Forces {
   std::vector<unsigned> owner;    // row of each slot's atom, or of the one that it repeats
   std::vector<double> entropy, bond_order;    // (slots, 3)
   double strain[12];                          // xx, yy, zz, yz, xz, xy of both
+  bool both_ends;                             // pairs with ghosts are met from both ends
 };
 
 // Weight of the bond between atoms at xi and xj in q_lm.
@@ -568,8 +569,11 @@ void give_slots(Forces &forces, const Neighborhood &near, const Atoms &atoms, st
   forces.owner.clear();
   for (std::size_t k = forces.first_owned; k < last_owned; k++)
     forces.owner.push_back(static_cast<unsigned>(near.owned.index[k]));
-  for (std::size_t k = forces.first_ghost; k < last_ghost; k++)
-    forces.owner.push_back(atoms.owner[near.listed.index[k]]);
+  for (std::size_t k = forces.first_ghost; k < last_ghost; k++) {
+    const std::size_t row = near.listed.index[k];
+    forces.owner.push_back(atoms.owner ? atoms.owner[row] : static_cast<unsigned>(row));
+  }
+  forces.both_ends = !atoms.owner;
   forces.entropy.assign(3 * forces.owner.size(), 0.0);
   forces.bond_order.assign(3 * forces.owner.size(), 0.0);
 }
@@ -685,18 +689,20 @@ void Kernel::gradients(const Atoms &atoms, const double *moments, double n_atoms
   loops().entropy_slope(*t_, moments, n_atoms, density, ws.thread(0));
   ws.lines = ws.thread(0).slope;
   const int n = n_components();
-  const double order = bond_order(qlm_sum, n_atoms);
+  const double order = qlm_sum ? bond_order(qlm_sum, n_atoms) : 0.0;
   double c[Parameters::max_components];
   for (int m = 0; m < n; m++)
     c[m] = order > 0.0 ? 4.0 * kPi / n * qlm_sum[m] / (n_atoms * n_atoms * order) : 0.0;
-  ws.share.assign(atoms.n_owned, 0.0);
-  ws.projection.assign(atoms.n_owned, 0.0);
-  for (std::size_t i = 0; i < atoms.n_owned; i++) {
+  const std::size_t rows = atoms.owner ? atoms.n_owned : atoms.n_total;
+  ws.share.assign(rows, 0.0);
+  ws.projection.assign(rows, 0.0);
+  for (std::size_t i = 0; i < (qlm_sum ? rows : 0); i++) {
     if (n_neighbors[i] > 0.0) ws.share[i] = 1.0 / n_neighbors[i];
     if (qlm)
       for (int m = 0; m < n; m++) ws.projection[i] += c[m] * qlm[n * i + m];
   }
-  const Slopes slopes = {ws.lines.data(), c, ws.share.data(), ws.projection.data()};
+  const Slopes slopes = {ws.lines.data(), qlm_sum ? c : nullptr, ws.share.data(),
+                         ws.projection.data()};
 
   sort_atoms(ws, atoms, std::max(pair_cutoff(), p_.q_cutoff), false, threads);
   const std::size_t stretches = n_stretches(*t_, atoms);
@@ -712,7 +718,7 @@ void Kernel::gradients(const Atoms &atoms, const double *moments, double n_atoms
   std::fill_n(out.bond_order_strain, 9, 0.0);
   for (const Forces &forces : ws.forces) {
     for (std::size_t k = 0; k < forces.owner.size(); k++)
-      for (std::size_t d = 0; d < 3; d++) {
+      for (std::size_t d = 0; d < 3 && forces.owner[k] < atoms.n_owned; d++) {
         out.entropy[3 * forces.owner[k] + d] += forces.entropy[3 * k + d];
         out.bond_order[3 * forces.owner[k] + d] += forces.bond_order[3 * k + d];
       }

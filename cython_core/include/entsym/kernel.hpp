@@ -110,9 +110,10 @@ class Kernel {
   // --- gradients ------------------------------------------------------------------------------------
 
   /// Gradients of sS from the complete histogram, and of Q_l from its complete sum `qlm_sum`, in one
-  /// walk over pairs; `atoms` has the `owner` of its ghosts. `n_neighbors` (n_owned,): as
-  /// local_values gives it. `qlm` (n_owned, 2l+1): q_lm where smooth > 0, else it may be null. Zero
-  /// for Q_l = 0 (not differentiable there). The density term -dlnrho * identity is the host's.
+  /// walk over pairs. `n_neighbors` (n_owned,): as local_values gives it. `qlm` (n_owned, 2l+1):
+  /// q_lm where smooth > 0, else it may be null. Without `owner` in `atoms`, both have the rows of
+  /// ghosts too, and the strain is this rank's share. With `qlm_sum` null that of Q_l is zero, as
+  /// it is for Q_l = 0 (not differentiable there). The density term -dlnrho * identity is the host's.
   void gradients(const Atoms &atoms, const double *moments, double n_atoms, double density,
                  const double *qlm_sum, const double *qlm, const double *n_neighbors,
                  const Gradients &, Workspace &ws, int threads = 1) const;
