@@ -15,13 +15,18 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
 from ase_calculators import EntropySymmetry, landscape, map_landscape
 from ase_calculators.distillation import open_model, relabel
+from ase_calculators.distillation.scaling import Trial, learning_curve
 from ase_calculators.parallel import REPETITIONS, OrderedPool
+from ase_calculators.validation import validate
 
 BIN = Path(sys.executable).parent
 
@@ -49,7 +54,9 @@ def process_pool():
 def dask_client(n_workers=2):
     distributed = pytest.importorskip("distributed", reason="pip install distributed")
     with (
-        distributed.LocalCluster(n_workers, 1, dashboard_address=None) as cluster,
+        distributed.LocalCluster(
+            n_workers=n_workers, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
         distributed.Client(cluster) as client,
     ):
         yield client
@@ -189,6 +196,49 @@ def test_mpi_writes_the_same_bytes(ranks, source, expected, tmp_path):
     assert files_in(tmp_path / "out") == expected
 
 
+def test_properties_are_those_of_one_process(tmp_path):
+    names, how = ["bain_path", "equation_of_state"], {"progress": False, "name": "EMT"}
+    one = validate(EMT(), "Al", properties=names, workdir=tmp_path / "1", **how)
+    with process_pool() as executor:
+        two = validate(
+            EMT(), "Al", properties=names, workdir=tmp_path / "2", executor=executor, **how
+        )
+    assert two.values == one.values and list(two.records) == list(one.records)
+    assert sorted(p.name for p in two.folder.iterdir()) == sorted(
+        p.name for p in one.folder.iterdir()
+    )
+    broken = EMT()
+    broken.of_the_test = lambda: None
+    message = "calculator: cannot be sent to the executor .*give LAMMPS commands"
+    with ThreadPoolExecutor(1) as executor, pytest.raises(ValueError, match=message):
+        validate(broken, "Al", properties=names, workdir=tmp_path / "3", executor=executor, **how)
+
+
+def train(frames, seed, folder):
+    return EMT()
+
+
+def test_learning_curves_are_those_of_one_process(tmp_path):
+    frames = []
+    for seed in range(12):
+        atoms = bulk("Al", cubic=True)
+        atoms.rattle(0.1, seed=seed)
+        atoms.calc = EMT()
+        results = {"energy": atoms.get_potential_energy() + seed, "forces": atoms.get_forces()}
+        atoms.calc = SinglePointCalculator(atoms, **results)
+        frames.append(atoms)
+    trials = [Trial("even", np.arange(n), 1) for n in (2, 4, 6)]
+    how = {"progress": False}
+    one = learning_curve(trials, frames, frames[8:], train, tmp_path / "1", **how)
+    with process_pool() as executor:
+        two = learning_curve(
+            trials, frames, frames[8:], train, tmp_path / "2", executor=executor, **how
+        )
+    assert two == one and one[0]["errors"]["all"]["energy"] > 100
+    lines = [sorted((tmp_path / k / "curve.jsonl").read_text().splitlines()) for k in "12"]
+    assert lines[0] == lines[1]
+
+
 # --- what belongs to the caller -------------------------------------------------------------------
 
 
@@ -308,7 +358,7 @@ def test_a_dask_worker_killed_while_it_maps(source, expected, tmp_path, small_pi
         first = next(iter(client.run(os.getpid).values()))
         killer = threading.Timer(0.3, os.kill, (first, signal.SIGKILL))
         killer.start()
-        for k in range(4):  # long enough to be hit
+        for k in range(2):  # long enough to be hit
             assert work(source, tmp_path / str(k), executor=client.get_executor()) == expected
         killer.join()
         client.wait_for_workers(2)
