@@ -116,6 +116,7 @@ def validate(
             "pass one of them"
         )
     commands = model.commands if isinstance(model, LammpsPotential) else None
+    sent = b"" if executor is None else _sent(commands or calculator)
     if properties is None:
         if model is calculator:
             chosen.remove("elastic_at_temperature")
@@ -142,7 +143,8 @@ def validate(
     )  # fmt: skip
     calculate = partial(_record, sample, changes, identity, name)
     if executor is not None:
-        calculate = partial(_record_there, _sent(sample, calculator), changes, identity, name)
+        there = replace(sample, calculator=None)  # type: ignore[arg-type]
+        calculate = partial(_record_there, sent, there, changes, identity, name)
     if progress:
         ratio = f", c/a {found.c_over_a:.4f}" if crystal == "hcp" else ""
         print(f"{name}: {element} {crystal}, a {found.a:.4f} Å{ratio}", flush=True)
@@ -159,11 +161,10 @@ def validate(
     return report
 
 
-def _sent(sample: Sample, calculator: Any) -> bytes:
-    """Return the sample pickled for other processes, LAMMPS commands in place of LAMMPS."""
-    model: Any = sample.commands or calculator
+def _sent(model: Any) -> bytes:
+    """Return a calculator, or LAMMPS commands, pickled for other processes."""
     try:
-        return pickle.dumps((replace(sample, calculator=None), model))  # type: ignore[arg-type]
+        return pickle.dumps(model)
     except Exception as error:  # its parts may raise anything
         raise ValueError(
             f"calculator: cannot be sent to the executor ({one_line(error)}); give LAMMPS commands "
@@ -172,14 +173,15 @@ def _sent(sample: Sample, calculator: Any) -> bytes:
 
 
 def _record_there(
-    sent: bytes, changes: dict[str, dict[str, Any]], identity: dict[str, Any], name: str, key: str
-) -> dict[str, Any]:
+    sent: bytes, sample: Sample, changes: dict[str, dict[str, Any]], identity: dict[str, Any],
+    name: str, key: str,
+) -> dict[str, Any]:  # fmt: skip
     """Return the record of a property from another process."""
-    sample, model = pickle.loads(sent)
+    model = pickle.loads(sent)
     if sample.commands is not None:
         model = LammpsPotential(model, sample.crystal.element)
-    sample.calculator = CheckedCalculator(model)
-    return _record(sample, changes, identity, name, key)
+    own = replace(sample, calculator=CheckedCalculator(model))
+    return _record(own, changes, identity, name, key)
 
 
 def _changes(
