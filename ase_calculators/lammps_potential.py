@@ -3,6 +3,7 @@
 
 import hashlib
 import re
+import sys
 from collections.abc import Sequence
 from os import PathLike, environ, fspath
 from pathlib import Path
@@ -66,12 +67,16 @@ class LammpsPotential(LAMMPSlib):
         self.commands = potential_commands(commands)
         text = "\n".join(self._with_included(self.commands))
         self.elements = _elements(element, _named(text))
+        # a worker of mpi4py's executor calculates alone; LAMMPS would wait for all ranks
+        futures = "mpi4py.futures" in sys.modules
+        alone = {"comm": sys.modules["mpi4py.MPI"].COMM_SELF} if futures else {}
         style = "charge" if re.search(r"^\s*set\s.*\scharge\s", text, re.MULTILINE) else "atomic"
         super().__init__(
             lmpcmds=self.commands,
             atom_types={name: number for number, name in enumerate(self.elements, 1)},
             lammps_header=["units metal", f"atom_style {style}", "atom_modify map array sort 0 0"],
             keep_alive=True,
+            **alone,
         )
 
     def calculate(

@@ -3,12 +3,16 @@
 
 import multiprocessing
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
+
+from ase.parallel import DummyMPI, world
 
 from ase_calculators.argument_checks import check_whole
 
@@ -100,6 +104,8 @@ class OrderedPool:
                 f"processes = {processes}: is for processes of this machine; leave it out when an "
                 "executor is given"
             )
+        if _is_rank():
+            world.comm = DummyMPI()  # ASE's readers would wait for the other ranks
         self._executor = executor
         self._tasks: list[deque[_Task[Any]]] = []
         self._n_workers, self._asked = 0, float("-inf")
@@ -142,6 +148,8 @@ class OrderedPool:
         BrokenExecutor
             If an executor that was given has lost a process and cannot continue.
         """
+        if _is_rank():
+            function = partial(_on_this_rank, function)
         tasks: deque[_Task[Job]] = deque()
         self._tasks.append(tasks)
         try:
@@ -233,6 +241,17 @@ class OrderedPool:
                             "in one process"
                         )
                     )
+
+
+def _is_rank() -> bool:
+    """Return whether this process is one of the ranks that mpi4py's executor works with."""
+    return "mpi4py.futures" in sys.modules
+
+
+def _on_this_rank(function: Callable[[Job], Result], job: Job) -> Result:
+    """Run a function in a worker of mpi4py's executor, where ASE must not wait for other ranks."""
+    world.comm = DummyMPI()
+    return function(job)
 
 
 def _cancel(tasks: deque[_Task[Any]]) -> None:

@@ -6,11 +6,11 @@ models of your own are measured in the same way.
 """
 
 import hashlib
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -350,6 +350,7 @@ def learning_curve(
     judge: Callable[[Any, Path], Mapping[str, float]] | None = None,
     processes: int = 1,
     progress: bool = True,
+    executor: Executor | None = None,
 ) -> list[dict[str, Any]]:
     """Train a model on each choice of frames and measure its errors on one test set.
 
@@ -380,6 +381,9 @@ def learning_curve(
         Number of models that are trained at once.
     progress : bool
         Show the progress bar.
+    executor : concurrent.futures.Executor, optional
+        Executor that trains the models in place of `processes`, such as that of a cluster. Its
+        workers see `folder`, and `train` and `judge` can be pickled. It is not shut down.
 
     Returns
     -------
@@ -423,44 +427,64 @@ def learning_curve(
         }  # fmt: skip
         key = fingerprint([used, [np.flatnonzero(mask) for mask in masks.values()], bool(judge)])
         todo[key] = trial, used
-    lock = threading.Lock()
+    n_known = len(todo.keys() & known.keys())
+    calculate = partial(_measure, train, list(test), masks, prefix, judge)
 
-    def measure(key: str) -> dict[str, Any]:
-        trial, used = todo[key]
-        model = train([frames[row] for row in trial.rows], int(trial.seed), target / key)
-        of_model = errors(predict(model, test, progress=False), test, prefix)
-        rmse = {
-            name: {q: kinds["RMSE"] for q, kinds in of_model.take(mask).summary().items()}
-            for name, mask in masks.items()
-        }
-        line = jsonable({
-            **used, "key": key, "errors": rmse, "units": QUANTITIES,
-            "judged": dict(judge(model, target / key)) if judge else {},
-            "versions": versions(*PACKAGES),
-        })  # fmt: skip
-        with lock:
-            add_json_line(path, line)
-            known[key] = line
+    def keep(future: Future[dict[str, Any]]) -> dict[str, Any]:
+        line = future.result()
+        add_json_line(path, line)
+        known[line["key"]] = line
         return line
 
-    n_known = len(todo.keys() & known.keys())
-    with (
-        tqdm(total=len(todo), initial=n_known, unit=" models", disable=not progress) as bar,
-        ThreadPoolExecutor(processes) as pool,
-    ):
-        waiting = [pool.submit(measure, key) for key in todo if key not in known]
+    pool = executor or ThreadPoolExecutor(processes)
+    waiting: list[Future[dict[str, Any]]] = []
+    with tqdm(total=len(todo), initial=n_known, unit=" models", disable=not progress) as bar:
         try:
+            for key, (trial, used) in todo.items():
+                if key not in known:
+                    chosen = [frames[row] for row in trial.rows]
+                    waiting.append(
+                        pool.submit(calculate, chosen, used, key, target.resolve() / key)
+                    )
             for future in as_completed(waiting):
-                line = future.result()
+                line = keep(future)
                 bar.update()
                 bar.set_postfix_str(f"{line['name']}, {line['n']} frames, seed {line['seed']}")
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            while not all(future.done() for future in waiting):
+            for future in waiting:
+                future.cancel()
+            while executor is None and not all(future.done() for future in waiting):
                 stop_programs()  # repeatedly, as a thread may be about to start a program
                 time.sleep(0.5)
+            for future in waiting:
+                done = future.done() and not future.cancelled() and future.exception() is None
+                if done and future.result()["key"] not in known:
+                    keep(future)
             raise
+        finally:
+            if executor is None:
+                pool.shutdown()
     return [known[key] for key in todo]
+
+
+def _measure(
+    train: Callable[[list[Atoms], int, Path], Any], test: list[Atoms],
+    masks: Mapping[str, np.ndarray], prefix: str,
+    judge: Callable[[Any, Path], Mapping[str, float]] | None,
+    frames: list[Atoms], used: dict[str, Any], key: str, folder: Path,
+) -> dict[str, Any]:  # fmt: skip
+    """Train a model and return its line of the curve."""
+    model = train(frames, used["seed"], folder)
+    of_model = errors(predict(model, test, progress=False), test, prefix)
+    rmse = {
+        name: {q: kinds["RMSE"] for q, kinds in of_model.take(mask).summary().items()}
+        for name, mask in masks.items()
+    }
+    line = {
+        **used, "key": key, "errors": rmse, "units": QUANTITIES,
+        "judged": dict(judge(model, folder)) if judge else {}, "versions": versions(*PACKAGES),
+    }  # fmt: skip
+    return dict(jsonable(line))
 
 
 def _label_hash(frames: Iterable[Atoms], prefix: str) -> str:
@@ -709,19 +733,27 @@ def trainer(
     if model not in ("student", "teacher"):
         raise ValueError(f"model = {model!r}: must be student or teacher")
 
-    def teacher(frames: list[Atoms], seed: int, folder: Path) -> Any:
-        held = frames[::_SHARE]
-        kept = [atoms for number, atoms in enumerate(frames) if number % _SHARE]
-        train_teacher(kept, held, folder, profile, (seed,), prefix=prefix)
-        return open_teacher(folder)
+    if model == "teacher":
+        return partial(_trained_teacher, profile, prefix)
+    return partial(_trained_student, profile, steps, prefix)
 
-    def student(frames: list[Atoms], seed: int, folder: Path) -> Any:
-        write_deepmd(frames, folder / "set", prefix)
-        write_deepmd(frames[::_SHARE], folder / "validation", prefix)
-        trained = train_student(
-            {folder / "set": 1.0}, folder / "validation", folder / "student", profile, seed,
-            steps=steps, compress=False,
-        )  # fmt: skip
-        return open_student(trained.model)
 
-    return teacher if model == "teacher" else student
+def _trained_teacher(
+    profile: Any, prefix: str, frames: list[Atoms], seed: int, folder: Path
+) -> Any:
+    held = frames[::_SHARE]
+    kept = [atoms for number, atoms in enumerate(frames) if number % _SHARE]
+    train_teacher(kept, held, folder, profile, (seed,), prefix=prefix)
+    return open_teacher(folder)
+
+
+def _trained_student(
+    profile: Any, steps: int | None, prefix: str, frames: list[Atoms], seed: int, folder: Path
+) -> Any:
+    write_deepmd(frames, folder / "set", prefix)
+    write_deepmd(frames[::_SHARE], folder / "validation", prefix)
+    trained = train_student(
+        {folder / "set": 1.0}, folder / "validation", folder / "student", profile, seed,
+        steps=steps, compress=False,
+    )  # fmt: skip
+    return open_student(trained.model)

@@ -2,8 +2,12 @@
 """Calculate the properties of a model, each once, and report."""
 
 import json
+import pickle
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Executor
+from dataclasses import replace
+from functools import partial
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import numpy as np
 
 from ase_calculators.argument_checks import one_line
 from ase_calculators.lammps_potential import LammpsPotential, included, plain_commands
+from ase_calculators.parallel import OrderedPool
 from ase_calculators.provenance import (
     PACKAGES,
     file_hash,
@@ -42,6 +47,7 @@ def validate(
     a: float | None = None,
     c_over_a: float | None = None,
     progress: bool = True,
+    executor: Executor | None = None,
 ) -> Report:
     """Calculate the properties of a crystal by a model, and compare them with a reference.
 
@@ -79,6 +85,10 @@ def validate(
         Guess of the lattice constant (Å) and of c/a. Both are relaxed.
     progress : bool
         Whether to print a line per property and show progress bars.
+    executor : concurrent.futures.Executor, optional
+        Executor that calculates the properties, such as that of a cluster. Its workers see
+        `workdir`, and it is not shut down; give LAMMPS commands, or a calculator that can be
+        pickled. Default: this process calculates them one after the other.
 
     Returns
     -------
@@ -106,6 +116,7 @@ def validate(
             "pass one of them"
         )
     commands = model.commands if isinstance(model, LammpsPotential) else None
+    sent = b"" if executor is None else _sent(commands or calculator)
     if properties is None:
         if model is calculator:
             chosen.remove("elastic_at_temperature")
@@ -127,22 +138,50 @@ def validate(
     records = _finished(folder, identity, found, name)
     report = Report(folder, name, element, crystal, records, known, notes)
     sample = Sample(
-        checked, commands, found, others, folder, known, progress, fingerprint(identity)
-    )
+        checked, commands, found, others, folder.resolve(), known, progress and executor is None,
+        fingerprint(identity),
+    )  # fmt: skip
+    calculate = partial(_record, sample, changes, identity, name)
+    if executor is not None:
+        there = replace(sample, calculator=None)  # type: ignore[arg-type]
+        calculate = partial(_record_there, sent, there, changes, identity, name)
     if progress:
         ratio = f", c/a {found.c_over_a:.4f}" if crystal == "hcp" else ""
         print(f"{name}: {element} {crystal}, a {found.a:.4f} Å{ratio}", flush=True)
         for note in notes:
             print(f"  {note}", flush=True)
-    for number, key in enumerate(chosen, start=1):
-        record = _record(key, sample, changes.get(key, {}), identity, name)
-        records[key] = record
-        report.records = {name: records[name] for name in PROPERTIES if name in records}
-        report.write()
-        if progress:
-            head = f"[{number:2d}/{len(chosen)}] {PROPERTIES[key].title:37s}"
-            print(head + _line(record), flush=True)
+    with OrderedPool(executor=executor) as pool:
+        for number, (key, future) in enumerate(pool.map(calculate, chosen), start=1):
+            record = records[key] = future.result()
+            report.records = {name: records[name] for name in PROPERTIES if name in records}
+            report.write()
+            if progress:
+                head = f"[{number:2d}/{len(chosen)}] {PROPERTIES[key].title:37s}"
+                print(head + _line(record), flush=True)
     return report
+
+
+def _sent(model: Any) -> bytes:
+    """Return a calculator, or LAMMPS commands, pickled for other processes."""
+    try:
+        return pickle.dumps(model)
+    except Exception as error:  # its parts may raise anything
+        raise ValueError(
+            f"calculator: cannot be sent to the executor ({one_line(error)}); give LAMMPS commands "
+            "or a calculator that can be pickled, or leave executor out"
+        ) from None
+
+
+def _record_there(
+    sent: bytes, sample: Sample, changes: dict[str, dict[str, Any]], identity: dict[str, Any],
+    name: str, key: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Return the record of a property from another process."""
+    model = pickle.loads(sent)
+    if sample.commands is not None:
+        model = LammpsPotential(model, sample.crystal.element)
+    own = replace(sample, calculator=CheckedCalculator(model))
+    return _record(own, changes, identity, name, key)
 
 
 def _changes(
@@ -189,11 +228,12 @@ def _finished(
 
 
 def _record(
-    key: str, sample: Sample, changes: dict[str, Any], identity: dict[str, Any], name: str
-) -> dict[str, Any]:
+    sample: Sample, changes: dict[str, dict[str, Any]], identity: dict[str, Any], name: str,
+    key: str,
+) -> dict[str, Any]:  # fmt: skip
     """Return the record of a property: the existing one, or a new one."""
     kind, path = PROPERTIES[key], sample.folder / f"{key}.json"
-    settings = jsonable({**kind.defaults, **changes})
+    settings = jsonable({**kind.defaults, **changes.get(key, {})})
     test_set = settings.get("test_set")
     if test_set and Path(test_set).is_file():
         identity = {**identity, "test_set": file_hash(Path(test_set))}
@@ -210,7 +250,7 @@ def _record(
             old["resumed"] = True
             return old
     started = time.perf_counter()
-    prop = kind(sample, **changes)
+    prop = kind(sample, **changes.get(key, {}))
     record: dict[str, Any] = {
         "property": key, "title": kind.title, "model": name, "status": "failed", "asked": asked,
         "element": crystal.element, "crystal": crystal.structure, "identity": identity,

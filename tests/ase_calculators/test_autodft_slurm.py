@@ -8,6 +8,7 @@ import time
 import pytest
 from ase.build import bulk
 
+from ase_calculators import EntropySymmetry, map_landscape
 from ase_calculators.autodft import AutoDFT, DFTSettings
 
 SETTINGS = DFTSettings(code="counting:Counting")
@@ -163,3 +164,34 @@ def test_gpaw_on_slurm_and_on_the_shell(tmp_path, slurm):
     for label in dft.labelled():
         assert label.info["version"].startswith("gpaw 2")
         assert -6 < label.get_potential_energy() / 2 < -4
+
+
+def test_frames_are_mapped_by_dask_in_jobs_of_slurm(slurm, tmp_path):
+    """The lines of "From a laptop to a cluster"; here, as there is one Slurm for all its tests."""
+    jobqueue = pytest.importorskip("dask_jobqueue", reason="pip install dask-jobqueue")
+    from distributed import Client
+
+    frames = [bulk("Al", cubic=True) * (2, 2, 2) for _ in range(30)]
+    for seed, atoms in enumerate(frames):
+        atoms.rattle(0.01 * seed, seed=seed)
+    calc = EntropySymmetry(rmax=6.0, sigma=0.2, q6_cutoff=3.4)
+    map_landscape(frames, calc, output=tmp_path / "here.csv", progress=False)
+    with (
+        jobqueue.SLURMCluster(
+            queue="cpu", cores=1, processes=1, memory="450MB", walltime="00:05:00",
+            python=sys.executable, log_directory=str(tmp_path), local_directory=str(tmp_path),
+            job_extra_directives=["--job-name=map"], interface="lo",
+            scheduler_options={"dashboard_address": None, "interface": "lo"},
+        ) as cluster,
+        Client(cluster) as client,
+    ):  # fmt: skip
+        cluster.scale(jobs=2)
+        client.wait_for_workers(2, timeout=120)
+        names = slurm.call("squeue", "--noheader", "--format=%j %t").stdout.split("\n")
+        assert names[:2] == ["map R", "map R"]
+        map_landscape(
+            frames, calc, output=tmp_path / "there.csv", progress=False,
+            executor=client.get_executor(),
+        )  # fmt: skip
+    assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
+    until(lambda: not slurm.call("squeue", "--noheader").stdout, 30)

@@ -3,9 +3,11 @@
 
 import doctest
 import importlib.util
+import multiprocessing
 import subprocess
 import sys
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import matplotlib
@@ -208,6 +210,12 @@ def test_processes_and_growing_output_give_the_same_table(table, dump, curve, tm
     assert_same(other, table)
     other.write(tmp_path / "written.csv")
     assert output.read_text() == (tmp_path / "written.csv").read_text()
+
+
+def test_an_executor_gives_the_same_table(table, dump, curve):
+    spawn = multiprocessing.get_context("spawn")  # OVITO does not survive a fork
+    with ProcessPoolExecutor(2, spawn) as executor:
+        assert_same(analyse_pillar(dump, curve, executor=executor, progress=False), table)
 
 
 def test_without_a_curve_the_cell_is_the_strain(blocks, tmp_path):
