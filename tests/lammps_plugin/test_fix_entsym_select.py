@@ -463,14 +463,15 @@ def test_stop(landscape, run_deck, tmp_path, suffix, ranks):
     expected = read(tmp_path / "whole.extxyz", ":3")
     output, found = run_deck(
         deck(*MD, fix(options=f"{suffix} stop 3"), "run 100", steps.format("first"), COUNTS,
-             "run 5", "run 20 every 5 NULL", steps.format("second"), "unfix sel", "run 5",
-             steps.format("third")), ranks,
+             "run 5", "run 20 every 5 NULL", steps.format("second"), "run 20 pre no",
+             steps.format("third"), "unfix sel", "run 5", steps.format("last")), ranks,
     )  # fmt: skip
     frames = read(tmp_path / "sel.extxyz", ":")
     last = expected[-1].info["timestep"]
     assert [a.info["timestep"] for a in frames] == [a.info["timestep"] for a in expected]
     np.testing.assert_allclose(frames[-1].positions, expected[-1].positions, atol=1e-9)
-    assert [found[name][0] for name in ("first", "second", "third")] == [last, last, last + 5]
+    assert [found[name][0] for name in ("first", "second")] == [last, last]
+    assert [found[name][0] for name in ("third", "last")] == [last + 1, last + 6]
     assert found["counts"].tolist() == [3, 3, last + 1]
     assert f"the run ends at step {last}, 3 new frames are in sel.extxyz" in output
     assert "this run ends at once, because 3 new frames are written; define the fix" in output
@@ -478,7 +479,10 @@ def test_stop(landscape, run_deck, tmp_path, suffix, ranks):
 
 def test_stop_in_a_rerun_and_a_minimization(trajectory, run_deck, lmp, fcc, tmp_path):
     """Nothing is looked at after the last frame, though a rerun reads on."""
-    _, found = run_deck(deck(fix(options="stop 4"), "rerun run.dump dump x y z", COUNTS))
+    lines = [fix(options="stop 4"), "rerun run.dump dump x y z", COUNTS, "unfix sel", "run 5",
+             'print "RESULT step $(step)"']  # fmt: skip
+    _, found = run_deck(deck(*lines))
+    assert found["step"] == 105
     frames = read(tmp_path / "sel.extxyz", ":")
     assert len(frames) == found["counts"][0] == 4
     assert found["counts"][2] == frames[-1].info["timestep"] / 5 + 1
