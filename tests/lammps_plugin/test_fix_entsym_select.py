@@ -543,6 +543,7 @@ UNKNOWN = {
     "empty": ("", "known is neither a landscape CSV, whose first line is '# entsym: {...}' with the"
               " parameters, nor extended XYZ; use a landscape of LandscapeTable.write or map_lands"
               "cape(output=), or frames of write_sets, PolymorphGen or this fix"),
+    "cut off": ("# entsym:", "known is neither a landscape CSV"),
     "pillar": ('# entsym pillar: {"rmax": 5}\nframe,sS,Q6\n0,-1,0.1\n', "known is neither a lands"),
     "no parameters": (ROWS + "0,,-1,0.1,4,60,nan\n", "known is neither a landscape CSV"),
     "broken parameters": ("# entsym: {\n" + ROWS, "known does not tell its rmax, compute es has rma"
