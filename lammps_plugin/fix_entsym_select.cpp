@@ -393,7 +393,10 @@ void FixEntsymSelect::min_post_force(int)
 
 void FixEntsymSelect::offer()
 {
-  if (stopped()) return;     // a rerun and a line search go on for a while
+  if (stopped()) {    // a rerun and a line search go on for a while
+    timer->force_timeout();
+    return;
+  }
   require_same_compute();    // a run without setup has no init
   modify->clearstep_compute();
   if (!(entsym->invoked_flag & Compute::INVOKED_VECTOR)) {

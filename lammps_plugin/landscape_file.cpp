@@ -221,7 +221,7 @@ Places read_places(const std::string &path, const MapDefinition &definition)
     found.error = fmt::format("{} cannot be read: {}; {}", path, std::strerror(errno), REMEDY);
     return found;
   }
-  std::string start(std::strlen(HEAD), ' ');
+  std::string start(std::strlen(HEAD), '\0');    // not blanks, which HEAD ends with
   file.read(&start[0], static_cast<std::streamsize>(start.size()));
   file.clear();
   file.seekg(0);

@@ -342,8 +342,8 @@ def summary(
                ("round", "frames", "cells", "steps", "new", "share", "test_inside")}  # fmt: skip
         for name in ("inside", "outside", "met"):
             row[f"{name}_energy"], row[f"{name}_forces"] = record[name]
-        row["inside_forces_last"] = rms(errors[inside])[1]
-        row["outside_forces_last"] = rms(errors[~inside])[1]
+        for name, mask in (("inside", inside), ("outside", ~inside)):
+            row[f"{name}_energy_last"], row[f"{name}_forces_last"] = rms(errors[mask])
         rows.append(row)
     return {name: np.array([row[name] for row in rows], dtype=float) for name in rows[0]}
 

@@ -391,11 +391,15 @@ def write_known(kind, table, tmp_path, run_deck):
     else:
         every = [fix("known", every=15, cell=(1e-9, 1e-9)), "rerun run.dump every 15 dump x y z"]
         run_deck(deck(*every))
+        if kind == "growing frames":
+            path.write_text(path.read_text() + path.read_text()[:2000])
     return rows, path
 
 
 @pytest.mark.parametrize("ranks", [1, 2, 4])
-@pytest.mark.parametrize("kind", ["table", "growing table", "sets", "frames of the fix"])
+@pytest.mark.parametrize(
+    "kind", ["table", "growing table", "sets", "frames of the fix", "growing frames"]
+)
 def test_known_cells_are_not_written(landscape, run_deck, tmp_path, kind, ranks):
     """Frames and share are those of a calculation in Python; the known set stays as it is."""
     rows, path = write_known(kind, landscape, tmp_path, run_deck)
@@ -413,7 +417,7 @@ def test_known_cells_are_not_written(landscape, run_deck, tmp_path, kind, ranks)
     assert steps == [5 * row for row in kept]
     n_cells = len(set(cells_of(points[rows])))
     assert f"{len(rows)} frames of known; the known set holds {n_cells} cells" in output
-    assert ("the unfinished end of known was left out" in output) == (kind == "growing table")
+    assert ("the unfinished end of known was left out" in output) == kind.startswith("growing")
 
 
 def test_several_known_sets_and_append(landscape, run_deck, tmp_path):
@@ -463,14 +467,15 @@ def test_stop(landscape, run_deck, tmp_path, suffix, ranks):
     expected = read(tmp_path / "whole.extxyz", ":3")
     output, found = run_deck(
         deck(*MD, fix(options=f"{suffix} stop 3"), "run 100", steps.format("first"), COUNTS,
-             "run 5", "run 20 every 5 NULL", steps.format("second"), "unfix sel", "run 5",
-             steps.format("third")), ranks,
+             "run 5", "run 20 every 5 NULL", steps.format("second"), "run 20 pre no",
+             steps.format("third"), "unfix sel", "run 5", steps.format("last")), ranks,
     )  # fmt: skip
     frames = read(tmp_path / "sel.extxyz", ":")
     last = expected[-1].info["timestep"]
     assert [a.info["timestep"] for a in frames] == [a.info["timestep"] for a in expected]
     np.testing.assert_allclose(frames[-1].positions, expected[-1].positions, atol=1e-9)
-    assert [found[name][0] for name in ("first", "second", "third")] == [last, last, last + 5]
+    assert [found[name][0] for name in ("first", "second")] == [last, last]
+    assert [found[name][0] for name in ("third", "last")] == [last + 1, last + 6]
     assert found["counts"].tolist() == [3, 3, last + 1]
     assert f"the run ends at step {last}, 3 new frames are in sel.extxyz" in output
     assert "this run ends at once, because 3 new frames are written; define the fix" in output
@@ -478,7 +483,10 @@ def test_stop(landscape, run_deck, tmp_path, suffix, ranks):
 
 def test_stop_in_a_rerun_and_a_minimization(trajectory, run_deck, lmp, fcc, tmp_path):
     """Nothing is looked at after the last frame, though a rerun reads on."""
-    _, found = run_deck(deck(fix(options="stop 4"), "rerun run.dump dump x y z", COUNTS))
+    lines = [fix(options="stop 4"), "rerun run.dump dump x y z", COUNTS, "unfix sel", "run 5",
+             'print "RESULT step $(step)"']  # fmt: skip
+    _, found = run_deck(deck(*lines))
+    assert found["step"] == 105
     frames = read(tmp_path / "sel.extxyz", ":")
     assert len(frames) == found["counts"][0] == 4
     assert found["counts"][2] == frames[-1].info["timestep"] / 5 + 1
@@ -535,6 +543,7 @@ UNKNOWN = {
     "empty": ("", "known is neither a landscape CSV, whose first line is '# entsym: {...}' with the"
               " parameters, nor extended XYZ; use a landscape of LandscapeTable.write or map_lands"
               "cape(output=), or frames of write_sets, PolymorphGen or this fix"),
+    "cut off": ("# entsym:", "known is neither a landscape CSV"),
     "pillar": ('# entsym pillar: {"rmax": 5}\nframe,sS,Q6\n0,-1,0.1\n', "known is neither a lands"),
     "no parameters": (ROWS + "0,,-1,0.1,4,60,nan\n", "known is neither a landscape CSV"),
     "broken parameters": ("# entsym: {\n" + ROWS, "known does not tell its rmax, compute es has rma"
