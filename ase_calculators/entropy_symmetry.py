@@ -132,6 +132,7 @@ class EntropySymmetry(Calculator):
     """
 
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012, as in ASE
+    use_cache = False  # `calculate` copies the atoms; ASE would copy them twice
 
     def __init__(
         self,
@@ -437,7 +438,9 @@ class EntropySymmetry(Calculator):
         system_changes : iterable of str
             Differences from the last calculation; without any, its results are kept.
         """
-        super().calculate(atoms, properties, system_changes)
+        # not that of ASE, which looks for its folder on the disk: no files are written
+        if atoms is not None:
+            self.atoms = atoms.copy()
         if system_changes:
             self.results = {}
         atoms = self.get_atoms() if atoms is None else atoms
@@ -534,6 +537,12 @@ class EntropySymmetry(Calculator):
         if not cells:
             return np.empty((0, 2))
         density, threads = self.parameters["number_density"], self.parameters["threads"]
+        if len(cells) == 1:  # one frame: threads share out its atoms
+            try:
+                value = self.kernel.evaluate(positions[0], cells[0], pbc[0], density, threads)
+            except ValueError as error:
+                raise ValueError(f"frame {first}: {error}") from error
+            return np.array([value])
         offsets = np.concatenate([[0], np.cumsum([len(x) for x in positions], dtype=np.int64)])
         try:
             return self.kernel.evaluate_batch(
