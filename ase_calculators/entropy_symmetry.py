@@ -421,6 +421,34 @@ class EntropySymmetry(Calculator):
             )
         return super().get_property(name, atoms, allow_calculation)
 
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """Return what differs from the atoms of the last calculation.
+
+        ASE's own comparison takes longer than the calculation of a small structure.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The structure.
+        tol : float
+            No effect: any difference counts.
+
+        Returns
+        -------
+        list of str
+            From "positions", "numbers", "cell" and "pbc"; all of ASE's if there is no calculation.
+        """
+        known = self.atoms
+        if known is None:
+            return list(all_changes)
+        pairs = {
+            "positions": (known.positions, atoms.positions),
+            "numbers": (known.numbers, atoms.numbers),
+            "cell": (known.cell.array, atoms.cell.array),
+            "pbc": (known.pbc, atoms.pbc),
+        }
+        return [name for name, (a, b) in pairs.items() if a.tobytes() != b.tobytes()]
+
     def calculate(
         self,
         atoms: Atoms | None = None,
