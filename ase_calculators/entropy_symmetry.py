@@ -133,6 +133,7 @@ class EntropySymmetry(Calculator):
     """
 
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012, as in ASE
+    use_cache = False  # `calculate` copies the atoms; ASE would copy them twice
 
     def __init__(
         self,
@@ -421,6 +422,34 @@ class EntropySymmetry(Calculator):
             )
         return super().get_property(name, atoms, allow_calculation)
 
+    def check_state(self, atoms: Atoms, tol: float = 0.0) -> list[str]:
+        """Return what differs from the atoms of the last calculation.
+
+        ASE's own comparison takes longer than the calculation of a small structure.
+
+        Parameters
+        ----------
+        atoms : ase.Atoms
+            The structure.
+        tol : float
+            No effect: any difference counts.
+
+        Returns
+        -------
+        list of str
+            From "positions", "numbers", "cell" and "pbc"; all of ASE's if there is no calculation.
+        """
+        known = self.atoms
+        if known is None:
+            return list(all_changes)
+        pairs = {
+            "positions": (known.positions, atoms.positions),
+            "numbers": (known.numbers, atoms.numbers),
+            "cell": (known.cell.array, atoms.cell.array),
+            "pbc": (known.pbc, atoms.pbc),
+        }
+        return [name for name, (a, b) in pairs.items() if a.tobytes() != b.tobytes()]
+
     def calculate(
         self,
         atoms: Atoms | None = None,
@@ -438,7 +467,9 @@ class EntropySymmetry(Calculator):
         system_changes : iterable of str
             Differences from the last calculation; without any, its results are kept.
         """
-        super().calculate(atoms, properties, system_changes)
+        # not that of ASE, which looks for its folder on the disk: no files are written
+        if atoms is not None:
+            self.atoms = atoms.copy()
         if system_changes:
             self.results = {}
         atoms = self.get_atoms() if atoms is None else atoms
@@ -537,6 +568,12 @@ class EntropySymmetry(Calculator):
         if not cells:
             return np.empty((0, 2))
         density, threads = self.parameters["number_density"], self.parameters["threads"]
+        if len(cells) == 1:  # one frame: threads share out its atoms
+            try:
+                value = self.kernel.evaluate(positions[0], cells[0], pbc[0], density, threads)
+            except ValueError as error:
+                raise ValueError(f"frame {first}: {error}") from error
+            return np.array([value])
         offsets = np.concatenate([[0], np.cumsum([len(x) for x in positions], dtype=np.int64)])
         try:
             return self.kernel.evaluate_batch(

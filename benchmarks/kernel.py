@@ -12,8 +12,9 @@ from statistics import median
 
 from peers import batch, over_frames
 from structures import SIGMA, frames_of
-from timing import interleave
+from timing import interleave, stopwatch
 
+from ase_calculators import EntropySymmetry
 from cython_core import Kernel
 
 TITLE = "The kernel"
@@ -29,16 +30,29 @@ CASES = [
 ]
 
 
+def single_frames(calculator, frames):
+    """Return a competitor: EntropySymmetry.evaluate, called frame by frame."""
+    return stopwatch(lambda: [calculator.evaluate([atoms]) for atoms in frames])
+
+
+def properties(calculator, frames):
+    """Return a competitor: EntropySymmetry.get_property, a new structure at each call."""
+    return stopwatch(lambda: [calculator.get_property("sS", atoms) for atoms in frames])
+
+
 def measure_here(quick):
     """Return the rows of the instruction set in use."""
     rows = []
     for name, rmax, _ in CASES[:3] if quick else CASES:
         cutoff, frames = frames_of(name)
         kernel = Kernel(rmax, SIGMA, cutoff)
+        calculator = EntropySymmetry(rmax, SIGMA, cutoff)
         t = interleave(
             {
                 "batch": batch(kernel, frames),
                 "evaluate": over_frames(kernel.evaluate, frames),
+                "calculator": single_frames(calculator, frames),
+                "get_property": properties(calculator, frames),
                 "traversal": over_frames(kernel.count_pairs, frames),
                 "gradients": over_frames(kernel.gradients, frames),
                 "local": over_frames(kernel.local, frames),
@@ -51,6 +65,9 @@ def measure_here(quick):
                 "structure": name,
                 "rmax": rmax,
                 "isa": kernel.isa,
+                "one call/batch": t["evaluate"] / t["batch"],
+                "EntropySymmetry.evaluate/batch": t["calculator"] / t["batch"],
+                "get_property/batch": t["get_property"] / t["batch"],
                 "structures/s": len(frames) / t["batch"],
                 "ns/pair": t["batch"] / pairs * 1e9,
                 "traversal ns/pair": t["traversal"] / pairs * 1e9,
@@ -90,6 +107,9 @@ def marks(rows):
         case = f"{row['structure']} rmax {row['rmax']:g}"
         if mark:
             out.append((f"structures/s, {case}", row["structures/s"], ">=", mark))
+        if row["structure"] == "fcc 4":
+            for call in ("one call", "EntropySymmetry.evaluate", "get_property"):
+                out.append((f"{call} / batch, {case}", row[f"{call}/batch"], "<=", 2))
         out.append((f"evaluation / bare traversal, {case}", row["evaluate/traversal"], "<=", 3))
         out.append((f"gradient / value, {case}", row["gradients/evaluate"], "<=", 4))
     return out

@@ -14,6 +14,7 @@ RATTLE = 0.1  # Å
 STRUCTURES = {
     "fcc 4": (3.6, lambda: crystal("Al", "fcc", 4.05, (1, 1, 1), 8)),
     "fcc 32": (3.6, lambda: crystal("Al", "fcc", 4.05, (2, 2, 2), 4)),
+    "fcc 108": (3.6, lambda: crystal("Al", "fcc", 4.05, (3, 3, 3), 2)),
     "fcc 4,000": (3.6, lambda: crystal("Al", "fcc", 4.05, (10, 10, 10))),
     "fcc 256,000": (3.6, lambda: crystal("Al", "fcc", 4.05, (40, 40, 40))),
     "diamond 1,920": (2.0, lambda: crystal("C", "diamond", 3.567, (5, 6, 8))),

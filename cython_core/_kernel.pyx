@@ -57,7 +57,14 @@ from libc.stdint cimport int16_t, int32_t, int64_t
 from libcpp.memory cimport unique_ptr
 from libcpp.optional cimport optional
 from libcpp.string cimport string
+from libcpp.utility cimport move
 from libcpp.vector cimport vector
+
+DOUBLE, BOOL = np.dtype(np.float64), np.dtype(bool)
+
+# Atoms and images up to which a kernel keeps the memory of a call for the next one: a few MB, and
+# 34 MB if all of them are neighbours of each other. Larger structures take longer than allocation.
+cdef size_t ROWS_KEPT = 4096
 
 
 def number(name, value):
@@ -126,7 +133,7 @@ cdef class Frame:
 
 def array(values, shape, name):
     """Return a contiguous float64 array of the given shape (None: any), a copy if need be."""
-    if (type(values) is np.ndarray and values.dtype == np.float64 and values.ndim == len(shape)
+    if (type(values) is np.ndarray and values.dtype is DOUBLE and values.ndim == len(shape)
             and (shape[0] is None or shape == values.shape)
             and shape[1:] == values.shape[1:]):  # what it nearly always is
         return np.ascontiguousarray(values)
@@ -162,6 +169,9 @@ def wanted(shape):
 
 def periodic(pbc, shape):
     """Return three flags per structure; one flag stands for all three directions."""
+    if (type(pbc) is np.ndarray and pbc.dtype is BOOL and pbc.shape == shape
+            and pbc.flags.c_contiguous):  # what it nearly always is
+        return pbc.view(np.uint8)
     try:
         flags = np.asarray(pbc)
         if flags.dtype != bool:
@@ -231,6 +241,17 @@ cdef class Kernel:
     """
 
     cdef unique_ptr[CppKernel] c
+    cdef vector[PeriodicWorkspace] idle  # of finished calls; the GIL guards it
+
+    cdef void take(self, PeriodicWorkspace &ws) noexcept:
+        if not self.idle.empty():
+            ws = move(self.idle.back())
+            self.idle.pop_back()
+
+    cdef int keep(self, PeriodicWorkspace &ws) except -1:
+        if ws.owner.size() <= ROWS_KEPT:
+            self.idle.push_back(move(ws))
+        return 0
 
     def __cinit__(self, rmax, sigma, q6_cutoff, dr=None, degree=6, smooth=0.0):
         cdef Parameters p
@@ -333,9 +354,11 @@ cdef class Kernel:
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef double value[2]
         cdef PeriodicWorkspace ws
+        self.take(ws)
         cdef int n_threads = threads_of(threads)
         with nogil:
             evaluate(self.c.get()[0], frame.c, value, ws, n_threads, NULL, NULL)
+        self.keep(ws)
         return value[0], value[1]
 
     def radial_distribution(self, positions, cell, pbc, number_density=None, threads=1):
@@ -352,6 +375,7 @@ cdef class Kernel:
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef double value[2]
         cdef PeriodicWorkspace ws
+        self.take(ws)
         cdef int n_threads = threads_of(threads)
         g = np.empty(self.c.get().n_grid())
         running = np.empty_like(g)
@@ -359,6 +383,7 @@ cdef class Kernel:
         with nogil:
             evaluate(self.c.get()[0], frame.c, value, ws, n_threads, &g_view[0],
                      &running_view[0])
+        self.keep(ws)
         return g, running
 
     def local(self, positions, cell, pbc, number_density=None, threads=1):
@@ -375,6 +400,7 @@ cdef class Kernel:
         """
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef PeriodicWorkspace ws
+        self.take(ws)
         cdef int n_threads = threads_of(threads)
         names = ("sS", "Q", "mean_sS", "mean_Q", "n_neighbors")
         out = {name: np.empty(frame.c.n_atoms) for name in names}
@@ -387,6 +413,7 @@ cdef class Kernel:
         local.mean_entropy, local.mean_bond_order = &s_mean[0], &q_mean[0]
         with nogil:
             evaluate_local(self.c.get()[0], frame.c, local, ws, n_threads)
+        self.keep(ws)
         return out
 
     def gradients(self, positions, cell, pbc, number_density=None, threads=1):
@@ -406,6 +433,7 @@ cdef class Kernel:
         cdef Frame frame = Frame(positions, cell, pbc, number_density)
         cdef double value[2]
         cdef PeriodicWorkspace ws
+        self.take(ws)
         cdef int n_threads = threads_of(threads)
         if frame.c.n_atoms == 0:
             evaluate(self.c.get()[0], frame.c, value, ws, 1, NULL, NULL)  # raises
@@ -423,6 +451,7 @@ cdef class Kernel:
         gradients.bond_order_strain = &q_strain[0, 0]
         with nogil:
             evaluate_gradients(self.c.get()[0], frame.c, value, gradients, ws, n_threads)
+        self.keep(ws)
         return {"sS": value[0], "Q": value[1], **out}
 
     def evaluate_batch(self, positions, offsets, cells, pbc, number_density=None, threads=1):

@@ -30,6 +30,7 @@ cdef extern from "entsym/kernel.hpp" namespace "entsym" nogil:
 cdef extern from "entsym/periodic.hpp" namespace "entsym" nogil:
     cdef cppclass PeriodicWorkspace:
         PeriodicWorkspace() except +
+        vector[unsigned int] owner
 
     cdef cppclass Structure:
         const double *positions

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
+from scipy.spatial import cKDTree
 from tqdm.auto import tqdm
 
 from ase_calculators.argument_checks import check_whole
@@ -779,26 +780,35 @@ def unreasonable(atoms: Atoms, closest: float) -> str:
     radii = covalent_radii[atoms.numbers]
     reach = 2 * closest * radii.max()
     inverse = np.linalg.inv(cell)
-    heights = 1 / np.linalg.norm(inverse, axis=0)
-    # with fractions wrapped to +-1/2, these images contain every vector shorter than the reach
-    n_images = np.where(atoms.pbc, np.ceil(reach / heights - 0.5), 0).astype(int).clip(0)
+    margins = reach * np.linalg.norm(inverse, axis=0)
     fractions = atoms.positions @ inverse
-    difference = fractions[:, None, :] - fractions[None, :, :]
-    difference -= np.where(atoms.pbc, np.rint(difference), 0.0)
-    images = np.stack(
-        np.meshgrid(*(np.arange(-n, n + 1) for n in n_images), indexing="ij"), axis=-1
-    ).reshape(-1, 3)
-    vectors = (difference[None] + images[:, None, None, :]) @ cell
-    squares = np.einsum("sijk,sijk->sij", vectors, vectors)
-    origin = len(images) // 2
-    squares[origin][np.diag_indices(len(atoms))] = np.inf
-    shares = np.sqrt(squares.min(axis=0)) / (radii[:, None] + radii[None, :])
-    i, j = np.unravel_index(shares.argmin(), shares.shape)
-    if shares[i, j] >= closest:
+    fractions -= np.where(atoms.pbc, np.floor(fractions), 0.0)
+    # all atoms, and their images up to the reach from the cell
+    listed, owner = fractions, np.arange(len(atoms))
+    for d in np.flatnonzero(atoms.pbc):
+        periods = np.arange(1, margins[d] + 1)
+        periods = np.concatenate([-periods, periods])
+        moved = listed[:, d, None] + periods
+        row, k = np.nonzero((moved >= -margins[d]) & (moved <= 1 + margins[d]))
+        images = listed[row]
+        images[:, d] = moved[row, k]
+        listed, owner = np.concatenate([listed, images]), np.concatenate([owner, owner[row]])
+    points = listed @ cell
+    near = cKDTree(points[: len(atoms)]).sparse_distance_matrix(
+        cKDTree(points), reach, output_type="ndarray"
+    )
+    near = near[near["i"] != near["j"]]
+    if not len(near):
         return ""
+    i, j = near["i"], owner[near["j"]]
+    shares = near["v"] / (radii[i] + radii[j])
+    if shares.min() >= closest:
+        return ""
+    equal = np.flatnonzero(shares <= (1 + 1e-9) * shares.min())  # images of one distance
+    least = min(equal, key=lambda k: (i[k], j[k]))
+    i, j, distance = i[least], j[least], near["v"][least]
     i, j = sorted((int(i), int(j)))
     names = [chemical_symbols[number] for number in atoms.numbers[[i, j]]]
-    distance = shares[i, j] * (radii[i] + radii[j])
     return (
         f"atoms {i} and {j} ({', '.join(names)}) are {distance:.3f} Å apart: less than {closest} "
         "of the sum of their covalent radii"

@@ -27,6 +27,8 @@ from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+from ase.data import covalent_radii
+from ase.neighborlist import neighbor_list
 
 from ase_calculators.autodft import (
     AutoDFT,
@@ -480,6 +482,26 @@ def test_equivalent_cells_are_not_sought_with_spin_or_without_periods(tmp_path):
         [slab, rewritten(slab, "shifted", 1)], equivalent=True
     )
     assert added.new == 2
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_closest_pair_of_any_cell(seed):
+    """The pairs are those of ASE's neighbour list; skewed and small cells, any periods."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 12))
+    cell = rng.choice([2.0, 4.0, 9.0]) * (np.eye(3) + rng.uniform(-0.4, 0.4, (3, 3)))
+    atoms = Atoms(rng.choice([1, 6, 77], n), rng.uniform(-9, 9, (n, 3)), cell=cell,
+                  pbc=rng.random(3) < 0.7)  # fmt: skip
+    closest = 0.9
+    i, j, d = neighbor_list("ijd", atoms, 2 * covalent_radii[77])
+    shares = d / (covalent_radii[atoms.numbers[i]] + covalent_radii[atoms.numbers[j]])
+    reason = unreasonable(atoms, closest)
+    if shares.size == 0 or shares.min() >= closest:
+        assert reason == ""
+        return
+    least = min(zip(shares.round(9), i, j, d, strict=True))
+    assert reason.startswith(f"atoms {least[1]} and {least[2]} (")
+    assert f" are {least[3]:.3f} Å apart" in reason
 
 
 def test_geometry_is_refused_before_it_is_paid_for(tmp_path):

@@ -41,6 +41,17 @@ def test_threads_do_not_change_a_bit(structure, threads):
             assert np.array_equal(value, many[name]), name
 
 
+def test_earlier_calls_do_not_change_a_bit(structures):
+    """A kernel keeps the memory of a call for the next one; a new kernel has none."""
+    used = Kernel(**PARAMETERS)
+    for atoms, number_density in [*structures.values(), *reversed(structures.values())]:
+        first = values_of(Kernel(**PARAMETERS), number_density)(atoms)
+        for name, value in values_of(used, number_density)(atoms).items():
+            np.testing.assert_array_equal(value, first[name], err_msg=name)
+        with pytest.raises(ValueError, match="positions: atom 0 is not finite"):
+            used.evaluate([[np.nan, 0, 0]], np.eye(3), True)
+
+
 def test_threads_do_not_change_a_bit_where_they_share_the_work():
     """Enough atoms that each thread gets part of the wrapping, the sorting and the walks."""
     atoms = bulk("Al", "fcc", a=4.05, cubic=True) * (23, 23, 23)
