@@ -223,7 +223,8 @@ def test_work(lmp, make_structure, kind):
     ]  # fmt: skip
     instance = lmp(
         structure, COMPUTE, *MD, *variables, "timestep 0.001", "thermo 1",
-        "run 200", "reset_timestep 0", f"fix st all entsym/steer es {restrain}", "fix_modify st energy yes", "run 0 post no", **EAM,
+        "run 200", "reset_timestep 0", f"fix st all entsym/steer es {restrain}",
+        "fix_modify st energy yes", "run 0 post no", **EAM,
     )  # fmt: skip
     start = instance.get_thermo("etotal")
     energies = run_energies(instance, 400)
@@ -290,7 +291,8 @@ def test_rerun(make_structure, run_deck, tmp_path):
     hills = (tmp_path / "hills").read_text()
     fix = steer.format("restrain Q 300 0.2", 1)
     _, first = run_deck(deck(
-        *MD, fix.replace("metad 1 ", "metad 1000 "), "dump d all custom 10 run.dump id x y z vx vy vz",
+        *MD, fix.replace("metad 1 ", "metad 1000 "),
+        "dump d all custom 10 run.dump id x y z vx vy vz",
         "dump_modify d format float %.17g", "run 30", values.format("a"), "unfix st", fix,
         "rerun run.dump dump x y z vx vy vz", values.format("b"),
     ))  # fmt: skip
@@ -514,7 +516,7 @@ def test_walkers(make_structure, run_deck, tmp_path):
     counts = [line.split() for line in (tmp_path / "counts").read_text().splitlines()]
     assert {row[1] for row in counts} == {"a", "b"}
     numbers = sorted(int(row[2]) for row in counts)
-    assert 20 < numbers[0] and numbers[1] <= 40
+    assert numbers[0] > 20 and numbers[1] <= 40
     for name in ("hills.a", "hills.b"):
         assert len(read_hills(tmp_path / name)) == 20  # each file has its own only
     # a third walker reads both
