@@ -173,7 +173,7 @@ def free_energy(
     if not source:
         raise ValueError("source: is empty; give files of hills or windows")
     if isinstance(source[0], Window):
-        if not is_number(temperature) or not 0 < temperature < np.inf:
+        if temperature is None or not is_number(temperature) or not 0 < temperature < np.inf:
             raise ValueError(
                 f"temperature = {temperature!r}: must be that of the windows in K, above 0"
             )
@@ -182,21 +182,22 @@ def free_energy(
     else:
         if temperature is not None:
             raise ValueError("temperature: the files of hills have theirs; leave it out")
-        names, values, log_weights, kT, temperature = _hills(source, samples, skip)
+        names, values, logs, kT, temperature = _hills(source, samples, skip)
         if len(values) < blocks:
             raise ValueError(
                 f"samples: {len(values)} are left, {blocks} blocks need at least as many; run "
                 "longer, or use fewer blocks or a smaller skip"
             )
         owner = np.arange(len(values)) * blocks // len(values)
-        log_weights = [log_weights] * (blocks + 1)
+        log_weights = [logs] * (blocks + 1)
 
     edges = [_edges(given, values[:, d], names[d]) for d, given in enumerate(bins)]
 
     def histogram(kept: NDArray[np.bool_], logs: Float) -> Float:
         weights = np.exp(logs - logs[kept].max())
-        counts = np.histogram2d(*values[kept].T, bins=edges, weights=weights[kept])[0]
-        return counts / weights[kept].sum()
+        sS, Q = values[kept].T
+        counts, _, _ = np.histogram2d(sS, Q, bins=edges, weights=weights[kept])
+        return np.asarray(counts / weights[kept].sum())
 
     everything = np.ones(len(values), bool)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -260,7 +261,7 @@ def _hills(
     logs = np.empty(len(points))
     kT = entries["kT"]
     n, offset = 0, 0.0
-    for k, (point, n_before) in enumerate(zip(points, before, strict=True)):
+    for k, (point, n_before) in enumerate(zip(points, before.tolist(), strict=True)):
         if n_before > n:
             engine.add(hills[n:n_before])
             n = n_before
@@ -312,7 +313,7 @@ def _engine(path: str, text: bytes) -> tuple[Bias, tuple[str, str], dict[str, An
 def _windows(
     windows: list[Any], temperature: float, blocks: int, skip: float
 ) -> tuple[tuple[str, str], Float, list[Float], NDArray[np.intp]]:
-    """Return names, values (n, 2), weights with all blocks and without each, block of each value."""
+    """Return names, values (n, 2), log weights of all and without each block, and the blocks."""
     try:
         from pymbar import MBAR
     except ModuleNotFoundError as error:

@@ -96,8 +96,8 @@ class LandscapeBias(Calculator):
         If `calc` is not an EntropySymmetry.
     ValueError
         If a variable is unknown, a number is out of range, or `calc` has a hard cutoff and the bias
-        acts on Q_l; in a calculation, if the hills in the file are those of another bias, the number
-        of atoms changes, or a force is above the `limit`.
+        acts on Q_l; in a calculation, if the hills in the file are those of another bias, the
+        number of atoms changes, or a force is above the `limit`.
 
     Notes
     -----
@@ -118,7 +118,7 @@ class LandscapeBias(Calculator):
     True
     """
 
-    implemented_properties = ("energy", "free_energy", "forces", "stress")
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012
     ignored_changes = {"initial_charges", "initial_magmoms"}  # noqa: RUF012, as in ASE
 
     def __init__(
@@ -138,15 +138,15 @@ class LandscapeBias(Calculator):
         restraints, steps = np.zeros((2, 2, 2)), [(0, 0), (0, 0)]
         for name, values in (restrain or {}).items():
             restraints[_place(name, names, "restrain")] = _numbers(f"restrain {name}", values, 2)
-        for name, values in (move or {}).items():
+        for name, end in (move or {}).items():
             if name not in (restrain or {}):
                 raise ValueError(f"move {name}: restrain has no {name}; give where it starts")
             d = _place(name, names, "move")
-            constant, centre, first, last = _numbers(f"move {name}", values, 4)
+            constant, centre, *_ = _numbers(f"move {name}", end, 4)
             restraints[d, 1] = constant, centre
             steps[d] = (
-                check_whole(f"first step of move {name}", values[2], 0),
-                check_whole(f"last step of move {name}", values[3], 0),
+                check_whole(f"first step of move {name}", end[2], 0),
+                check_whole(f"last step of move {name}", end[3], 0),
             )
         sides = []
         for wall in walls:
@@ -205,7 +205,7 @@ class LandscapeBias(Calculator):
             Differences from the last calculation.
         """
         super().calculate(atoms, properties, system_changes)
-        atoms = self.atoms
+        atoms = self.get_atoms() if atoms is None else atoms
         sS, Q = self.calc.value_names
         gradients = [self.calc.get_property(f"{name}_gradient", atoms) for name in (sS, Q)]
         self._start(atoms)
@@ -317,9 +317,7 @@ class LandscapeBias(Calculator):
                 except ValueError as error:
                     raise ValueError(f"{path}: cannot be continued: {error}") from error
                 if end < len(text):
-                    warnings.warn(
-                        f"{path}: the unfinished last line was cut off", stacklevel=2
-                    )
+                    warnings.warn(f"{path}: the unfinished last line was cut off", stacklevel=2)
                 self.bias.add(hills)
             file.cut(end)
             if not end:

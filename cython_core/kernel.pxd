@@ -181,7 +181,8 @@ cdef extern from "entsym/bias.hpp" namespace "entsym" nogil:
         Entry(string, string)
 
     cdef cppclass CppBias "entsym::Bias":
-        CppBias(const Names &, const Schedule *, vector[Wall], const optional[Metadynamics] &) except +
+        CppBias(const Names &, const Schedule *, vector[Wall],
+                const optional[Metadynamics] &) except +
         bint acts_on(int)
         void begin(int64_t) except +
         double energy(const double *, double *) except +

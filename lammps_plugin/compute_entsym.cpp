@@ -128,7 +128,8 @@ void ComputeEntsym::measure(bool bonds, bool half)
 bigint ComputeEntsym::evaluate_anew(bool bonds)
 {
   measure(bonds, false);
-  spare_step[VECTOR] = spare_step[ARRAY] = update->ntimestep;    // for thermo output of this step
+  // for thermo output of this step; a line search moves the atoms within a step
+  spare_step[VECTOR] = spare_step[ARRAY] = update->whichflag == 1 ? update->ntimestep : -1;
   return static_cast<bigint>(total.back());
 }
 

@@ -585,8 +585,7 @@ void FixEntsymSteer::restart(char *buffer)
   }
   std::vector<double> state(static_cast<std::size_t>(next()));
   for (double &number : state) number = next();
-  bias->restore(state);
-  restored = true;
+  restored = bias->restore(state);    // otherwise hills in the file are of other runs
 }
 
 /* ---------------------------------------------------------------------- */

@@ -235,6 +235,7 @@ def test_keys_of_lammps_frames(formats, tmp_path):
     fix n all nve
     compute es all entsym rmax 5 sigma 0.2 q6cut 3.4 density 0.06
     fix s all entsym/select 20 es 0.5 0.05 select.extxyz element Al energy yes
+    fix h all entsym/steer es metad 50 0.01 1500 width sS 0.1 file hills
     run 100
     polymorph es library.extxyz element Al parents select.extxyz generations 1 individuals 2 &
       point -2.5 0.4
@@ -249,6 +250,9 @@ def test_keys_of_lammps_frames(formats, tmp_path):
     assert written_keys(tmp_path / "select.extxyz") <= frames
     library = documented(formats, "Libraries of `PolymorphGen` and `polymorph`", PARAMETERS)
     assert written_keys(tmp_path / "library.extxyz") <= library
+    _, words, columns, *rows = (tmp_path / "hills").read_text().splitlines()
+    names = {word.split("=")[0] for word in words[2:].split()} | set(columns[2:].split())
+    assert len(rows) == 2 and names == documented(formats, "Files of hills")
 
 
 def header(path):

@@ -496,7 +496,8 @@ std::vector<double> Bias::state() const
     state.push_back(counted_[d].constant);
     state.push_back(counted_[d].centre);
   }
-  state.push_back(static_cast<double>(pending_.size()));
+  // -1: a bias without hills
+  state.push_back(grid_ ? static_cast<double>(pending_.size()) : -1.0);
   for (const Hill &hill : own_) {
     state.push_back(static_cast<double>(hill.step));
     state.insert(state.end(), {hill.centre[0], hill.centre[1], hill.height});
@@ -504,7 +505,7 @@ std::vector<double> Bias::state() const
   return state;
 }
 
-void Bias::restore(const std::vector<double> &state)
+bool Bias::restore(const std::vector<double> &state)
 {
   constexpr std::size_t kHead = 10;
   started_ = state[0] != 0.0;
@@ -513,10 +514,10 @@ void Bias::restore(const std::vector<double> &state)
   s_[1] = state[3];
   work_ = state[4];
   for (int d = 0; d < 2; d++) restraint_[d] = counted_[d] = {state[5 + 2 * d], state[6 + 2 * d]};
-  const auto waiting = static_cast<std::size_t>(state[9]);
   own_.clear();
   pending_.clear();
-  if (!grid_) return;
+  if (!grid_ || state[9] < 0.0) return false;
+  const auto waiting = static_cast<std::size_t>(state[9]);
   grid_->clear();
   const std::size_t n = (state.size() - kHead) / 4;
   for (std::size_t k = 0; k < n; k++) {
@@ -525,6 +526,7 @@ void Bias::restore(const std::vector<double> &state)
     if (k + waiting < n) grid_->add(own_.back());
     else pending_.push_back(own_.back());
   }
+  return true;
 }
 
 }    // namespace entsym

@@ -24,7 +24,7 @@ def slope(x):
 
 def exact_profile():
     """Return the mean free energy of each bin, from the integral of the Boltzmann factor."""
-    x = (EDGES[:-1, None] + np.diff(EDGES)[:, None] * (np.arange(50) + 0.5) / 50)
+    x = EDGES[:-1, None] + np.diff(EDGES)[:, None] * (np.arange(50) + 0.5) / 50
     F = -KT * np.log(np.exp(-double_well(x) / KT).mean(axis=1))
     return F - F.min()
 
@@ -168,7 +168,7 @@ def test_wrong_arguments(hills, tmp_path):
         free_energy(tmp_path / "torn")
     pytest.importorskip("pymbar")
     with pytest.raises(ValueError, match="restrain Q4, Q6; all must have one degree"):
-        free_energy([window._replace(restrain={"Q4": (1, 0)}), window._replace(restrain={"Q6": (1, 0)})],
-                    temperature=300)  # fmt: skip
+        both = [window._replace(restrain={name: (1, 0)}) for name in ("Q4", "Q6")]
+        free_energy(both, temperature=300)
     with pytest.raises(ValueError, match=r"window 1: values have shape \(4,\)"):
         free_energy([window, window._replace(values=np.zeros(4))], temperature=300)

@@ -147,9 +147,10 @@ class Bias {
   /// Forget the hills of others.
   void forget_others();
 
-  /// Everything that the next run needs, and back.
+  /// Everything that the next run needs.
   std::vector<double> state() const;
-  void restore(const std::vector<double> &state);
+  /// Take it back; false if either of the two has no hills.
+  bool restore(const std::vector<double> &state);
 
  private:
   std::array<std::string, 2> names_;
