@@ -61,7 +61,7 @@ def write_dump(path, frames):
 def make_files(folder, quick):
     """Write the files of all cases; return the numbers of frames."""
     rng = np.random.default_rng(0)
-    n = 100 if quick else 1000
+    n = 100 if quick else 400
     _, base = frames_of("Si 216, 24 frames")
     frames = []
     for k in range(n):
@@ -178,7 +178,7 @@ def measure(quick, progress):
             for package, reader in READERS.items():
                 if find_spec(package) and (function := reader(path, format)):
                     competitors[package] = function
-            t = interleave({k: stopwatch(f) for k, f in competitors.items()}, 3 if quick else 7)
+            t = interleave({k: stopwatch(f) for k, f in competitors.items()}, 3 if quick else 5)
             row = {"file": case, "frames": numbers[case], "atoms": len(arrays[0])}
             names = ("map_landscape", "kernel", "parse floor", *READERS)
             row |= {n: 1e3 * t[n] / len(arrays) if n in t else "" for n in names}
