@@ -91,7 +91,8 @@ class _Properties(NamedTuple):
     more: bool  # whether there may be further columns
 
 
-_BARE = _Properties(*2 * [np.array([-5, 0, 1, 2], dtype=np.intc)], (), True)
+_FOUR = np.array([-5, 0, 1, 2], dtype=np.intc)
+_BARE = _Properties(_FOUR, _FOUR, (), True)
 
 
 @lru_cache(maxsize=64)
@@ -205,6 +206,7 @@ def _rows(
     if found is None or not head.n_atoms:
         return None
     values, _, kinds = found
+    assert kinds is not None
     if kinds.min() >= 0:
         return values, kinds.astype(int)
     if isinstance(specorder, str) or not specorder or kinds.max() >= 0:
@@ -229,8 +231,16 @@ def xyz_arrays(
     ----------
     text : bytes
         Text of the frame.
-    format, specorder, units, pbc, **options
-        As in `xyz_atoms`.
+    format : str
+        Name of ASE's reader; frames of "extxyz" may be plain.
+    specorder : sequence of str, optional
+        Elements of the types 1, 2 and so on, if the species are types.
+    units : str, optional
+        LAMMPS unit style of a frame of ``dump extxyz``. Default: Å and eV.
+    pbc : bool or (3,) bool, optional
+        Periodic directions. Default: those of the text.
+    **options
+        Options of ASE's reader; with any, a frame is not plain.
 
     Returns
     -------
@@ -423,7 +433,8 @@ def _any_atoms(
     if "=" not in comment:  # not extended XYZ: the comment may be anything
         comment = ""
     whole = "\n".join([str(n_atoms), comment, *rows, ""])
-    return ase.io.read(StringIO(whole), index=0, format=format, **options)
+    atoms: Any = ase.io.read(StringIO(whole), index=0, format=format, **options)
+    return atoms
 
 
 _SIX = re.compile(r"((?:^|\s)(?:stress|virial)\s*=\s*)\"([^\"]*)\"")
