@@ -352,3 +352,24 @@ def test_table_of_both_ways(tmp_path, monkeypatch):
     assert len(fast) == 9
     for name, column in fast.columns.items():
         np.testing.assert_array_equal(column, slow.columns[name], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("results", "info"),
+    [({"energy": -1.5}, {}), ({"energy": -1.5, "free_energy": -1.75}, {}), ({}, {}),
+     ({}, {"REF_energy": -2.5}), ({"energy": -1.5}, {"dft_energy": -1.5}),
+     ({}, {"energy": 3}), ({"energy": -1.5}, {"dft_energy": -2.0}), ({}, {"energy": "low"})],
+    ids=["energy", "free", "none", "info", "twice", "whole", "differ", "word"],
+)  # fmt: skip
+def test_energies_of_other_files(tmp_path, results, info):
+    """Frames of a trajectory have the energy of `stored_energy`, or its error."""
+    atoms = bulk("Al", "fcc", a=4.05, cubic=True)
+    atoms.info |= info
+    atoms.calc = SinglePointCalculator(atoms, **results) if results else None
+    ase.io.write(tmp_path / "f.traj", atoms)
+    (frame,) = open_frames(tmp_path / "f.traj", None, 1, {})[0]
+    expected = outcome(stored_energy, ase.io.read(tmp_path / "f.traj"))
+    if isinstance(expected, str):
+        assert str(frame.content) == expected
+    else:
+        np.testing.assert_equal(frame.content.energy, expected)
