@@ -3,6 +3,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from io import StringIO
 from itertools import chain
@@ -12,7 +13,12 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_numbers
-from ase.io.extxyz import per_config_properties
+from ase.io.extxyz import (
+    REV_PROPERTY_NAME_MAP,
+    key_val_str_to_dict,
+    per_config_properties,
+    set_calc_and_arrays,
+)
 
 from ase_calculators.frame_arrays import SYMBOLS, FrameArrays
 from ase_calculators.lammps_dump import symbols_of
@@ -70,6 +76,8 @@ _KEYS = ("lattice", "properties", "pbc", "stress", "virial")
 _EACH_KEY = re.compile(rf"(?:^|\s)(?:{'|'.join(_KEYS)})\s*=", re.IGNORECASE)
 _NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 _FLAGS = {"T": True, "True": True, "F": False, "False": False}
+# added to the place of a whole number that is kept
+_WHOLE = 1 << 16
 # properties that change what ASE makes of a frame
 _SPECIAL = {"Z", "numbers", "symbols", "positions", "initial_charges", "move_mask"}
 
@@ -77,11 +85,14 @@ _SPECIAL = {"Z", "numbers", "symbols", "positions", "initial_charges", "move_mas
 class _Properties(NamedTuple):
     """What the columns of the atoms are read as."""
 
-    plan: np.ndarray  # as atom_rows takes it
+    plan: np.ndarray  # for positions and elements, as atom_rows takes it
+    whole: np.ndarray | None  # for all columns; None if some hold words
+    columns: tuple[tuple[str, str, int], ...]  # name, type and number of the other columns
     more: bool  # whether there may be further columns
 
 
-_BARE = _Properties(np.array([-5, 0, 1, 2], dtype=np.intc), True)
+_FOUR = np.array([-5, 0, 1, 2], dtype=np.intc)
+_BARE = _Properties(_FOUR, _FOUR, (), True)
 
 
 @lru_cache(maxsize=64)
@@ -91,6 +102,9 @@ def _plan(properties: str, converted: bool) -> _Properties | None:
     names, kinds, counts = fields[::3], fields[1::3], fields[2::3]
     codes = {"R": -2, "I": -3, "L": -1}
     plan: list[int] = []
+    whole: list[int] = []
+    columns = []
+    place = 3
     wanted = {"species": ("S", "1"), "pos": ("R", "3")}
     for name, kind, count in zip(names, kinds, counts, strict=False):
         given = (kind, count)
@@ -98,6 +112,7 @@ def _plan(properties: str, converted: bool) -> _Properties | None:
             if wanted.pop(name) != given:
                 return None
             plan += [-5] if name == "species" else [0, 1, 2]
+            whole += plan[len(whole) :]
         elif (
             name in _SPECIAL
             or not name
@@ -107,10 +122,15 @@ def _plan(properties: str, converted: bool) -> _Properties | None:
         ):
             return None
         else:
-            plan += [codes[kind]] * int(count)
+            n = int(count)
+            plan += [codes[kind]] * n
+            whole += [k + (_WHOLE if kind == "I" else 0) for k in range(place, place + n)]
+            columns.append((name, kind, n))
+            place += n
     if wanted or len(fields) % 3 or len(set(names)) != len(names):
         return None
-    return _Properties(np.array(plan, dtype=np.intc), False)
+    every = None if "L" in kinds else np.array(whole, dtype=np.intc)
+    return _Properties(np.array(plan, dtype=np.intc), every, tuple(columns), False)
 
 
 def _pairs(comment: str) -> dict[str, str] | None:
@@ -143,28 +163,18 @@ def _numbers(text: str) -> np.ndarray | None:
     return np.array([*map(float, words)])
 
 
-def xyz_arrays(
-    text: bytes,
-    format: str,
-    specorder: Sequence[str] | None = None,
-    units: str | None = None,
-    pbc: Any = None,
-    **options: Any,
-) -> FrameArrays | None:
-    """Return the elements, positions, cell and energy of the text of one frame, if it is plain.
+class _Head(NamedTuple):
+    """What is known of a frame before its rows."""
 
-    Parameters
-    ----------
-    text : bytes
-        Text of the frame.
-    format, specorder, units, pbc, **options
-        As in `xyz_atoms`.
+    n_atoms: int
+    pairs: dict[str, str]
+    converted: bool  # from LAMMPS's units
+    properties: _Properties
+    start: int  # of the rows
 
-    Returns
-    -------
-    FrameArrays or None
-        The frame as `xyz_atoms` has it; None for one with anything odd or broken in it.
-    """
+
+def _head(text: bytes, format: str, units: str | None, options: dict[str, Any]) -> _Head | None:
+    """Return what is known of a plain frame before its rows; None for any other."""
     end = text.find(b"\n")
     start = text.find(b"\n", end + 1) + 1
     if options or format != "extxyz" or units not in (None, *UNITS) or end < 0 or not start:
@@ -179,11 +189,68 @@ def xyz_arrays(
     if pairs is None:
         return None
     converted = bool(units) and any(k.lower() == "timestep" != k for k in pairs)
-    plan: _Properties | None = _BARE
+    properties: _Properties | None = _BARE
     if "Properties" in pairs:
-        plan = _plan(pairs["Properties"], converted)
-    if plan is None:
+        properties = _plan(pairs["Properties"], converted)
+    if properties is None:
         return None
+    return _Head(int(count), pairs, converted, properties, start)
+
+
+def _rows(
+    text: bytes, head: _Head, plan: np.ndarray, specorder: Sequence[str] | None
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return the numbers of plain rows, and the atomic numbers; None for any other."""
+    more = head.properties.more
+    found = atom_rows(text, head.start, head.n_atoms, plan, SYMBOLS, more)
+    if found is None or not head.n_atoms:
+        return None
+    values, _, kinds = found
+    assert kinds is not None
+    if kinds.min() >= 0:
+        return values, kinds.astype(int)
+    if isinstance(specorder, str) or not specorder or kinds.max() >= 0:
+        return None
+    of_type = [atomic_numbers.get(symbol, -1) for symbol in specorder]
+    if min(of_type) < 0 or kinds.min() < -len(of_type):
+        return None
+    return values, np.array([0, *of_type])[-kinds]
+
+
+def xyz_arrays(
+    text: bytes,
+    format: str,
+    specorder: Sequence[str] | None = None,
+    units: str | None = None,
+    pbc: Any = None,
+    **options: Any,
+) -> FrameArrays | None:
+    """Return the elements, positions, cell and energy of the text of one frame, if it is plain.
+
+    Parameters
+    ----------
+    text : bytes
+        Text of the frame.
+    format : str
+        Name of ASE's reader; frames of "extxyz" may be plain.
+    specorder : sequence of str, optional
+        Elements of the types 1, 2 and so on, if the species are types.
+    units : str, optional
+        LAMMPS unit style of a frame of ``dump extxyz``. Default: Å and eV.
+    pbc : bool or (3,) bool, optional
+        Periodic directions. Default: those of the text.
+    **options
+        Options of ASE's reader; with any, a frame is not plain.
+
+    Returns
+    -------
+    FrameArrays or None
+        The frame as `xyz_atoms` has it; None for one with anything odd or broken in it.
+    """
+    head = _head(text, format, units, options)
+    if head is None:
+        return None
+    pairs = head.pairs
     cell: np.ndarray | None = np.zeros(9)
     if "Lattice" in pairs:
         cell = _numbers(pairs["Lattice"])
@@ -208,18 +275,11 @@ def xyz_arrays(
                 return None
         elif "_JSON" in value:
             return None
-    rows = atom_rows(text, start, int(count), plan.plan, SYMBOLS, plan.more)
-    if rows is None or not len(rows[0]):
+    rows = _rows(text, head, head.properties.plan, specorder)
+    if rows is None:
         return None
-    positions, _, numbers = rows
-    if numbers.min() < 0:
-        if isinstance(specorder, str) or not specorder or numbers.max() >= 0:
-            return None
-        of_type = [atomic_numbers.get(symbol, -1) for symbol in specorder]
-        if min(of_type) < 0 or numbers.min() < -len(of_type):
-            return None
-        numbers = np.array([0, *of_type])[-numbers]
-    if converted:
+    positions, numbers = rows
+    if head.converted:
         length = factor_to_ase("distance", units)
         positions, cell = positions * length, cell * length
         for key in energies:
@@ -231,7 +291,7 @@ def xyz_arrays(
         energy = energy_of(energies)
     except ValueError:  # for those who need it
         return None
-    return FrameArrays(numbers.astype(int), positions, cell.reshape(3, 3), periodic, energy)
+    return FrameArrays(numbers, positions, cell.reshape(3, 3), periodic, energy)
 
 
 # --- texts to atoms -------------------------------------------------------------------------------
@@ -245,7 +305,7 @@ def xyz_atoms(
     pbc: Any = None,
     **options: Any,
 ) -> Atoms:
-    """Return the atoms of the text of one frame, which ASE reads once it is known to be complete.
+    """Return the atoms of the text of one frame, as ASE reads it.
 
     Parameters
     ----------
@@ -273,6 +333,67 @@ def xyz_atoms(
         If the text is not a complete frame, or its elements or units are unknown.
     """
     check_units(units)
+    atoms: Any = None
+    with suppress(Exception):  # of ASE; below it says which
+        atoms = _plain_atoms(text, format, specorder, units, options)
+    if atoms is None:
+        atoms = _any_atoms(text, format, specorder, options)
+    if pbc is not None:
+        atoms.pbc = pbc
+        if atoms.calc is not None:  # its labels are still those of the frame
+            atoms.calc.atoms.pbc = pbc
+    if units and any(key.lower() == "timestep" and key != "timestep" for key in atoms.info):
+        _convert(atoms, units)  # dump extxyz writes LAMMPS's units
+    return atoms
+
+
+def _plain_atoms(
+    text: bytes,
+    format: str,
+    specorder: Sequence[str] | None,
+    units: str | None,
+    options: dict[str, Any],
+) -> Atoms | None:
+    """Return the atoms of a plain frame, as ASE makes them of its comment and its columns."""
+    head = _head(text, format, units, options)
+    if head is None or head.properties.whole is None:
+        return None
+    rows = _rows(text, head, head.properties.whole, specorder)
+    if rows is None:
+        return None
+    values, numbers = rows
+    comment = decoded(text[text.find(b"\n") + 1 : head.start - 1])
+    info = key_val_str_to_dict(_as_ase_reads(comment).strip()) if "=" in comment else {}
+    has_cell = "Lattice" in info
+    cell = info.pop("Lattice").T if has_cell else None
+    info.pop("Properties", None)
+    atoms = Atoms(
+        numbers, values[:, :3], cell=cell, pbc=info.pop("pbc", has_cell or None), info=info
+    )
+    arrays = {}
+    place = 3
+    for name, kind, n in head.properties.columns:
+        column = values[:, place] if n == 1 else values[:, place : place + n]
+        arrays[REV_PROPERTY_NAME_MAP.get(name, name)] = column.astype(
+            np.int32 if kind == "I" else float
+        )
+        place += n
+    set_calc_and_arrays(atoms, arrays)
+    return atoms
+
+
+def _as_ase_reads(comment: str) -> str:
+    """Return a comment with the keys and the numbers that ASE's reader wants."""
+    for key in ("Lattice", "Properties", "pbc"):  # some programs use small letters
+        if not re.search(rf"(?:^|\s){key}\s*=", comment):
+            comment = re.sub(rf"(?i)(^|\s){key}(\s*=)", rf"\g<1>{key}\g<2>", comment, count=1)
+    return _SIX.sub(_nine, comment)  # of six numbers ASE reads nine
+
+
+def _any_atoms(
+    text: bytes, format: str, specorder: Sequence[str] | None, options: dict[str, Any]
+) -> Atoms:
+    """Return the atoms of any frame, which ASE reads once it is known to be complete."""
     count, _, rest = decoded(text).partition("\n")
     comment, _, body = rest.partition("\n")
     if not is_count(count) or len(count.strip()) > 18:
@@ -287,14 +408,11 @@ def xyz_atoms(
         raise ValueError("the frame has no atoms")
     if not all(row.startswith("VEC") for row in rows[n_atoms:]):
         raise ValueError(f"the frame has {len(rows)} lines for its {n_atoms} atoms")
-    for key in ("Lattice", "Properties", "pbc"):  # some programs use small letters
-        if not re.search(rf"(?:^|\s){key}\s*=", comment):
-            comment = re.sub(rf"(?i)(^|\s){key}(\s*=)", rf"\g<1>{key}\g<2>", comment, count=1)
+    comment = _as_ase_reads(comment)
     if found := _LATTICE.search(comment):
         if len(found[1].split()) != 9:
             raise ValueError(f"Lattice: must have 9 numbers, has {len(found[1].split())}")
         numbers_of("Lattice", found[1].split())
-    comment = _SIX.sub(_nine, comment)  # of six numbers ASE reads nine
     species: int | None = 0
     width, exact = 4, False
     if found := _PROPERTIES.search(comment):
@@ -316,12 +434,6 @@ def xyz_atoms(
         comment = ""
     whole = "\n".join([str(n_atoms), comment, *rows, ""])
     atoms: Any = ase.io.read(StringIO(whole), index=0, format=format, **options)
-    if pbc is not None:
-        atoms.pbc = pbc
-        if atoms.calc is not None:  # its labels are still those of the frame
-            atoms.calc.atoms.pbc = pbc
-    if units and any(key.lower() == "timestep" and key != "timestep" for key in atoms.info):
-        _convert(atoms, units)  # dump extxyz writes LAMMPS's units
     return atoms
 
 

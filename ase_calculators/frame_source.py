@@ -150,7 +150,9 @@ def read_arrays(text: bytes, format: str, options: dict[str, Any], energy: bool)
     ----------
     text : bytes
         The frame.
-    format, options
+    format : str
+        ASE's name of its format.
+    options : dict
         As in `read_text`.
     energy : bool
         Whether the energy that came with the frame is needed.

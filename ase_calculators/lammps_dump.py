@@ -570,7 +570,7 @@ def _elements(
     if kinds is not None and source != "type" and kinds.min() >= 0:
         return kinds.astype(int)
     if kinds is not None and source == "type" and kinds.max() < 0:
-        of_type = range(1, len(chemical_symbols))
+        of_type = [*range(1, len(chemical_symbols))]
         if specorder:
             order = [specorder] if isinstance(specorder, str) else specorder
             of_type = [atomic_numbers.get(symbol, -1) for symbol in order]

@@ -288,7 +288,8 @@ def _map_piece(
 
     rows = []
     cells = np.array([arrays.cell for _, arrays in kept]).reshape(-1, 3, 3)
-    volumes = np.where(cells.any(axis=2).all(axis=1), np.abs(np.linalg.det(cells)), np.nan)
+    spanned = (cells != 0).any(axis=2).sum(axis=1) == 3
+    volumes = np.where(spanned, np.abs(np.linalg.det(cells)), np.nan)
     for (frame, arrays), (sS, Q), volume in zip(
         kept, values.tolist(), volumes.tolist(), strict=True
     ):

@@ -900,8 +900,9 @@ def atom_rows(const unsigned char[::1] text, start, n, const int[::1] columns,
     n : int
         Number of rows.
     columns : (n_columns,) intc
-        What each column holds: from 0, a number for that column of the result; -1 any word, -2 a
-        number and -3 a whole number, which are not kept; -4 an ID; -5 a symbol or a type.
+        What each column holds: from 0, a number for that column of the result, plus 65536 if it
+        must be whole; -1 any word, -2 a number and -3 a whole number, which are not kept; -4 an ID;
+        -5 a symbol or a type.
     symbols : (702,) int16
         Atomic numbers by symbol, -1 for none: entry ``27 * (first - 65) + (second - 96)``, or
         ``27 * (first - 65)`` for one letter.
@@ -924,7 +925,7 @@ def atom_rows(const unsigned char[::1] text, start, n, const int[::1] columns,
         return None
     cdef int width = 0, n_ids = 0, n_kinds = 0
     for k in range(n_columns):
-        width = max(width, columns[k] + 1)
+        width = max(width, (columns[k] & 0xffff) + 1 if columns[k] >= 0 else 0)
         n_ids += columns[k] == -4
         n_kinds += columns[k] == -5
     numbers = np.empty((rows, width))

@@ -25,7 +25,6 @@ from tqdm.auto import tqdm
 from ase_calculators.argument_checks import check_whole
 from ase_calculators.committee import Committee
 from ase_calculators.figures import save_figure
-from ase_calculators.frame_arrays import FrameArrays
 from ase_calculators.frame_file import FrameFile
 from ase_calculators.frame_source import frame_files, open_frames, read_text
 from ase_calculators.landscape import LandscapeTable
@@ -348,8 +347,8 @@ def _contents(frames: Any) -> Iterator[tuple[Any, str]]:
             yield atoms, ""
         return
     for frame in open_frames(frames, None, 1, {})[0]:
-        content = frame.content
-        yield content.atoms() if isinstance(content, FrameArrays) else content, frame.format
+        whole = frame.format or isinstance(frame.content, Exception)
+        yield frame.content if whole else frame.atoms({}), frame.format
 
 
 def _count(frames: Any) -> int | None:

@@ -97,6 +97,10 @@ const char *read_word(const char *text, const char *end, int column, Symbols sym
     case KIND:
       return read_kind(text, symbols, rows.kinds[row]);
     default:
+      if (column >= KEPT_WHOLE) {
+        if (read_word(text, end, WHOLE, symbols, row, rows) == nullptr) return nullptr;
+        column -= KEPT_WHOLE;
+      }
       return read_number(text, end, rows.numbers[row * rows.width + column]);
   }
 }

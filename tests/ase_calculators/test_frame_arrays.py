@@ -14,7 +14,13 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_calculators import EntropySymmetry, lammps_dump, map_landscape, text_file
+from ase_calculators import (
+    EntropySymmetry,
+    extended_xyz,
+    lammps_dump,
+    map_landscape,
+    text_file,
+)
 from ase_calculators.extended_xyz import xyz_arrays
 from ase_calculators.frame_arrays import FrameArrays
 from ase_calculators.frame_source import open_frames, read_arrays, read_text, stored_energy
@@ -61,7 +67,13 @@ def assert_same_atoms(a, b):
     if isinstance(a, str) or isinstance(b, str):
         assert a == b
         return
-    assert a.info == b.info and a.arrays.keys() == b.arrays.keys()
+    assert a.info.keys() == b.info.keys() and a.arrays.keys() == b.arrays.keys()
+    results = [{} if atoms.calc is None else atoms.calc.results for atoms in (a, b)]
+    assert results[0].keys() == results[1].keys()
+    for one, other in ((a.info, b.info), results):
+        for name, value in one.items():
+            assert type(value) is type(other[name])
+            np.testing.assert_array_equal(value, other[name], err_msg=name)
     for name, values in a.arrays.items():
         np.testing.assert_array_equal(values, b.arrays[name], strict=True, err_msg=name)
     np.testing.assert_array_equal(a.cell.array, b.cell.array)
@@ -82,11 +94,11 @@ def compare(text, format, options, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(lammps_dump, "atom_rows", spied)
         fast = [outcome(read_arrays, text, format, options, energy) for energy in (True, False)]
-        atoms = outcome(read_text, text, format, options) if dump else None
-        patch.setattr(lammps_dump, "atom_rows", lambda *_: None)
+        atoms = outcome(read_text, text, format, options)
+        for module in (lammps_dump, extended_xyz):
+            patch.setattr(module, "atom_rows", lambda *_: None)
         slow = [outcome(by_python, text, format, options, energy) for energy in (True, False)]
-        if dump:
-            assert_same_atoms(atoms, outcome(read_text, text, format, options))
+        assert_same_atoms(atoms, outcome(read_text, text, format, options))
     for a, b in zip(fast, slow, strict=True):
         if not isinstance(a, str) and not dump and a.energy == a.energy and b.energy != b.energy:
             b = FrameArrays(b.numbers, b.positions, b.cell, b.pbc, a.energy)  # was not asked for
@@ -340,3 +352,24 @@ def test_table_of_both_ways(tmp_path, monkeypatch):
     assert len(fast) == 9
     for name, column in fast.columns.items():
         np.testing.assert_array_equal(column, slow.columns[name], strict=True)
+
+
+@pytest.mark.parametrize(
+    ("results", "info"),
+    [({"energy": -1.5}, {}), ({"energy": -1.5, "free_energy": -1.75}, {}), ({}, {}),
+     ({}, {"REF_energy": -2.5}), ({"energy": -1.5}, {"dft_energy": -1.5}),
+     ({}, {"energy": 3}), ({"energy": -1.5}, {"dft_energy": -2.0}), ({}, {"energy": "low"})],
+    ids=["energy", "free", "none", "info", "twice", "whole", "differ", "word"],
+)  # fmt: skip
+def test_energies_of_other_files(tmp_path, results, info):
+    """Frames of a trajectory have the energy of `stored_energy`, or its error."""
+    atoms = bulk("Al", "fcc", a=4.05, cubic=True)
+    atoms.info |= info
+    atoms.calc = SinglePointCalculator(atoms, **results) if results else None
+    ase.io.write(tmp_path / "f.traj", atoms)
+    (frame,) = open_frames(tmp_path / "f.traj", None, 1, {})[0]
+    expected = outcome(stored_energy, ase.io.read(tmp_path / "f.traj"))
+    if isinstance(expected, str):
+        assert str(frame.content) == expected
+    else:
+        np.testing.assert_equal(frame.content.energy, expected)

@@ -12,11 +12,12 @@ namespace entsym {
 
 /// What is done with the word of a column; 0 and above: a number for that place of `AtomRows::numbers`.
 enum Column : int {
-  SKIPPED = -1,    ///< any word
-  NUMBER = -2,     ///< must be a number, which is not kept
-  WHOLE = -3,      ///< must be a whole number of at most nine digits, which is not kept
-  ID = -4,         ///< a whole number
-  KIND = -5        ///< a chemical symbol, or a type of at most three digits
+  SKIPPED = -1,           ///< any word
+  NUMBER = -2,            ///< must be a number, which is not kept
+  WHOLE = -3,             ///< must be a whole number of at most nine digits, which is not kept
+  ID = -4,                ///< a whole number
+  KIND = -5,              ///< a chemical symbol, or a type of at most three digits
+  KEPT_WHOLE = 1 << 16    ///< added to a place: the number must be as for WHOLE
 };
 
 /// Places for what is read of `n` atoms, in the order of the rows.
