@@ -91,7 +91,7 @@ def marks(rows):
         if mark:
             out.append((f"structures/s, {case}", row["structures/s"], ">=", mark))
         out.append((f"evaluation / bare traversal, {case}", row["evaluate/traversal"], "<=", 3))
-        out.append((f"gradient / value, {case}", row["gradients/evaluate"], "<=", 4))
+        out.append((f"gradient / value, {case}", row["gradients/evaluate"], "<=", 2.3))
     return out
 
 
