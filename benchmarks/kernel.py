@@ -111,7 +111,7 @@ def marks(rows):
             for call in ("one call", "EntropySymmetry.evaluate", "get_property"):
                 out.append((f"{call} / batch, {case}", row[f"{call}/batch"], "<=", 2))
         out.append((f"evaluation / bare traversal, {case}", row["evaluate/traversal"], "<=", 3))
-        out.append((f"gradient / value, {case}", row["gradients/evaluate"], "<=", 4))
+        out.append((f"gradient / value, {case}", row["gradients/evaluate"], "<=", 2.3))
     return out
 
 

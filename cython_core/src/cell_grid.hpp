@@ -91,7 +91,7 @@ struct CellGeometry {
       if (!(hi[d] - lo_[d] <= 2.0 * kMaxPosition))    // or no size below would be large enough
         refuse("positions: atoms are " + text(hi[d] - lo_[d]) + " apart, must be at most " +
                text(2.0 * kMaxPosition) + "; remove or repair those far away");
-    // Half a cutoff; a whole one where that would hold less than three atoms on average. Never many
+    // Half a cutoff; a whole one where that would hold less than eight atoms on average. Never many
     // more cells than atoms (two atoms far apart in vacuum).
     const double count = static_cast<double>(n_atoms);
     double cells;

@@ -212,11 +212,11 @@ __attribute__((noinline)) void grow(Vector &v, std::size_t n)
 
 // Scratch memory of a thread that walks cells.
 struct Scratch {
-  Array<1536> bx, by, bz;            // candidates around a cell
-  Indices<1536> bi;                  // their rows in the list
-  Array<> hx, hy, hz, hw, ha, hb;    // vectors to neighbours, weights
-  Indices<1024> hi;                  // their rows in the list
-  Indices<> place;                   // candidates that are neighbours
+  Array<1536> bx, by, bz;    // candidates around a cell
+  Indices<1536> bi;          // their rows in the list
+  Array<> hx, hy, hz, hw;    // vectors to neighbours, weights
+  Indices<1024> hi;          // their rows in the list
+  Indices<> place;           // candidates that are neighbours
   Array<> r2, broadened, g, log_g, adjoint;
   std::vector<Line> moments, slope;
 
@@ -230,7 +230,7 @@ struct Scratch {
   void reserve_hits(std::size_t n)
   {
     if (hx.size() < n) {
-      for (auto *v : {&hx, &hy, &hz, &hw, &ha, &hb}) grow(*v, n);
+      for (auto *v : {&hx, &hy, &hz, &hw}) grow(*v, n);
       grow(hi, n);
       grow(place, n);
     }

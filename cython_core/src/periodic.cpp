@@ -119,8 +119,29 @@ class Images {
   bool density_from_cell() const { return !(structure_.density > 0.0); }
 
   // List the atoms and their images within `cutoff` of any of them: all, or of each pair of opposite
-  // images one (the first non-zero number of periods is positive).
+  // images one (the first non-zero number of periods is positive). The last list is kept.
   Atoms list(double cutoff, bool half)
+  {
+    const std::size_t n = structure_.n_atoms;
+    if (cutoff != listed_cutoff_ || half != listed_half_) {
+      listed_cutoff_ = cutoff;
+      listed_half_ = half;
+      add_all_images(cutoff, half);
+    }
+    return {ws_.x.data(), n, listed_, half ? ws_.owner.data() : nullptr};
+  }
+
+  std::size_t owner(std::size_t listed) const { return ws_.owner[listed]; }
+
+ private:
+  const Structure &structure_;
+  PeriodicWorkspace &ws_;
+  double cell_[3][3], reciprocal_[3][3], density_, low_[3], high_[3];
+  std::size_t listed_;
+  double listed_cutoff_ = -1.0;
+  bool listed_half_ = false;
+
+  void add_all_images(double cutoff, bool half)
   {
     const std::size_t n = structure_.n_atoms;
     listed_ = n;
@@ -147,16 +168,7 @@ class Images {
         if (last > first) add_images(i, d, first, last);
       }
     }
-    return {ws_.x.data(), n, listed_, half ? ws_.owner.data() : nullptr};
   }
-
-  std::size_t owner(std::size_t listed) const { return ws_.owner[listed]; }
-
- private:
-  const Structure &structure_;
-  PeriodicWorkspace &ws_;
-  double cell_[3][3], reciprocal_[3][3], density_, low_[3], high_[3];
-  std::size_t listed_;
 
   // Number of images that `list` makes, as a double: it may be anything.
   double count(const double *reach, bool half) const

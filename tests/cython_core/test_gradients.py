@@ -112,3 +112,21 @@ def test_coincident_pair_has_no_force():
         assert np.isfinite(value).all(), name
         if name.endswith("gradient"):
             assert (value == 0).all(), name
+
+
+@pytest.mark.parametrize("smooth", [0.0, 0.6])
+def test_a_repeated_cell_shares_the_gradient_among_its_copies(smooth):
+    # The large cell is walked in several stretches of cells, the small one in one.
+    small = bulk("Al", a=4.05, cubic=True) * 5
+    small.rattle(0.1, seed=5)
+    small.set_cell(small.cell.array @ (np.eye(3) + [[0, 0.1, 0], [0, 0, 0.05], [0, 0, 0]]), True)
+    large = small * (1, 2, 2)
+    kernel = Kernel(5.0, 0.25, 3.6, smooth=smooth)
+    one, all_copies = (
+        kernel.gradients(atoms.positions, atoms.cell.array, atoms.pbc) for atoms in (small, large)
+    )
+    for name in ("sS_gradient", "Q_gradient"):
+        shared = all_copies[name].reshape(4, len(small), 3)
+        np.testing.assert_allclose(4 * shared, [one[name]] * 4, atol=1e-12)
+    for name in ("sS_strain_gradient", "Q_strain_gradient"):
+        np.testing.assert_allclose(all_copies[name], one[name], atol=1e-11)
