@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """free_energy: walkers in a known potential, from hills and from umbrella windows."""
 
+import sys
+
 import numpy as np
 import pytest
 from ase.units import kB
@@ -172,3 +174,10 @@ def test_wrong_arguments(hills, tmp_path):
         free_energy(both, temperature=300)
     with pytest.raises(ValueError, match=r"window 1: values have shape \(4,\)"):
         free_energy([window, window._replace(values=np.zeros(4))], temperature=300)
+
+
+def test_without_pymbar(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pymbar", None)
+    window = Window(np.zeros((10, 2)), {"sS": (1.0, 0.0)})
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'entsym\[sampling\]'"):
+        free_energy([window], temperature=300)
