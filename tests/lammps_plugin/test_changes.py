@@ -82,6 +82,8 @@ def test_value_right_after_a_change(lmp, make_structure, tmp_path, change, name,
     """The ghosts of LAMMPS are then stale or gone; the next run is not affected."""
     if change is scatter and not atom_map:
         pytest.skip("LAMMPS scatters with an atom map only")
+    if change is create and atom_map:  # also without entsym: it reads IDs of ghosts not there yet
+        pytest.skip("LAMMPS 22 Jul 2025: create_atoms of the library with an atom map may crash")
     cell = (
         [(4.1, 0, 0), (0.9, 3.9, 0), (-0.7, 1.1, 4.3)] if name == "triclinic" else 4.05 * np.eye(3)
     )
