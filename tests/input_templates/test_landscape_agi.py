@@ -34,7 +34,9 @@ def energy(atoms, cutoff=8.5, alpha=0.2):
         charges = CHARGE[symbols[a]] * CHARGE[symbols[b]]
         coulomb = charges * (erfc(alpha * r) / r - edge + slope * (r - cutoff))
         total += 0.5 * UNIT * (h / r**n - p / r**4 - w / r**6 + coulomb)
-    self_energy = sum(CHARGE[s] ** 2 for s in symbols) * ((edge + slope * cutoff) / 2 + alpha / sqrt(pi))
+    self_energy = sum(CHARGE[s] ** 2 for s in symbols) * (
+        (edge + slope * cutoff) / 2 + alpha / sqrt(pi)
+    )
     return total - UNIT * self_energy
 
 
