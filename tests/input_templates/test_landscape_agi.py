@@ -58,7 +58,7 @@ def test_agi_shortened(lmp, script, copy_of):
 
 
 def test_labels_of_what_moves(script, copy_of, tmp_path):
-    """Silver walks at random from frame 40 on and iodine from frame 80; the cell grows throughout."""
+    """Silver walks at random from frame 40 on and iodine from frame 80; the cell grows."""
     folder = copy_of("landscape") / "agi"
     rng = np.random.default_rng(3)
     symbols = ["Ag"] * 40 + ["I"] * 40
