@@ -9,7 +9,7 @@
 #   Ag I     114.48    9   1.1736  0
 #   I  I     446.64    7   2.3472  6.9331
 # P follows from the polarizability of iodine, 6.52 Å^3, and Z: 6.52 x 0.36 / 2 for Ag I. The charges are
-# summed by damped, shifted forces (coul/dsf), not by Ewald's method.
+# summed by damped, shifted forces (coul/dsf), not by Ewald's method. README.md names the limits.
 
 set type 1 charge 0.6
 set type 2 charge -0.6
