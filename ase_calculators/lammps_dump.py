@@ -123,12 +123,12 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
         Text of a frame.
     """
     frame = FrameLines()
-    section, units, flags = "", "", "pp pp pp"
+    section, units, flags, box = "", "", "pp pp pp", ""
     for line in lines:
         if line.startswith("---"):
             if frame.lines:
                 yield str(frame).encode()
-            frame, section, units = FrameLines(), "", ""
+            frame, section, units, box = FrameLines(), "", "", ""
             continue
         if line.startswith("..."):
             continue
@@ -145,15 +145,28 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
                 frame.add(f"ITEM: NUMBER OF ATOMS\n{value}\n")
             elif section == "boundary":
                 flags = " ".join("".join(words[k : k + 2]) for k in (1, 3, 5))
-            elif section == "keywords":
-                frame.add(f"ITEM: ATOMS {value}\n")
             elif section == "box":
-                frame.add(f"ITEM: BOX BOUNDS {flags}\n")
+                box = ""
+            elif section == "keywords":
+                frame.add(f"{_yaml_box(box, flags)}ITEM: ATOMS {value}\n")
         elif section in ("box", "data") and words[:1] == ["-"]:
             complete = "]" in line or "," not in line
-            frame.add(" ".join(words[1:]) + ("\n" if complete else ""))
+            row = " ".join(words[1:]) + ("\n" if complete else "")
+            if section == "box":
+                box += row
+            else:
+                frame.add(row)
     if frame.lines:
         yield str(frame).encode()
+
+
+def _yaml_box(rows: str, flags: str) -> str:
+    """Return the box of a YAML dump, whose fourth row holds the tilts, as a text dump has it."""
+    lines = rows.split("\n")[:-1]
+    if len(lines) == 4 and len(tilts := lines[3].split()) == 3:
+        rows = "".join(f"{row} {tilt}\n" for row, tilt in zip(lines[:3], tilts, strict=True))
+        return f"ITEM: BOX BOUNDS xy xz yz {flags}\n{rows}"
+    return f"ITEM: BOX BOUNDS {flags}\n{rows}"
 
 
 # --- text to atoms --------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from os import PathLike, fspath
+from os.path import realpath
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, TextIO
 
 import numpy as np
@@ -430,8 +431,11 @@ def map_landscape(
     """
     pool, stride = OrderedPool(processes, executor=executor), check_whole("stride", stride)
     paths = frame_files(source) or []
-    if doubled := [path for path in dict.fromkeys(paths) if paths.count(path) > 1]:
-        raise ValueError(f"source: names the file {doubled[0]!r} twice; name each once")
+    known: set[str] = set()
+    for path in paths:
+        if realpath(path) in known:
+            raise ValueError(f"source: names the file {path!r} twice; name each once")
+        known.add(realpath(path))
     units = source_units(source, format, read_options.get("units"))
     thermo = None
     if energies is not None and energies != "extxyz":

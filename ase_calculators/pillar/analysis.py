@@ -319,7 +319,7 @@ class _Job(NamedTuple):
 
     number: int
     step: int = 0
-    text: str = ""
+    text: bytes = b""
     parent: list[float] | None = None
     reason: str = ""
 

@@ -470,13 +470,14 @@ def test_timesteps_of_extended_xyz(calc, frames, log, tmp_path):
 
 @pytest.mark.parametrize(
     "kind",
-    ["typelabel", "type", "mass", "scaled", "no-flags", "time", "yaml", "bom", "triclinic", "abc"],
-)
+    ["typelabel", "type", "mass", "scaled", "no-flags", "time", "yaml", "bom", "triclinic", "abc",
+     "yaml-triclinic"],
+)  # fmt: skip
 def test_dumps_of_every_kind(calc, frames, tmp_path, kind):
     """The same frame, as LAMMPS, VMD and editors write it."""
     atoms = frames[3]
     a = atoms.cell.lengths().tolist()
-    if kind in ("triclinic", "abc"):
+    if kind in ("triclinic", "abc", "yaml-triclinic"):
         atoms.set_cell([[a[0], 0, 0], [1.0, a[1], 0], [-0.5, 0.25, a[2]]], scale_atoms=True)
     plain = dump_text(atoms, 5)
     text = {
@@ -500,11 +501,17 @@ def test_dumps_of_every_kind(calc, frames, tmp_path, kind):
     if kind == "abc":
         rows = "".join(" ".join(map(repr, row)) + " 0.0\n" for row in atoms.cell.tolist())
         text = re.sub(r"BOUNDS pp pp pp\n(.*\n){3}", f"BOUNDS abc origin pp pp pp\n{rows}", text)
-    if kind == "yaml":
+    if kind.startswith("yaml"):
+        box = f"  - [ 0, {a[0]!r} ]\n" * 3
+        if kind == "yaml-triclinic":  # LAMMPS writes the bounds of the parallelepiped
+            box = (
+                f"  - [ -0.5, {a[0] + 1.0!r} ]\n  - [ 0, {a[1] + 0.25!r} ]\n  - [ 0, {a[2]!r} ]\n"
+                "  - [ 1.0, -0.5, 0.25 ]\n"
+            )
         rows = "".join(f"  - [ {' , '.join(r.split())}, ]\n" for r in plain.splitlines()[9:])
         text = (
             "---\ncreator: LAMMPS\ntimestep: 5\nnatoms: 4\nboundary: [ p, p, p, p, p, p, ]\nbox:\n"
-            + f"  - [ 0, {a[0]!r} ]\n" * 3 + "keywords: [ id, element, x, y, z, fx, fy, fz, ]\n"
+            + box + "keywords: [ id, element, x, y, z, fx, fy, fz, ]\n"
             + f"data:\n{rows}...\n"
         )  # fmt: skip
     path = tmp_path / "f.dump"
