@@ -571,8 +571,8 @@ UNKNOWN = {
                                  "ax, compute es has rmax = 5"),
     "second frame": (VALUES + ATOMS + VALUES.replace("0.2", "0.3") + ATOMS, "frame 1 of known was m"
                      "ade with sigma = 0.3, compute es has sigma = 0.2"),
-    "frame of degree 4": ("1\nsS=-1 Q4=0.1 rmax=5 degree=4" + ATOMS, "frame 0 of known was made wit"
-                          "h degree = 4, compute es has degree = 6"),
+    "frame of degree 4": ("1\nsS=-1 Q4=0.1 rmax=5 degree=4" + ATOMS, "frame 0 of known was made "
+                          "with degree = 4, compute es has degree = 6"),
     "infinite": (VALUES.replace("-1", "inf") + ATOMS, "frame 0 of known has sS = inf, Q6 = 0.1, whi"
                  "ch must be finite"),
     "group": (VALUES + " group=half" + ATOMS, "frame 0 of known has the values of group half, compu"
@@ -632,7 +632,7 @@ def test_known_set_is_not_emptied(lmp, fcc, tmp_path):
 # --- errors ---------------------------------------------------------------------------------------
 
 ARGUMENTS = {
-    "no known file": ("1 es 0.1 0.02 f element Na Cl known", "known: the name of a file is missin"),
+    "no known file": ("1 es 0.1 0.02 f element Na Cl known", "known: the name of a file is"),
     "no stop": ("1 es 0.1 0.02 f element Na Cl stop", "stop = nothing must be a whole number of f"),
     "stop 0": ("1 es 0.1 0.02 f element Na Cl stop 0", "stop = 0 must be a whole number of frames, "
                "1 or more"),
