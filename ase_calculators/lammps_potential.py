@@ -67,16 +67,13 @@ class LammpsPotential(LAMMPSlib):
         self.commands = potential_commands(commands)
         text = "\n".join(self._with_included(self.commands))
         self.elements = _elements(element, _named(text))
-        # a worker of mpi4py's executor calculates alone; LAMMPS would wait for all ranks
-        futures = "mpi4py.futures" in sys.modules
-        alone = {"comm": sys.modules["mpi4py.MPI"].COMM_SELF} if futures else {}
         style = "charge" if re.search(r"^\s*set\s.*\scharge\s", text, re.MULTILINE) else "atomic"
         super().__init__(
             lmpcmds=self.commands,
             atom_types={name: number for number, name in enumerate(self.elements, 1)},
             lammps_header=["units metal", f"atom_style {style}", "atom_modify map array sort 0 0"],
             keep_alive=True,
-            **alone,
+            comm=own_communicator(),
         )
 
     def calculate(
@@ -174,6 +171,19 @@ class LammpsPotential(LAMMPSlib):
                 text = included(line).read_text()
                 found += self._with_included(text.split("\n"), depth + 1)
         return found
+
+
+def own_communicator() -> Any:
+    """Return the communicator of a LAMMPS that calculates alone.
+
+    LAMMPS otherwise waits for all ranks, also in a worker of mpi4py's executor.
+
+    Returns
+    -------
+    mpi4py.MPI.Comm or None
+        ``COMM_SELF`` where mpi4py's executor is in use; None, LAMMPS's default, elsewhere.
+    """
+    return sys.modules["mpi4py.MPI"].COMM_SELF if "mpi4py.futures" in sys.modules else None
 
 
 def plain_commands(text: str) -> list[str]:

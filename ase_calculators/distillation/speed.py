@@ -19,6 +19,7 @@ from ase_calculators.committee import results_of
 from ase_calculators.distillation.models import NETWORKS, Model
 from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
 from ase_calculators.frame_source import read_frames
+from ase_calculators.lammps_potential import own_communicator
 from ase_calculators.provenance import (
     PACKAGES,
     atomic_write,
@@ -339,7 +340,7 @@ def _lammps_steps(commands: list[str], crystal: Crystal, n: int, seconds: float)
 
     n_atoms = len(_cube(crystal, n))
     mass = atomic_masses[atomic_numbers[crystal.element]]
-    lmp = lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"])
+    lmp = lammps(cmdargs=["-log", "none", "-screen", "none", "-nocite"], comm=own_communicator())
     try:
         for line in (
             "units metal", "boundary p p p", f"lattice {crystal.structure} {crystal.a}",

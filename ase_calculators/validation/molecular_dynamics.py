@@ -8,6 +8,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.data import atomic_masses, atomic_numbers
 
+from ase_calculators.lammps_potential import own_communicator
 from ase_calculators.validation.property import Sample
 
 MDState = dict[str, Any]
@@ -27,7 +28,9 @@ class _Lammps:
         write(
             path, atoms, format="lammps-data", specorder=[symbol], masses=True, velocities=moving,
         )  # fmt: skip
-        self.lmp = lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
+        self.lmp = lammps(
+            cmdargs=["-screen", "none", "-log", "none", "-nocite"], comm=own_communicator()
+        )
         mass = atomic_masses[atomic_numbers[symbol]]
         for line in (
             "units metal", "atom_style atomic", "atom_modify map array", "box tilt large",

@@ -218,6 +218,38 @@ def train(frames, seed, folder):
     return EMT()
 
 
+DYNAMICS = """
+import sys
+from mpi4py.futures import MPIPoolExecutor
+from ase_calculators.validation import validate
+
+if __name__ == "__main__":
+    liquid = {"length": 8.0, "melting": 0.1, "equilibration": 0.1, "production": 0.1}
+    model = ["pair_style eam/fs", "pair_coeff * * Al_mm.eam.fs Al"]
+    with MPIPoolExecutor() as executor:
+        for folder, where in (("one", None), ("two", executor)):
+            report = validate(
+                model, "Al", properties=["liquid"], settings={"liquid": liquid}, progress=False,
+                workdir=f"{sys.argv[1]}/{folder}", executor=where
+            )
+            print(sorted(report.values.items()))
+"""
+
+
+def test_dynamics_of_lammps_in_one_worker_of_several(tmp_path):
+    """LAMMPS in a worker does not wait for the other ranks."""
+    pytest.importorskip("mpi4py", reason="pip install mpi4py")
+    pytest.importorskip("freud", reason="pip install 'entsym[validation]'")
+    (tmp_path / "liquid.py").write_text(DYNAMICS)
+    done = subprocess.run(
+        [BIN / "mpirun", "-n", "3", sys.executable, "-m", "mpi4py.futures",
+         tmp_path / "liquid.py", tmp_path],
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    here, there = done.stdout.splitlines()
+    assert here == there and "liquid diffusion" in there, done.stderr
+
+
 def test_learning_curves_are_those_of_one_process(tmp_path):
     frames = []
     for seed in range(12):
