@@ -309,16 +309,13 @@ class LandscapeBias(Calculator):
         file = FrameFile(path)
         try:
             text = _contents(path)
-            end = 0
-            # an interrupted run may have left the start of the header
-            if not self.bias.header.startswith(text):
-                try:
-                    hills, end = self.bias.read(text)
-                except ValueError as error:
-                    raise ValueError(f"{path}: cannot be continued: {error}") from error
-                if end < len(text):
-                    warnings.warn(f"{path}: the unfinished last line was cut off", stacklevel=2)
-                self.bias.add(hills)
+            try:
+                hills, end = self.bias.read(text)
+            except ValueError as error:
+                raise ValueError(f"{path}: cannot be continued: {error}") from error
+            if 0 < end < len(text):
+                warnings.warn(f"{path}: the unfinished last line was cut off", stacklevel=2)
+            self.bias.add(hills)
             file.cut(end)
             if not end:
                 file.append(self.bias.header)
@@ -340,11 +337,8 @@ class LandscapeBias(Calculator):
             self._taken.clear()
         for path in paths:
             start = self._taken.get(path, 0)
-            text = _contents(path)[start:]
-            if not start and text.count(b"\n") < 3:  # the header is not there yet
-                continue
             try:
-                hills, end = self.bias.read(text, headed=not start)
+                hills, end = self.bias.read(_contents(path)[start:], headed=not start)
             except ValueError as error:
                 raise ValueError(f"{path}: its hills cannot be shared: {error}") from error
             self.bias.add(hills, own=False)

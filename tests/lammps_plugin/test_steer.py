@@ -288,6 +288,36 @@ def test_npt(lmp, make_structure):
     assert drifts[1] < 3 * drifts[0] + 0.005
 
 
+def test_violent_npt(lmp, make_structure):
+    """Far from equilibrium the conserved quantity deviates with the square of the time step.
+
+    `pchain 0`: the chain of thermostats of the barostat has an error of its own, also without a bias.
+    """
+    deviations = []
+    for step in (0.0005, 0.00025):
+        instance = lmp(make_structure("fcc"), COMPUTE, "velocity all create 12000 4711 loop geom",
+                       f"timestep {step}", "fix 1 all npt temp 12000 12000 0.1 iso 0 0 0.5 pchain 0",
+                       "fix st all entsym/steer es restrain sS 20 -1.8", "fix_modify st energy yes",
+                       "thermo_style custom step econserve vol", "thermo 1", **EAM)  # fmt: skip
+        instance.command("run 0 post no")
+        start, volume = instance.get_thermo("econserve"), instance.get_thermo("vol")
+        energies = run_energies(instance, round(0.05 / step), "econserve")
+        deviations.append(np.abs(energies - start).max())
+        assert instance.get_thermo("vol") / volume > 1.02
+    assert 0.01 < deviations[0] < 2 and 3 < deviations[0] / deviations[1] < 5
+
+
+def test_barostat_before_the_bias(make_structure, run_deck, monkeypatch, tmp_path):
+    """It asks for the virial of the bias before there is one: zero, not what was in the memory."""
+    monkeypatch.setenv("MALLOC_PERTURB_", "128")  # fills new memory with numbers of 1e306
+    make_structure("fcc").write(tmp_path / "structure.data")
+    _, found = run_deck(deck(
+        MD[0], "fix 1 all nph iso 0 0 1", "fix st all entsym/steer es restrain sS 1 -3", "run 1",
+        'print "RESULT p $(press)"',
+    ))  # fmt: skip
+    assert np.isfinite(found["p"])
+
+
 def test_rerun(make_structure, run_deck, tmp_path):
     """A rerun gives the energies of the run, with the hills that the file has, and adds none."""
     make_structure("fcc").write(tmp_path / "structure.data")
@@ -720,6 +750,40 @@ def test_broken_line(lmp, make_structure, tmp_path, line, message):
         file.write(f"{line}\n15 -2.0 0.1 0.3\n")
     with pytest.raises(Exception, match=message):
         lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 10", **LJ)
+
+
+def windows(text):
+    """Return text as an editor of Windows or a mail leaves it."""
+    return text.replace("\n", "\r\n").encode()
+
+
+@pytest.mark.parametrize("cut", [None, -3, 9, 40])
+def test_hills_with_carriage_returns(lmp, make_structure, tmp_path, cut):
+    """They are continued; the start of a header or of a line that a kill has left is cut off."""
+    path = tmp_path / "hills"
+    fix = f"fix st all entsym/steer es {METAD} file {path}"
+    lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 20", **LJ).close()
+    hills = read_hills(path)
+    path.write_bytes(windows(path.read_text())[:cut])
+    n = {None: 4, -3: 3}.get(cut, 0)
+    again = lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 0", **LJ)
+    assert again.extract_fix("st", 0, 1, 7) == n
+    again.command("run 10")
+    again.close()
+    np.testing.assert_array_equal(read_hills(path)[:n], hills[:n])
+    assert len(read_hills(path)) == n + 2
+    assert path.read_text().splitlines()[0] == "# entsym hills"
+
+
+@pytest.mark.parametrize("text", ["a letter", "# entsym hills\r\n# x"])
+def test_foreign_start(lmp, make_structure, tmp_path, text):
+    """An unfinished header that is not the start of ours is left alone."""
+    path = tmp_path / "hills"
+    path.write_bytes(text.encode())
+    fix = f"fix st all entsym/steer es {METAD} file {path}"
+    with pytest.raises(Exception, match="it has no header of hills; use a file of hills"):
+        lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 0", **LJ)
+    assert path.read_bytes() == text.encode()
 
 
 def test_other_file(lmp, make_structure, tmp_path):
