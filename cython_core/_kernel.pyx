@@ -1385,7 +1385,7 @@ cdef class Bias:
 
     @property
     def state(self):
-        """Everything that another run needs to continue, (n,): work, last step, hills of this run."""
+        """What another run needs to continue, (n,): work, last step, hills of this run."""
         return np.array(self.c.get().state())
 
     def restore(self, state):

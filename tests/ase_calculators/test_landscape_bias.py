@@ -206,7 +206,7 @@ def test_continues_a_file(tmp_path):
 
 @pytest.mark.parametrize("file", ["grown", "moved away", "with carriage returns"])
 def test_state(tmp_path, file):
-    """A run that continues from a state has hills, work and path of one that was not interrupted."""
+    """A run that continues from a state has hills, work and path of an uninterrupted one."""
     arguments = dict(restrain={"sS": (1.0, -4.0)}, move={"sS": (3.0, -2.0, 20, 220)})
 
     def start(name, loaded=None):

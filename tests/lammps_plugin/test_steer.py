@@ -291,12 +291,13 @@ def test_npt(lmp, make_structure):
 def test_violent_npt(lmp, make_structure):
     """Far from equilibrium the conserved quantity deviates with the square of the time step.
 
-    `pchain 0`: the chain of thermostats of the barostat has an error of its own, also without a bias.
+    `pchain 0`: the barostat's chain of thermostats has an error of its own, also without a bias.
     """
     deviations = []
     for step in (0.0005, 0.00025):
         instance = lmp(make_structure("fcc"), COMPUTE, "velocity all create 12000 4711 loop geom",
-                       f"timestep {step}", "fix 1 all npt temp 12000 12000 0.1 iso 0 0 0.5 pchain 0",
+                       f"timestep {step}",
+                       "fix 1 all npt temp 12000 12000 0.1 iso 0 0 0.5 pchain 0",
                        "fix st all entsym/steer es restrain sS 20 -1.8", "fix_modify st energy yes",
                        "thermo_style custom step econserve vol", "thermo 1", **EAM)  # fmt: skip
         instance.command("run 0 post no")
