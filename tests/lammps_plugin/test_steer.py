@@ -115,6 +115,54 @@ def test_forces_and_virial(lmp, make_structure, kernel_for, seed, counted):
         assert -pressure[k] == pytest.approx(expected, abs=5e-5 * np.abs(pressure).max())
 
 
+# length of 1 Å, Boltzmann's constant
+UNITS = {
+    "real": (1.0, 0.0019872067), "electron": (1.8897261, 3.16681534e-6), "nano": (0.1, 0.013806504),
+    "micro": (1e-4, 1.3806504e-8), "si": (1e-10, 1.3806504e-23), "cgs": (1e-8, 1.3806504e-16),
+    "lj": (1.0, 1.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_units(lmp, make_structure, units):
+    """The same numbers for the energies: forces scale with the length, hills have the units' kT."""
+    structure = make_structure("triclinic")
+    found = {}
+    for style in ("metal", units):
+        length, boltzmann = (1.0, KB) if style == "metal" else UNITS[style]
+        scaled = type(structure)(structure.positions * length, structure.cell * length)
+        lengths = {"rmax": 5.0, "sigma": 0.2, "q6cut": 3.4, "smooth": 0.6}
+        compute = " ".join(f"{name} {x * length!r}" for name, x in lengths.items())
+        instance = lmp(
+            scaled, f"neighbor {0.5 * length!r} bin", f"compute es all entsym {compute}",
+            f"fix st all entsym/steer es {BIAS} metad 1 0.3 {0.05 / boltzmann!r} "
+            "width sS 0.1 width Q 0.01 biasfactor 8",
+            "run 0", units=style, pair=f"zero {4 * length!r}",
+        )  # fmt: skip
+        forces, energy = forces_of(instance) * length, instance.extract_fix("st", 0, 0)
+        instance.command("run 2")  # the atoms stay: the second hill is on the first one
+        found[style] = energy, forces, instance.extract_fix("st", 0, 1, 5)
+    energy, forces, height = found["metal"]
+    assert height == pytest.approx(0.3 * np.exp(-0.3 / (7 * 0.05)), rel=1e-4)
+    assert np.abs(forces).max() > 1
+    np.testing.assert_allclose(found[units][0], energy, rtol=1e-6)
+    np.testing.assert_allclose(found[units][1], forces, atol=1e-6 * np.abs(forces).max())
+    assert found[units][2] == pytest.approx(height, rel=1e-6)
+
+
+def test_no_share_of_stress_per_atom(lmp, make_structure):
+    """The per-atom stress of the bias is zero; its virial is global."""
+    instance = lmp(
+        make_structure("fcc"), COMPUTE, "fix st all entsym/steer es restrain sS 30 -2",
+        "compute f all pressure NULL fix", "compute s all stress/atom NULL virial",
+        "compute g all stress/atom NULL fix", "compute t all reduce sumsq c_s[1] c_g[1]",
+        "thermo_style custom step c_f c_t[1] c_t[2]", "run 0", **EAM,
+    )  # fmt: skip
+    assert abs(instance.extract_compute("f", 0, 0)) > 1e3
+    everything, bias = instance.extract_compute("t", 0, 1)[:2]
+    assert everything > 0 and bias == 0
+
+
 def test_given_density(lmp, make_structure, kernel_for):
     """With a number for the density the box may change without changing it: virial of a slab."""
     structure = random_structure(make_structure, 3)
