@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """ASE calculator of a bias along sS and Q_l, with the engine and the files of fix entsym/steer."""
 
+import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from glob import glob
 from math import inf
 from os import PathLike, fspath
 from os.path import exists, getsize, samefile
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +20,7 @@ from ase.units import kB
 from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.frame_file import FrameFile
+from ase_calculators.provenance import write_json
 from cython_core import Bias
 
 
@@ -186,6 +189,9 @@ class LandscapeBias(Calculator):
         self._n_atoms: int | None = None
         self._file: FrameFile | None = None
         self._taken: dict[str, int] = {}
+        self._definition: dict[str, Any] = {}
+        self._loaded: dict[str, Any] | None = None
+        self._restored = False  # with hills
 
     def calculate(
         self,
@@ -230,16 +236,19 @@ class LandscapeBias(Calculator):
         elif "stress" in properties:
             raise PropertyNotImplementedError("stress: needs three periodic directions")
 
-    def attach(self, dynamics: Any, first_step: int = 0) -> None:
+    def attach(self, dynamics: Any, first_step: int | None = None) -> None:
         """Follow a dynamics: count its steps, move the restraints, add hills.
 
         Parameters
         ----------
         dynamics : ase.md.md.MolecularDynamics
             The dynamics; its atoms have a calculator that contains this one.
-        first_step : int
-            Number of its first step, for a run that continues another.
+        first_step : int, optional
+            Number of its first step, for a run that continues another. Default: the last step of a
+            state that was loaded, or 0.
         """
+        if first_step is None:
+            first_step = int(self.bias.state[1]) if self._loaded else 0
         start = check_whole("first_step", first_step, 0) - dynamics.nsteps
         self.bias.begin(start + dynamics.nsteps)
         dynamics.attach(lambda: self.update(start + dynamics.nsteps, dynamics.atoms))
@@ -273,6 +282,51 @@ class LandscapeBias(Calculator):
         if m is not None and m.walkers is not None and step % m.walkers[1] == 0:
             self._take_hills()
 
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the state of the bias after a step: work, last step and hills of this run.
+
+        Parameters
+        ----------
+        path : path-like
+            JSON file, replaced completely or not at all.
+        """
+        state, hills = self.bias.state, self.bias.hills
+        if len(hills) and hills[-1, 0] == state[1]:
+            state[9] = 1  # the forces of its step, with which the next run starts, are without it
+        content = {"definition": self._definition, "state": state.tolist()}
+        write_json(Path(path), {"entsym": "state of LandscapeBias", **content})
+
+    def load(self, path: str | PathLike[str]) -> None:
+        """Continue from a saved state, before the first calculation.
+
+        The bias must be made with the same arguments, and `attach` be called after this. Hills in
+        the file that are later than the state are cut off, since the run makes them again; missing
+        ones are added.
+
+        Parameters
+        ----------
+        path : path-like
+            File of `save`.
+
+        Raises
+        ------
+        RuntimeError
+            If something was calculated already.
+        ValueError
+            If the file is not one of `save`; in the first calculation, if it is of another
+            definition of sS and Q_l or another number of atoms.
+        """
+        if self._n_atoms is not None:
+            raise RuntimeError("load: something was calculated already; load the state before")
+        try:
+            content = json.loads(Path(path).read_text())
+            restored = self.bias.restore(content["state"])
+            definition = dict(content["definition"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}: is not a state of LandscapeBias.save") from error
+        self._loaded, self._restored = definition, restored
+        self.bias.begin(int(self.bias.state[1]))
+
     def close(self) -> None:
         """Close the file of hills, so that another run can write to it."""
         if self._file is not None:
@@ -293,14 +347,22 @@ class LandscapeBias(Calculator):
         parameters = self.calc.todict()
         density = parameters.pop("number_density")
         parameters.pop("elements")
-        self.bias.define(
-            units="metal",
-            group="all" if elements is None else "_".join(elements),
-            natoms=n_atoms,
-            **{name: parameters[name] for name in ("rmax", "sigma", "dr", "q6_cutoff", "degree")},
-            smooth=parameters["smooth"],
-            number_density=0.0 if density is None else float(density),
-        )
+        names = ("rmax", "sigma", "dr", "q6_cutoff", "degree", "smooth")
+        definition = {
+            "units": "metal",
+            "group": "all" if elements is None else "_".join(elements),
+            "natoms": n_atoms,
+            **{name: parameters[name] for name in names},
+            "number_density": 0.0 if density is None else float(density),
+        }
+        for name, value in (self._loaded or {}).items():
+            if value != definition.get(name):
+                raise ValueError(
+                    f"the bias was loaded with {name} = {value}, here it is "
+                    f"{definition.get(name)}; use the same, or another LandscapeBias"
+                )
+        self.bias.define(**definition)
+        self._definition = definition
         if self.metadynamics is not None and self.metadynamics.file is not None:
             self._open(fspath(self.metadynamics.file))
         self._n_atoms = n_atoms
@@ -309,19 +371,27 @@ class LandscapeBias(Calculator):
         file = FrameFile(path)
         try:
             text = _contents(path)
-            end = 0
-            # an interrupted run may have left the start of the header
-            if not self.bias.header.startswith(text):
-                try:
-                    hills, end = self.bias.read(text)
-                except ValueError as error:
-                    raise ValueError(f"{path}: cannot be continued: {error}") from error
-                if end < len(text):
-                    warnings.warn(f"{path}: the unfinished last line was cut off", stacklevel=2)
+            try:
+                hills, end = self.bias.read(text)
+            except ValueError as error:
+                raise ValueError(f"{path}: cannot be continued: {error}") from error
+            if 0 < end < len(text):
+                warnings.warn(f"{path}: the unfinished last line was cut off", stacklevel=2)
+            missing = b"" if end else self.bias.header
+            if self._restored:
+                own = self.bias.hills
+                hills, end = self.bias.read(text, most=len(own))
+                if not np.array_equal(hills, own[: len(hills)]):
+                    raise ValueError(
+                        f"{path}: its hills differ from those of the state that was loaded; use "
+                        "the file of the same run, or a new one"
+                    )
+                missing += b"".join(self.bias.line(row) for row in own[len(hills) :])
+            else:
                 self.bias.add(hills)
             file.cut(end)
-            if not end:
-                file.append(self.bias.header)
+            if missing:
+                file.append(missing)
         except BaseException:
             file.__exit__()
             raise
@@ -340,11 +410,8 @@ class LandscapeBias(Calculator):
             self._taken.clear()
         for path in paths:
             start = self._taken.get(path, 0)
-            text = _contents(path)[start:]
-            if not start and text.count(b"\n") < 3:  # the header is not there yet
-                continue
             try:
-                hills, end = self.bias.read(text, headed=not start)
+                hills, end = self.bias.read(_contents(path)[start:], headed=not start)
             except ValueError as error:
                 raise ValueError(f"{path}: its hills cannot be shared: {error}") from error
             self.bias.add(hills, own=False)

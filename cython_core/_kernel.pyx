@@ -1383,7 +1383,29 @@ cdef class Bias:
         """First lines of a file of hills, bytes."""
         return self.c.get().header()
 
-    def read(self, text, headed=True):
+    @property
+    def state(self):
+        """What another run needs to continue, (n,): work, last step, hills of this run."""
+        return np.array(self.c.get().state())
+
+    def restore(self, state):
+        """Continue from a `state` of the same bias; return whether it has hills."""
+        cdef vector[double] numbers
+        for number in array(state, (None,), "state"):
+            numbers.push_back(number)
+        if numbers.size() < 10 or (numbers.size() - 10) % 4:
+            raise ValueError(f"state: has {numbers.size()} numbers; use that of a bias")
+        return bool(self.c.get().restore(numbers))
+
+    @staticmethod
+    def line(hill):
+        """Return the line of a hill, (4,): step, the variables, height."""
+        cdef Hill h
+        h.step, h.height = <int64_t>hill[0], hill[3]
+        h.centre[0], h.centre[1] = hill[1], hill[2]
+        return hill_line(h)
+
+    def read(self, text, headed=True, most=None):
         """Return the hills of a file, or of the text that follows in it.
 
         Parameters
@@ -1392,11 +1414,14 @@ cdef class Bias:
             Text that starts with a line.
         headed : bool
             Whether it starts with the header, which is then compared with that of this bias.
+        most : int, optional
+            Largest number of hills. Default: all.
 
         Returns
         -------
         ((n, 4) ndarray, int)
-            Step, the variables and height of each, and the place behind the last whole line.
+            Step, the variables and height of each, and the place behind the last whole line, 0
+            without a whole header.
 
         Raises
         ------
@@ -1404,7 +1429,9 @@ cdef class Bias:
             If a line is not a hill, or the header is that of another bias.
         """
         cdef size_t end = 0
-        cdef vector[Hill] found = self.c.get().read(text, bool(headed), end)
+        cdef vector[Hill] found = self.c.get().read(
+            text, bool(headed), end, <size_t>-1 if most is None else <size_t>most
+        )
         return hill_rows(found), end
 
     def add(self, hills, own=True):

@@ -197,7 +197,9 @@ cdef extern from "entsym/bias.hpp" namespace "entsym" nogil:
         const vector[Hill] &own_hills()
         void define(vector[Entry])
         string header()
-        vector[Hill] read(const string &, bint, size_t &) except +
+        vector[Hill] read(const string &, bint, size_t &, size_t) except +
+        vector[double] state()
+        bint restore(const vector[double] &) except +
         void add(const vector[Hill] &, bint) except +
         void forget_others() except +
 

@@ -5,6 +5,7 @@
 
 #include "comm.h"
 #include "memory.h"
+#include "modify.h"
 #include "update.h"
 
 using namespace LAMMPS_NS;
@@ -39,6 +40,22 @@ ComputeEntsym::~ComputeEntsym()
 {
   delete[] vector;
   memory->destroy(array);
+}
+
+/* ---------------------------------------------------------------------- */
+
+ComputeEntsym *ComputeEntsym::find(Modify *modify, const std::string &id, const char *lacks,
+                                   std::string &reason)
+{
+  Compute *found = modify->get_compute_by_id(id);
+  auto *entsym = dynamic_cast<ComputeEntsym *>(found);
+  if (!found)
+    reason = fmt::format("compute {} is not defined; define 'compute {} <group> entsym ...' before",
+                         id, id);
+  else if (!entsym)
+    reason = fmt::format("compute {} is of style {}, which {}; use one of style entsym", id,
+                         found->style, lacks);
+  return entsym;
 }
 
 /* ---------------------------------------------------------------------- */

@@ -8,6 +8,8 @@ ComputeStyle(entsym,ComputeEntsym);
 #ifndef LMP_COMPUTE_ENTSYM_H
 #define LMP_COMPUTE_ENTSYM_H
 
+#include <string>
+
 #include "compute_entsym_base.h"
 
 namespace LAMMPS_NS {
@@ -23,6 +25,11 @@ class ComputeEntsym : public ComputeEntsymBase {
   int pack_forward_comm(int, int *, double *, int, int *) override;
   void unpack_forward_comm(int, int, double *) override;
   double memory_usage() override;
+
+  /// Return the compute of this ID, or null and the `reason`: it is not there, or its style `lacks` what
+  /// is needed.
+  static ComputeEntsym *find(class Modify *, const std::string &id, const char *lacks,
+                             std::string &reason);
 
   // --- for fix entsym/steer, which calls them in a run, one after the other ---
 

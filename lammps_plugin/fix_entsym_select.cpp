@@ -145,17 +145,9 @@ int FixEntsymSelect::setmask()
 
 void FixEntsymSelect::find_compute(int argument)
 {
-  Compute *found = modify->get_compute_by_id(compute_id);
-  if (!found)
-    fail(argument,
-         fmt::format("compute {} is not defined; define 'compute {} <group> entsym ...' before",
-                     compute_id, compute_id));
-  entsym = dynamic_cast<ComputeEntsym *>(found);
-  if (!entsym)
-    fail(argument,
-         fmt::format("compute {} is of style {}, which has no vector of sS and Q; use one of "
-                     "style entsym",
-                     compute_id, found->style));
+  std::string reason;
+  entsym = ComputeEntsym::find(modify, compute_id, "has no vector of sS and Q", reason);
+  if (!entsym) fail(argument, reason);
 }
 
 /* ---------------------------------------------------------------------- */
@@ -210,13 +202,15 @@ void FixEntsymSelect::init()
 entsym::MapDefinition FixEntsymSelect::definition() const
 {
   const int ntypes = atom->ntypes, bit = group->bitmask[entsym->igroup];
-  std::vector<bigint> mine(2 * ntypes, 0), total(2 * ntypes);
+  std::vector<bigint> mine(3 * ntypes, 0), total(3 * ntypes);
   for (int i = 0; i < atom->nlocal; i++) {
-    const int at = 2 * (atom->type[i] - 1);
-    mine[at]++;
-    if (atom->mask[i] & bit) mine[at + 1]++;
+    bigint *at = &mine[3 * (atom->type[i] - 1)];
+    at[0]++;
+    if (!(atom->mask[i] & bit)) continue;
+    at[1]++;
+    if (atom->mask[i] & groupbit) at[2]++;
   }
-  MPI_Allreduce(mine.data(), total.data(), 2 * ntypes, MPI_LMP_BIGINT, MPI_SUM, world);
+  MPI_Allreduce(mine.data(), total.data(), 3 * ntypes, MPI_LMP_BIGINT, MPI_SUM, world);
   entsym::MapDefinition map{compute_id,
                             entsym->group_name(),
                             update->unit_style,
@@ -224,7 +218,7 @@ entsym::MapDefinition FixEntsymSelect::definition() const
                             entsym::parameters_of(*entsym),
                             {}};
   for (int t = 0; t < ntypes; t++)
-    map.kinds.push_back({elements[t], total[2 * t + 1], total[2 * t]});
+    map.kinds.push_back({elements[t], total[3 * t + 1], total[3 * t], total[3 * t + 2] > 0});
   return map;
 }
 
@@ -256,6 +250,8 @@ void FixEntsymSelect::read_known(const std::string &file, int argument)
   if (found.cut_short)
     error->warning(FLERR, "Fix {} {}: known: the unfinished end of {} was left out", style, id,
                    file);
+  for (const std::string &note : found.notes)
+    error->warning(FLERR, "Fix {} {}: known: {} {}", style, id, file, note);
   utils::logmesg(lmp, "Fix {} {}: {} frames of {}; the known set holds {} cells\n", style, id,
                  found.places.size(), file, known.size());
 }
@@ -462,6 +458,8 @@ void FixEntsymSelect::write_frame(const Point &point)
       if (std::strcmp(p.first, "number_density") != 0 || p.second > 0.0)
         frame += std::string(" ") + p.first + entsym::formatted("=%.12g", p.second);
     if (made_group != "all") frame += " group=" + made_group;
+    if (const std::string units = entsym::length_unit(update->unit_style); !units.empty())
+      frame += " units=" + units;
     frame += "\n";
     for (const double *row = rows.data(); row < rows.data() + rows.size();
          row += entsym::kColumns) {

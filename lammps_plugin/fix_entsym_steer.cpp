@@ -199,6 +199,8 @@ FixEntsymSteer::FixEntsymSteer(LAMMPS *lmp, int narg, char **arg)
   extvector = 0;
   energy_global_flag = virial_global_flag = 1;
   thermo_virial = 1;
+  // a barostat defined before this fix asks for the pressure in its setup, before that of this fix
+  std::fill_n(virial, 6, 0.0);
 }
 
 /* ---------------------------------------------------------------------- */
@@ -219,17 +221,9 @@ int FixEntsymSteer::setmask()
 
 void FixEntsymSteer::find_compute(int argument)
 {
-  Compute *found = modify->get_compute_by_id(compute_id);
-  if (!found)
-    fail(argument,
-         fmt::format("compute {} is not defined; define 'compute {} <group> entsym ...' before",
-                     compute_id, compute_id));
-  entsym = dynamic_cast<ComputeEntsym *>(found);
-  if (!entsym)
-    fail(argument,
-         fmt::format("compute {} is of style {}, which has no gradients of sS and Q; use one of "
-                     "style entsym",
-                     compute_id, found->style));
+  std::string reason;
+  entsym = ComputeEntsym::find(modify, compute_id, "has no gradients of sS and Q", reason);
+  if (!entsym) fail(argument, reason);
   if (entsym->igroup != igroup)
     fail(argument,
          fmt::format("group {} must be that of compute {}, which is {}: the forces act on the "
@@ -310,25 +304,22 @@ void FixEntsymSteer::open()
       reason = "it is not a regular file; use another path";
     if (!reason.empty()) stop("written", reason);
     if (!opened) {
-      const std::string text = contents(path), header = bias->header();
+      const std::string text = contents(path);
       const std::vector<entsym::Hill> &own = bias->own_hills();
       std::size_t end = 0, later = 0;
-      // an interrupted run may have left the start of the header
-      if (text.size() >= header.size() || header.compare(0, text.size(), text) != 0) {
-        try {
-          found = bias->read(text, true, end);
-          if (end < text.size())
-            error->warning(FLERR, "Fix {} {}: the unfinished last line of {} was cut off", style,
-                           id, path);
-          if (restored && found.size() > own.size()) {
-            later = found.size() - own.size();
-            found = bias->read(text, true, end, own.size());
-          }
-        } catch (const std::exception &e) {
-          stop("continued", e.what());
+      try {
+        found = bias->read(text, true, end);
+        if (end && end < text.size())
+          error->warning(FLERR, "Fix {} {}: the unfinished last line of {} was cut off", style, id,
+                         path);
+        if (restored && found.size() > own.size()) {
+          later = found.size() - own.size();
+          found = bias->read(text, true, end, own.size());
         }
+      } catch (const std::exception &e) {
+        stop("continued", e.what());
       }
-      std::string missing = end ? "" : header;
+      std::string missing = end ? "" : bias->header();
       if (restored) {
         for (std::size_t k = 0; k < own.size(); k++) {
           const std::string line = entsym::Bias::line(own[k]);
@@ -403,8 +394,6 @@ void FixEntsymSteer::take_hills()
       std::string text = contents(name);
       std::size_t &start = taken[name], end = 0;
       if (text.size() < start) text.resize(start);    // zeros of a crash
-      // the header is written in one piece with the first line behind it at a later time
-      if (start == 0 && std::count(text.begin(), text.end(), '\n') < 3) continue;
       try {
         const std::vector<entsym::Hill> found = bias->read(text.substr(start), start == 0, end);
         fresh.insert(fresh.end(), found.begin(), found.end());

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
+#include <sstream>
 
 #include "fmt/format.h"
 
@@ -26,6 +27,39 @@ static bool read_number(const std::string &text, double &value)
   value = std::strtod(text.c_str(), &end);
   return end != text.c_str() && (*end == '\0' || *end == '\r');
 }
+
+std::string length_unit(const std::string &style)
+{
+  return style == "metal" || style == "real" ? "" : style;
+}
+
+/* ---------------------------------------------------------------------- */
+
+// the elements of a frame
+static std::set<std::string> elements_of(const FrameReader &frames)
+{
+  std::string properties, word;
+  std::size_t column = 0;
+  if (find_text(frames.comment, "Properties", properties)) {    // name:type:columns:name:...
+    std::istringstream words(properties);
+    std::string type, columns;
+    std::size_t at = 0;
+    while (std::getline(words, word, ':') && std::getline(words, type, ':') &&
+           std::getline(words, columns, ':')) {
+      if (word == "species") column = at;
+      at += std::strtoul(columns.c_str(), nullptr, 10);
+    }
+  }
+  std::set<std::string> elements;
+  for (const std::string &atom : frames.atoms) {
+    std::istringstream cells(atom);
+    for (std::size_t k = 0; k <= column; k++) cells >> word;
+    elements.insert(word);
+  }
+  return elements;
+}
+
+/* ---------------------------------------------------------------------- */
 
 // the words of a list, written as JSON or as ASE writes it into a comment line
 static std::vector<std::string> words_of(const std::string &list)
@@ -69,11 +103,22 @@ std::string MapDefinition::difference(const Lookup &find, bool complete) const
         "has the values of {}, compute {} those of group {}; use the same group or "
         "another file",
         theirs, compute, group);
-  const bool reduced = find("units", text) && text == "lj";
-  if (reduced && units != "lj")
-    return fmt::format("has lengths in units lj, the simulation in units {}; use another file",
-                       units);
+  if (find("units", text) && length_unit(text) != length_unit(units))
+    return fmt::format("has lengths in units {}, the simulation in units {}; use another file",
+                       text, units);
   return "";
+}
+
+/* ---------------------------------------------------------------------- */
+
+bool MapDefinition::has_elements(const std::set<std::string> &of_frame) const
+{
+  std::set<std::string> all;
+  for (const Kind &kind : kinds) {
+    if (kind.written && !of_frame.count(kind.element)) return false;
+    if (kind.all) all.insert(kind.element);
+  }
+  return std::includes(all.begin(), all.end(), of_frame.begin(), of_frame.end());
 }
 
 /* ---------------------------------------------------------------------- */
@@ -135,6 +180,15 @@ static bool next_row(std::istream &file, std::vector<std::string> &cells, bool &
 
 /* ---------------------------------------------------------------------- */
 
+// what to say about a file that does not tell its units
+static std::string units_note(const MapDefinition &definition)
+{
+  return fmt::format("does not tell its units: see to it that its lengths are in units {}",
+                     definition.units);
+}
+
+/* ---------------------------------------------------------------------- */
+
 static Places read_table(std::istream &file, const std::string &path,
                          const MapDefinition &definition)
 {
@@ -163,6 +217,12 @@ static Places read_table(std::istream &file, const std::string &path,
         fmt::format("{} must have the columns sS and {}; {}", path, definition.q_name, REMEDY);
     return found;
   }
+  found.notes.push_back(
+      "does not tell the elements of its frames: see to it that they are those of "
+      "the simulation");
+  std::string units;
+  if (!find("units", units) && !length_unit(definition.units).empty())
+    found.notes.push_back(units_note(definition));
   for (std::size_t row = 1; next_row(file, cells, found.cut_short); row++) {
     Place place;
     if (cells.size() != width || !read_number(cells[column[0]], place[0]) ||
@@ -185,24 +245,38 @@ static Places read_frames(const std::string &path, const MapDefinition &definiti
 {
   Places found;
   FrameReader frames(path, 0);
-  while (frames.next()) {
+  std::size_t n = 0, n_other = 0;
+  bool units_told = true;
+  for (; frames.next(); n++) {
     std::string reason = "is not extended XYZ; " + std::string(REMEDY);
     if (frames.valid) {
       const std::string json = json_of(frames.comment);    // of a library of PolymorphGen
       const Lookup of_json = members_of(json);
       Place place;
-      reason = definition.read(
-          [&](const std::string &name, std::string &text) {
-            return find_text(frames.comment, name, text) || of_json(name, text);
-          },
-          REMEDY, place);
-      if (reason.empty()) found.places.push_back(place);
+      const Lookup find = [&](const std::string &name, std::string &text) {
+        return find_text(frames.comment, name, text) || of_json(name, text);
+      };
+      std::string units;
+      reason = definition.read(find, REMEDY, place);
+      units_told = units_told && find("units", units);
+      if (!definition.has_elements(elements_of(frames))) n_other++;
+      else if (reason.empty()) found.places.push_back(place);
     }
     if (!reason.empty()) {
-      found.error = fmt::format("frame {} of {} {}", found.places.size(), path, reason);
+      found.error = fmt::format("frame {} of {} {}", n, path, reason);
       return found;
     }
   }
+  if (n_other && n_other == n)
+    found.error =
+        fmt::format("{} has no frame of the elements of the simulation; use another file", path);
+  else if (n_other)
+    found.notes.push_back(
+        fmt::format("has {} frames of other elements than the simulation, which "
+                    "were left out",
+                    n_other));
+  if (!units_told && !length_unit(definition.units).empty())
+    found.notes.push_back(units_note(definition));
   found.cut_short = !frames.finished();
   return found;
 }

@@ -78,16 +78,9 @@ void Polymorph::read_arguments(int narg, char **arg)
 {
   if (narg < 4)
     fail("arguments are missing; use 'polymorph compute-ID file element <symbol of each type>'");
-  Compute *found = modify->get_compute_by_id(arg[0]);
-  if (!found)
-    fail(fmt::format("compute {} is not defined; define 'compute {} <group> entsym ...' before",
-                     arg[0], arg[0]));
-  compute = dynamic_cast<ComputeEntsym *>(found);
-  if (!compute)
-    fail(
-        fmt::format("compute {} is of style {}, which does not define sS and Q; use one of style "
-                    "entsym",
-                    arg[0], found->style));
+  std::string reason;
+  compute = ComputeEntsym::find(modify, arg[0], "does not define sS and Q", reason);
+  if (!compute) fail(reason);
   q_name = "Q" + std::to_string(compute->parameters().degree);
   path = arg[1];
 

@@ -428,14 +428,17 @@ std::string Bias::line(const Hill &hill)
 std::vector<Hill> Bias::read(const std::string &text, bool headed, std::size_t &end,
                              std::size_t most) const
 {
+  constexpr std::size_t kHeaderLines = 3;
   std::vector<Hill> hills;
   end = 0;
-  for (std::size_t number = 1; end < text.size(); number++) {
+  std::size_t number = 1;
+  for (; end < text.size(); number++) {
     const std::size_t stop = text.find('\n', end);
     if (stop == std::string::npos) break;
     const char *at = text.data() + end, *last = text.data() + stop;
+    if (last > at && last[-1] == '\r') last--;    // of an editor or a mail
     const std::string where = "line " + std::to_string(number);
-    if (headed && number == 1 && text.compare(0, stop, "# entsym hills") != 0)
+    if (headed && number == 1 && std::string(at, last) != "# entsym hills")
       refuse("its first line is not '# entsym hills'; use a file of hills");
     if (headed && number == 2) {
       const std::string words(at, last);
@@ -451,7 +454,7 @@ std::vector<Hill> Bias::read(const std::string &text, bool headed, std::size_t &
                  mine.first + " = " + mine.second + "; use the same, or another file");
       }
     }
-    if (*at != '#') {
+    if (at == last || *at != '#') {
       if (hills.size() == most) break;
       Hill hill{};
       double *const numbers[] = {&hill.centre[0], &hill.centre[1], &hill.height};
@@ -470,6 +473,13 @@ std::vector<Hill> Bias::read(const std::string &text, bool headed, std::size_t &
       hills.push_back(hill);
     }
     end = stop + 1;
+  }
+  if (headed && number <= kHeaderLines) {    // an interrupted run may have left the start of it
+    std::string start = text;
+    start.erase(std::remove(start.begin(), start.end(), '\r'), start.end());
+    if (header().compare(0, start.size(), start) != 0)
+      refuse("it has no header of hills; use a file of hills");
+    end = 0;
   }
   return hills;
 }

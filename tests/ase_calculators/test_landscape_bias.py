@@ -204,6 +204,80 @@ def test_continues_a_file(tmp_path):
     assert energy == bias.bias.energy(bias.values)[0] > 0
 
 
+@pytest.mark.parametrize("file", ["grown", "moved away", "with carriage returns"])
+def test_state(tmp_path, file):
+    """A run that continues from a state has hills, work and path of an uninterrupted one."""
+    arguments = dict(restrain={"sS": (1.0, -4.0)}, move={"sS": (3.0, -2.0, 20, 220)})
+
+    def start(name, loaded=None):
+        atoms = make_atoms(rattle=0.02)
+        bias = LandscapeBias(
+            definition(), **arguments, metadynamics=HILLS._replace(file=tmp_path / name)
+        )
+        dyn = dynamics(atoms, bias)
+        if loaded is not None:
+            bias.load(tmp_path / "state")
+            atoms.positions, momenta = loaded
+            atoms.set_momenta(momenta)
+        bias.attach(dyn)
+        return atoms, bias, dyn
+
+    atoms, whole, dyn = start("whole")
+    dyn.run(50)
+    whole.save(tmp_path / "state")
+    now = atoms.positions.copy(), atoms.get_momenta()
+    text = (tmp_path / "whole").read_bytes()
+    if file == "grown":
+        text += b"55 -2.0 0.1 0.3\n60 -2."
+    elif file == "with carriage returns":
+        text = text.replace(b"\n", b"\r\n")
+    if file != "moved away":
+        (tmp_path / "hills").write_bytes(text)
+    dyn.run(30)
+    again, bias, dyn = start("hills", now)
+    if file == "grown":
+        with pytest.warns(UserWarning, match="unfinished last line was cut off"):
+            dyn.run(30)
+    else:
+        dyn.run(30)
+    np.testing.assert_allclose(again.positions, atoms.positions, atol=1e-10)
+    assert abs(whole.bias.work) > 0.01
+    assert bias.bias.work == pytest.approx(whole.bias.work, rel=1e-9)
+    rows = [np.loadtxt(tmp_path / name) for name in ("hills", "whole")]
+    assert rows[0][:, 0].tolist() == list(range(5, 81, 5))
+    np.testing.assert_allclose(*rows, rtol=1e-8)
+    np.testing.assert_allclose(bias.bias.hills, whole.bias.hills, rtol=1e-8)
+
+
+def test_state_of_another_bias(tmp_path):
+    """What does not belong together is refused, and the file of hills stays as it is."""
+    atoms = make_atoms()
+    path, hills = tmp_path / "state", tmp_path / "hills"
+    bias = LandscapeBias(definition(), metadynamics=HILLS._replace(file=hills))
+    dyn = dynamics(atoms, bias)
+    bias.attach(dyn)
+    dyn.run(10)
+    bias.save(path)
+    bias.close()
+    with pytest.raises(RuntimeError, match="something was calculated already"):
+        bias.load(path)
+    other = LandscapeBias(definition(rmax=4.5), restrain={"sS": (1.0, -4.0)})
+    other.load(path)
+    with pytest.raises(ValueError, match=r"loaded with rmax = 5.0, here it is 4.5; use the same"):
+        other.get_potential_energy(atoms)
+    path.with_name("broken").write_text("{}")
+    with pytest.raises(ValueError, match="broken: is not a state of LandscapeBias.save"):
+        other.load(path.with_name("broken"))
+    lines = hills.read_text().splitlines(keepends=True)
+    hills.write_text("".join([*lines[:-1], "10 -1.0 0.1 0.3\n"]))
+    text = hills.read_bytes()
+    again = LandscapeBias(definition(), metadynamics=HILLS._replace(file=hills))
+    again.load(path)
+    with pytest.raises(ValueError, match="its hills differ from those of the state"):
+        again.get_potential_energy(atoms)
+    assert hills.read_bytes() == text
+
+
 @pytest.mark.parametrize("units_", ["metal", "real"])
 def test_file_of_lammps(tmp_path, units_):
     """LAMMPS continues a file of ASE and ASE one of LAMMPS: energy, height, forces agree."""

@@ -591,6 +591,49 @@ def test_known_file_that_is_refused(lmp, fcc, tmp_path, monkeypatch, text, messa
     assert f"Fix entsym/select sel: known: {message}" in " ".join(str(error.value).split())
 
 
+@pytest.mark.parametrize(
+    ("frames", "n", "note"),
+    [
+        (["Al"], 0, None),  # refused
+        (["Na Cl"], 1, ""),
+        (["Na", "Na Cl", "Na Cl K"], 1, "has 2 frames of other elements than the simulation"),
+    ],
+)
+def test_frames_of_other_elements(lmp, make_structure, tmp_path, monkeypatch, frames, n, note):
+    """Frames that lack an element of the simulation, or have another one, cover nothing."""
+    monkeypatch.chdir(tmp_path)
+    header = VALUES.split("\n")[1] + " Properties=pos:R:3:species:S:1"
+    (tmp_path / "known").write_text("".join(
+        f"{len(names.split())}\n{header}\n" + "".join(f"0 0 0 {e}\n" for e in names.split())
+        for names in frames
+    ))  # fmt: skip
+    line = fix(options="known known", elements="Na Cl")
+    if n == 0:
+        with pytest.raises(Exception, match="known has no frame of the elements of the simulation"):
+            lmp(make_structure("rocksalt"), COMPUTE, line)
+        return
+    instance = lmp(make_structure("rocksalt"), COMPUTE, "log log", line)
+    instance.close()
+    log = " ".join((tmp_path / "log").read_text().split())
+    assert f"{n} frames of known; the known set holds 1 cells" in log
+    assert (note or "other elements") in log or not note
+
+
+def test_units_of_a_known_set(lmp, fcc, tmp_path, monkeypatch):
+    """Frames of lj units tell them; lengths of other units are refused or stated."""
+    monkeypatch.chdir(tmp_path)
+    lj = lmp(fcc, COMPUTE, fix("lj"), "run 0", units="lj")
+    lj.close()
+    assert " units=lj" in (tmp_path / "lj").read_text().splitlines()[1]
+    with pytest.raises(Exception, match="known: frame 0 of lj has lengths in units lj, the simul"):
+        lmp(fcc, COMPUTE, fix(options="known lj"))
+    (tmp_path / "silent").write_text(VALUES + ATOMS)
+    for units, stated in (("lj", True), ("metal", False)):
+        lmp(fcc, COMPUTE, f"log log.{units}", fix(options="known silent"), units=units).close()
+        log = " ".join((tmp_path / f"log.{units}").read_text().split())
+        assert ("see to it that its lengths are in units lj" in log) == stated
+
+
 def test_known_file_is_refused_on_all_ranks(fcc, run_deck, tmp_path):
     (tmp_path / "known").write_text(HEAD.replace("0.2", "0.25") + ROWS)
     output, _ = run_deck(deck(fix(options="known known"), "run 0"), 4, fails=True)

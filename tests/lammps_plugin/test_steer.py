@@ -115,6 +115,54 @@ def test_forces_and_virial(lmp, make_structure, kernel_for, seed, counted):
         assert -pressure[k] == pytest.approx(expected, abs=5e-5 * np.abs(pressure).max())
 
 
+# length of 1 Å, Boltzmann's constant
+UNITS = {
+    "real": (1.0, 0.0019872067), "electron": (1.8897261, 3.16681534e-6), "nano": (0.1, 0.013806504),
+    "micro": (1e-4, 1.3806504e-8), "si": (1e-10, 1.3806504e-23), "cgs": (1e-8, 1.3806504e-16),
+    "lj": (1.0, 1.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("units", UNITS)
+def test_units(lmp, make_structure, units):
+    """The same numbers for the energies: forces scale with the length, hills have the units' kT."""
+    structure = make_structure("triclinic")
+    found = {}
+    for style in ("metal", units):
+        length, boltzmann = (1.0, KB) if style == "metal" else UNITS[style]
+        scaled = type(structure)(structure.positions * length, structure.cell * length)
+        lengths = {"rmax": 5.0, "sigma": 0.2, "q6cut": 3.4, "smooth": 0.6}
+        compute = " ".join(f"{name} {x * length!r}" for name, x in lengths.items())
+        instance = lmp(
+            scaled, f"neighbor {0.5 * length!r} bin", f"compute es all entsym {compute}",
+            f"fix st all entsym/steer es {BIAS} metad 1 0.3 {0.05 / boltzmann!r} "
+            "width sS 0.1 width Q 0.01 biasfactor 8",
+            "run 0", units=style, pair=f"zero {4 * length!r}",
+        )  # fmt: skip
+        forces, energy = forces_of(instance) * length, instance.extract_fix("st", 0, 0)
+        instance.command("run 2")  # the atoms stay: the second hill is on the first one
+        found[style] = energy, forces, instance.extract_fix("st", 0, 1, 5)
+    energy, forces, height = found["metal"]
+    assert height == pytest.approx(0.3 * np.exp(-0.3 / (7 * 0.05)), rel=1e-4)
+    assert np.abs(forces).max() > 1
+    np.testing.assert_allclose(found[units][0], energy, rtol=1e-6)
+    np.testing.assert_allclose(found[units][1], forces, atol=1e-6 * np.abs(forces).max())
+    assert found[units][2] == pytest.approx(height, rel=1e-6)
+
+
+def test_no_share_of_stress_per_atom(lmp, make_structure):
+    """The per-atom stress of the bias is zero; its virial is global."""
+    instance = lmp(
+        make_structure("fcc"), COMPUTE, "fix st all entsym/steer es restrain sS 30 -2",
+        "compute f all pressure NULL fix", "compute s all stress/atom NULL virial",
+        "compute g all stress/atom NULL fix", "compute t all reduce sumsq c_s[1] c_g[1]",
+        "thermo_style custom step c_f c_t[1] c_t[2]", "run 0", **EAM,
+    )  # fmt: skip
+    assert abs(instance.extract_compute("f", 0, 0)) > 1e3
+    everything, bias = instance.extract_compute("t", 0, 1)[:2]
+    assert everything > 0 and bias == 0
+
+
 def test_given_density(lmp, make_structure, kernel_for):
     """With a number for the density the box may change without changing it: virial of a slab."""
     structure = random_structure(make_structure, 3)
@@ -286,6 +334,37 @@ def test_npt(lmp, make_structure):
         assert abs(instance.get_thermo("vol") / volume - 1) > 1e-3
         drifts.append(np.abs(energies - start).max())
     assert drifts[1] < 3 * drifts[0] + 0.005
+
+
+def test_violent_npt(lmp, make_structure):
+    """Far from equilibrium the conserved quantity deviates with the square of the time step.
+
+    `pchain 0`: the barostat's chain of thermostats has an error of its own, also without a bias.
+    """
+    deviations = []
+    for step in (0.0005, 0.00025):
+        instance = lmp(make_structure("fcc"), COMPUTE, "velocity all create 12000 4711 loop geom",
+                       f"timestep {step}",
+                       "fix 1 all npt temp 12000 12000 0.1 iso 0 0 0.5 pchain 0",
+                       "fix st all entsym/steer es restrain sS 20 -1.8", "fix_modify st energy yes",
+                       "thermo_style custom step econserve vol", "thermo 1", **EAM)  # fmt: skip
+        instance.command("run 0 post no")
+        start, volume = instance.get_thermo("econserve"), instance.get_thermo("vol")
+        energies = run_energies(instance, round(0.05 / step), "econserve")
+        deviations.append(np.abs(energies - start).max())
+        assert instance.get_thermo("vol") / volume > 1.02
+    assert 0.01 < deviations[0] < 2 and 3 < deviations[0] / deviations[1] < 5
+
+
+def test_barostat_before_the_bias(make_structure, run_deck, monkeypatch, tmp_path):
+    """It asks for the virial of the bias before there is one: zero, not what was in the memory."""
+    monkeypatch.setenv("MALLOC_PERTURB_", "128")  # fills new memory with numbers of 1e306
+    make_structure("fcc").write(tmp_path / "structure.data")
+    _, found = run_deck(deck(
+        MD[0], "fix 1 all nph iso 0 0 1", "fix st all entsym/steer es restrain sS 1 -3", "run 1",
+        'print "RESULT p $(press)"',
+    ))  # fmt: skip
+    assert np.isfinite(found["p"])
 
 
 def test_rerun(make_structure, run_deck, tmp_path):
@@ -720,6 +799,40 @@ def test_broken_line(lmp, make_structure, tmp_path, line, message):
         file.write(f"{line}\n15 -2.0 0.1 0.3\n")
     with pytest.raises(Exception, match=message):
         lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 10", **LJ)
+
+
+def windows(text):
+    """Return text as an editor of Windows or a mail leaves it."""
+    return text.replace("\n", "\r\n").encode()
+
+
+@pytest.mark.parametrize("cut", [None, -3, 9, 40])
+def test_hills_with_carriage_returns(lmp, make_structure, tmp_path, cut):
+    """They are continued; the start of a header or of a line that a kill has left is cut off."""
+    path = tmp_path / "hills"
+    fix = f"fix st all entsym/steer es {METAD} file {path}"
+    lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 20", **LJ).close()
+    hills = read_hills(path)
+    path.write_bytes(windows(path.read_text())[:cut])
+    n = {None: 4, -3: 3}.get(cut, 0)
+    again = lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 0", **LJ)
+    assert again.extract_fix("st", 0, 1, 7) == n
+    again.command("run 10")
+    again.close()
+    np.testing.assert_array_equal(read_hills(path)[:n], hills[:n])
+    assert len(read_hills(path)) == n + 2
+    assert path.read_text().splitlines()[0] == "# entsym hills"
+
+
+@pytest.mark.parametrize("text", ["a letter", "# entsym hills\r\n# x"])
+def test_foreign_start(lmp, make_structure, tmp_path, text):
+    """An unfinished header that is not the start of ours is left alone."""
+    path = tmp_path / "hills"
+    path.write_bytes(text.encode())
+    fix = f"fix st all entsym/steer es {METAD} file {path}"
+    with pytest.raises(Exception, match="it has no header of hills; use a file of hills"):
+        lmp(make_structure("fcc"), COMPUTE, *MD, fix, "run 0", **LJ)
+    assert path.read_bytes() == text.encode()
 
 
 def test_other_file(lmp, make_structure, tmp_path):

@@ -138,7 +138,8 @@ class Bias {
   std::string header() const;
   static std::string line(const Hill &hill);
   /// Read hills from text that starts at a line of a file; a last line without an end is left out.
-  /// `end` gets the place behind the last line that was read; at most `most` hills are.
+  /// `end` gets the place behind the last line that was read, 0 without a whole header; at most
+  /// `most` hills are read. Lines may end with a carriage return.
   /// @throws std::invalid_argument if a line is not a hill or, with `headed`, the header is of others
   std::vector<Hill> read(const std::string &text, bool headed, std::size_t &end,
                          std::size_t most = SIZE_MAX) const;
