@@ -16,18 +16,20 @@ from tqdm.auto import tqdm
 
 from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
-from ase_calculators.frame_arrays import FrameArrays
+from ase_calculators.frame_arrays import FrameArrays, FrameBlock
 from ase_calculators.frame_source import (
     Frame,
     Thermo,
     frame_files,
     open_frames,
+    read_block,
     read_thermo,
     source_units,
     with_step,
 )
 from ase_calculators.frame_table import FrameTable
 from ase_calculators.frame_table import write_rows as _write_rows
+from ase_calculators.lammps_units import check_units
 from ase_calculators.parallel import OrderedPool
 from ase_calculators.provenance import versions
 from ase_calculators.text_file import reason_of
@@ -263,42 +265,36 @@ def _map_piece(
     calc: EntropySymmetry, options: dict[str, Any], thermo: Thermo | None, piece: list[Frame]
 ) -> tuple[list[_Row], list[tuple[str, int, str]]]:
     """Return the rows of one piece of work, and the frames that failed."""
-    kept: list[tuple[Frame, FrameArrays]] = []
-    skipped: list[tuple[str, int, str]] = []
-
-    def skip(frame: Frame, error: Exception) -> None:
-        skipped.append((frame.file, frame.number, reason_of(error)))
-
-    for frame in piece:
-        try:
-            kept.append((frame, frame.arrays(options, thermo is None)))
-        except Exception as error:  # ASE's readers raise errors of any kind
-            skip(frame, error)
-
+    block, places, errors = read_block(piece, options, thermo is None)
+    skipped = [(piece[k].file, piece[k].number, reason_of(error)) for k, error in errors]
     try:
-        values = np.column_stack(list(calc.evaluate(arrays for _, arrays in kept).values()))
+        values = np.column_stack(list(calc.evaluate(block).values()))
     except ValueError:
         good, parts = [], []
-        for frame, arrays in kept:
+        for place, arrays in zip(places, block, strict=True):
             try:
                 parts.append(np.array(list(calc.evaluate([arrays]).values())).T)
-                good.append((frame, arrays))
+                good.append((place, arrays))
             except ValueError as error:
-                skip(frame, ValueError(str(error).removeprefix("frame 0: ")))
-        kept, values = good, np.concatenate([np.empty((0, 2)), *parts])
+                reason = reason_of(ValueError(str(error).removeprefix("frame 0: ")))
+                skipped.append((piece[place].file, piece[place].number, reason))
+        places = [place for place, _ in good]
+        block = FrameBlock.of([arrays for _, arrays in good])
+        values = np.concatenate([np.empty((0, 2)), *parts])
 
-    rows = []
-    cells = np.array([arrays.cell for _, arrays in kept]).reshape(-1, 3, 3)
-    spanned = (cells != 0).any(axis=2).sum(axis=1) == 3
-    volumes = np.where(spanned, np.abs(np.linalg.det(cells)), np.nan)
-    for (frame, arrays), (sS, Q), volume in zip(
-        kept, values.tolist(), volumes.tolist(), strict=True
-    ):
-        energy = arrays.energy
-        if thermo is not None:
-            energy = np.nan if frame.step is None else thermo.energies.get(frame.step, np.nan)
-            energy *= len(arrays) if thermo.per_atom else 1
-        rows.append(_Row(frame.number, frame.file, sS, Q, len(arrays), volume, energy))
+    spanned = (block.cells != 0).any(axis=2).sum(axis=1) == 3
+    volumes = np.where(spanned, np.abs(np.linalg.det(block.cells)), np.nan)
+    frames = [piece[place] for place in places]
+    n_atoms = np.diff(block.offsets)
+    energies = block.energies
+    if thermo is not None:
+        steps = [np.nan if f.step is None else thermo.energies.get(f.step, np.nan) for f in frames]
+        energies = np.array(steps) * (n_atoms if thermo.per_atom else 1)
+    columns = (*values.T, n_atoms, volumes, energies)
+    rows = [
+        _Row(frame.number, frame.file, *row)
+        for frame, *row in zip(frames, *(column.tolist() for column in columns), strict=True)
+    ]
     return rows, skipped
 
 
@@ -395,7 +391,7 @@ def map_landscape(
         Options of the reader. For dumps without an `element` column: ``specorder=["Si", "C"]``
         names the elements of types 1, 2; without it they are H, He. ``units="electron"`` names the
         LAMMPS units of dumps and of the log if the files do not; without it, lengths of a dump are
-        in the units of the log, or in Å. In lj units, lengths are in sigma and energies in epsilon,
+        in the units of the log, or in Å, whatever another file says. In lj units, lengths are in sigma and energies in epsilon,
         also for the parameters of `calc` and in the table, whose ``parameters`` record it.
         ``pbc=False`` is for dumps that do not name boundaries and are not periodic.
 
@@ -436,13 +432,14 @@ def map_landscape(
         if realpath(path) in known:
             raise ValueError(f"source: names the file {path!r} twice; name each once")
         known.add(realpath(path))
-    units = source_units(source, format, read_options.get("units"))
+    units = read_options.get("units")
+    check_units(units)
     thermo = None
     if energies is not None and energies != "extxyz":
-        thermo = read_thermo(energies, units)
-        units = thermo.units
-    if units is not None:
-        read_options["units"] = units
+        thermo = read_thermo(energies, source_units(paths, format, units))
+        units = read_options["units"] = thermo.units
+    elif source_units(paths[:1], format, units) == "lj":  # lengths and the table are in sigma
+        units = read_options["units"] = "lj"
     frames, total = open_frames(source, format, stride, read_options)
     # a new calculator: the caller's may carry atoms and results into every process
     calc = EntropySymmetry(**calc.todict(), threads=calc.parameters["threads"])

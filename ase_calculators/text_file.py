@@ -8,6 +8,7 @@ import lzma
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from os import stat as file_status
 from typing import Any
 
@@ -125,7 +126,8 @@ def read_blocks(path: str) -> Iterator[bytes]:
         If the file is not a regular one, a line is too long or the compressed data are damaged.
     """
     started = ends_with_return = False
-    n_lines = line = 0  # of the line that the block ends in, its bytes so far
+    n_blocks = 0
+    line = 0  # bytes so far of the line that the block ends in
     try:
         with opener_of(path)(path, "rb") as file:
             # what was read before damage is not lost: read1 waits for no full block
@@ -140,12 +142,13 @@ def read_blocks(path: str) -> Iterator[bytes]:
                     block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
                 first = block.find(b"\n")
                 if line + (len(block) if first < 0 else first) >= BYTES_PER_LINE:
+                    n_lines = sum(b.count(b"\n") for b in islice(read_blocks(path), n_blocks))
                     raise ValueError(
                         f"line {n_lines + 1} has more than {BYTES_PER_LINE} characters; no frame "
                         "or log has such lines"
                     )
                 line = line + len(block) if first < 0 else len(block) - block.rfind(b"\n") - 1
-                n_lines += block.count(b"\n")
+                n_blocks += 1
                 yield block
     except DAMAGED as error:
         raise ValueError(f"the file cannot be decompressed to its end: {error}") from error

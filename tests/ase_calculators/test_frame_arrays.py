@@ -21,9 +21,17 @@ from ase_calculators import (
     map_landscape,
     text_file,
 )
-from ase_calculators.extended_xyz import xyz_arrays
-from ase_calculators.frame_arrays import FrameArrays
-from ase_calculators.frame_source import open_frames, read_arrays, read_text, stored_energy
+from ase_calculators.extended_xyz import xyz_blocks
+from ase_calculators.frame_arrays import FrameArrays, FrameBlock
+from ase_calculators.frame_source import (
+    Frame,
+    open_frames,
+    read_arrays,
+    read_block,
+    read_text,
+    stored_energy,
+)
+from ase_calculators.lammps_dump import dump_blocks
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = (
@@ -51,6 +59,26 @@ def by_python(text, format, options, energy):
     """Return the frame as atoms make it, without the core."""
     atoms = read_text(text, format, options)
     return FrameArrays.of(atoms, stored_energy(atoms) if energy else np.nan)
+
+
+def by_block(text, format, options, energy):
+    """Return the frame as it comes out of a block, between a broken frame and one like it."""
+    frames = [Frame("", k, content, format) for k, content in enumerate([text, b"junk", text])]
+    block, places, errors = read_block(frames, options, energy)
+    assert len(block) == len(places) == 3 - len(errors) and [*places, *dict(errors)].count(1) == 1
+    if errors[0][0] == 0:
+        raise errors[0][1]
+    first, last = block
+    assert_same(first, last)
+    assert last.numbers.base is block.numbers or last.numbers is block.numbers
+    return last
+
+
+def blocks(text, format, options):
+    """Return the frames that the core has read at once."""
+    if format.startswith("lammps-dump"):
+        return [*dump_blocks([text] * 2, **options)]
+    return [*xyz_blocks([text] * 2, format, **options)]
 
 
 def assert_same(a, b):
@@ -81,6 +109,10 @@ def assert_same_atoms(a, b):
     assert (a.pbc == b.pbc).all()
 
 
+def not_called(*_):
+    raise AssertionError("the core was asked")
+
+
 def compare(text, format, options, monkeypatch):
     """Compare both ways to read a frame; return whether the core could."""
     dump = format.startswith("lammps-dump")
@@ -93,25 +125,39 @@ def compare(text, format, options, monkeypatch):
     atom_rows = lammps_dump.atom_rows
     with monkeypatch.context() as patch:
         patch.setattr(lammps_dump, "atom_rows", spied)
-        fast = [outcome(read_arrays, text, format, options, energy) for energy in (True, False)]
+        ways = [(way, energy) for way in (read_arrays, by_block) for energy in (True, False)]
+        fast = [outcome(way, text, format, options, energy) for way, energy in ways]
         atoms = outcome(read_text, text, format, options)
         for module in (lammps_dump, extended_xyz):
             patch.setattr(module, "atom_rows", lambda *_: None)
-        slow = [outcome(by_python, text, format, options, energy) for energy in (True, False)]
+            patch.setattr(module, "frame_rows", not_called)
+        slow = [outcome(by_python, text, format, options, energy) for _, energy in ways]
         assert_same_atoms(atoms, outcome(read_text, text, format, options))
     for a, b in zip(fast, slow, strict=True):
         if not isinstance(a, str) and not dump and a.energy == a.energy and b.energy != b.energy:
             b = FrameArrays(b.numbers, b.positions, b.cell, b.pbc, a.energy)  # was not asked for
         assert_same(a, b)
-    if dump:
-        return bool(calls) and calls[0] is not None
-    return outcome(lambda: xyz_arrays(text, format, **options)) is not None
+    found = outcome(blocks, text, format, options)
+    fast = not isinstance(found, str) and len(found) > 0
+    if fast:
+        assert found[0][0] == [0, 1]
+    return (bool(calls) and calls[0] is not None) if dump else fast
 
 
 def frames_in(path, format=None):
     for frame in open_frames(path, format, 1, {})[0]:
         if isinstance(frame.content, bytes):
             yield frame.content, frame.format
+
+
+def assert_block_of(path, options):
+    """Check that all frames of a file come out of one call as they come one by one."""
+    frames = [*open_frames(path, None, 1, {})[0]]
+    block, places, errors = read_block(frames, options, True)
+    found = dict(zip(places, block, strict=True)) | {k: str(error) for k, error in errors}
+    assert len(found) == len(frames)
+    for k, frame in enumerate(frames):
+        assert_same(found[k], outcome(frame.arrays, options, True))
 
 
 @pytest.mark.filterwarnings("ignore:.*does not name boundaries")
@@ -125,8 +171,10 @@ def test_mutated_files(kind, tmp_path, monkeypatch):
     files += [fuzz.mutated(kind, random.Random(number)) for number in range(300)]
     for number, data in enumerate(files):
         path.write_bytes(data)
+        options = OPTIONS[number % len(OPTIONS)]
+        assert_block_of(path, options)
         for text, format in frames_in(path):
-            fast = compare(text, format, OPTIONS[number % len(OPTIONS)], monkeypatch)
+            fast = compare(text, format, options, monkeypatch)
             n_frames, n_fast = n_frames + 1, n_fast + fast
     assert n_fast > 50 and n_frames > n_fast + 50
 
@@ -191,6 +239,7 @@ def test_dumps(frames, monkeypatch, columns, order, number):
         ).encode()
         options = {"specorder": ["Al", "Cu"]} if "type" in names else {}
         assert compare(text, "lammps-dump-text", options, monkeypatch)
+        assert [places for places, _ in blocks(text, "lammps-dump-text", options)] == [[0, 1]]
         if number == "{!r}":
             arrays = read_arrays(text, "lammps-dump-text", options, False)
             by_id = np.argsort(ids) if "id" in names else slice(None)
@@ -348,6 +397,7 @@ def test_table_of_both_ways(tmp_path, monkeypatch):
     calc = EntropySymmetry(rmax=4.5, sigma=0.25, q6_cutoff=3.5)
     fast = map_landscape(path, calc, progress=False)
     monkeypatch.setattr(lammps_dump, "atom_rows", lambda *_: None)
+    monkeypatch.setattr(lammps_dump, "_PLAIN_HEAD", re.compile(b"(?!)"))
     slow = map_landscape(path, calc, progress=False)
     assert len(fast) == 9
     for name, column in fast.columns.items():

@@ -47,6 +47,22 @@ bool only_blank_lines(const char *text, const char *end);
 /// @return whether each ID is there once
 bool order_rows(const std::int64_t *ids, std::size_t n, std::int64_t *order);
 
+/// The rows of a frame, with all that follows them in its text.
+struct RowText {
+  const char *begin, *end;
+  std::size_t n;
+};
+
+/// Read the rows of `m` frames, one frame after the other, those of each by rising ID if there are IDs
+/// and `by_id`. A frame without atoms, with an ID twice or with anything but empty lines behind its
+/// rows is left out, as one that `read_rows` cannot read. `rows` needs room for the atoms of all frames;
+/// its IDs are used as scratch.
+/// @param plain (m,), whether each frame was read
+/// @return the number of atoms that were read
+std::size_t read_frames(const RowText *frames, std::size_t m, const int *columns,
+                        std::size_t n_columns, bool more, bool by_id, Symbols symbols,
+                        const AtomRows &rows, unsigned char *plain);
+
 /// Cut of (extended) XYZ text into frames, which may come in pieces.
 struct XyzCut {
   std::size_t at = 0;                 ///< characters seen, up to the end of a line
