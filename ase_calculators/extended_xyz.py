@@ -24,7 +24,7 @@ from ase_calculators.frame_arrays import SYMBOLS, FrameBlock, offsets_of
 from ase_calculators.lammps_dump import symbols_of
 from ase_calculators.lammps_units import UNITS, check_units, factor_to_ase
 from ase_calculators.stored_labels import energy_of, is_energy
-from ase_calculators.text_file import check_frame_size, decoded, is_count, numbers_of
+from ase_calculators.text_file import check_frame_size, decoded, is_count, numbers_of, reason_of
 from cython_core._kernel import XyzCut, atom_rows, frame_rows
 
 # "Timestep=10" of dump extxyz, "timestep=10" of ours, "Atoms. Timestep: 10" of dump xyz
@@ -421,7 +421,7 @@ def _plain_atoms(
     for name, kind, n in head.properties.columns:
         column = values[:, place] if n == 1 else values[:, place : place + n]
         arrays[REV_PROPERTY_NAME_MAP.get(name, name)] = column.astype(
-            np.int32 if kind == "I" else float
+            np.int64 if kind == "I" else float
         )
         place += n
     set_calc_and_arrays(atoms, arrays)
@@ -478,9 +478,43 @@ def _any_atoms(
             rows[:n_atoms] = [" ".join(row) for row in words]
     if "=" not in comment:  # not extended XYZ: the comment may be anything
         comment = ""
+    comment, large = _large_numbers(comment, words)
     whole = "\n".join([str(n_atoms), comment, *rows, ""])
     atoms: Any = ase.io.read(StringIO(whole), index=0, format=format, **options)
+    for name, values in atoms.arrays.items():
+        if name in large:
+            atoms.arrays[name] = large[name].reshape(values.shape)
+        elif values.dtype == np.int32:
+            atoms.arrays[name] = values.astype(np.int64)
     return atoms
+
+
+def _large_numbers(comment: str, words: list[list[str]]) -> tuple[str, dict[str, np.ndarray]]:
+    """Return whole numbers of more than 32 bits by array, and a comment without their type.
+
+    ASE reads 32 bits; it gets these columns as real numbers.
+    """
+    large: dict[str, np.ndarray] = {}
+    if not (found := _PROPERTIES.search(comment)):
+        return comment, large
+    fields = found[1].split(":")
+    place = 0
+    for k in range(0, len(fields), 3):
+        name, n = fields[k], int(fields[k + 2])
+        columns = [row[place : place + n] for row in words]
+        place += n
+        if fields[k + 1] == "I" and any(len(word) > 9 for row in columns for word in row):
+            try:
+                values = np.array([[int(word) for word in row] for row in columns], dtype=np.int64)
+            except (ValueError, OverflowError) as error:
+                raise ValueError(f"column {name}: {reason_of(error)}") from error
+            if max(abs(int(values.min())), int(values.max())) >= 1 << 31:
+                large[REV_PROPERTY_NAME_MAP.get(name, name)] = values
+                fields[k + 1] = "R"
+    properties = ":".join(fields)
+    return comment[: found.start(1)] + properties + comment[found.end(1) :], large
+
+
 
 
 _SIX = re.compile(r"((?:^|\s)(?:stress|virial)\s*=\s*)\"([^\"]*)\"")

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from ase import Atoms
@@ -103,7 +104,7 @@ class FrameBlock:
         """Read the frames; they share the memory of the block."""
         ends = self.offsets.tolist()
         energies = self.energies.tolist()
-        for k, (a, b) in enumerate(zip(ends, ends[1:], strict=False)):
+        for k, (a, b) in enumerate(pairwise(ends)):
             yield FrameArrays(
                 self.numbers[a:b], self.positions[a:b], self.cells[k], self.pbc[k], energies[k]
             )

@@ -119,6 +119,9 @@ def _heads(buffer: bytearray, start: int, end: int) -> list[re.Match[bytearray]]
     return found
 
 
+_OF_YAML = "of-yaml"  # a box that may be without the rotation of the atoms
+
+
 def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
     """Cut a YAML dump of LAMMPS into its frames, each as a text dump has it.
 
@@ -171,11 +174,15 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
 
 
 def _yaml_box(rows: str, flags: str) -> str:
-    """Return the box of a YAML dump, whose fourth row holds the tilts, as a text dump has it."""
+    """Return the box of a YAML dump, whose fourth row holds the tilts, as a text dump has it.
+
+    With ``dump_modify triclinic/general``, LAMMPS rotates the atoms, but writes the box that is not
+    rotated, without a word of it: hence the mark.
+    """
     lines = rows.split("\n")[:-1]
     if len(lines) == 4 and len(tilts := lines[3].split()) == 3:
         rows = "".join(f"{row} {tilt}\n" for row, tilt in zip(lines[:3], tilts, strict=True))
-        return f"ITEM: BOX BOUNDS xy xz yz {flags}\n{rows}"
+        return f"ITEM: BOX BOUNDS xy xz yz {flags} {_OF_YAML}\n{rows}"
     return f"ITEM: BOX BOUNDS {flags}\n{rows}"
 
 
@@ -283,6 +290,22 @@ def _cells(flags: tuple[str, ...], bounds: np.ndarray) -> tuple[np.ndarray, np.n
     cells[:, [0, 1, 2], [0, 1, 2]] = high - low
     cells[:, 1, 0], cells[:, 2, 0], cells[:, 2, 1] = xy, xz, yz
     return cells, low
+
+
+def _check_inside(positions: np.ndarray, box: _Box) -> None:
+    """Check that wrapped atoms are not as far out of their box as only a rotation brings them."""
+    if not np.linalg.det(box.cell):
+        return
+    scaled = (positions - box.origin) @ np.linalg.inv(box.cell)
+    out = np.maximum(-scaled, scaled - 1.0).max(axis=0)
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(box.cell), axis=0)
+    # between two neighbour lists, LAMMPS lets atoms leave by half a skin
+    far = (out > 0.1) & (out * heights > 1.5) & (True if box.pbc is None else box.pbc)
+    if far.any():
+        raise ValueError(
+            f"atoms are {(out * heights)[far].max():.3g} outside a periodic box, as after "
+            "dump_modify triclinic/general, whose rotation YAML does not hold; write dump custom"
+        )
 
 
 _SECTION = re.compile("UNITS|TIMESTEP|TIME|NUMBER OF ATOMS|BOX BOUNDS")
@@ -516,6 +539,8 @@ def _read(
     positions = columns.numbers(*_COORDINATES[plan.coordinates])
     if plan.coordinates.startswith("xs"):
         positions = positions @ box.cell + box.origin
+    elif plan.coordinates == "x" and _OF_YAML in flags:
+        _check_inside(positions, box)
     if length != 1.0:
         positions = positions * length
     numbers = _elements(columns, plan.kinds, specorder, units)
@@ -630,16 +655,18 @@ def _block(
     plan = _columns(title, bool(specorder), units, False)
     if plan.coordinates is None or plan.kinds in (None, "mass"):
         return None
+    if plan.coordinates == "x" and _OF_YAML in flags:  # each frame is looked at
+        return None
     bounds = np.array([[[*map(float, row)] for row in head.bounds] for head in heads])
     general = flags[:2] == ["abc", "origin"]
     if (bounds.shape[2] == 4) != general or not np.isfinite(bounds).all():
         return None
-    rows = (
+    positions, kinds, plain = frame_rows(
         [texts[head.place] for head in heads],
-        [h.start for h in heads],
-        [h.n_atoms for h in heads],
-    )
-    positions, kinds, plain = frame_rows(*rows, plan.plan, SYMBOLS, False, order)
+        [head.start for head in heads],
+        [head.n_atoms for head in heads],
+        plan.plan, SYMBOLS, False, order,
+    )  # fmt: skip
     if not len(positions):
         return None
     assert kinds is not None

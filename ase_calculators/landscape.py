@@ -391,8 +391,9 @@ def map_landscape(
         Options of the reader. For dumps without an `element` column: ``specorder=["Si", "C"]``
         names the elements of types 1, 2; without it they are H, He. ``units="electron"`` names the
         LAMMPS units of dumps and of the log if the files do not; without it, lengths of a dump are
-        in the units of the log, or in Å, whatever another file says. In lj units, lengths are in sigma and energies in epsilon,
-        also for the parameters of `calc` and in the table, whose ``parameters`` record it.
+        in the units of the log, or in Å, whatever another file says. In lj units, lengths are in
+        sigma and energies in epsilon, also for the parameters of `calc` and in the table, whose
+        ``parameters`` record it.
         ``pbc=False`` is for dumps that do not name boundaries and are not periodic.
 
     Returns

@@ -52,6 +52,14 @@ const char *end_of_number(const char *text)
   return text;
 }
 
+/// The end of a whole number of at most `most` digits at `text`, or null.
+const char *end_of_whole(const char *text, std::ptrdiff_t most)
+{
+  const char *const digits = text + (*text == '-');
+  const char *const stop = skip_digits(digits);
+  return stop > digits && stop - digits <= most ? stop : nullptr;
+}
+
 const char *read_number(const char *text, const char *end, double &value)
 {
   // not nan and inf
@@ -85,11 +93,8 @@ const char *read_word(const char *text, const char *end, int column, Symbols sym
       return end_of_word(text);
     case NUMBER:
       return end_of_number(text);
-    case WHOLE: {
-      const char *const digits = text + (*text == '-');
-      const char *const stop = skip_digits(digits);
-      return stop > digits && stop - digits <= 9 ? stop : nullptr;
-    }
+    case WHOLE:
+      return end_of_whole(text, 18);
     case ID: {
       const auto [stop, error] = std::from_chars(text, end, rows.ids[row]);
       return error == std::errc() ? stop : nullptr;
@@ -98,7 +103,7 @@ const char *read_word(const char *text, const char *end, int column, Symbols sym
       return read_kind(text, symbols, rows.kinds[row]);
     default:
       if (column >= KEPT_WHOLE) {
-        if (read_word(text, end, WHOLE, symbols, row, rows) == nullptr) return nullptr;
+        if (end_of_whole(text, 15) == nullptr) return nullptr;    // exact as a double
         column -= KEPT_WHOLE;
       }
       return read_number(text, end, rows.numbers[row * rows.width + column]);

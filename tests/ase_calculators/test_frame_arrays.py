@@ -22,7 +22,7 @@ from ase_calculators import (
     text_file,
 )
 from ase_calculators.extended_xyz import xyz_blocks
-from ase_calculators.frame_arrays import FrameArrays, FrameBlock
+from ase_calculators.frame_arrays import FrameArrays
 from ase_calculators.frame_source import (
     Frame,
     open_frames,

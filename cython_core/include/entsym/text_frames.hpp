@@ -14,10 +14,10 @@ namespace entsym {
 enum Column : int {
   SKIPPED = -1,           ///< any word
   NUMBER = -2,            ///< must be a number, which is not kept
-  WHOLE = -3,             ///< must be a whole number of at most nine digits, which is not kept
+  WHOLE = -3,             ///< must be a whole number of at most 18 digits, which is not kept
   ID = -4,                ///< a whole number
   KIND = -5,              ///< a chemical symbol, or a type of at most three digits
-  KEPT_WHOLE = 1 << 16    ///< added to a place: the number must be as for WHOLE
+  KEPT_WHOLE = 1 << 16    ///< added to a place: the number must be whole, of at most 15 digits
 };
 
 /// Places for what is read of `n` atoms, in the order of the rows.
