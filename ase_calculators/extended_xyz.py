@@ -515,8 +515,6 @@ def _large_numbers(comment: str, words: list[list[str]]) -> tuple[str, dict[str,
     return comment[: found.start(1)] + properties + comment[found.end(1) :], large
 
 
-
-
 _SIX = re.compile(r"((?:^|\s)(?:stress|virial)\s*=\s*)\"([^\"]*)\"")
 
 

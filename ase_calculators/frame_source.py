@@ -491,7 +491,7 @@ def _kind(path: str) -> str:
             f"{columns} and its units=, or convert it to text by binary2txt"
         )
     is_xyz = is_count(text.split(b"\n", 1)[0].decode("latin-1"))
-    if is_xyz and re.search(r"\.(ext)?xyz(\.(gz|bz2|xz))?$", path):
+    if is_xyz and re.search(r"\.(ext)?xyz(\.(gz|bz2|xz|zst))?$", path):
         return "extxyz"  # ASE takes longer to find this out than the frames take
     try:
         kind = filetype(path)

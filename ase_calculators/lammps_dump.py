@@ -140,7 +140,7 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
     for line in lines:
         if line.startswith("---"):
             if frame.lines:
-                yield str(frame).encode()
+                yield f"{units}{frame}".encode()
             frame, section, units, box = FrameLines(), "", "", ""
             continue
         if line.startswith("..."):
@@ -149,11 +149,10 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
         if line[:1].isalpha() and words:
             section = words[0]
             value = " ".join(words[1:])
-            if section == "units":
-                units = value
+            if section == "units":  # LAMMPS writes them behind the timestep
+                units = f"ITEM: UNITS\n{value}\n"
             elif section == "timestep":
-                stated = f"ITEM: UNITS\n{units}\n" if units else ""
-                frame.add(f"{stated}ITEM: TIMESTEP\n{value}\n")
+                frame.add(f"ITEM: TIMESTEP\n{value}\n")
             elif section == "natoms":
                 frame.add(f"ITEM: NUMBER OF ATOMS\n{value}\n")
             elif section == "boundary":
@@ -170,7 +169,7 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
             else:
                 frame.add(row)
     if frame.lines:
-        yield str(frame).encode()
+        yield f"{units}{frame}".encode()
 
 
 def _yaml_box(rows: str, flags: str) -> str:

@@ -4,10 +4,12 @@
 import bz2
 import codecs
 import gzip
+import importlib
 import lzma
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from itertools import islice
 from os import stat as file_status
 from typing import Any
@@ -34,6 +36,16 @@ def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
 
 codecs.register_error("entsym-latin-1", _as_latin_1)
 
+
+def _zstd() -> Any:
+    """Return the module that decompresses zstd: the standard library's from Python 3.14 on."""
+    for name in ("compression.zstd", "backports.zstd"):
+        with suppress(ImportError):
+            return importlib.import_module(name)
+    return None
+
+
+_ZSTD = _zstd()
 _MAGIC: tuple[tuple[bytes, Any], ...] = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
@@ -41,7 +53,9 @@ _MAGIC: tuple[tuple[bytes, Any], ...] = (
 )
 
 
-DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+DAMAGED: tuple[type[Exception], ...] = (
+    EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, *([_ZSTD.ZstdError] if _ZSTD else []),
+)  # fmt: skip
 
 
 def opener_of(path: str) -> Callable[..., Any]:
@@ -67,7 +81,11 @@ def opener_of(path: str) -> Callable[..., Any]:
     with open(path, "rb") as file:
         start = file.read(6)
     if start.startswith(b"\x28\xb5\x2f\xfd"):
-        raise ValueError(f"{path}: is compressed by zstd; run 'zstd -d' first")
+        if _ZSTD is None:
+            raise ValueError(
+                f"{path}: is compressed by zstd; pip install 'entsym[zstd]', or run 'zstd -d' first"
+            )
+        return _ZSTD.open
     return next((opener for magic, opener in _MAGIC if start.startswith(magic)), open)
 
 
