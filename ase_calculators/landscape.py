@@ -115,7 +115,7 @@ class LandscapeTable(FrameTable):
         """Return the table of columns of text; refuse rows that no frame can have."""
         if any(len(entry) != 3 for entry in skipped):
             raise ValueError("'# skipped: ' must be followed by [file, number, reason]")
-        fields: dict[str, Any] = dict(zip(_Row._fields, columns.values(), strict=True))
+        fields: dict[str, Any] = dict(zip(_Rows._fields, columns.values(), strict=True))
         dtypes = {"frame": np.int64, "n_atoms": np.int64, "file": np.str_}
         for name, column in fields.items():
             try:
@@ -191,7 +191,7 @@ class LandscapeTable(FrameTable):
         IndexError
             If there is no such row.
         """
-        columns = {name: getattr(self, name)[rows].copy() for name in _Row._fields}
+        columns = {name: getattr(self, name)[rows].copy() for name in _Rows._fields}
         return replace(self, **columns, parameters=dict(self.parameters), skipped=[])
 
 
@@ -230,16 +230,16 @@ def _check_frames(table: LandscapeTable) -> None:
             )
 
 
-class _Row(NamedTuple):
-    """A row of the table, in the order of its columns."""
+class _Rows(NamedTuple):
+    """Rows of the table, which take less memory by column; in the order of the columns."""
 
-    frame: int
-    file: str
-    sS: float
-    Q: float
-    n_atoms: int
-    volume: float
-    energy: float
+    frame: np.ndarray
+    file: list[str]
+    sS: np.ndarray
+    Q: np.ndarray
+    n_atoms: np.ndarray
+    volume: np.ndarray
+    energy: np.ndarray
 
 
 def _pieces(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
@@ -263,7 +263,7 @@ def _pieces(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
 
 def _map_piece(
     calc: EntropySymmetry, options: dict[str, Any], thermo: Thermo | None, piece: list[Frame]
-) -> tuple[list[_Row], list[tuple[str, int, str]]]:
+) -> tuple[_Rows, list[tuple[str, int, str]]]:
     """Return the rows of one piece of work, and the frames that failed."""
     block, places, errors = read_block(piece, options, thermo is None)
     skipped = [(piece[k].file, piece[k].number, reason_of(error)) for k, error in errors]
@@ -290,11 +290,9 @@ def _map_piece(
     if thermo is not None:
         steps = [np.nan if f.step is None else thermo.energies.get(f.step, np.nan) for f in frames]
         energies = np.array(steps) * (n_atoms if thermo.per_atom else 1)
-    columns = (*values.T, n_atoms, volumes, energies)
-    rows = [
-        _Row(frame.number, frame.file, *row)
-        for frame, *row in zip(frames, *(column.tolist() for column in columns), strict=True)
-    ]
+    numbers = np.array([frame.number for frame in frames], dtype=np.int64)
+    files = [frame.file for frame in frames]
+    rows = _Rows(numbers, files, *values.T.copy(), n_atoms, volumes, energies)
     return rows, skipped
 
 
@@ -324,11 +322,13 @@ class _Output:
                 self.file.close()
         self.file = None
 
-    def add(self, rows: list[_Row], skipped: list[tuple[str, int, str]]) -> None:
+    def add(self, rows: _Rows, skipped: list[tuple[str, int, str]]) -> None:
         if self.file is None:
             return
         try:
-            _write_rows(self.file, rows, skipped)
+            frame, file, *columns = rows
+            lists = frame.tolist(), file, *(column.tolist() for column in columns)
+            _write_rows(self.file, [*zip(*lists, strict=True)], skipped)
         except OSError as error:
             self._close()
             warnings.warn(
@@ -446,7 +446,7 @@ def map_landscape(
     calc = EntropySymmetry(**calc.todict(), threads=calc.parameters["threads"])
     parameters = table_parameters(calc) | ({"units": "lj"} if units == "lj" else {})
 
-    rows: list[_Row] = []
+    parts: list[_Rows] = []
     skipped: list[tuple[str, int, str]] = []
     function = partial(_map_piece, calc, read_options, thermo)
     pieces = _pieces(with_step(frames, energies) if thermo else frames)
@@ -455,26 +455,29 @@ def map_landscape(
         bar = stack.enter_context(tqdm(total=total, unit=" frames", disable=not progress))
         stack.enter_context(pool)
         for piece, future in pool.map(function, pieces, _name):
-            new_rows, new_skipped = future.result()
-            rows += new_rows
+            rows, new_skipped = future.result()
+            parts.append(rows)
             skipped += new_skipped
             if file:
-                file.add(new_rows, new_skipped)
+                file.add(rows, new_skipped)
             bar.update(len(piece))
 
-    if not rows:
+    n_good = sum(len(rows.frame) for rows in parts)
+    if not n_good:
         reason = "it has no frames; check the path or the iterable"
         if skipped:
             reason = f"no frame is good; the first: {_describe(skipped[0])}"
         raise ValueError(f"source: {reason}")
     if skipped:
         warnings.warn(
-            f"{len(skipped)} of {len(rows) + len(skipped)} frames skipped: "
+            f"{len(skipped)} of {n_good + len(skipped)} frames skipped: "
             f"{'; '.join(_describe(entry) for entry in skipped[:3])}"
             f"{'; ...' if len(skipped) > 3 else ''} (all of them in table.skipped)",
             stacklevel=2,
         )
-    columns: dict[str, Any] = dict(zip(_Row._fields, zip(*rows, strict=True)))
+    columns: dict[str, Any] = dict(
+        zip(_Rows._fields, map(np.concatenate, zip(*parts, strict=True)))
+    )
     table = LandscapeTable(**columns, parameters=parameters, skipped=skipped)
     if energies and thermo and (n_without := int(np.isnan(table.energy).sum())):
         warnings.warn(
