@@ -227,7 +227,7 @@ class _Comment(NamedTuple):
     """What the comment of a plain frame says."""
 
     cell: np.ndarray  # (9,)
-    pbc: list[bool]  # one, or three
+    pbc: list[bool | None]  # one, or three; none is None
     energy: float
 
 

@@ -483,6 +483,8 @@ def _kind(path: str) -> str:
         return "lammps-dump-text"
     if text.startswith(b"---") and b"creator: LAMMPS" in text[:200]:
         return "lammps-dump-yaml"
+    if head.startswith(b"- of UlmASE-Trajectory"):  # ASE takes longer to find this out
+        return "traj"
     if head[8:12] == b"DUMP":
         found = re.search(rb"\0(id [ -~]+|[a-z][ -~]* x [ -~]+)", head[:1024])
         columns = f", colnames={found[1].decode().split()}" if found else ""

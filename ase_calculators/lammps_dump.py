@@ -109,7 +109,7 @@ def dump_texts(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield text_until(len(buffer))
 
 
-def _heads(buffer: bytearray, start: int, end: int) -> list[re.Match[bytearray]]:
+def _heads(buffer: bytearray, start: int, end: int) -> list[re.Match[bytes]]:
     """Return what `_HEAD` finds; rows of atoms have no colon, which is found much faster."""
     found = []
     at = start - 1
@@ -633,8 +633,8 @@ def dump_blocks(texts: Sequence[bytes], **options: Any) -> Iterator[tuple[list[i
                 alike.setdefault((stated, flags, title, width), []).append(found)
     for (stated, flags, title, _), heads in alike.items():
         words = decoded(stated) if stated else None, decoded(flags).split(), decoded(title)
-        if (found := _block(texts, heads, *words, **options)) is not None:
-            yield found
+        if (block := _block(texts, heads, *words, **options)) is not None:
+            yield block
 
 
 def _block(

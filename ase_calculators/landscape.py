@@ -292,7 +292,9 @@ def _map_piece(
         energies = np.array(steps) * (n_atoms if thermo.per_atom else 1)
     numbers = np.array([frame.number for frame in frames], dtype=np.int64)
     files = [frame.file for frame in frames]
-    rows = _Rows(numbers, files, *values.T.copy(), n_atoms, volumes, energies)
+    rows = _Rows(
+        numbers, files, values[:, 0].copy(), values[:, 1].copy(), n_atoms, volumes, energies
+    )
     return rows, skipped
 
 

@@ -151,7 +151,6 @@ def atom_rows(
     symbols: NDArray[np.int16],
     more: bool = False,
 ) -> tuple[Float, NDArray[np.int64] | None, NDArray[np.int32] | None] | None: ...
-
 def frame_rows(
     texts: Sequence[bytes],
     starts: Sequence[int],

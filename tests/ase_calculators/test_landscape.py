@@ -284,6 +284,49 @@ def test_frames_are_not_hoarded(calc, monkeypatch):
         assert furthest[0] <= ahead
 
 
+MEMORY = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from ase_calculators import EntropySymmetry, map_landscape
+
+def status(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith(field))
+
+calc = EntropySymmetry(rmax=3.5, sigma=0.3, q6_cutoff=3.0)
+before = status("VmRSS")
+if sys.argv[1] == "processes":
+    table = map_landscape("f.dump", calc, processes=2, progress=False)
+else:
+    with ProcessPoolExecutor(2) as executor:
+        table = map_landscape("f.dump", calc, executor=executor, progress=False)
+print(len(table), status("VmHWM") - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["processes", "executor"])
+def test_memory_of_the_parent(tmp_path, way):
+    """The memory for 100,000 frames is that for a few and for the columns of the table."""
+    rng = np.random.default_rng(0)
+    atoms = bulk("Al", "fcc", a=4.05, cubic=True) * (2, 2, 2)
+    texts = []
+    for _ in range(100):
+        atoms.positions = rng.normal(atoms.positions, 0.02)
+        texts.append(dump_text(atoms, 0, "id element x y z").split("0\n", 1)[1])
+    with open(tmp_path / "f.dump", "w") as file:
+        for step in range(100_000):
+            file.write(f"ITEM: TIMESTEP\n{step}\n{texts[step % 100]}")
+    assert (tmp_path / "f.dump").stat().st_size > 150e6
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, way], cwd=tmp_path, check=True, stdout=subprocess.PIPE
+    )
+    n, peak = map(int, done.stdout.split())
+    assert n == 100_000
+    assert peak < 60e6
+
+
 def test_progress_bar(calc, frames, capsys):
     map_landscape(frames, calc)
     assert "7/7" in capsys.readouterr().err
