@@ -2,6 +2,7 @@
 """ASE calculator for the pair entropy and the Steinhardt parameters of a structure."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -15,7 +16,7 @@ from ase.utils import IOContext
 
 from ase_calculators.argument_checks import check_whole
 from ase_calculators.first_shell import first_shell
-from ase_calculators.frame_arrays import FrameArrays
+from ase_calculators.frame_arrays import FrameArrays, FrameBlock
 from cython_core import Kernel
 from cython_core._kernel import density_of
 
@@ -500,12 +501,12 @@ class EntropySymmetry(Calculator):
             g, running = self.kernel.radial_distribution(**structure)
             self.results["radial_distribution"] = np.column_stack([self.kernel.r, g, running])
 
-    def evaluate(self, frames: Iterable[Atoms | FrameArrays]) -> dict[str, np.ndarray]:
+    def evaluate(self, frames: Iterable[Atoms | FrameArrays] | FrameBlock) -> dict[str, np.ndarray]:
         """Return sS and Q_l of many structures at once.
 
         Parameters
         ----------
-        frames : iterable of ase.Atoms or FrameArrays
+        frames : iterable of ase.Atoms or FrameArrays, or FrameBlock
             Structures; an iterator is read in batches, never held as a whole.
 
         Returns
@@ -533,58 +534,58 @@ class EntropySymmetry(Calculator):
         if isinstance(frames, Atoms) or not isinstance(frames, Iterable):
             kind = type(frames).__name__
             raise TypeError(f"frames: must be an iterable of Atoms, not one {kind}; pass [atoms]")
-        remaining = iter(frames)
         parts = [np.empty((0, 2))]
         n_done = 0
-        while len(part := self._evaluate_batch(remaining, n_done)):
-            parts.append(part)
-            n_done += len(part)
+        if isinstance(frames, FrameBlock) and self.parameters["elements"] is None:
+            parts.append(self._evaluate_block(frames, 0))
+        else:
+            remaining = iter(frames)
+            while len(block := self._next_block(remaining, n_done)):
+                parts.append(self._evaluate_block(block, n_done))
+                n_done += len(block)
         return dict(zip(self.value_names, np.concatenate(parts).T.copy(), strict=True))
 
-    def _evaluate_batch(self, frames: Iterator[Atoms | FrameArrays], first: int) -> np.ndarray:
-        """Return sS and Q_l of the next `frames`, (n_frames, 2); errors count from `first`."""
-        positions: list[np.ndarray] = []
-        cells: list[np.ndarray] = []
-        pbc: list[np.ndarray] = []
+    def _next_block(self, frames: Iterator[Atoms | FrameArrays], first: int) -> FrameBlock:
+        """Return what counts of the next `frames`; errors count from `first`."""
+        taken: list[FrameArrays] = []
         n_atoms = 0
         for frame in islice(frames, FRAMES_PER_BATCH):
             if isinstance(frame, Atoms):  # a copy: an iterator may yield one object that it moves
                 frame = FrameArrays.of(frame)
             elif not isinstance(frame, FrameArrays):
                 raise TypeError(
-                    f"frame {first + len(cells)}: must be ase.Atoms, is {type(frame).__name__}"
+                    f"frame {first + len(taken)}: must be ase.Atoms, is {type(frame).__name__}"
                 )
+            n_atoms += len(frame)
             try:
                 selected = self._selected(frame)
             except ValueError as error:
-                raise ValueError(f"frame {first + len(cells)}: {error}") from error
-            x = frame.positions
-            positions.append(x if selected is None else x[selected])
-            cells.append(frame.cell)
-            pbc.append(frame.pbc)
-            n_atoms += len(x)
+                raise ValueError(f"frame {first + len(taken)}: {error}") from error
+            if selected is not None:
+                frame = replace(
+                    frame, numbers=frame.numbers[selected], positions=frame.positions[selected]
+                )
+            taken.append(frame)
             if n_atoms >= ATOMS_PER_BATCH:
                 break
-        if not cells:
-            return np.empty((0, 2))
+        return FrameBlock.of(taken)
+
+    def _evaluate_block(self, block: FrameBlock, first: int) -> np.ndarray:
+        """Return sS and Q_l of all atoms of frames, (n_frames, 2); errors count from `first`."""
         density, threads = self.parameters["number_density"], self.parameters["threads"]
-        if len(cells) == 1:  # one frame: threads share out its atoms
+        x, cells, pbc = block.positions, block.cells, block.pbc
+        if len(block) == 1:  # one frame: threads share out its atoms
             try:
-                value = self.kernel.evaluate(positions[0], cells[0], pbc[0], density, threads)
+                return np.array([self.kernel.evaluate(x, cells[0], pbc[0], density, threads)])
             except ValueError as error:
                 raise ValueError(f"frame {first}: {error}") from error
-            return np.array([value])
-        offsets = np.concatenate([[0], np.cumsum([len(x) for x in positions], dtype=np.int64)])
         try:
-            return self.kernel.evaluate_batch(
-                positions[0] if len(positions) == 1 else np.concatenate(positions),
-                offsets, np.array(cells), np.array(pbc), density, threads,
-            )  # fmt: skip
+            return self.kernel.evaluate_batch(x, block.offsets, cells, pbc, density, threads)
         except ValueError:
-            # the kernel counts from this batch, the caller from the first frame
-            for k, structure in enumerate(zip(positions, cells, pbc, strict=True)):
+            # the kernel counts from this block, the caller from the first frame
+            for k, frame in enumerate(block):
                 try:
-                    self.kernel.evaluate(*structure, density)
+                    self.kernel.evaluate(frame.positions, frame.cell, frame.pbc, density)
                 except ValueError as error:
                     raise ValueError(f"frame {first + k}: {error}") from error
             raise

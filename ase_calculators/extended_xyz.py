@@ -20,12 +20,12 @@ from ase.io.extxyz import (
     set_calc_and_arrays,
 )
 
-from ase_calculators.frame_arrays import SYMBOLS, FrameArrays
+from ase_calculators.frame_arrays import SYMBOLS, FrameBlock, offsets_of
 from ase_calculators.lammps_dump import symbols_of
 from ase_calculators.lammps_units import UNITS, check_units, factor_to_ase
 from ase_calculators.stored_labels import energy_of, is_energy
-from ase_calculators.text_file import check_frame_size, decoded, is_count, numbers_of
-from cython_core._kernel import XyzCut, atom_rows
+from ase_calculators.text_file import check_frame_size, decoded, is_count, numbers_of, reason_of
+from cython_core._kernel import XyzCut, atom_rows, frame_rows
 
 # "Timestep=10" of dump extxyz, "timestep=10" of ours, "Atoms. Timestep: 10" of dump xyz
 STEP = re.compile(rb"(?:^|\s)timestep\s*[=:]\s*\"?(-?\d{1,18})\"?(?=\s|$)", re.IGNORECASE)
@@ -207,49 +207,32 @@ def _rows(
         return None
     values, _, kinds = found
     assert kinds is not None
+    numbers = _numbers_of(kinds, specorder)
+    return None if numbers is None else (values, numbers)
+
+
+def _numbers_of(kinds: np.ndarray, specorder: Sequence[str] | None) -> np.ndarray | None:
+    """Return the atomic numbers of what the core has read; None if it is not all of one kind."""
     if kinds.min() >= 0:
-        return values, kinds.astype(int)
+        return kinds.astype(int)
     if isinstance(specorder, str) or not specorder or kinds.max() >= 0:
         return None
     of_type = [atomic_numbers.get(symbol, -1) for symbol in specorder]
     if min(of_type) < 0 or kinds.min() < -len(of_type):
         return None
-    return values, np.array([0, *of_type])[-kinds]
+    return np.array([0, *of_type])[-kinds]
 
 
-def xyz_arrays(
-    text: bytes,
-    format: str,
-    specorder: Sequence[str] | None = None,
-    units: str | None = None,
-    pbc: Any = None,
-    **options: Any,
-) -> FrameArrays | None:
-    """Return the elements, positions, cell and energy of the text of one frame, if it is plain.
+class _Comment(NamedTuple):
+    """What the comment of a plain frame says."""
 
-    Parameters
-    ----------
-    text : bytes
-        Text of the frame.
-    format : str
-        Name of ASE's reader; frames of "extxyz" may be plain.
-    specorder : sequence of str, optional
-        Elements of the types 1, 2 and so on, if the species are types.
-    units : str, optional
-        LAMMPS unit style of a frame of ``dump extxyz``. Default: Å and eV.
-    pbc : bool or (3,) bool, optional
-        Periodic directions. Default: those of the text.
-    **options
-        Options of ASE's reader; with any, a frame is not plain.
+    cell: np.ndarray  # (9,)
+    pbc: list[bool | None]  # one, or three; none is None
+    energy: float
 
-    Returns
-    -------
-    FrameArrays or None
-        The frame as `xyz_atoms` has it; None for one with anything odd or broken in it.
-    """
-    head = _head(text, format, units, options)
-    if head is None:
-        return None
+
+def _comment(head: _Head, units: str | None) -> _Comment | None:
+    """Return what a comment says, in Å and eV; None if ASE has to see the frame."""
     pairs = head.pairs
     cell: np.ndarray | None = np.zeros(9)
     if "Lattice" in pairs:
@@ -258,7 +241,7 @@ def xyz_arrays(
         return None
     flags = [_FLAGS.get(word) for word in pairs["pbc"].split()] if "pbc" in pairs else None
     if flags is None:
-        flags = ["Lattice" in pairs] * 3
+        flags = ["Lattice" in pairs]
     if len(flags) not in (1, 3) or None in flags:
         return None
     energies: dict[str, float] = {}
@@ -275,23 +258,86 @@ def xyz_arrays(
                 return None
         elif "_JSON" in value:
             return None
-    rows = _rows(text, head, head.properties.plan, specorder)
-    if rows is None:
-        return None
-    positions, numbers = rows
     if head.converted:
-        length = factor_to_ase("distance", units)
-        positions, cell = positions * length, cell * length
+        cell = cell * factor_to_ase("distance", units)
         for key in energies:
             if key.lower() == "potential_energy":
                 energies[key] *= factor_to_ase("energy", units)
-    periodic = np.zeros(3, dtype=bool)
-    periodic[:] = flags if pbc is None else pbc
     try:
-        energy = energy_of(energies)
+        return _Comment(cell, flags, energy_of(energies))
     except ValueError:  # for those who need it
         return None
-    return FrameArrays(numbers, positions, cell.reshape(3, 3), periodic, energy)
+
+
+def xyz_blocks(
+    texts: Sequence[bytes],
+    format: str,
+    specorder: Sequence[str] | None = None,
+    units: str | None = None,
+    pbc: Any = None,
+    **options: Any,
+) -> Iterator[tuple[list[int], FrameBlock]]:
+    """Read the plain ones among the texts of many frames, those with the same columns at once.
+
+    Parameters
+    ----------
+    texts : sequence of bytes
+        Texts of frames.
+    format : str
+        Name of ASE's reader; frames of "extxyz" may be plain.
+    specorder : sequence of str, optional
+        Elements of the types 1, 2 and so on, if the species are types.
+    units : str, optional
+        LAMMPS unit style of a frame of ``dump extxyz``. Default: Å and eV.
+    pbc : bool or (3,) bool, optional
+        Periodic directions. Default: those of the text.
+    **options
+        Options of ASE's reader; with any, no frame is plain.
+
+    Yields
+    ------
+    places : list of int
+        Places of frames in `texts`.
+    block : FrameBlock
+        These frames as `xyz_atoms` has them, which reads the frames that are in no block or says
+        what is wrong with them.
+    """
+    alike: dict[tuple[int, bool], list[tuple[int, _Head, _Comment]]] = {}
+    for place, text in enumerate(texts):
+        head = _head(text, format, units, options)
+        comment = None if head is None else _comment(head, units)
+        if head is not None and comment is not None:
+            # the heads keep their properties, so that no other ones get the same id
+            key = id(head.properties), head.converted
+            alike.setdefault(key, []).append((place, head, comment))
+    for (_, converted), found in alike.items():
+        properties = found[0][1].properties
+        positions, kinds, plain = frame_rows(
+            [texts[place] for place, _, _ in found],
+            [head.start for _, head, _ in found],
+            [head.n_atoms for _, head, _ in found],
+            properties.plan, SYMBOLS, properties.more,
+        )  # fmt: skip
+        assert kinds is not None
+        numbers = _numbers_of(kinds, specorder) if len(kinds) else None
+        if numbers is None:
+            continue
+        if not plain.all():
+            found = [frame for frame, good in zip(found, plain.tolist(), strict=True) if good]
+        if converted:
+            positions *= factor_to_ase("distance", units)
+        periodic = np.zeros((len(found), 3), dtype=bool)
+        for flags, (_, _, comment) in zip(periodic, found, strict=True):
+            flags[:] = comment.pbc if pbc is None else pbc
+        block = FrameBlock(
+            numbers,
+            positions,
+            offsets_of([head.n_atoms for _, head, _ in found]),
+            np.array([comment.cell for _, _, comment in found]).reshape(-1, 3, 3),
+            periodic,
+            np.array([comment.energy for _, _, comment in found]),
+        )
+        yield [place for place, _, _ in found], block
 
 
 # --- texts to atoms -------------------------------------------------------------------------------
@@ -375,7 +421,7 @@ def _plain_atoms(
     for name, kind, n in head.properties.columns:
         column = values[:, place] if n == 1 else values[:, place : place + n]
         arrays[REV_PROPERTY_NAME_MAP.get(name, name)] = column.astype(
-            np.int32 if kind == "I" else float
+            np.int64 if kind == "I" else float
         )
         place += n
     set_calc_and_arrays(atoms, arrays)
@@ -432,9 +478,41 @@ def _any_atoms(
             rows[:n_atoms] = [" ".join(row) for row in words]
     if "=" not in comment:  # not extended XYZ: the comment may be anything
         comment = ""
+    comment, large = _large_numbers(comment, words)
     whole = "\n".join([str(n_atoms), comment, *rows, ""])
     atoms: Any = ase.io.read(StringIO(whole), index=0, format=format, **options)
+    for name, values in atoms.arrays.items():
+        if name in large:
+            atoms.arrays[name] = large[name].reshape(values.shape)
+        elif values.dtype == np.int32:
+            atoms.arrays[name] = values.astype(np.int64)
     return atoms
+
+
+def _large_numbers(comment: str, words: list[list[str]]) -> tuple[str, dict[str, np.ndarray]]:
+    """Return whole numbers of more than 32 bits by array, and a comment without their type.
+
+    ASE reads 32 bits; it gets these columns as real numbers.
+    """
+    large: dict[str, np.ndarray] = {}
+    if not (found := _PROPERTIES.search(comment)):
+        return comment, large
+    fields = found[1].split(":")
+    place = 0
+    for k in range(0, len(fields), 3):
+        name, n = fields[k], int(fields[k + 2])
+        columns = [row[place : place + n] for row in words]
+        place += n
+        if fields[k + 1] == "I" and any(len(word) > 9 for row in columns for word in row):
+            try:
+                values = np.array([[int(word) for word in row] for row in columns], dtype=np.int64)
+            except (ValueError, OverflowError) as error:
+                raise ValueError(f"column {name}: {reason_of(error)}") from error
+            if max(abs(int(values.min())), int(values.max())) >= 1 << 31:
+                large[REV_PROPERTY_NAME_MAP.get(name, name)] = values
+                fields[k + 1] = "R"
+    properties = ":".join(fields)
+    return comment[: found.start(1)] + properties + comment[found.end(1) :], large
 
 
 _SIX = re.compile(r"((?:^|\s)(?:stress|virial)\s*=\s*)\"([^\"]*)\"")

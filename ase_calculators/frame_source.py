@@ -2,8 +2,8 @@
 """Frames of any file that ASE reads, one after the other.
 
 Text formats with many frames are cut into frames here, so that memory holds only a few of them and
-a broken one does not cost the others. `read_arrays` makes arrays of such a text and `read_text`
-atoms, with all that the frame holds. Lengths are in Å and
+a broken one does not cost the others. `read_block` makes arrays of many such texts,
+`read_arrays` of one, and `read_text` atoms with all that a frame holds. Lengths are in Å and
 energies in eV. If a file or the caller names other LAMMPS units, they are converted; ``lj`` stays
 as it is.
 """
@@ -11,7 +11,8 @@ as it is.
 import codecs
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from glob import glob, has_magic
 from os import PathLike, fspath
 from os.path import exists, isdir
@@ -22,13 +23,14 @@ import numpy as np
 from ase import Atoms
 from ase.io.formats import filetype, ioformats
 
-from ase_calculators.extended_xyz import STEP, xyz_arrays, xyz_atoms, xyz_texts
-from ase_calculators.frame_arrays import FrameArrays
+from ase_calculators.extended_xyz import STEP, xyz_atoms, xyz_blocks, xyz_texts
+from ase_calculators.frame_arrays import FrameArrays, FrameBlock
 from ase_calculators.lammps_dump import (
     NO_BOUNDARIES,
     STEP_OF_DUMP,
     dump_arrays,
     dump_atoms,
+    dump_blocks,
     dump_texts,
     units_in,
     yaml_texts,
@@ -51,6 +53,7 @@ __all__ = [
     "frame_files",
     "open_frames",
     "read_arrays",
+    "read_block",
     "read_frames",
     "read_text",
     "read_thermo",
@@ -170,12 +173,66 @@ def read_arrays(text: bytes, format: str, options: dict[str, Any], energy: bool)
     try:
         if format in ("lammps-dump-text", "lammps-dump-yaml"):
             return dump_arrays(text, **options)
-        if (arrays := xyz_arrays(text, format, **options)) is not None:
+        for _, (arrays, *_) in xyz_blocks([text], format, **options):
             return arrays
     except Exception as error:
         raise ValueError(reason_of(error)) from error
     atoms = read_text(text, format, options)
     return FrameArrays.of(atoms, stored_energy(atoms) if energy else np.nan)
+
+
+def read_block(
+    frames: Sequence[Frame], options: dict[str, Any], energy: bool
+) -> tuple[FrameBlock, list[int], list[tuple[int, Exception]]]:
+    """Return the elements, positions and cells of many frames.
+
+    Parameters
+    ----------
+    frames : sequence of Frame
+        The frames.
+    options : dict
+        Options of `read_text`, for frames of text.
+    energy : bool
+        Whether the energies that came with the frames are needed.
+
+    Returns
+    -------
+    block : FrameBlock
+        The good frames, each as `Frame.arrays` has it.
+    places : list of int
+        Their places in `frames`.
+    errors : list of (int, Exception)
+        Places of the other frames, and why each cannot be read.
+    """
+    texts: dict[str, list[int]] = {}
+    for k, frame in enumerate(frames):
+        if isinstance(frame.content, bytes):
+            texts.setdefault(frame.format, []).append(k)
+    found: dict[int, FrameArrays] = {}
+    for format, places in texts.items():
+        with suppress(Exception):  # `Frame.arrays` says of which frame it is
+            for inner, block in _blocks([frames[k].content for k in places], format, options):
+                if len(inner) == len(frames):
+                    return block, inner, []
+                found |= zip((places[k] for k in inner), block, strict=True)
+    errors: list[tuple[int, Exception]] = []
+    for k, frame in enumerate(frames):
+        if k not in found:
+            try:
+                found[k] = frame.arrays(options, energy)
+            except Exception as error:  # ASE's readers raise errors of any kind
+                errors.append((k, error))
+    good = sorted(found)
+    return FrameBlock.of([found[k] for k in good]), good, errors
+
+
+def _blocks(
+    texts: Any, format: str, options: dict[str, Any]
+) -> Iterator[tuple[list[int], FrameBlock]]:
+    """Read the plain frames of a format in blocks, with their places."""
+    if format in ("lammps-dump-text", "lammps-dump-yaml"):
+        return dump_blocks(texts, **options)
+    return xyz_blocks(texts, format, **options)
 
 
 def read_text(text: bytes, format: str, options: dict[str, Any]) -> Atoms:
@@ -251,7 +308,7 @@ def frame_files(source: Any) -> list[str] | None:
 
 
 def source_units(source: Any, format: str | None, units: str | None) -> str | None:
-    """Return the LAMMPS units of a source, as the caller or the first of its dumps names them.
+    """Return the LAMMPS units of the energies of a source, as the caller or one of its dumps says.
 
     Parameters
     ----------
@@ -273,19 +330,21 @@ def source_units(source: Any, format: str | None, units: str | None) -> str | No
         If there are no such units.
     """
     check_units(units)
-    paths = frame_files(source)
-    if units is None and paths:
+    if units is not None:
+        return units
+    for path in frame_files(source) or []:
         try:
-            kind = format or _kind(paths[0])
+            kind = format or _kind(path)
             if kind in ("lammps-dump-text", "lammps-dump-yaml"):
                 text = kind == "lammps-dump-text"
-                head = next(read_blocks(paths[0]) if text else _TEXTS[kind](paths[0]), b"")
+                head = next(read_blocks(path) if text else _TEXTS[kind](path), b"")
                 units = units_in(head)
                 check_units(units, "ITEM: UNITS")
-                return units
         except (OSError, ValueError):  # reported with its frame
             return None
-    return units
+        if units is not None:
+            return units
+    return None
 
 
 def open_frames(
@@ -424,6 +483,8 @@ def _kind(path: str) -> str:
         return "lammps-dump-text"
     if text.startswith(b"---") and b"creator: LAMMPS" in text[:200]:
         return "lammps-dump-yaml"
+    if head.startswith(b"- of UlmASE-Trajectory"):  # ASE takes longer to find this out
+        return "traj"
     if head[8:12] == b"DUMP":
         found = re.search(rb"\0(id [ -~]+|[a-z][ -~]* x [ -~]+)", head[:1024])
         columns = f", colnames={found[1].decode().split()}" if found else ""
@@ -432,7 +493,7 @@ def _kind(path: str) -> str:
             f"{columns} and its units=, or convert it to text by binary2txt"
         )
     is_xyz = is_count(text.split(b"\n", 1)[0].decode("latin-1"))
-    if is_xyz and re.search(r"\.(ext)?xyz(\.(gz|bz2|xz))?$", path):
+    if is_xyz and re.search(r"\.(ext)?xyz(\.(gz|bz2|xz|zst))?$", path):
         return "extxyz"  # ASE takes longer to find this out than the frames take
     try:
         kind = filetype(path)
@@ -522,7 +583,10 @@ def _text_frame(file: str, number: int, text: bytes, format: str) -> Frame:
         if number and not text.endswith(b"\n"):
             reason = "the last line has no end; add a line feed if its last number is complete"
             return Frame(file, number, ValueError(reason))
-        found = STEP.search(text.split(b"\n", 2)[1]) if b"\n" in text else None
+        # the line feed before the comment is the blank that may stand before the step
+        start = text.find(b"\n")
+        end = text.find(b"\n", start + 1)
+        found = STEP.search(text, start, end if end >= 0 else len(text)) if start >= 0 else None
         return Frame(file, number, text, format, int(found[1]) if found else None)
     step = STEP_OF_DUMP.search(text, 0, 4096)
     if step is None:

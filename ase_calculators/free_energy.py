@@ -230,7 +230,7 @@ def _hills(
     texts = {}
     for path in map(fspath, paths):
         with open(path, "rb") as file:
-            texts[path] = file.read().rstrip(b"\0")
+            texts[path] = file.read().rstrip(b"\0").replace(b"\r\n", b"\n")
     engine, names, entries = _engine(*next(iter(texts.items())))
     rows = []
     for path, text in texts.items():

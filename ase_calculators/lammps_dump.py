@@ -4,14 +4,14 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 
-from ase_calculators.frame_arrays import SYMBOLS, FrameArrays
+from ase_calculators.frame_arrays import SYMBOLS, FrameArrays, FrameBlock, offsets_of
 from ase_calculators.lammps_units import check_units, factor_to_ase
 from ase_calculators.text_file import (
     FrameLines,
@@ -21,7 +21,7 @@ from ase_calculators.text_file import (
     numbers_of,
     reason_of,
 )
-from cython_core._kernel import atom_rows
+from cython_core._kernel import atom_rows, frame_rows
 
 NO_BOUNDARIES = re.compile(rb"ITEM: BOX BOUNDS(?: xy xz yz| abc origin)?[ \t]*\n")
 STEP_OF_DUMP = re.compile(rb"ITEM: TIMESTEP[ \t]*\n[ \t]*(-?\d{1,18})[ \t]*\n")
@@ -82,7 +82,7 @@ def dump_texts(blocks: Iterable[bytes]) -> Iterator[bytes]:
     for block in chain(blocks, (b"",)):
         buffer += block
         end = max(buffer.rfind(b"\n", seen) + 1, seen) if block else len(buffer)
-        for head in [*_HEAD.finditer(buffer, seen, end)]:
+        for head in _heads(buffer, seen, end):
             at, kind = head.start(), head[1]
             if units_at >= 0:
                 first = buffer.find(b"\n", units_at) + 1
@@ -109,6 +109,19 @@ def dump_texts(blocks: Iterable[bytes]) -> Iterator[bytes]:
         yield text_until(len(buffer))
 
 
+def _heads(buffer: bytearray, start: int, end: int) -> list[re.Match[bytes]]:
+    """Return what `_HEAD` finds; rows of atoms have no colon, which is found much faster."""
+    found = []
+    at = start - 1
+    while (at := buffer.find(b":", at + 1, end)) >= 0:
+        if head := _HEAD.match(buffer, max(at - 4, start), end):
+            found.append(head)
+    return found
+
+
+_OF_YAML = "of-yaml"  # a box that may be without the rotation of the atoms
+
+
 def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
     """Cut a YAML dump of LAMMPS into its frames, each as a text dump has it.
 
@@ -127,7 +140,7 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
     for line in lines:
         if line.startswith("---"):
             if frame.lines:
-                yield str(frame).encode()
+                yield f"{units}{frame}".encode()
             frame, section, units, box = FrameLines(), "", "", ""
             continue
         if line.startswith("..."):
@@ -136,11 +149,10 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
         if line[:1].isalpha() and words:
             section = words[0]
             value = " ".join(words[1:])
-            if section == "units":
-                units = value
+            if section == "units":  # LAMMPS writes them behind the timestep
+                units = f"ITEM: UNITS\n{value}\n"
             elif section == "timestep":
-                stated = f"ITEM: UNITS\n{units}\n" if units else ""
-                frame.add(f"{stated}ITEM: TIMESTEP\n{value}\n")
+                frame.add(f"ITEM: TIMESTEP\n{value}\n")
             elif section == "natoms":
                 frame.add(f"ITEM: NUMBER OF ATOMS\n{value}\n")
             elif section == "boundary":
@@ -157,15 +169,19 @@ def yaml_texts(lines: Iterable[str]) -> Iterator[bytes]:
             else:
                 frame.add(row)
     if frame.lines:
-        yield str(frame).encode()
+        yield f"{units}{frame}".encode()
 
 
 def _yaml_box(rows: str, flags: str) -> str:
-    """Return the box of a YAML dump, whose fourth row holds the tilts, as a text dump has it."""
+    """Return the box of a YAML dump, whose fourth row holds the tilts, as a text dump has it.
+
+    With ``dump_modify triclinic/general``, LAMMPS rotates the atoms, but writes the box that is not
+    rotated, without a word of it: hence the mark.
+    """
     lines = rows.split("\n")[:-1]
     if len(lines) == 4 and len(tilts := lines[3].split()) == 3:
         rows = "".join(f"{row} {tilt}\n" for row, tilt in zip(lines[:3], tilts, strict=True))
-        return f"ITEM: BOX BOUNDS xy xz yz {flags}\n{rows}"
+        return f"ITEM: BOX BOUNDS xy xz yz {flags} {_OF_YAML}\n{rows}"
     return f"ITEM: BOX BOUNDS {flags}\n{rows}"
 
 
@@ -250,19 +266,45 @@ def _box(flags: tuple[str, ...], rows: tuple[str, ...]) -> _Box:
     numbers = numbers_of("BOX BOUNDS", [word for row in words for word in row]).reshape(3, -1)
     if not np.isfinite(numbers).all():
         raise ValueError("BOX BOUNDS: must be finite numbers")
-    pbc, tilts = _directions(flags)
-    if general:
-        return _Box(numbers[:, :3], numbers[:, 3], pbc)
-    tilt = {"xy": 0.0, "xz": 0.0, "yz": 0.0}
-    if numbers.shape[1] == 3:
-        names = tilts if len(tilts) == 3 else ["xy", "xz", "yz"]
-        tilt.update(zip(names, numbers[:, 2].tolist(), strict=True))
+    pbc, _ = _directions(flags)
+    cells, origins = _cells(flags, numbers[None])
+    return _Box(cells[0], origins[0], pbc)
+
+
+def _cells(flags: tuple[str, ...], bounds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the cells and origins of boxes of one form, whose lines are `bounds` (m, 3, 2..4)."""
+    if flags[:2] == ("abc", "origin"):
+        return bounds[:, :, :3].copy(), bounds[:, :, 3].copy()
+    _, tilts = _directions(flags)
+    tilt = dict.fromkeys(("xy", "xz", "yz"), np.zeros(len(bounds)))
+    if bounds.shape[2] == 3:
+        tilt.update(zip(tilts if len(tilts) == 3 else [*tilt], bounds[:, :, 2].T, strict=True))
     xy, xz, yz = tilt["xy"], tilt["xz"], tilt["yz"]
     # LAMMPS writes the bounds of the parallelepiped
-    low = numbers[:, 0] - (min(0.0, xy, xz, xy + xz), min(0.0, yz), 0.0)
-    high = numbers[:, 1] - (max(0.0, xy, xz, xy + xz), max(0.0, yz), 0.0)
-    x, y, z = (high - low).tolist()
-    return _Box(np.array([[x, 0.0, 0.0], [xy, y, 0.0], [xz, yz, z]]), low, pbc)
+    corners = np.array([np.zeros(len(bounds)), xy, xz, xy + xz])
+    flat = np.zeros_like(xy)
+    low = bounds[:, :, 0] - np.array([corners.min(0), np.minimum(flat, yz), flat]).T
+    high = bounds[:, :, 1] - np.array([corners.max(0), np.maximum(flat, yz), flat]).T
+    cells = np.zeros((len(bounds), 3, 3))
+    cells[:, [0, 1, 2], [0, 1, 2]] = high - low
+    cells[:, 1, 0], cells[:, 2, 0], cells[:, 2, 1] = xy, xz, yz
+    return cells, low
+
+
+def _check_inside(positions: np.ndarray, box: _Box) -> None:
+    """Check that wrapped atoms are not as far out of their box as only a rotation brings them."""
+    if not np.linalg.det(box.cell):
+        return
+    scaled = (positions - box.origin) @ np.linalg.inv(box.cell)
+    out = np.maximum(-scaled, scaled - 1.0).max(axis=0)
+    heights = 1.0 / np.linalg.norm(np.linalg.inv(box.cell), axis=0)
+    # between two neighbour lists, LAMMPS lets atoms leave by half a skin
+    far = (out > 0.1) & (out * heights > 1.5) & (True if box.pbc is None else box.pbc)
+    if far.any():
+        raise ValueError(
+            f"atoms are {(out * heights)[far].max():.3g} outside a periodic box, as after "
+            "dump_modify triclinic/general, whose rotation YAML does not hold; write dump custom"
+        )
 
 
 _SECTION = re.compile("UNITS|TIMESTEP|TIME|NUMBER OF ATOMS|BOX BOUNDS")
@@ -421,6 +463,22 @@ def _atom_rows(body: str, n_atoms: int, n_columns: int) -> list[list[str]]:
     return words
 
 
+def _known_units(stated: str | None, units: str | None) -> str | None:
+    """Return the units of a frame, which its text states or the caller names."""
+    check_units(stated, "ITEM: UNITS")
+    if stated and units and stated != units:
+        raise ValueError(
+            f"ITEM: UNITS of the dump says {stated!r}, units= or the log says {units!r}; use "
+            "files of one run, or the right units="
+        )
+    if stated == "lj" and units is None:
+        raise ValueError(
+            "ITEM: UNITS of the dump says 'lj', lengths in sigma; scale it to Å, or give "
+            "units='lj' to keep lengths as they are"
+        )
+    return stated or units
+
+
 class _Dump(NamedTuple):
     """A frame of a dump in Å, its columns and what they are measured in."""
 
@@ -458,19 +516,7 @@ def _read(
     for name in ("TIMESTEP", "NUMBER OF ATOMS", "BOX BOUNDS"):
         if name not in sections:
             raise ValueError(f"the frame has no 'ITEM: {name}'")
-    stated = sections["UNITS"][1][0].strip() if "UNITS" in sections else None
-    check_units(stated, "ITEM: UNITS")
-    if stated and units and stated != units:
-        raise ValueError(
-            f"ITEM: UNITS of the dump says {stated!r}, units= or the log says {units!r}; use "
-            "files of one run, or the right units="
-        )
-    if stated == "lj" and units is None:
-        raise ValueError(
-            "ITEM: UNITS of the dump says 'lj', lengths in sigma; scale it to Å, or give "
-            "units='lj' to keep lengths as they are"
-        )
-    units = stated or units
+    units = _known_units(sections["UNITS"][1][0].strip() if "UNITS" in sections else None, units)
     count = sections["NUMBER OF ATOMS"][1][0]
     if not is_count(count) or len(count.strip()) > 18:
         raise ValueError(f"NUMBER OF ATOMS = {count.strip()[:40]!r}: must be a whole number")
@@ -492,16 +538,23 @@ def _read(
     positions = columns.numbers(*_COORDINATES[plan.coordinates])
     if plan.coordinates.startswith("xs"):
         positions = positions @ box.cell + box.origin
+    elif plan.coordinates == "x" and _OF_YAML in flags:
+        _check_inside(positions, box)
     if length != 1.0:
         positions = positions * length
     numbers = _elements(columns, plan.kinds, specorder, units)
-    periodic = np.zeros(3, dtype=bool)
-    periodic[:] = (True if box.pbc is None else box.pbc) if pbc is None else pbc
-    arrays = FrameArrays(numbers, positions, box.cell * length, periodic)
+    arrays = FrameArrays(numbers, positions, box.cell * length, _periodic(box.pbc, pbc))
     step = sections["TIMESTEP"][1][0].strip()
     if not re.fullmatch(r"-?\d{1,18}", step):
         raise ValueError("the frame has no timestep")
     return _Dump(arrays, box.origin * length, columns, units, int(step))
+
+
+def _periodic(stated: tuple[bool, ...] | None, pbc: Any) -> np.ndarray:
+    """Return the periodic directions, which the caller or the box names."""
+    periodic = np.zeros(3, dtype=bool)
+    periodic[:] = (True if stated is None else stated) if pbc is None else pbc
+    return periodic
 
 
 def dump_arrays(text: bytes, **options: Any) -> FrameArrays:
@@ -525,6 +578,113 @@ def dump_arrays(text: bytes, **options: Any) -> FrameArrays:
         As in `dump_atoms`.
     """
     return _read(text, False, **options).arrays
+
+
+_NUMBER = rb"-?[0-9]+\.?[0-9]*(?:[eE][-+]?[0-9]+)?"
+_LINE = rb"(%b(?: %b){1,3})[ \t]*\n" % (_NUMBER, _NUMBER)
+_PLAIN_HEAD = re.compile(
+    rb"(?:ITEM: UNITS\n(\w+)\n)?(?:ITEM: TIME\n[-+.\w]+\n)?ITEM: TIMESTEP\n-?[0-9]{1,18}\n"
+    rb"ITEM: NUMBER OF ATOMS\n([0-9]{1,18})\nITEM: BOX BOUNDS([^\n]*)\n"
+    + 3 * _LINE
+    + rb"ITEM: ATOMS([^\n]*)\n"
+)
+
+
+class _Head(NamedTuple):
+    """What stands before the atoms of a plain frame."""
+
+    place: int  # of the frame among others
+    start: int  # of its rows
+    n_atoms: int
+    bounds: list[list[bytes]]  # the words of the lines of its box
+
+
+def dump_blocks(texts: Sequence[bytes], **options: Any) -> Iterator[tuple[list[int], FrameBlock]]:
+    """Read the plain ones among the texts of many frames, those that are alike at once.
+
+    Parameters
+    ----------
+    texts : sequence of bytes
+        Texts of frames.
+    **options
+        As in `dump_atoms`.
+
+    Yields
+    ------
+    places : list of int
+        Places of frames in `texts`.
+    block : FrameBlock
+        These frames as `dump_arrays` has them, which reads the frames that are in no block or says
+        what is wrong with them.
+
+    Raises
+    ------
+    ValueError
+        If the options or the frames that are alike are bad; `dump_arrays` says which frame is.
+    """
+    alike: dict[tuple[Any, ...], list[_Head]] = {}
+    for place, text in enumerate(texts):
+        if head := _PLAIN_HEAD.match(text):
+            stated, count, flags, x, y, z, title = head.groups()
+            bounds = [x.split(), y.split(), z.split()]
+            width = len(bounds[0])
+            if len(bounds[1]) == len(bounds[2]) == width:
+                found = _Head(place, head.end(), int(count), bounds)
+                alike.setdefault((stated, flags, title, width), []).append(found)
+    for (stated, flags, title, _), heads in alike.items():
+        words = decoded(stated) if stated else None, decoded(flags).split(), decoded(title)
+        if (block := _block(texts, heads, *words, **options)) is not None:
+            yield block
+
+
+def _block(
+    texts: Sequence[bytes],
+    heads: list[_Head],
+    stated: str | None,
+    flags: list[str],
+    title: str,
+    specorder: Sequence[str] | None = None,
+    units: str | None = None,
+    pbc: Any = None,
+    order: bool = True,
+) -> tuple[list[int], FrameBlock] | None:
+    """Return the frames that can be read among those of the same columns and the same box."""
+    check_units(units)
+    units = _known_units(stated, units)
+    plan = _columns(title, bool(specorder), units, False)
+    if plan.coordinates is None or plan.kinds in (None, "mass"):
+        return None
+    if plan.coordinates == "x" and _OF_YAML in flags:  # each frame is looked at
+        return None
+    bounds = np.array([[[*map(float, row)] for row in head.bounds] for head in heads])
+    general = flags[:2] == ["abc", "origin"]
+    if (bounds.shape[2] == 4) != general or not np.isfinite(bounds).all():
+        return None
+    positions, kinds, plain = frame_rows(
+        [texts[head.place] for head in heads],
+        [head.start for head in heads],
+        [head.n_atoms for head in heads],
+        plan.plan, SYMBOLS, False, order,
+    )  # fmt: skip
+    if not len(positions):
+        return None
+    assert kinds is not None
+    numbers = _numbers_of(kinds, plan.kinds, specorder)
+    if numbers is None:
+        return None
+    cells, origins = _cells(tuple(flags), bounds[plain])
+    heads = [head for head, good in zip(heads, plain.tolist(), strict=True) if good]
+    offsets = offsets_of([head.n_atoms for head in heads])
+    if plan.coordinates.startswith("xs"):
+        for k, (a, b) in enumerate(pairwise(offsets.tolist())):
+            positions[a:b] = positions[a:b] @ cells[k] + origins[k]
+    length = factor_to_ase("distance", units)
+    if length != 1.0:
+        positions *= length
+    periodic = np.tile(_periodic(_directions(tuple(flags))[0], pbc), (len(heads), 1))
+    unknown = np.full(len(heads), np.nan)
+    block = FrameBlock(numbers, positions, offsets, cells * length, periodic, unknown)
+    return [head.place for head in heads], block
 
 
 def dump_atoms(text: bytes, **options: Any) -> Atoms:
@@ -575,20 +735,29 @@ def dump_atoms(text: bytes, **options: Any) -> Atoms:
     return atoms
 
 
-def _elements(
-    columns: _AtomColumns, source: str | None, specorder: Sequence[str] | None, units: str | None
-) -> np.ndarray:
-    """Return the atomic numbers, from names, labels, masses or types, whichever comes first."""
-    kinds = columns.kinds()
-    if kinds is not None and source != "type" and kinds.min() >= 0:
+def _numbers_of(
+    kinds: np.ndarray, source: str | None, specorder: Sequence[str] | None
+) -> np.ndarray | None:
+    """Return the atomic numbers of what the core has read; None if it is not all of one kind."""
+    if source != "type" and kinds.min() >= 0:
         return kinds.astype(int)
-    if kinds is not None and source == "type" and kinds.max() < 0:
+    if source == "type" and kinds.max() < 0:
         of_type = [*range(1, len(chemical_symbols))]
         if specorder:
             order = [specorder] if isinstance(specorder, str) else specorder
             of_type = [atomic_numbers.get(symbol, -1) for symbol in order]
         if min(of_type) >= 0 and kinds.min() >= -len(of_type):
             return np.array([0, *of_type])[-kinds]
+    return None
+
+
+def _elements(
+    columns: _AtomColumns, source: str | None, specorder: Sequence[str] | None, units: str | None
+) -> np.ndarray:
+    """Return the atomic numbers, from names, labels, masses or types, whichever comes first."""
+    kinds = columns.kinds()
+    if kinds is not None and (numbers := _numbers_of(kinds, source, specorder)) is not None:
+        return numbers
 
     def known(name: str) -> bool:
         return name in columns.names and all(w in atomic_numbers for w in set(columns.words(name)))

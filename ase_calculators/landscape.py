@@ -16,18 +16,20 @@ from tqdm.auto import tqdm
 
 from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
-from ase_calculators.frame_arrays import FrameArrays
+from ase_calculators.frame_arrays import FrameArrays, FrameBlock
 from ase_calculators.frame_source import (
     Frame,
     Thermo,
     frame_files,
     open_frames,
+    read_block,
     read_thermo,
     source_units,
     with_step,
 )
 from ase_calculators.frame_table import FrameTable
 from ase_calculators.frame_table import write_rows as _write_rows
+from ase_calculators.lammps_units import check_units
 from ase_calculators.parallel import OrderedPool
 from ase_calculators.provenance import versions
 from ase_calculators.text_file import reason_of
@@ -113,7 +115,7 @@ class LandscapeTable(FrameTable):
         """Return the table of columns of text; refuse rows that no frame can have."""
         if any(len(entry) != 3 for entry in skipped):
             raise ValueError("'# skipped: ' must be followed by [file, number, reason]")
-        fields: dict[str, Any] = dict(zip(_Row._fields, columns.values(), strict=True))
+        fields: dict[str, Any] = dict(zip(_Rows._fields, columns.values(), strict=True))
         dtypes = {"frame": np.int64, "n_atoms": np.int64, "file": np.str_}
         for name, column in fields.items():
             try:
@@ -189,7 +191,7 @@ class LandscapeTable(FrameTable):
         IndexError
             If there is no such row.
         """
-        columns = {name: getattr(self, name)[rows].copy() for name in _Row._fields}
+        columns = {name: getattr(self, name)[rows].copy() for name in _Rows._fields}
         return replace(self, **columns, parameters=dict(self.parameters), skipped=[])
 
 
@@ -228,16 +230,16 @@ def _check_frames(table: LandscapeTable) -> None:
             )
 
 
-class _Row(NamedTuple):
-    """A row of the table, in the order of its columns."""
+class _Rows(NamedTuple):
+    """Rows of the table, which take less memory by column; in the order of the columns."""
 
-    frame: int
-    file: str
-    sS: float
-    Q: float
-    n_atoms: int
-    volume: float
-    energy: float
+    frame: np.ndarray
+    file: list[str]
+    sS: np.ndarray
+    Q: np.ndarray
+    n_atoms: np.ndarray
+    volume: np.ndarray
+    energy: np.ndarray
 
 
 def _pieces(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
@@ -261,44 +263,38 @@ def _pieces(frames: Iterable[Frame]) -> Iterator[list[Frame]]:
 
 def _map_piece(
     calc: EntropySymmetry, options: dict[str, Any], thermo: Thermo | None, piece: list[Frame]
-) -> tuple[list[_Row], list[tuple[str, int, str]]]:
+) -> tuple[_Rows, list[tuple[str, int, str]]]:
     """Return the rows of one piece of work, and the frames that failed."""
-    kept: list[tuple[Frame, FrameArrays]] = []
-    skipped: list[tuple[str, int, str]] = []
-
-    def skip(frame: Frame, error: Exception) -> None:
-        skipped.append((frame.file, frame.number, reason_of(error)))
-
-    for frame in piece:
-        try:
-            kept.append((frame, frame.arrays(options, thermo is None)))
-        except Exception as error:  # ASE's readers raise errors of any kind
-            skip(frame, error)
-
+    block, places, errors = read_block(piece, options, thermo is None)
+    skipped = [(piece[k].file, piece[k].number, reason_of(error)) for k, error in errors]
     try:
-        values = np.column_stack(list(calc.evaluate(arrays for _, arrays in kept).values()))
+        values = np.column_stack(list(calc.evaluate(block).values()))
     except ValueError:
         good, parts = [], []
-        for frame, arrays in kept:
+        for place, arrays in zip(places, block, strict=True):
             try:
                 parts.append(np.array(list(calc.evaluate([arrays]).values())).T)
-                good.append((frame, arrays))
+                good.append((place, arrays))
             except ValueError as error:
-                skip(frame, ValueError(str(error).removeprefix("frame 0: ")))
-        kept, values = good, np.concatenate([np.empty((0, 2)), *parts])
+                reason = reason_of(ValueError(str(error).removeprefix("frame 0: ")))
+                skipped.append((piece[place].file, piece[place].number, reason))
+        places = [place for place, _ in good]
+        block = FrameBlock.of([arrays for _, arrays in good])
+        values = np.concatenate([np.empty((0, 2)), *parts])
 
-    rows = []
-    cells = np.array([arrays.cell for _, arrays in kept]).reshape(-1, 3, 3)
-    spanned = (cells != 0).any(axis=2).sum(axis=1) == 3
-    volumes = np.where(spanned, np.abs(np.linalg.det(cells)), np.nan)
-    for (frame, arrays), (sS, Q), volume in zip(
-        kept, values.tolist(), volumes.tolist(), strict=True
-    ):
-        energy = arrays.energy
-        if thermo is not None:
-            energy = np.nan if frame.step is None else thermo.energies.get(frame.step, np.nan)
-            energy *= len(arrays) if thermo.per_atom else 1
-        rows.append(_Row(frame.number, frame.file, sS, Q, len(arrays), volume, energy))
+    spanned = (block.cells != 0).any(axis=2).sum(axis=1) == 3
+    volumes = np.where(spanned, np.abs(np.linalg.det(block.cells)), np.nan)
+    frames = [piece[place] for place in places]
+    n_atoms = np.diff(block.offsets)
+    energies = block.energies
+    if thermo is not None:
+        steps = [np.nan if f.step is None else thermo.energies.get(f.step, np.nan) for f in frames]
+        energies = np.array(steps) * (n_atoms if thermo.per_atom else 1)
+    numbers = np.array([frame.number for frame in frames], dtype=np.int64)
+    files = [frame.file for frame in frames]
+    rows = _Rows(
+        numbers, files, values[:, 0].copy(), values[:, 1].copy(), n_atoms, volumes, energies
+    )
     return rows, skipped
 
 
@@ -328,11 +324,13 @@ class _Output:
                 self.file.close()
         self.file = None
 
-    def add(self, rows: list[_Row], skipped: list[tuple[str, int, str]]) -> None:
+    def add(self, rows: _Rows, skipped: list[tuple[str, int, str]]) -> None:
         if self.file is None:
             return
         try:
-            _write_rows(self.file, rows, skipped)
+            frame, file, *columns = rows
+            lists = frame.tolist(), file, *(column.tolist() for column in columns)
+            _write_rows(self.file, [*zip(*lists, strict=True)], skipped)
         except OSError as error:
             self._close()
             warnings.warn(
@@ -395,8 +393,9 @@ def map_landscape(
         Options of the reader. For dumps without an `element` column: ``specorder=["Si", "C"]``
         names the elements of types 1, 2; without it they are H, He. ``units="electron"`` names the
         LAMMPS units of dumps and of the log if the files do not; without it, lengths of a dump are
-        in the units of the log, or in Å. In lj units, lengths are in sigma and energies in epsilon,
-        also for the parameters of `calc` and in the table, whose ``parameters`` record it.
+        in the units of the log, or in Å, whatever another file says. In lj units, lengths are in
+        sigma and energies in epsilon, also for the parameters of `calc` and in the table, whose
+        ``parameters`` record it.
         ``pbc=False`` is for dumps that do not name boundaries and are not periodic.
 
     Returns
@@ -436,19 +435,20 @@ def map_landscape(
         if realpath(path) in known:
             raise ValueError(f"source: names the file {path!r} twice; name each once")
         known.add(realpath(path))
-    units = source_units(source, format, read_options.get("units"))
+    units = read_options.get("units")
+    check_units(units)
     thermo = None
     if energies is not None and energies != "extxyz":
-        thermo = read_thermo(energies, units)
-        units = thermo.units
-    if units is not None:
-        read_options["units"] = units
+        thermo = read_thermo(energies, source_units(paths, format, units))
+        units = read_options["units"] = thermo.units
+    elif source_units(paths[:1], format, units) == "lj":  # lengths and the table are in sigma
+        units = read_options["units"] = "lj"
     frames, total = open_frames(source, format, stride, read_options)
     # a new calculator: the caller's may carry atoms and results into every process
     calc = EntropySymmetry(**calc.todict(), threads=calc.parameters["threads"])
     parameters = table_parameters(calc) | ({"units": "lj"} if units == "lj" else {})
 
-    rows: list[_Row] = []
+    parts: list[_Rows] = []
     skipped: list[tuple[str, int, str]] = []
     function = partial(_map_piece, calc, read_options, thermo)
     pieces = _pieces(with_step(frames, energies) if thermo else frames)
@@ -457,26 +457,29 @@ def map_landscape(
         bar = stack.enter_context(tqdm(total=total, unit=" frames", disable=not progress))
         stack.enter_context(pool)
         for piece, future in pool.map(function, pieces, _name):
-            new_rows, new_skipped = future.result()
-            rows += new_rows
+            rows, new_skipped = future.result()
+            parts.append(rows)
             skipped += new_skipped
             if file:
-                file.add(new_rows, new_skipped)
+                file.add(rows, new_skipped)
             bar.update(len(piece))
 
-    if not rows:
+    n_good = sum(len(rows.frame) for rows in parts)
+    if not n_good:
         reason = "it has no frames; check the path or the iterable"
         if skipped:
             reason = f"no frame is good; the first: {_describe(skipped[0])}"
         raise ValueError(f"source: {reason}")
     if skipped:
         warnings.warn(
-            f"{len(skipped)} of {len(rows) + len(skipped)} frames skipped: "
+            f"{len(skipped)} of {n_good + len(skipped)} frames skipped: "
             f"{'; '.join(_describe(entry) for entry in skipped[:3])}"
             f"{'; ...' if len(skipped) > 3 else ''} (all of them in table.skipped)",
             stacklevel=2,
         )
-    columns: dict[str, Any] = dict(zip(_Row._fields, zip(*rows, strict=True)))
+    columns: dict[str, Any] = dict(
+        zip(_Rows._fields, map(np.concatenate, zip(*parts, strict=True)))
+    )
     table = LandscapeTable(**columns, parameters=parameters, skipped=skipped)
     if energies and thermo and (n_without := int(np.isnan(table.energy).sum())):
         warnings.warn(

@@ -4,10 +4,13 @@
 import bz2
 import codecs
 import gzip
+import importlib
 import lzma
 import stat
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
 from os import stat as file_status
 from typing import Any
 
@@ -33,6 +36,16 @@ def _as_latin_1(error: UnicodeError) -> tuple[str, int]:
 
 codecs.register_error("entsym-latin-1", _as_latin_1)
 
+
+def _zstd() -> Any:
+    """Return the module that decompresses zstd: the standard library's from Python 3.14 on."""
+    for name in ("compression.zstd", "backports.zstd"):
+        with suppress(ImportError):
+            return importlib.import_module(name)
+    return None
+
+
+_ZSTD = _zstd()
 _MAGIC: tuple[tuple[bytes, Any], ...] = (
     (b"\x1f\x8b", gzip.open),
     (b"BZh", bz2.open),
@@ -40,7 +53,9 @@ _MAGIC: tuple[tuple[bytes, Any], ...] = (
 )
 
 
-DAMAGED = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
+DAMAGED: tuple[type[Exception], ...] = (
+    EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, *([_ZSTD.ZstdError] if _ZSTD else []),
+)  # fmt: skip
 
 
 def opener_of(path: str) -> Callable[..., Any]:
@@ -66,7 +81,11 @@ def opener_of(path: str) -> Callable[..., Any]:
     with open(path, "rb") as file:
         start = file.read(6)
     if start.startswith(b"\x28\xb5\x2f\xfd"):
-        raise ValueError(f"{path}: is compressed by zstd; run 'zstd -d' first")
+        if _ZSTD is None:
+            raise ValueError(
+                f"{path}: is compressed by zstd; pip install 'entsym[zstd]', or run 'zstd -d' first"
+            )
+        return _ZSTD.open
     return next((opener for magic, opener in _MAGIC if start.startswith(magic)), open)
 
 
@@ -125,7 +144,8 @@ def read_blocks(path: str) -> Iterator[bytes]:
         If the file is not a regular one, a line is too long or the compressed data are damaged.
     """
     started = ends_with_return = False
-    n_lines = line = 0  # of the line that the block ends in, its bytes so far
+    n_blocks = 0
+    line = 0  # bytes so far of the line that the block ends in
     try:
         with opener_of(path)(path, "rb") as file:
             # what was read before damage is not lost: read1 waits for no full block
@@ -140,12 +160,13 @@ def read_blocks(path: str) -> Iterator[bytes]:
                     block = block.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
                 first = block.find(b"\n")
                 if line + (len(block) if first < 0 else first) >= BYTES_PER_LINE:
+                    n_lines = sum(b.count(b"\n") for b in islice(read_blocks(path), n_blocks))
                     raise ValueError(
                         f"line {n_lines + 1} has more than {BYTES_PER_LINE} characters; no frame "
                         "or log has such lines"
                     )
                 line = line + len(block) if first < 0 else len(block) - block.rfind(b"\n") - 1
-                n_lines += block.count(b"\n")
+                n_blocks += 1
                 yield block
     except DAMAGED as error:
         raise ValueError(f"the file cannot be decompressed to its end: {error}") from error

@@ -151,6 +151,15 @@ def atom_rows(
     symbols: NDArray[np.int16],
     more: bool = False,
 ) -> tuple[Float, NDArray[np.int64] | None, NDArray[np.int32] | None] | None: ...
+def frame_rows(
+    texts: Sequence[bytes],
+    starts: Sequence[int],
+    counts: Sequence[int],
+    columns: NDArray[np.intc],
+    symbols: NDArray[np.int16],
+    more: bool = False,
+    by_id: bool = True,
+) -> tuple[Float, NDArray[np.int32] | None, NDArray[np.bool_]]: ...
 
 class XyzCut:
     def scan(self, text: bytes | bytearray, last: bool) -> list[int]: ...

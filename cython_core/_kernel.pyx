@@ -31,6 +31,7 @@ from cython_core.kernel cimport (
     PeriodicWorkspace,
     Point,
     Population,
+    RowText,
     Schedule,
     Structure,
     Target,
@@ -51,6 +52,7 @@ from cython_core.kernel cimport (
     hill_line,
     only_blank_lines,
     order_rows,
+    read_frames,
     read_rows,
 )
 from libc.stdint cimport int16_t, int32_t, int64_t
@@ -965,6 +967,81 @@ def atom_rows(const unsigned char[::1] text, start, n, const int[::1] columns,
         if stop == NULL:
             return None
     return numbers, order, kinds if n_kinds else None
+
+
+def frame_rows(texts, starts, counts, const int[::1] columns, const int16_t[::1] symbols,
+               more=False, by_id=True):
+    """Return what the rows of atoms in the texts of many frames hold.
+
+    Parameters
+    ----------
+    texts : (m,) sequence of bytes
+        Texts of the frames.
+    starts : (m,) sequence of int
+        Where the rows of each begin.
+    counts : (m,) sequence of int
+        Numbers of rows.
+    columns, symbols, more
+        As in `atom_rows`.
+    by_id : bool
+        Whether the rows of a frame with IDs come by rising ID.
+
+    Returns
+    -------
+    numbers : (n, width) float64
+        Numbers of the rows of all plain frames, one frame after the other.
+    kinds : (n,) int32 or None
+        Their atomic numbers, or types as -type.
+    plain : (m,) bool
+        Which frames are; `atom_rows` would return None for the others. One without rows is not.
+    """
+    cdef size_t m = len(texts), k, n_columns = columns.shape[0], total = 0, first, n, size
+    if len(symbols) != 702 or not n_columns or len(starts) != m or len(counts) != m:
+        raise ValueError(f"{len(texts)} texts, {len(starts)} starts, {len(counts)} counts, "
+                         f"{n_columns} columns and {len(symbols)} symbols: must be as many texts "
+                         "as starts and counts, and 702 symbols")
+    cdef vector[RowText] frames
+    cdef RowText frame
+    cdef bytes text
+    cdef const char *begin
+    cdef size_t longest = 0
+    frames.reserve(m)
+    for k in range(m):
+        text, first, n = texts[k], starts[k], counts[k]
+        begin, size = text, len(text)
+        # a row takes two characters for each word at least
+        if first >= size or n > (size - first) // (2 * n_columns):
+            first, n = size, 0
+        frame.begin, frame.end, frame.n = begin + first, begin + size, n
+        frames.push_back(frame)
+        total += n
+        longest = max(longest, n)
+    cdef int width = 0
+    cdef bint has_ids = False, has_kinds = False
+    for k in range(n_columns):
+        width = max(width, (columns[k] & 0xffff) + 1 if columns[k] >= 0 else 0)
+        has_ids = has_ids or columns[k] == -4
+        has_kinds = has_kinds or columns[k] == -5
+    numbers = np.empty((total, width))
+    kinds = np.empty(total if has_kinds else 0, dtype=np.int32)
+    plain = np.zeros(m, dtype=bool)
+    if total == 0:
+        return numbers, kinds if has_kinds else None, plain
+    cdef vector[int64_t] ids
+    ids.resize(longest if has_ids else 0)
+    cdef double[:, ::1] x = numbers
+    cdef int32_t[::1] z = kinds
+    cdef unsigned char[::1] p = plain.view(np.uint8)
+    cdef AtomRows out
+    out.numbers = &x[0, 0] if width else NULL
+    out.width = width
+    out.ids = ids.data() if has_ids else NULL
+    out.kinds = &z[0] if has_kinds else NULL
+    cdef bint may_have_more = more, sort = by_id
+    with nogil:
+        n = read_frames(frames.data(), m, &columns[0], n_columns, may_have_more, sort, &symbols[0],
+                        out, &p[0])
+    return numbers[:n], kinds[:n] if has_kinds else None, plain
 
 
 cdef class XyzCut:

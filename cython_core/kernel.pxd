@@ -138,6 +138,14 @@ cdef extern from "entsym/text_frames.hpp" namespace "entsym" nogil:
     bint only_blank_lines(const char *, const char *)
     bint order_rows(const int64_t *, size_t, int64_t *) except +
 
+    cdef struct RowText:
+        const char *begin
+        const char *end
+        size_t n
+
+    size_t read_frames(const RowText *, size_t, const int *, size_t, bint, bint, const int16_t *,
+                       const AtomRows &, unsigned char *) except +
+
     cdef cppclass CppXyzCut "entsym::XyzCut":
         size_t at
         vector[size_t] starts

@@ -52,6 +52,14 @@ const char *end_of_number(const char *text)
   return text;
 }
 
+/// The end of a whole number of at most `most` digits at `text`, or null.
+const char *end_of_whole(const char *text, std::ptrdiff_t most)
+{
+  const char *const digits = text + (*text == '-');
+  const char *const stop = skip_digits(digits);
+  return stop > digits && stop - digits <= most ? stop : nullptr;
+}
+
 const char *read_number(const char *text, const char *end, double &value)
 {
   // not nan and inf
@@ -85,11 +93,8 @@ const char *read_word(const char *text, const char *end, int column, Symbols sym
       return end_of_word(text);
     case NUMBER:
       return end_of_number(text);
-    case WHOLE: {
-      const char *const digits = text + (*text == '-');
-      const char *const stop = skip_digits(digits);
-      return stop > digits && stop - digits <= 9 ? stop : nullptr;
-    }
+    case WHOLE:
+      return end_of_whole(text, 18);
     case ID: {
       const auto [stop, error] = std::from_chars(text, end, rows.ids[row]);
       return error == std::errc() ? stop : nullptr;
@@ -98,7 +103,7 @@ const char *read_word(const char *text, const char *end, int column, Symbols sym
       return read_kind(text, symbols, rows.kinds[row]);
     default:
       if (column >= KEPT_WHOLE) {
-        if (read_word(text, end, WHOLE, symbols, row, rows) == nullptr) return nullptr;
+        if (end_of_whole(text, 15) == nullptr) return nullptr;    // exact as a double
         column -= KEPT_WHOLE;
       }
       return read_number(text, end, rows.numbers[row * rows.width + column]);
@@ -153,6 +158,47 @@ bool order_rows(const std::int64_t *ids, std::size_t n, std::int64_t *order)
   return std::adjacent_find(order, order + n, [ids](std::int64_t a, std::int64_t b) {
            return ids[a] == ids[b];
          }) == order + n;
+}
+
+std::size_t read_frames(const RowText *frames, std::size_t m, const int *columns,
+                        std::size_t n_columns, bool more, bool by_id, Symbols symbols,
+                        const AtomRows &rows, unsigned char *plain)
+{
+  std::size_t done = 0;
+  std::vector<std::int64_t> order;
+  std::vector<double> numbers;
+  std::vector<std::int32_t> kinds;
+  for (std::size_t k = 0; k < m; k++) {
+    const auto [begin, end, n] = frames[k];
+    const std::size_t width = rows.width;
+    double *const x = rows.numbers + done * width;
+    std::int32_t *const z = rows.kinds ? rows.kinds + done : nullptr;
+    const char *const stop = n == 0 ? nullptr
+                                    : read_rows(begin, end, n, columns, n_columns, more, symbols,
+                                                {x, width, rows.ids, z});
+    plain[k] = stop != nullptr && only_blank_lines(stop, end);
+    if (!plain[k]) continue;
+    const std::int64_t *const ids = rows.ids;
+    const auto falls = [](std::int64_t a, std::int64_t b) { return a >= b; };
+    if (ids != nullptr && std::adjacent_find(ids, ids + n, falls) != ids + n) {
+      order.resize(n);
+      plain[k] = order_rows(ids, n, order.data());
+      if (!plain[k]) continue;
+      if (by_id) {
+        numbers.assign(x, x + n * width);
+        for (std::size_t row = 0; row < n; row++)
+          std::copy_n(&numbers[static_cast<std::size_t>(order[row]) * width], width,
+                      x + row * width);
+        if (z != nullptr) {
+          kinds.assign(z, z + n);
+          for (std::size_t row = 0; row < n; row++)
+            z[row] = kinds[static_cast<std::size_t>(order[row])];
+        }
+      }
+    }
+    done += n;
+  }
+  return done;
 }
 
 void XyzCut::scan(const char *text, std::size_t size, bool last)

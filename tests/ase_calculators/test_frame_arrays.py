@@ -5,6 +5,8 @@ import gzip
 import importlib.util
 import random
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import ase.io
@@ -16,14 +18,24 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_calculators import (
     EntropySymmetry,
+    LandscapeTable,
     extended_xyz,
     lammps_dump,
     map_landscape,
     text_file,
 )
-from ase_calculators.extended_xyz import xyz_arrays
+from ase_calculators.extended_xyz import xyz_blocks
 from ase_calculators.frame_arrays import FrameArrays
-from ase_calculators.frame_source import open_frames, read_arrays, read_text, stored_energy
+from ase_calculators.frame_source import (
+    Frame,
+    open_frames,
+    read_arrays,
+    read_block,
+    read_frames,
+    read_text,
+    stored_energy,
+)
+from ase_calculators.lammps_dump import dump_blocks
 
 ROOT = Path(__file__).parents[2]
 OPTIONS = (
@@ -51,6 +63,26 @@ def by_python(text, format, options, energy):
     """Return the frame as atoms make it, without the core."""
     atoms = read_text(text, format, options)
     return FrameArrays.of(atoms, stored_energy(atoms) if energy else np.nan)
+
+
+def by_block(text, format, options, energy):
+    """Return the frame as it comes out of a block, between a broken frame and one like it."""
+    frames = [Frame("", k, content, format) for k, content in enumerate([text, b"junk", text])]
+    block, places, errors = read_block(frames, options, energy)
+    assert len(block) == len(places) == 3 - len(errors) and [*places, *dict(errors)].count(1) == 1
+    if errors[0][0] == 0:
+        raise errors[0][1]
+    first, last = block
+    assert_same(first, last)
+    assert last.numbers.base is block.numbers or last.numbers is block.numbers
+    return last
+
+
+def blocks(text, format, options):
+    """Return the frames that the core has read at once."""
+    if format.startswith("lammps-dump"):
+        return [*dump_blocks([text] * 2, **options)]
+    return [*xyz_blocks([text] * 2, format, **options)]
 
 
 def assert_same(a, b):
@@ -81,6 +113,10 @@ def assert_same_atoms(a, b):
     assert (a.pbc == b.pbc).all()
 
 
+def not_called(*_):
+    raise AssertionError("the core was asked")
+
+
 def compare(text, format, options, monkeypatch):
     """Compare both ways to read a frame; return whether the core could."""
     dump = format.startswith("lammps-dump")
@@ -93,25 +129,39 @@ def compare(text, format, options, monkeypatch):
     atom_rows = lammps_dump.atom_rows
     with monkeypatch.context() as patch:
         patch.setattr(lammps_dump, "atom_rows", spied)
-        fast = [outcome(read_arrays, text, format, options, energy) for energy in (True, False)]
+        ways = [(way, energy) for way in (read_arrays, by_block) for energy in (True, False)]
+        fast = [outcome(way, text, format, options, energy) for way, energy in ways]
         atoms = outcome(read_text, text, format, options)
         for module in (lammps_dump, extended_xyz):
             patch.setattr(module, "atom_rows", lambda *_: None)
-        slow = [outcome(by_python, text, format, options, energy) for energy in (True, False)]
+            patch.setattr(module, "frame_rows", not_called)
+        slow = [outcome(by_python, text, format, options, energy) for _, energy in ways]
         assert_same_atoms(atoms, outcome(read_text, text, format, options))
     for a, b in zip(fast, slow, strict=True):
         if not isinstance(a, str) and not dump and a.energy == a.energy and b.energy != b.energy:
             b = FrameArrays(b.numbers, b.positions, b.cell, b.pbc, a.energy)  # was not asked for
         assert_same(a, b)
-    if dump:
-        return bool(calls) and calls[0] is not None
-    return outcome(lambda: xyz_arrays(text, format, **options)) is not None
+    found = outcome(blocks, text, format, options)
+    fast = not isinstance(found, str) and len(found) > 0
+    if fast:
+        assert found[0][0] == [0, 1]
+    return (bool(calls) and calls[0] is not None) if dump else fast
 
 
 def frames_in(path, format=None):
     for frame in open_frames(path, format, 1, {})[0]:
         if isinstance(frame.content, bytes):
             yield frame.content, frame.format
+
+
+def assert_block_of(path, options):
+    """Check that all frames of a file come out of one call as they come one by one."""
+    frames = [*open_frames(path, None, 1, {})[0]]
+    block, places, errors = read_block(frames, options, True)
+    found = dict(zip(places, block, strict=True)) | {k: str(error) for k, error in errors}
+    assert len(found) == len(frames)
+    for k, frame in enumerate(frames):
+        assert_same(found[k], outcome(frame.arrays, options, True))
 
 
 @pytest.mark.filterwarnings("ignore:.*does not name boundaries")
@@ -125,8 +175,10 @@ def test_mutated_files(kind, tmp_path, monkeypatch):
     files += [fuzz.mutated(kind, random.Random(number)) for number in range(300)]
     for number, data in enumerate(files):
         path.write_bytes(data)
+        options = OPTIONS[number % len(OPTIONS)]
+        assert_block_of(path, options)
         for text, format in frames_in(path):
-            fast = compare(text, format, OPTIONS[number % len(OPTIONS)], monkeypatch)
+            fast = compare(text, format, options, monkeypatch)
             n_frames, n_fast = n_frames + 1, n_fast + fast
     assert n_fast > 50 and n_frames > n_fast + 50
 
@@ -191,6 +243,7 @@ def test_dumps(frames, monkeypatch, columns, order, number):
         ).encode()
         options = {"specorder": ["Al", "Cu"]} if "type" in names else {}
         assert compare(text, "lammps-dump-text", options, monkeypatch)
+        assert [places for places, _ in blocks(text, "lammps-dump-text", options)] == [[0, 1]]
         if number == "{!r}":
             arrays = read_arrays(text, "lammps-dump-text", options, False)
             by_id = np.argsort(ids) if "id" in names else slice(None)
@@ -348,6 +401,7 @@ def test_table_of_both_ways(tmp_path, monkeypatch):
     calc = EntropySymmetry(rmax=4.5, sigma=0.25, q6_cutoff=3.5)
     fast = map_landscape(path, calc, progress=False)
     monkeypatch.setattr(lammps_dump, "atom_rows", lambda *_: None)
+    monkeypatch.setattr(lammps_dump, "_PLAIN_HEAD", re.compile(b"(?!)"))
     slow = map_landscape(path, calc, progress=False)
     assert len(fast) == 9
     for name, column in fast.columns.items():
@@ -373,3 +427,158 @@ def test_energies_of_other_files(tmp_path, results, info):
         assert str(frame.content) == expected
     else:
         np.testing.assert_equal(frame.content.energy, expected)
+
+
+def test_whole_numbers_of_64_bits(monkeypatch):
+    """IDs beyond 32 bits, which ASE refuses, cost no frame and no digit."""
+    rows = [("Al", 0, 7, 2**31), ("Cu", 1, -(2**31) - 1, 10**15 + 1), ("Al", 2, 3, 2**63 - 1)]
+    for head in ("energy=-1.5", "energy = -1.5"):  # plain, and only for ASE
+        for n in (2, 3):
+            text = (
+                f'{n}\nLattice="8 0 0 0 4 0 0 0 4" Properties=species:S:1:pos:R:3:small:I:1:id:I:2 '
+                f"{head}\n" + "".join(f"{s} {x} 0 0 {k} {a} {b}\n" for k, (s, x, a, b) in
+                                      enumerate(rows[:n]))
+            ).encode()  # fmt: skip
+            atoms = read_text(text, "extxyz", {})
+            assert atoms.arrays["small"].dtype == atoms.arrays["id"].dtype == np.int64
+            assert atoms.arrays["small"].tolist() == [*range(n)]
+            assert atoms.arrays["id"].tolist() == [[a, b] for _, _, a, b in rows[:n]]
+            assert read_arrays(text, "extxyz", {}, True).energy == -1.5
+            if head == "energy=-1.5":
+                assert compare(text, "extxyz", {}, monkeypatch) == (n == 2)
+    text = text.replace(str(2**63 - 1).encode(), str(2**63).encode())
+    with pytest.raises(ValueError, match="column id: "):
+        read_text(text, "extxyz", {})
+
+
+def dump(head, a, step=0):
+    """Return a dump of fcc Al in a box whose lengths are in units of its head."""
+    atoms = bulk("Al", "fcc", a=a, cubic=True) * (2, 2, 2)
+    rows = "".join(f"{k + 1} Al {x!r} {y!r} {z!r}\n"
+                   for k, (x, y, z) in enumerate(atoms.positions.tolist()))  # fmt: skip
+    box = f"0 {2 * a!r}\n" * 3
+    return (
+        f"{head}ITEM: TIMESTEP\n{step}\nITEM: NUMBER OF ATOMS\n{len(atoms)}\n"
+        f"ITEM: BOX BOUNDS pp pp pp\n{box}ITEM: ATOMS id element x y z\n{rows}"
+    )
+
+
+def test_units_of_several_files(tmp_path):
+    """A file without units is in Å or in units=, whatever the others say and in any order."""
+    bohr = 0.529177210903
+    texts = {
+        "electron": dump("ITEM: UNITS\nelectron\n", 4.05 / bohr) + dump("", 4.1 / bohr, 1),
+        "none": dump("", 4.05),
+        "real": dump("ITEM: UNITS\nreal\n", 4.1),
+        "xyz": '1\nTimestep=0 Lattice="4.05 0 0 0 4.05 0 0 0 4.05"\nAl 0 0 0\n',
+        "yaml": "---\ncreator: LAMMPS\ntimestep: 0\nunits: electron\nnatoms: 1\n"
+        "boundary: [ p, p, p, p, p, p, ]\nbox:\n" + f"  - [ 0, {4.05 / bohr!r} ]\n" * 3
+        + "keywords: [ id, element, x, y, z, ]\ndata:\n  - [ 1 , Al , 0 , 0 , 0, ]\n...\n",
+    }  # fmt: skip
+    lengths = {"electron": [8.1, 8.2], "none": [8.1], "real": [8.2], "xyz": [4.05], "yaml": [4.05]}
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    calc = EntropySymmetry(rmax=4.5, sigma=0.25, q6_cutoff=3.5)
+    for order in (["electron", "none", "real"], ["none", "electron"], ["yaml", "none", "xyz"],
+                  ["electron", "xyz", "yaml", "none"]):  # fmt: skip
+        table = map_landscape([tmp_path / n for n in order], calc, progress=False)
+        expected = [a**3 for name in order for a in lengths[name]]
+        np.testing.assert_allclose(table.volume, expected, rtol=1e-7, err_msg=str(order))
+    # units= is for those that say nothing, the log for all of them, whichever dump comes first
+    with pytest.warns(UserWarning, match="1 of 3 frames skipped"):
+        table = map_landscape(
+            [tmp_path / n for n in ("none", "electron", "real")][::2] + [tmp_path / "xyz"], calc,
+            progress=False, units="electron",
+        )  # fmt: skip
+    np.testing.assert_allclose(table.volume, [(8.1 * bohr) ** 3, (4.05 * bohr) ** 3], rtol=1e-7)
+    (tmp_path / "log").write_text("Step PotEng\n0 -1.0\n1 -2.0\n")
+    for order in (["none", "electron"], ["electron", "none"]):
+        table = map_landscape(
+            [tmp_path / n for n in order], calc, progress=False, energies=tmp_path / "log"
+        )
+        volumes = {"none": [(8.1 * bohr) ** 3], "electron": [8.1**3, 8.2**3]}
+        np.testing.assert_allclose(table.volume, [v for n in order for v in volumes[n]], rtol=1e-7)
+
+
+DECK = """units metal
+lattice custom 4.05 a1 1 {tilt} 0.1 a2 -{tilt} 1 {tilt} a3 0.1 -{tilt} 1 &
+ basis 0 0 0 basis 0.5 0.5 0 triclinic/general
+create_box 1 NULL 0 4 0 4 0 4
+create_atoms 1 box
+mass 1 26.98
+pair_style zero 5.0
+pair_coeff * *
+dump 1 all custom 1 text.dump id type x y z
+dump 2 all yaml 1 inside.yaml id type x y z
+dump 3 all yaml 1 scaled.yaml id type xs ys zs
+dump 4 all yaml 1 rotated.yaml id type x y z
+dump_modify 3 triclinic/general yes
+dump_modify 4 triclinic/general yes units yes time yes
+run 1
+"""
+
+
+@pytest.mark.parametrize("tilt", [0.05, 0.3])
+def test_yaml_of_rotated_atoms(tmp_path, tilt):
+    """LAMMPS rotates atoms for triclinic/general, and YAML holds the box that is not rotated."""
+    (tmp_path / "in.lmp").write_text(DECK.format(tilt=tilt))
+    subprocess.run(
+        [Path(sys.executable).with_name("lmp"), "-in", "in.lmp", "-log", "none"],
+        cwd=tmp_path,
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    calc = EntropySymmetry(rmax=4.5, sigma=0.25, q6_cutoff=3.5)
+    options = {"specorder": ["Al"], "progress": False}
+    expected = map_landscape(tmp_path / "text.dump", calc, **options)
+    assert len(expected) == 2
+    for name in ("inside", "scaled"):
+        table = map_landscape(tmp_path / f"{name}.yaml", calc, **options)
+        np.testing.assert_allclose(table.sS, expected.sS, rtol=1e-3)
+        np.testing.assert_allclose(table.volume, expected.volume, rtol=1e-12)
+    message = "outside a periodic box, as after dump_modify triclinic/general"
+    for reader in (map_landscape, lambda path, *_, **__: [*read_frames(path)]):
+        with pytest.raises(ValueError, match=message):
+            reader(tmp_path / "rotated.yaml", calc, **options)
+
+
+@pytest.mark.skipif(text_file._ZSTD is None, reason="needs entsym[zstd]")
+@pytest.mark.parametrize("ending", ["dump", "extxyz"])
+def test_zstd(frames, tmp_path, ending):
+    """Files that zstd has compressed, also in several parts, damaged or cut short."""
+    path, packed = tmp_path / f"f.{ending}", tmp_path / f"f.{ending}.zst"
+    if ending == "dump":
+        path.write_text("".join(dump("", 4.05 + step / 100, step) for step in range(4000)))
+    else:
+        ase.io.write(path, frames)
+    whole = [f[1:] for f in open_frames(path, None, 1, {})[0]]
+    data = path.read_bytes()
+    half = len(data) // 2
+    compress = text_file._ZSTD.compress
+    packed.write_bytes(compress(data[:half]) + compress(data[half:]))
+    assert [f[1:] for f in open_frames(packed, None, 1, {})[0]] == whole
+    assert len([*read_frames(packed)]) == len(whole)
+    if ending == "extxyz":
+        return
+    packed.write_bytes(packed.read_bytes()[:-20])
+    *found, last = open_frames(packed, None, 1, {})[0]
+    assert len(found) > 1000 and [f[1:] for f in found[:-1]] == whole[: len(found) - 1]
+    assert "cannot be decompressed to its end" in str(last.content)
+
+
+def test_zstd_is_missing(frames, tmp_path, monkeypatch):
+    """Without the package, one line says what to install."""
+    monkeypatch.setattr(text_file, "_ZSTD", None)
+    (tmp_path / "f.dump").write_bytes(b"\x28\xb5\x2f\xfd1234")
+    (frame,) = open_frames(tmp_path / "f.dump", None, 1, {})[0]
+    assert str(frame.content).endswith("zstd; pip install 'entsym[zstd]', or run 'zstd -d' first")
+
+
+def test_line_ends_of_windows(frames, tmp_path):
+    """A table that an editor of Windows has written is the same."""
+    calc = EntropySymmetry(rmax=4.5, sigma=0.25, q6_cutoff=3.5)
+    cells = [bulk("Al", "fcc", a=4 + k / 10, cubic=True) for k in range(3)]
+    table = map_landscape(cells, calc, progress=False, output=tmp_path / "f.csv")
+    text = (tmp_path / "f.csv").read_bytes()
+    (tmp_path / "g.csv").write_bytes(text.replace(b"\n", b"\r\n"))
+    np.testing.assert_array_equal(LandscapeTable.read(tmp_path / "g.csv").sS, table.sS)

@@ -95,6 +95,9 @@ def test_units_and_walkers(hills, tmp_path):
     for k in range(2):  # hills of odd and even number
         part = [*lines[:3], *lines[3 + k :: 2]]
         (tmp_path / f"hills.{k}").write_text("\n".join(part) + "\n")
+    (tmp_path / "windows").write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    again = free_energy(tmp_path / "windows", bins=(EDGES, 1))
+    np.testing.assert_array_equal(again.values, metal.values)
     both = free_energy([tmp_path / "hills.0", tmp_path / "hills.1"], bins=(EDGES, 1))
     np.testing.assert_allclose(both.values, metal.values, rtol=1e-9)
 

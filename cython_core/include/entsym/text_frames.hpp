@@ -14,10 +14,10 @@ namespace entsym {
 enum Column : int {
   SKIPPED = -1,           ///< any word
   NUMBER = -2,            ///< must be a number, which is not kept
-  WHOLE = -3,             ///< must be a whole number of at most nine digits, which is not kept
+  WHOLE = -3,             ///< must be a whole number of at most 18 digits, which is not kept
   ID = -4,                ///< a whole number
   KIND = -5,              ///< a chemical symbol, or a type of at most three digits
-  KEPT_WHOLE = 1 << 16    ///< added to a place: the number must be as for WHOLE
+  KEPT_WHOLE = 1 << 16    ///< added to a place: the number must be whole, of at most 15 digits
 };
 
 /// Places for what is read of `n` atoms, in the order of the rows.
@@ -46,6 +46,22 @@ bool only_blank_lines(const char *text, const char *end);
 /// Write the rows in rising order of their `ids` (n,) into `order` (n,).
 /// @return whether each ID is there once
 bool order_rows(const std::int64_t *ids, std::size_t n, std::int64_t *order);
+
+/// The rows of a frame, with all that follows them in its text.
+struct RowText {
+  const char *begin, *end;
+  std::size_t n;
+};
+
+/// Read the rows of `m` frames, one frame after the other, those of each by rising ID if there are IDs
+/// and `by_id`. A frame without atoms, with an ID twice or with anything but empty lines behind its
+/// rows is left out, as one that `read_rows` cannot read. `rows` needs room for the atoms of all frames;
+/// its IDs are used as scratch.
+/// @param plain (m,), whether each frame was read
+/// @return the number of atoms that were read
+std::size_t read_frames(const RowText *frames, std::size_t m, const int *columns,
+                        std::size_t n_columns, bool more, bool by_id, Symbols symbols,
+                        const AtomRows &rows, unsigned char *plain);
 
 /// Cut of (extended) XYZ text into frames, which may come in pieces.
 struct XyzCut {
