@@ -533,6 +533,10 @@ class EntropySymmetry(Calculator):
         if isinstance(frames, Atoms) or not isinstance(frames, Iterable):
             kind = type(frames).__name__
             raise TypeError(f"frames: must be an iterable of Atoms, not one {kind}; pass [atoms]")
+        if isinstance(frames, list) and len(frames) == 1 and isinstance(frames[0], Atoms):
+            atoms = frames[0]
+            values = self._evaluate_one(atoms, atoms.cell.array, 0)
+            return {name: np.array([v]) for name, v in zip(self.value_names, values, strict=True)}
         remaining = iter(frames)
         parts = [np.empty((0, 2))]
         n_done = 0
@@ -568,12 +572,8 @@ class EntropySymmetry(Calculator):
         if not cells:
             return np.empty((0, 2))
         density, threads = self.parameters["number_density"], self.parameters["threads"]
-        if len(cells) == 1:  # one frame: threads share out its atoms
-            try:
-                value = self.kernel.evaluate(positions[0], cells[0], pbc[0], density, threads)
-            except ValueError as error:
-                raise ValueError(f"frame {first}: {error}") from error
-            return np.array([value])
+        if len(cells) == 1:
+            return np.array([self._evaluate_one(frame, cells[0], first)])
         offsets = np.concatenate([[0], np.cumsum([len(x) for x in positions], dtype=np.int64)])
         try:
             return self.kernel.evaluate_batch(
@@ -588,6 +588,20 @@ class EntropySymmetry(Calculator):
                 except ValueError as error:
                     raise ValueError(f"frame {first + k}: {error}") from error
             raise
+
+    def _evaluate_one(
+        self, frame: Atoms | FrameArrays, cell: np.ndarray, number: int
+    ) -> tuple[float, float]:
+        """Return sS and Q_l of one frame, whose atoms the threads share out."""
+        parameters = self.parameters
+        try:
+            selected = self._selected(frame)
+            x = frame.positions if selected is None else frame.positions[selected]
+            return self.kernel.evaluate(
+                x, cell, frame.pbc, parameters["number_density"], parameters["threads"]
+            )
+        except ValueError as error:
+            raise ValueError(f"frame {number}: {error}") from error
 
     def _selected(self, atoms: Atoms | FrameArrays) -> np.ndarray | None:
         """Return the mask of the atoms that count, or None for all."""

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -217,7 +218,8 @@ struct Scratch {
   Array<> hx, hy, hz, hw;    // vectors to neighbours, weights
   Indices<1024> hi;          // their rows in the list
   Indices<> place;           // candidates that are neighbours
-  Array<> r2, broadened, g, log_g, adjoint;
+  Array<> r2, broadened, g, log_g, adjoint, integrand;
+  Array<> own;    // an atom's own sum of Gaussians, 0 when it is not at work
   std::vector<Line> moments, slope;
 
   void reserve_candidates(std::size_t n)
