@@ -530,13 +530,13 @@ class EntropySymmetry(Calculator):
         >>> values["Q6"].round(6)
         array([0.574524, 0.574524])
         """
-        if isinstance(frames, Atoms) or not isinstance(frames, Iterable):
-            kind = type(frames).__name__
-            raise TypeError(f"frames: must be an iterable of Atoms, not one {kind}; pass [atoms]")
-        if isinstance(frames, list) and len(frames) == 1 and isinstance(frames[0], Atoms):
+        if type(frames) is list and len(frames) == 1 and isinstance(frames[0], Atoms):
             atoms = frames[0]
             values = self._evaluate_one(atoms, atoms.cell.array, 0)
             return {name: np.array([v]) for name, v in zip(self.value_names, values, strict=True)}
+        if isinstance(frames, Atoms) or not isinstance(frames, Iterable):
+            kind = type(frames).__name__
+            raise TypeError(f"frames: must be an iterable of Atoms, not one {kind}; pass [atoms]")
         remaining = iter(frames)
         parts = [np.empty((0, 2))]
         n_done = 0

@@ -20,8 +20,6 @@ class ComputeEntsym : public ComputeEntsymBase {
   void set_ghosts(bool complete) override;
   void compute_vector() override;
   void compute_array() override;
-  int pack_forward_comm(int, int *, double *, int, int *) override;
-  void unpack_forward_comm(int, int, double *) override;
   double memory_usage() override;
 
   // --- for fix entsym/steer, which calls them in a run, one after the other ---
@@ -43,7 +41,6 @@ class ComputeEntsym : public ComputeEntsymBase {
   double dlnrho;                               // of sS in the last evaluation
   entsym::Atoms atoms;                         // of the last evaluation
   std::vector<double> qlm, neighbors, part;    // of owned atoms and ghosts; gradient of one value
-  bool sharing;    // forward communication carries values, not membership
 
   void evaluate(Part);
   void measure(bool bonds, bool half);
