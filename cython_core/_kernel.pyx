@@ -662,8 +662,8 @@ cdef class Breeder:
             raise ValueError(f"names = {shown(names)}: must be symbols, one for each species")
         names = [str(name) for name in names]
         limits.names = [name.encode() for name in names]
-        self.arguments = (kernel, displacement, rate, volume, shape, swaps, probabilities, distances,
-                          flags, volume_limits, angle_limits, names, attempts, smooth)
+        self.arguments = (kernel, displacement, rate, volume, shape, swaps, probabilities,
+                          distances, flags, volume_limits, angle_limits, names, attempts, smooth)
         self.c.reset(new CppBreeder(self.kernel.c.get()[0], self.soft.c.get()[0], genes, limits))
 
     def __reduce__(self):
