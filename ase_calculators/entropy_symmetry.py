@@ -531,6 +531,15 @@ class EntropySymmetry(Calculator):
         >>> values["Q6"].round(6)
         array([0.574524, 0.574524])
         """
+        if type(frames) is list and len(frames) == 1 and isinstance(frames[0], Atoms):
+            atoms = frames[0]  # no copies
+            try:
+                selected = self._selected(atoms)
+            except ValueError as error:
+                raise ValueError(f"frame 0: {error}") from error
+            x = atoms.positions if selected is None else atoms.positions[selected]
+            values = self._evaluate_one(x, atoms.cell.array, atoms.pbc, 0)
+            return {name: np.array([v]) for name, v in zip(self.value_names, values, strict=True)}
         if isinstance(frames, Atoms) or not isinstance(frames, Iterable):
             kind = type(frames).__name__
             raise TypeError(f"frames: must be an iterable of Atoms, not one {kind}; pass [atoms]")
@@ -574,11 +583,8 @@ class EntropySymmetry(Calculator):
         """Return sS and Q_l of all atoms of frames, (n_frames, 2); errors count from `first`."""
         density, threads = self.parameters["number_density"], self.parameters["threads"]
         x, cells, pbc = block.positions, block.cells, block.pbc
-        if len(block) == 1:  # one frame: threads share out its atoms
-            try:
-                return np.array([self.kernel.evaluate(x, cells[0], pbc[0], density, threads)])
-            except ValueError as error:
-                raise ValueError(f"frame {first}: {error}") from error
+        if len(block) == 1:
+            return np.array([self._evaluate_one(x, cells[0], pbc[0], first)])
         try:
             return self.kernel.evaluate_batch(x, block.offsets, cells, pbc, density, threads)
         except ValueError:
@@ -589,6 +595,16 @@ class EntropySymmetry(Calculator):
                 except ValueError as error:
                     raise ValueError(f"frame {first + k}: {error}") from error
             raise
+
+    def _evaluate_one(
+        self, positions: np.ndarray, cell: np.ndarray, pbc: np.ndarray, number: int
+    ) -> tuple[float, float]:
+        """Return sS and Q_l of one frame, whose atoms the threads share out."""
+        density, threads = self.parameters["number_density"], self.parameters["threads"]
+        try:
+            return self.kernel.evaluate(positions, cell, pbc, density, threads)
+        except ValueError as error:
+            raise ValueError(f"frame {number}: {error}") from error
 
     def _selected(self, atoms: Atoms | FrameArrays) -> np.ndarray | None:
         """Return the mask of the atoms that count, or None for all."""

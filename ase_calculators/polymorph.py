@@ -12,7 +12,10 @@ import math
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from functools import partial
 from io import StringIO
 from os import PathLike, fspath
 from typing import Any, NamedTuple, NoReturn
@@ -28,6 +31,7 @@ from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.frame_file import FrameFile, StoredFrame
 from ase_calculators.landscape import LandscapeTable, table_parameters
+from ase_calculators.parallel import OrderedPool
 from ase_calculators.provenance import atomic_write
 from cython_core import (
     Breeder,
@@ -167,7 +171,7 @@ class PolymorphGen:
         ``{("Si", "O"): 1.4}``. Default, and for pairs not named: 0.8 of the sum of the covalent
         radii (``ase.data.covalent_radii``).
     seed : int
-        Random seed. The same seed gives the same library for any `processes`.
+        Random seed. The same seed gives the same library for any `processes` and executor.
     processes : int
         Number of threads of the compiled core; scripts need no guard.
     window : (float, float, float, float), optional
@@ -456,7 +460,12 @@ class PolymorphGen:
 
     # --- the run --------------------------------------------------------------------------------
 
-    def run(self, path: str | PathLike[str], progress: bool = True) -> LandscapeTable:
+    def run(
+        self,
+        path: str | PathLike[str],
+        progress: bool = True,
+        executor: Executor | None = None,
+    ) -> LandscapeTable:
         """Breed towards all targets and write the library as it grows, or resume one.
 
         `path` gets the frames as extended XYZ, atoms sorted by element, all digits written.
@@ -472,6 +481,11 @@ class PolymorphGen:
             unfinished frame at its end is removed, and the run resumes where it stopped.
         progress : bool
             Whether to show the progress bar.
+        executor : concurrent.futures.Executor, optional
+            Executor that breeds the targets, one job each, as in the documentation's "From a laptop
+            to a cluster"; this process writes the library, in the order of the targets. The library
+            is the same, byte by byte. Not for targets in gaps, each of which depends on the one
+            before, and not together with `processes`.
 
         Returns
         -------
@@ -484,7 +498,12 @@ class PolymorphGen:
             If the library was made with other parameters, is something else, lacks a frame, or has
             one twice or with values that are not finite; if another run is writing to it; if the
             library or the map is removed, replaced, cut or written to in the meantime; if the file
-            in the place of the map is something else.
+            in the place of the map is something else; if an executor is given for targets in gaps
+            or together with `processes`.
+        TypeError
+            If `executor` is something else.
+        BrokenExecutor
+            If `executor` has lost a process and cannot continue; another run resumes.
         OSError
             If a file cannot be written; what was written before stays readable.
 
@@ -509,6 +528,13 @@ class PolymorphGen:
                         f"{csv}: the map of the library is to be written there, but this is not a "
                         "map; move it away or give the library another name"
                     )
+        if executor is not None and self._gaps:
+            raise ValueError(
+                "executor: is for targets that are known beforehand; each in a gap depends on "
+                "the one before: leave it out and give `processes`"
+            )
+        self._pool = None if executor is None else OrderedPool(self.processes, executor=executor)
+        self._bred: Iterator[tuple[tuple[int, np.ndarray], Future[list[Any]]]] | None = None
         self.rejected = dict.fromkeys(self.rejected, 0)
         self.reports = []
         if self._gaps:
@@ -523,7 +549,7 @@ class PolymorphGen:
                 table.write_rows(text)
                 with atomic_write(csv, newline="") as draft:
                     draft.write(text.getvalue())
-                with FrameFile(csv) as map_file:
+                with FrameFile(csv) as map_file, self._pool or nullcontext():
                     self._evolve(name, map_file, progress)
         except OSError as error:
             raise OSError(
@@ -561,16 +587,7 @@ class PolymorphGen:
         with tqdm(total=total or None, unit=" children", disable=not progress) as bar:
             for number, (target, pool) in enumerate(self._targets_to_come()):
                 first = found
-                evolution = Evolution(
-                    target,
-                    self._extent,
-                    self._values,
-                    self.generations,
-                    self.hits,
-                    self.elitism,
-                    self.tolerance,
-                    pool,
-                )
+                evolution = self._evolution(target, pool)
                 while not evolution.done:
                     mine = []
                     while found < len(self._members) and _of(self._members[found].info) == (
@@ -638,29 +655,13 @@ class PolymorphGen:
     ) -> list[int]:
         """Make a generation, write the children that are missing, and return their frames."""
         pool, generation = evolution.pool, evolution.generation
-        structures = [self._kept.get(frame) or self._structure(frame) for frame in pool]
-        self._kept = dict(zip(pool, structures, strict=True))
         names = self.calc.value_names
-        children = self._breeder.breed(
-            np.concatenate([self._positions, *(x[None] for x, _ in structures)]),
-            np.concatenate([self._cells, *(cell[None] for _, cell in structures)]),
-            np.concatenate([self._values, self._values_of(pool)]),
-            target,
-            self._extent,
-            self.individuals,
-            species=self._species,
-            pbc=self._pbc,
-            number_density=self.calc.parameters["number_density"],
-            n_library=len(self._values),
-            n_counted=self._n_counted,
-            fresh=self.fresh,
-            steps=self.steps,
-            tolerance=self.tolerance,
-            direct=generation == 0,
-            seed=self.seed,
-            stream=(number, generation, 0),
-            threads=self.processes,
-        )
+        if self._pool is not None:
+            children = self._generations_of(number)[generation]
+        else:
+            structures = [self._kept.get(frame) or self._structure(frame) for frame in pool]
+            self._kept = dict(zip(pool, structures, strict=True))
+            children = self._children(number, target, generation, structures, self._values_of(pool))
         for name, count in zip(self.rejected, children["rejected"].sum(axis=0).tolist()):
             self.rejected[name] += count
         done = {self._members[frame].info["individual"] for frame in there}
@@ -690,6 +691,69 @@ class PolymorphGen:
                 pending = []
         self._write(pending)
         return list(range(before, len(self._members)))
+
+    def _evolution(self, target: np.ndarray, pool: list[int]) -> Evolution:
+        return Evolution(
+            target,
+            self._extent,
+            self._values,
+            self.generations,
+            self.hits,
+            self.elitism,
+            self.tolerance,
+            pool,
+        )
+
+    def _children(
+        self,
+        number: int,
+        target: np.ndarray,
+        generation: int,
+        structures: list[tuple[np.ndarray, np.ndarray]],
+        values: np.ndarray,
+    ) -> dict[str, np.ndarray]:
+        """Breed a generation from the parents and from the structures of the generation before."""
+        return self._breeder.breed(
+            np.concatenate([self._positions, *(x[None] for x, _ in structures)]),
+            np.concatenate([self._cells, *(cell[None] for _, cell in structures)]),
+            np.concatenate([self._values, values]),
+            target,
+            self._extent,
+            self.individuals,
+            species=self._species,
+            pbc=self._pbc,
+            number_density=self.calc.parameters["number_density"],
+            n_library=len(self._values),
+            n_counted=self._n_counted,
+            fresh=self.fresh,
+            steps=self.steps,
+            tolerance=self.tolerance,
+            direct=generation == 0,
+            seed=self.seed,
+            stream=(number, generation, 0),
+            threads=self.processes,
+        )
+
+    # --- other processes ------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a worker needs to breed: not the library and its files."""
+        here = ("_pool", "_bred", "_generations", "_file", "_members", "_kept", "reports")
+        return {name: value for name, value in vars(self).items() if name not in here}
+
+    def _generations_of(self, number: int) -> list[dict[str, np.ndarray]]:
+        """Return the generations of a target, which a worker has bred; it is the next in order."""
+        if self._bred is None:  # all that follow are missing too
+            assert self._pool is not None
+            jobs = [(k, self.targets[k]) for k in range(number, len(self.targets))]
+            self._bred = self._pool.map(
+                partial(_bred_generations, self), jobs, lambda job: f"target {job[0]}"
+            )
+            self._generations: tuple[int, list[dict[str, np.ndarray]]] = (-1, [])
+        if self._generations[0] != number:
+            (k, _), future = next(self._bred)
+            self._generations = k, future.result()
+        return self._generations[1]
 
     # --- the file -------------------------------------------------------------------------------
 
@@ -820,6 +884,29 @@ class PolymorphGen:
             energy=np.full(n, np.nan),
             parameters=dict(self._map_parameters),
         )
+
+
+def _bred_generations(
+    gen: PolymorphGen, job: tuple[int, np.ndarray]
+) -> list[dict[str, np.ndarray]]:
+    """Return the children of all generations of a target, bred without the library."""
+    number, target = job
+    evolution = gen._evolution(target, [])
+    structures: list[tuple[np.ndarray, np.ndarray]] = []
+    values = np.empty((0, 2))
+    generations = []
+    while not evolution.done:
+        pool = evolution.pool
+        children = gen._children(
+            number, target, evolution.generation, [structures[k] for k in pool], values[pool]
+        )
+        valid = np.flatnonzero(children["valid"])
+        mine = list(range(len(structures), len(structures) + len(valid)))
+        structures += [(children["positions"][k], children["cells"][k]) for k in valid]
+        values = np.concatenate([values, children["values"][valid]])
+        evolution.take(mine, values[mine])
+        generations.append(children)
+    return generations
 
 
 def _pair(name: str, limits: Any) -> tuple[float, float]:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The kernel alone, with each instruction set: throughput, floor and cost of gradients.
 
+get_property has a floor: "ASE alone" is that of a calculator of ASE's class which calculates
+nothing, and "a copy of the atoms" is what a calculator must keep in order to notice that they move.
+
 Run as a script, it measures the instruction set in ENTSYM_ISA and prints rows as JSON.
 """
 
@@ -10,6 +13,7 @@ import subprocess
 import sys
 from statistics import median
 
+from ase.calculators.calculator import Calculator, all_changes
 from peers import batch, over_frames
 from structures import SIGMA, frames_of
 from timing import interleave, stopwatch
@@ -35,9 +39,30 @@ def single_frames(calculator, frames):
     return stopwatch(lambda: [calculator.evaluate([atoms]) for atoms in frames])
 
 
-def properties(calculator, frames):
-    """Return a competitor: EntropySymmetry.get_property, a new structure at each call."""
-    return stopwatch(lambda: [calculator.get_property("sS", atoms) for atoms in frames])
+def properties(calculator, frames, name="sS"):
+    """Return a competitor: get_property of a calculator, a new structure at each call."""
+    return stopwatch(lambda: [calculator.get_property(name, atoms) for atoms in frames])
+
+
+class Nothing(Calculator):
+    """Calculate nothing, in the way of ASE."""
+
+    implemented_properties = ("energy",)
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        """Return zero."""
+        super().calculate(atoms, properties, system_changes)
+        self.results = {"energy": 0.0}
+
+
+def calls_of_python(calculator, frames):
+    """Return competitors: one small frame at a time from Python, and their floor."""
+    return {
+        "EntropySymmetry.evaluate": single_frames(calculator, frames),
+        "get_property": properties(calculator, frames),
+        "ASE alone": properties(Nothing(), frames, "energy"),
+        "a copy of the atoms": stopwatch(lambda: [atoms.copy() for atoms in frames]),
+    }
 
 
 def measure_here(quick):
@@ -47,17 +72,17 @@ def measure_here(quick):
         cutoff, frames = frames_of(name)
         kernel = Kernel(rmax, SIGMA, cutoff)
         calculator = EntropySymmetry(rmax, SIGMA, cutoff)
+        calls = calls_of_python(calculator, frames) if len(frames[0]) < 200 else {}
         t = interleave(
             {
                 "batch": batch(kernel, frames),
                 "evaluate": over_frames(kernel.evaluate, frames),
-                "calculator": single_frames(calculator, frames),
-                "get_property": properties(calculator, frames),
+                **calls,
                 "traversal": over_frames(kernel.count_pairs, frames),
                 "gradients": over_frames(kernel.gradients, frames),
                 "local": over_frames(kernel.local, frames),
             },
-            3 if quick else 7,
+            3 if quick else 5,
         )
         pairs = sum(kernel.count_pairs(a.positions, a.cell.array, a.pbc) for a in frames)
         rows.append(
@@ -66,8 +91,15 @@ def measure_here(quick):
                 "rmax": rmax,
                 "isa": kernel.isa,
                 "one call/batch": t["evaluate"] / t["batch"],
-                "EntropySymmetry.evaluate/batch": t["calculator"] / t["batch"],
-                "get_property/batch": t["get_property"] / t["batch"],
+                **{
+                    f"{call}/batch": t[call] / t["batch"] if calls else ""
+                    for call in (
+                        "EntropySymmetry.evaluate",
+                        "get_property",
+                        "ASE alone",
+                        "a copy of the atoms",
+                    )
+                },
                 "structures/s": len(frames) / t["batch"],
                 "ns/pair": t["batch"] / pairs * 1e9,
                 "traversal ns/pair": t["traversal"] / pairs * 1e9,
@@ -82,8 +114,8 @@ def measure_here(quick):
 def measure(quick, progress):
     """Return one row per instruction set and structure: medians over rounds of processes."""
     runs = {}
-    sets = ("avx512", "avx2", "generic")
-    for asked in progress([isa for _ in range(1 if quick else 3) for isa in sets], "kernel"):
+    rounds = [*["avx512", "avx2"] * (1 if quick else 3), "generic"]  # the last one has no mark
+    for asked in progress(rounds, "kernel"):
         done = subprocess.run(
             [sys.executable, __file__, *(["--quick"] if quick else [])],
             env={**os.environ, "ENTSYM_ISA": asked},

@@ -70,7 +70,7 @@ def measure(quick, progress):
     pinned = os.sched_getaffinity(0)
     os.sched_setaffinity(0, range(os.cpu_count()))
     name, cells = ("fcc 4,000", 10) if quick else ("fcc 256,000", 40)
-    repeats = 3 if quick else 11
+    repeats = 3 if quick else 7
     rows = []
     try:
         for way in progress(["threads, evaluate", "threads, batch", "ranks, LAMMPS"], "scaling"):

@@ -632,6 +632,7 @@ cdef class Breeder:
     cdef unique_ptr[CppBreeder] c
     cdef Kernel kernel, soft
     cdef size_t n_species
+    cdef tuple arguments  # of the constructor
 
     def __cinit__(self, Kernel kernel not None, displacement=0.0, rate=0.3, volume=0.0, shape=0.0,
                   swaps=0, probabilities=(0.5, 0.5, 0.5, 0.5), min_distance=((0.0,),),
@@ -661,8 +662,14 @@ cdef class Breeder:
         limits.attempts = whole("attempts", attempts, 1)
         if isinstance(names, str) or not isinstance(names, Iterable):
             raise ValueError(f"names = {shown(names)}: must be symbols, one for each species")
-        limits.names = [str(name).encode() for name in names]
+        names = [str(name) for name in names]
+        limits.names = [name.encode() for name in names]
+        self.arguments = (kernel, displacement, rate, volume, shape, swaps, probabilities,
+                          distances, flags, volume_limits, angle_limits, names, attempts, smooth)
         self.c.reset(new CppBreeder(self.kernel.c.get()[0], self.soft.c.get()[0], genes, limits))
+
+    def __reduce__(self):
+        return Breeder, self.arguments
 
     cdef kinds(self, species, n_atoms):
         kinds = array(np.zeros(n_atoms) if species is None else species, (None,), "species")

@@ -13,7 +13,7 @@ using namespace LAMMPS_NS;
 /* ---------------------------------------------------------------------- */
 
 ComputeEntsym::ComputeEntsym(LAMMPS *lmp, int narg, char **arg)
-    : ComputeEntsymBase(lmp, narg, arg), dlnrho(0.0), atoms{}, sharing(false)
+    : ComputeEntsymBase(lmp, narg, arg), dlnrho(0.0), atoms{}
 {
   vector_flag = 1;
   size_vector = 2;
@@ -31,7 +31,6 @@ ComputeEntsym::ComputeEntsym(LAMMPS *lmp, int narg, char **arg)
   partial.resize(kernel->n_moments() + kernel->n_components() + 1);
   total.resize(partial.size());
   spare_step[VECTOR] = spare_step[ARRAY] = -1;
-  comm_forward = 1 + kernel->n_components();
 }
 
 /* ---------------------------------------------------------------------- */
@@ -155,14 +154,7 @@ bigint ComputeEntsym::evaluate_anew(bool bonds)
 void ComputeEntsym::gradients(const double *factor, std::vector<double> &gradient, double *strain)
 {
   const bool bonds = factor[1] != 0.0;
-  if (bonds && repeated) {
-    repeat_rows(1, neighbors);
-    repeat_rows(kernel->n_components(), qlm);
-  } else if (bonds) {
-    sharing = true;
-    comm->forward_comm(this);
-    sharing = false;
-  }
+  if (bonds) share_rows(neighbors, qlm);
   const double natoms = total.back(), density = number_density(natoms);
   const std::size_t n = 3 * atoms.n_owned;
   gradient.resize(n);
@@ -179,37 +171,6 @@ void ComputeEntsym::gradients(const double *factor, std::vector<double> &gradien
   // a strain of the box changes its density
   if (given_density() == 0.0 && comm->me == 0)
     for (int d = 0; d < 3; d++) strain[4 * d] -= factor[0] * dlnrho;
-}
-
-/* ----------------------------------------------------------------------
-   the gradient of Q_l needs q_lm and the number of neighbours of ghosts
-------------------------------------------------------------------------- */
-
-int ComputeEntsym::pack_forward_comm(int n, int *list, double *buf, int pbc_flag, int *pbc)
-{
-  if (!sharing) return ComputeEntsymBase::pack_forward_comm(n, list, buf, pbc_flag, pbc);
-  const int components = kernel->n_components();
-  for (int k = 0; k < n; k++, buf += comm_forward) {
-    const int r = row_of(list[k]);
-    if (r < 0) continue;    // nobody reads the values of atoms outside the group
-    buf[0] = neighbors[r];
-    std::copy_n(&qlm[static_cast<std::size_t>(r) * components], components, buf + 1);
-  }
-  return n * comm_forward;
-}
-
-/* ---------------------------------------------------------------------- */
-
-void ComputeEntsym::unpack_forward_comm(int n, int first, double *buf)
-{
-  if (!sharing) return ComputeEntsymBase::unpack_forward_comm(n, first, buf);
-  const int components = kernel->n_components();
-  for (int k = 0; k < n; k++, buf += comm_forward) {
-    const int r = row_of(first + k);
-    if (r < 0) continue;
-    neighbors[r] = buf[0];
-    std::copy_n(buf + 1, components, &qlm[static_cast<std::size_t>(r) * components]);
-  }
 }
 
 /* ---------------------------------------------------------------------- */

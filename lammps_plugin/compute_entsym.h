@@ -22,8 +22,6 @@ class ComputeEntsym : public ComputeEntsymBase {
   void set_ghosts(bool complete) override;
   void compute_vector() override;
   void compute_array() override;
-  int pack_forward_comm(int, int *, double *, int, int *) override;
-  void unpack_forward_comm(int, int, double *) override;
   double memory_usage() override;
 
   /// Return the compute of this ID, or null and the `reason`: it is not there, or its style `lacks` what
@@ -50,7 +48,6 @@ class ComputeEntsym : public ComputeEntsymBase {
   double dlnrho;                               // of sS in the last evaluation
   entsym::Atoms atoms;                         // of the last evaluation
   std::vector<double> qlm, neighbors, part;    // of owned atoms and ghosts; gradient of one value
-  bool sharing;    // forward communication carries values, not membership
 
   void evaluate(Part);
   void measure(bool bonds, bool half);

@@ -13,11 +13,10 @@ using namespace LAMMPS_NS;
 /* ---------------------------------------------------------------------- */
 
 ComputeEntsymAtom::ComputeEntsymAtom(LAMMPS *lmp, int narg, char **arg)
-    : ComputeEntsymBase(lmp, narg, arg), nmax(0), components(kernel->n_components()), sharing(false)
+    : ComputeEntsymBase(lmp, narg, arg), nmax(0), components(kernel->n_components())
 {
   peratom_flag = 1;
   size_peratom_cols = 5;
-  comm_forward = 1 + components;
 }
 
 /* ---------------------------------------------------------------------- */
@@ -51,14 +50,7 @@ void ComputeEntsymAtom::compute_peratom()
     kernel->local_values(atoms, density, entropy.data(), qlm.data(), neighbors.data(), workspace,
                          comm->nthreads);
   });
-  if (!repeated) {
-    sharing = true;
-    comm->forward_comm(this);
-    sharing = false;
-  } else {
-    repeat_rows(1, entropy);
-    repeat_rows(components, qlm);
-  }
+  share_rows(entropy, qlm);
   guarded([&] {
     kernel->neighbor_means(atoms, entropy.data(), qlm.data(), mean_entropy.data(),
                            mean_order.data(), workspace, comm->nthreads);
@@ -76,33 +68,6 @@ void ComputeEntsymAtom::compute_peratom()
     out[2] = mean_entropy[k];
     out[3] = mean_order[k];
     out[4] = neighbors[k];
-  }
-}
-
-/* ---------------------------------------------------------------------- */
-
-int ComputeEntsymAtom::pack_forward_comm(int n, int *list, double *buf, int pbc_flag, int *pbc)
-{
-  if (!sharing) return ComputeEntsymBase::pack_forward_comm(n, list, buf, pbc_flag, pbc);
-  for (int k = 0; k < n; k++, buf += comm_forward) {
-    const int r = row_of(list[k]);
-    if (r < 0) continue;    // nobody reads the values of atoms outside the group
-    buf[0] = entropy[r];
-    std::copy_n(&qlm[static_cast<std::size_t>(r) * components], components, buf + 1);
-  }
-  return n * comm_forward;
-}
-
-/* ---------------------------------------------------------------------- */
-
-void ComputeEntsymAtom::unpack_forward_comm(int n, int first, double *buf)
-{
-  if (!sharing) return ComputeEntsymBase::unpack_forward_comm(n, first, buf);
-  for (int k = 0; k < n; k++, buf += comm_forward) {
-    const int r = row_of(first + k);
-    if (r < 0) continue;
-    entropy[r] = buf[0];
-    std::copy_n(buf + 1, components, &qlm[static_cast<std::size_t>(r) * components]);
   }
 }
 

@@ -18,15 +18,12 @@ class ComputeEntsymAtom : public ComputeEntsymBase {
   ComputeEntsymAtom(class LAMMPS *, int, char **);
   ~ComputeEntsymAtom() override;
   void compute_peratom() override;
-  int pack_forward_comm(int, int *, double *, int, int *) override;
-  void unpack_forward_comm(int, int, double *) override;
   double memory_usage() override;
 
  private:
-  int nmax;                            // rows of array_atom
-  int components;                      // of q_lm
-  bool sharing;                        // forward communication carries values, not membership
-  std::vector<double> entropy, qlm;    // of owned atoms and ghosts
+  int nmax;                                                   // rows of array_atom
+  int components;                                             // of q_lm
+  std::vector<double> entropy, qlm;                           // of owned atoms and ghosts
   std::vector<double> neighbors, mean_entropy, mean_order;    // of owned atoms
 };
 

@@ -23,7 +23,8 @@ using namespace LAMMPS_NS;
 /* ---------------------------------------------------------------------- */
 
 ComputeEntsymBase::ComputeEntsymBase(LAMMPS *lmp, int narg, char **arg)
-    : Compute(lmp, narg, arg), ghosts(false), repeated(false), user_density(0.0), cutoff(0.0)
+    : Compute(lmp, narg, arg), ghosts(false), repeated(false), shared_value(nullptr),
+      shared_qlm(nullptr), user_density(0.0), cutoff(0.0)
 {
   if (domain->dimension == 2)
     error->all(FLERR, "Compute {} {}: dimension 2 is not supported; use 'dimension 3'", style, id);
@@ -105,7 +106,7 @@ ComputeEntsymBase::ComputeEntsymBase(LAMMPS *lmp, int narg, char **arg)
   cutoff = std::max(kernel->pair_cutoff(), parameters.q_cutoff);
 
   dynamic_group_allow = 1;
-  comm_forward = 1;
+  comm_forward = 1 + kernel->n_components();    // see share_rows
 
   auto *watch = dynamic_cast<FixEntsymGhosts *>(
       modify->add_fix(fmt::format("{}_ENTSYM_GHOSTS all ENTSYM/GHOSTS", id)));
@@ -442,17 +443,52 @@ void ComputeEntsymBase::fail_one(const char *what) const
 
 /* ---------------------------------------------------------------------- */
 
+void ComputeEntsymBase::share_rows(std::vector<double> &value, std::vector<double> &qlm)
+{
+  if (repeated) {
+    repeat_rows(1, value);
+    repeat_rows(kernel->n_components(), qlm);
+    return;
+  }
+  shared_value = &value;
+  shared_qlm = &qlm;
+  comm->forward_comm(this);
+  shared_value = shared_qlm = nullptr;
+}
+
+/* ---------------------------------------------------------------------- */
+
 int ComputeEntsymBase::pack_forward_comm(int n, int *list, double *buf, int, int *)
 {
-  for (int k = 0; k < n; k++) buf[k] = row[list[k]];
-  return n;
+  if (!shared_value) {
+    for (int k = 0; k < n; k++) buf[k] = row[list[k]];
+    return n;
+  }
+  const int components = kernel->n_components();
+  for (int k = 0; k < n; k++, buf += comm_forward) {
+    const int r = row_of(list[k]);
+    if (r < 0) continue;    // nobody reads the values of atoms outside the group
+    buf[0] = (*shared_value)[r];
+    std::copy_n(&(*shared_qlm)[static_cast<std::size_t>(r) * components], components, buf + 1);
+  }
+  return n * comm_forward;
 }
 
 /* ---------------------------------------------------------------------- */
 
 void ComputeEntsymBase::unpack_forward_comm(int n, int first, double *buf)
 {
-  for (int k = 0; k < n; k++) row[first + k] = static_cast<int>(buf[k]);
+  if (!shared_value) {
+    for (int k = 0; k < n; k++) row[first + k] = static_cast<int>(buf[k]);
+    return;
+  }
+  const int components = kernel->n_components();
+  for (int k = 0; k < n; k++, buf += comm_forward) {
+    const int r = row_of(first + k);
+    if (r < 0) continue;
+    (*shared_value)[r] = buf[0];
+    std::copy_n(buf + 1, components, &(*shared_qlm)[static_cast<std::size_t>(r) * components]);
+  }
 }
 
 /* ---------------------------------------------------------------------- */

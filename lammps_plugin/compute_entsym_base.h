@@ -32,17 +32,18 @@ class ComputeEntsymBase : public Compute {
  protected:
   std::unique_ptr<entsym::Kernel> kernel;
   entsym::Workspace workspace;
-  bool ghosts;      // LAMMPS has complete ghost atoms
-  bool repeated;    // the last collect() has listed images, not ghosts
+  bool ghosts;    // LAMMPS has complete ghost atoms
 
   /// Atoms of the group, owned ones first, then ghosts or images. `half`: for Kernel::sums; one rank
   /// then lists one of each pair of opposite images.
   entsym::Atoms collect(bool half);
   /// Value for invoked_vector and the like: other commands evaluate again unless it is this step.
   bigint evaluated_step() const;
-  /// If `repeated`: fill the rows behind those of the owned atoms with those of the atoms repeated.
-  void repeat_rows(std::size_t n_columns, std::vector<double> &rows) const;
-  /// Row of atom i in collect()'s list, -1 outside the group. i may be a ghost unless `repeated`.
+  /// Fill the rows behind those of the owned atoms with those of the atoms that they are or repeat: of
+  /// one `value` (n_total,) and of `qlm` (n_total, 2l+1).
+  void share_rows(std::vector<double> &value, std::vector<double> &qlm);
+  /// Row of atom i in collect()'s list, -1 outside the group. i may be a ghost unless collect() has
+  /// listed images.
   int row_of(int i) const { return row.empty() ? i : row[i]; }
   /// Atoms per volume, from the keyword or from `natoms` atoms in the box; an error if it has no meaning.
   double number_density(double natoms) const;
@@ -52,6 +53,9 @@ class ComputeEntsymBase : public Compute {
   [[noreturn]] void fail_one(const char *what) const;
 
  private:
+  bool repeated;    // the last collect() has listed images, not ghosts
+  std::vector<double> *shared_value,
+      *shared_qlm;          // what forward communication carries, or null: row
   double user_density;      // 0: from the box
   double cutoff;            // distance up to which ghosts are needed at any time
   std::vector<int> row;     // see row_of; empty for group all
@@ -65,6 +69,7 @@ class ComputeEntsymBase : public Compute {
   void require_finite() const;
   entsym::Atoms list_ghosts();
   entsym::Atoms list_images(bool half);
+  void repeat_rows(std::size_t n_columns, std::vector<double> &rows) const;
   bigint gather(int n_mine, std::vector<double> &all);
 };
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -217,7 +218,8 @@ struct Scratch {
   Array<> hx, hy, hz, hw;    // vectors to neighbours, weights
   Indices<1024> hi;          // their rows in the list
   Indices<> place;           // candidates that are neighbours
-  Array<> r2, broadened, g, log_g, adjoint;
+  Array<> r2, broadened, g, log_g, adjoint, integrand;
+  Array<> own;    // an atom's own sum of Gaussians, 0 when it is not at work
   std::vector<Line> moments, slope;
 
   void reserve_candidates(std::size_t n)
@@ -682,7 +684,7 @@ void Kernel::neighbor_means(const Atoms &atoms, const double *entropy, const dou
 
 void Kernel::gradients(const Atoms &atoms, const double *moments, double n_atoms, double density,
                        const double *qlm_sum, const double *qlm, const double *n_neighbors,
-                       const Gradients &out, Workspace &workspace, int threads) const
+                       const Gradients &out, Workspace &workspace, int threads, bool sorted) const
 {
   Parameters::check_density(density);
   Workspace::Impl &ws = *workspace.impl;
@@ -704,7 +706,7 @@ void Kernel::gradients(const Atoms &atoms, const double *moments, double n_atoms
   const Slopes slopes = {ws.lines.data(), qlm_sum ? c : nullptr, ws.share.data(),
                          ws.projection.data()};
 
-  sort_atoms(ws, atoms, std::max(pair_cutoff(), p_.q_cutoff), false, threads);
+  if (!sorted) sort_atoms(ws, atoms, std::max(pair_cutoff(), p_.q_cutoff), false, threads);
   const std::size_t stretches = n_stretches(*t_, atoms);
   ws.forces.resize(stretches);
   walk(ws, *t_, atoms, threads,

@@ -323,8 +323,8 @@ void gradients(const Kernel &kernel, const Structure &s, Images &images, const G
   const bool smooth = kernel.parameters().smooth > 0.0;
   kernel.gradients(images.list(reach_of(kernel), true), ws.moments.data(),
                    static_cast<double>(s.n_atoms), images.density(), ws.qlm_sum,
-                   smooth ? ws.qlm.data() : nullptr, ws.n_neighbors.data(), out, ws.kernel,
-                   threads);
+                   smooth ? ws.qlm.data() : nullptr, ws.n_neighbors.data(), out, ws.kernel, threads,
+                   with_bonds);
   if (images.density_from_cell())    // the volume grows with the trace of the strain
     for (int d = 0; d < 3; d++) out.entropy_strain[4 * d] -= ws.entropy.dlnrho;
 }

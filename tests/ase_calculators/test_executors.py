@@ -22,7 +22,7 @@ from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 
-from ase_calculators import EntropySymmetry, landscape, map_landscape
+from ase_calculators import EntropySymmetry, PolymorphGen, landscape, map_landscape
 from ase_calculators.distillation import open_model, relabel
 from ase_calculators.distillation.scaling import Trial, learning_curve
 from ase_calculators.parallel import REPETITIONS, OrderedPool
@@ -122,7 +122,7 @@ def frames_in(folder):
 
 
 def work(source, folder, **how):
-    """Map and label frames, in small pieces; return the bytes of all files."""
+    """Map, label and breed frames, in small pieces; return the bytes of all files."""
     folder.mkdir(exist_ok=True)
     calc = EntropySymmetry(rmax=5.0, sigma=0.2, q6_cutoff=3.4)
     map_landscape(source, calc, output=folder / "map.csv", progress=False, **how)
@@ -130,7 +130,20 @@ def work(source, folder, **how):
     teacher = partial(open_model, str(folder.parent / "al.mod"), "Al")
     relabel(source, teacher, folder / "labels.extxyz", batch_size=7, max_force=3.0,
             progress=False, **how)  # fmt: skip
+    breeder(calc).run(folder / "bred.extxyz", progress=False, **how)
+    table = folder / "bred.csv"  # names its library
+    table.write_bytes(table.read_bytes().replace(str(folder).encode(), b""))
     return files_in(folder)
+
+
+def breeder(calc, **options):
+    """Return a PolymorphGen with four targets, the first of which is reached at once."""
+    parents = [bulk("Al", a=4.05, cubic=True) * (2, 1, 1) for _ in range(4)]
+    for seed, atoms in enumerate(parents):
+        atoms.rattle(0.05 + 0.1 * seed, seed=seed)
+    options = {"targets": "grid", "targets_per_edge": 2, "generations": 3, "individuals": 6,
+               "hits": 4, "tolerance": 0.7, **options}  # fmt: skip
+    return PolymorphGen(parents, calc, **options)
 
 
 def files_in(folder):
@@ -150,7 +163,13 @@ def small_pieces(monkeypatch):
 @pytest.fixture(scope="module")
 def expected(source, tmp_path_factory):
     files = work(source, tmp_path_factory.mktemp("expected"))
-    assert sorted(files) == ["labels.extxyz", "labels.rejected.extxyz", "map.csv"]
+    assert sorted(files) == [
+        "bred.csv",
+        "bred.extxyz",
+        "labels.extxyz",
+        "labels.rejected.extxyz",
+        "map.csv",
+    ]
     return files
 
 
@@ -166,6 +185,38 @@ def test_every_executor_writes_the_same_bytes(kind, source, expected, tmp_path, 
     with EXECUTORS[kind](*arguments) as executor:
         assert work(source, tmp_path / "out", executor=executor) == expected
         assert executor.submit(abs, -3).result() == 3  # it is still the caller's
+
+
+def test_an_unfinished_library_is_finished_by_an_executor(expected, tmp_path):
+    calc = EntropySymmetry(rmax=5.0, sigma=0.2, q6_cutoff=3.4)
+    whole, path = expected["bred.extxyz"], tmp_path / "bred.extxyz"
+    targets = [
+        line.split(b" target=")[1].split()[0] for line in whole.split(b"\n") if b" target=" in line
+    ]
+    assert sorted({*targets}) == [b"0", b"1", b"2", b"3"]
+    with process_pool() as executor:
+        for share in (0.0, 0.4, 1.0):
+            path.write_bytes(whole[: int(share * len(whole))])
+            gen = breeder(calc)
+            gen.run(path, progress=False, executor=executor)
+            assert path.read_bytes() == whole
+            assert [report.frames for report in gen.reports] == [
+                targets.count(b"%d" % k) for k in range(4)
+            ]
+
+
+def test_breeding_that_no_executor_can_do(tmp_path):
+    calc = EntropySymmetry(rmax=5.0, sigma=0.2, q6_cutoff=3.4)
+    with ThreadPoolExecutor(1) as executor:
+        for options, match in (
+            ({"targets": "gaps"}, r"executor: is for targets that are known beforehand"),
+            ({"processes": 2}, r"processes = 2: .* leave it out when an executor"),
+        ):
+            with pytest.raises(ValueError, match=match):
+                breeder(calc, **options).run(tmp_path / "a.extxyz", executor=executor)
+    with pytest.raises(TypeError, match=r"executor = 4: must be a concurrent.futures.Executor"):
+        breeder(calc).run(tmp_path / "a.extxyz", executor=4)
+    assert not any(tmp_path.iterdir())
 
 
 MPI = """

@@ -2,6 +2,7 @@
 """Children of the engine: statistics of the genes, limits, random streams, steps to a target."""
 
 import doctest
+import pickle
 
 import numpy as np
 import pytest
@@ -133,6 +134,19 @@ def test_same_children_for_any_number_of_threads_and_others_for_another_stream(p
     for k, a in enumerate(firsts):
         for b in firsts[:k]:
             assert not (a["positions"] == b["positions"]).all(axis=(1, 2)).any()
+
+
+def test_a_breeder_that_was_sent_to_another_process_makes_the_same_children(compound):
+    breeder = Breeder(
+        KERNEL, displacement=0.2, volume=0.1, shape=0.1, min_distance=np.full((2, 2), 1.0),
+        frozen=(True, False), volume_limits=(1.0, 900.0), angle_limits=(60.0, 120.0),
+        names=("Cl", "Na"), attempts=7,
+    )  # fmt: skip
+    sent = pickle.loads(pickle.dumps(breeder))
+    one, other = (compound.breed(b, 20, steps=2) for b in (breeder, sent))
+    assert one["valid"].any()
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, other[name])
 
 
 def test_parents_come_from_the_library_and_from_the_wheel(parents):

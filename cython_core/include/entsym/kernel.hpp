@@ -114,9 +114,10 @@ class Kernel {
   /// q_lm where smooth > 0, else it may be null. Without `owner` in `atoms`, both have the rows of
   /// ghosts too, and the strain is this rank's share. With `qlm_sum` null that of Q_l is zero, as
   /// it is for Q_l = 0 (not differentiable there). The density term -dlnrho * identity is the host's.
+  /// `sorted`: atoms and workspace are those of the last call, which was sums() with `qlm`.
   void gradients(const Atoms &atoms, const double *moments, double n_atoms, double density,
                  const double *qlm_sum, const double *qlm, const double *n_neighbors,
-                 const Gradients &, Workspace &ws, int threads = 1) const;
+                 const Gradients &, Workspace &ws, int threads = 1, bool sorted = false) const;
 
   /// Number of pairs that `sums` would deposit: the bare traversal, for tests and benchmarks.
   double count_pairs(const Atoms &atoms, Workspace &ws) const;
