@@ -199,6 +199,8 @@ FixEntsymSteer::FixEntsymSteer(LAMMPS *lmp, int narg, char **arg)
   extvector = 0;
   energy_global_flag = virial_global_flag = 1;
   thermo_virial = 1;
+  // a barostat that is defined before this fix asks for the pressure before the first forces
+  std::fill_n(virial, 6, 0.0);
 }
 
 /* ---------------------------------------------------------------------- */

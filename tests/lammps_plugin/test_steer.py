@@ -288,6 +288,17 @@ def test_npt(lmp, make_structure):
     assert drifts[1] < 3 * drifts[0] + 0.005
 
 
+def test_barostat_that_is_defined_first(make_structure, run_deck, monkeypatch, tmp_path):
+    """It asks for the pressure before the first forces: memory that was never written is huge."""
+    monkeypatch.setenv("MALLOC_PERTURB_", "128")
+    make_structure("fcc").write(tmp_path / "structure.data")
+    _, found = run_deck(deck(
+        MD[0], "fix 1 all nph iso 0 0 0.1", "fix st all entsym/steer es restrain sS 20 -1.8",
+        "run 5", 'print "RESULT volume $(vol)"',
+    ))  # fmt: skip
+    assert np.isfinite(found["volume"]).all()
+
+
 def test_rerun(make_structure, run_deck, tmp_path):
     """A rerun gives the energies of the run, with the hills that the file has, and adds none."""
     make_structure("fcc").write(tmp_path / "structure.data")
