@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Aluminium for in.metadynamics, biased in sS alone; edit to your metal.
+#
+#   -var        default       unit      meaning
+#   potential   Al_mm.eam.fs            file of Mendelev's aluminium, Phil. Mag. 88, 1723 (2008), here
+#                                       or in the folder that LAMMPS_POTENTIALS names
+#   a           4.13          Å         lattice constant of the crystal to start with
+#   cells       3                       cubic cells along each edge: 108 atoms
+#   T           930           K         temperature; the crystal melts at 926 K
+#   dt          0.003         ps        time step
+#   rmax        5.3           Å         of sS: between the third and the fourth shell of fcc
+#   sigma       0.16          Å
+#   q6cut       3.8           Å         of Q6, which is recorded and not biased
+#   smooth      0.5           Å
+#   pace        250           steps     between two hills
+#   height      0.16          eV        of the first hill, 2 k_B T
+#   biasfactor  40
+#   widths                              of the hills: sS 0.08
+#   wall        -1.9          k_B/atom  upper end of sS: hotter liquids and gases are of no interest
+
+variable potential  index Al_mm.eam.fs
+variable a          index 4.13
+variable cells      index 3
+variable T          index 930
+variable dt         index 0.003
+variable rmax       index 5.3
+variable sigma      index 0.16
+variable q6cut      index 3.8
+variable smooth     index 0.5
+variable pace       index 250
+variable height     index 0.16
+variable biasfactor index 40
+variable widths     index "width sS 0.08"
+variable wall       index -1.9
+variable element    index Al
+
+variable folder getenv LAMMPS_POTENTIALS
+variable found  equal is_file(${potential})
+if "${found} == 0" then "variable found equal is_file(${folder}/${potential})"
+if "${found} == 0" then &
+  'print "ERROR: potential = ${potential}: no such file here or in LAMMPS_POTENTIALS = ${folder};"' &
+  'print "ERROR: give its path by -var potential, or set LAMMPS_POTENTIALS to its folder"' &
+  "quit 1"
+
+# a run that continues has its atoms
+if "${again} == 0" then &
+  "lattice fcc ${a}" &
+  "region box block 0 ${cells} 0 ${cells} 0 ${cells}" &
+  "create_box 1 box" &
+  "create_atoms 1 box"
+mass       1 26.9815
+pair_style eam/fs
+pair_coeff * * ${potential} Al

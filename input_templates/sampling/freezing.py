@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Freeze and melt a liquid by metadynamics, and tell its free energy with errors.
+
+python freezing.py results/silicon
+python freezing.py results/aluminium --system aluminium.mod --split -3.3
+
+Runs in.metadynamics in pieces and draws the walk on the landscape and the free energy. An interrupted
+run resumes; with more `--steps` it goes on. --steps 0 draws what there is.
+"""
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.units import kB
+
+from ase_calculators import free_energy
+from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
+from ase_calculators.provenance import add_json_line, json_lines, write_json
+
+HERE = Path(__file__).resolve().parent
+DECKS = ("in.metadynamics", "in.md", "silicon.mod", "potential.mod", "tersoff.mod", "student.mod",
+         "aluminium.mod")  # fmt: skip
+
+
+def copy_decks(folder: Path) -> None:
+    """Copy the decks to a folder, unless it has them.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        The folder; it is made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in DECKS:
+        if not (folder / name).exists():
+            shutil.copy(HERE / name, folder)
+
+
+def lmp(folder: Path, deck: str, check: bool = True, **variables: Any) -> float:
+    """Run a deck.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Where it runs.
+    deck : str
+        Its name.
+    check : bool
+        Whether to stop if LAMMPS fails.
+    **variables
+        Variables of the deck.
+
+    Returns
+    -------
+    float
+        Processor time, s.
+
+    Raises
+    ------
+    SystemExit
+        If LAMMPS fails.
+    """
+    flags = [str(word) for name, value in variables.items() for word in ("-var", name, value)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "lmp"), "-nocite", "-log", "none", "-in", deck, *flags],
+        cwd=folder, capture_output=True, text=True, env={"OMP_NUM_THREADS": "1", **os.environ},
+    )  # fmt: skip
+    if check and "Total wall time" not in done.stdout:
+        text = "\n".join((done.stdout + done.stderr).splitlines()[-5:])
+        raise SystemExit(f"{deck} failed in {folder}:\n{text}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def hills_of(folder: Path) -> tuple[dict[str, str], np.ndarray]:
+    """Return the header and the rows of the file of hills.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the run.
+
+    Returns
+    -------
+    (dict of str to str, (n, 4) ndarray)
+        Parameters, and step, sS, Q6, height.
+    """
+    path = folder / "hills"
+    with open(path) as file:
+        words = [line.split() for line in (next(file), next(file))][1]
+    # the last line of a run that writes may be unfinished
+    lines = [line.split() for line in path.read_text().split("\n")[:-1] if line[:1] != "#"]
+    return dict(word.split("=", 1) for word in words[1:]), np.array(lines, float).reshape(-1, 4)
+
+
+def run(folder: Path, steps: int, piece: int, **variables: Any) -> None:
+    """Run in.metadynamics until a step, in pieces of which runs.jsonl has the cost.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the run.
+    steps : int
+        Last step.
+    piece : int
+        Steps of a piece.
+    **variables
+        Variables of the deck.
+    """
+    copy_decks(folder)
+    path = folder / "runs.jsonl"
+    done = max((record["steps"] for record in json_lines(path)), default=0)
+    while done < steps:
+        start, done = done, min(done + piece, steps)
+        seconds = lmp(folder, "in.metadynamics", steps=done, **variables)
+        add_json_line(path, {"from": start, "steps": done, "seconds": seconds})
+
+
+def frames_of(folder: Path) -> list[Atoms]:
+    """Return the frames of a run, each step once.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the run.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Frames, with ``info["step"]``.
+    """
+    paths = {int(p.name.split(".")[1]): p for p in folder.glob("frames.*.dump")}
+    frames: dict[int, Atoms] = {}
+    for first in sorted(paths):
+        # what a killed run wrote after its last restart file was made again
+        frames = {step: atoms for step, atoms in frames.items() if step < first}
+        text = paths[first].read_text().split("ITEM: TIMESTEP\n")[1:]
+        for piece in text:
+            lines = piece.splitlines()
+            if len(lines) < 8 + int(lines[2]):
+                continue
+            box = np.array([line.split()[:2] for line in lines[4:7]], float)
+            rows = [line.split() for line in lines[8 : 8 + int(lines[2])]]
+            frames[int(lines[0])] = Atoms(
+                [row[1] for row in rows], np.array([row[2:5] for row in rows], float) - box[:, 0],
+                cell=np.diff(box, axis=1).ravel(), pbc=True, info={"step": int(lines[0])},
+            )  # fmt: skip
+    return list(frames.values())
+
+
+def crossings(values: np.ndarray, low: float, high: float) -> list[int]:
+    """Return where a walk has come from one side to the other.
+
+    Parameters
+    ----------
+    values : (n,) ndarray
+        The walk.
+    low, high : float
+        The two sides; in between belongs to the side where it was before.
+
+    Returns
+    -------
+    list of int
+        Numbers of the values at which a side is reached for the first time after the other.
+    """
+    outside = [(k, v > high) for k, v in enumerate(values) if v < low or v > high]
+    return [k for (_, before), (k, after) in pairwise(outside) if before != after]
+
+
+def analyse(folder: Path, split: float | None, blocks: int, skip: float) -> dict[str, Any]:
+    """Return what a run says of solid and liquid, and draw it.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the run.
+    split : float or None
+        Where solid and liquid are divided: in Q6 with hills in Q6, otherwise in sS. Default: the
+        middle of the walk.
+    blocks : int
+        Blocks of the errors.
+    skip : float
+        Share of the hills that is left out at the start.
+
+    Returns
+    -------
+    dict
+        Numbers of result.json.
+    """
+    header, hills = hills_of(folder)
+    both = "width_Q6" in header and float(header["width_Q6"]) > 0
+    d = 2 if both else 1
+    walk = hills[:, d]
+    low, high = walk.min(), walk.max()
+    split = (low + high) / 2 if split is None else split
+    # solid has large Q6 and low sS
+    quarter = 0.25 * (high - low)
+    sides = crossings(walk if both else -walk, *sorted((
+        (split - quarter / 2, split + quarter / 2) if both
+        else (-split - quarter / 2, -split + quarter / 2)
+    )))  # fmt: skip
+    n_bins = 40
+    edges = np.linspace(low - 1e-9, high + 1e-9, n_bins + 1)
+    of_one = (1, edges) if both else (edges, 1)
+    profile = free_energy(folder / "hills", bins=of_one, blocks=blocks, skip=skip)
+    width = max(high - split, split - low) + 1e-9
+    halves = [split - width, split, split + width]
+    two = free_energy(
+        folder / "hills", bins=(1, halves) if both else (halves, 1), blocks=blocks, skip=skip
+    )
+    values, errors = two.values.ravel(), two.errors.ravel()
+    # of two shares that make one, one rises where the other falls
+    solid = 1 if both else 0
+    difference, error = values[solid] - values[1 - solid], errors.sum()
+    kT = kB * two.temperature
+    result = {
+        "temperature": two.temperature, "natoms": int(header["natoms"]), "steps": int(hills[-1, 0]),
+        "hills": len(hills), "variable": header and ("Q6" if both else "sS"), "split": split,
+        "crossings": len(sides), "F_solid_minus_liquid": float(difference), "error": float(error),
+        "in_kT": float(difference / kT), "n_effective": two.n_effective,
+    }  # fmt: skip
+    runs = list(json_lines(folder / "runs.jsonl"))
+    if runs:
+        steps = sum(r["steps"] - r["from"] for r in runs)
+        result["microseconds_per_step"] = 1e6 * sum(r["seconds"] for r in runs) / steps
+    write_json(folder / "result.json", result)
+
+    figure = new_figure(11.5, 3.6)
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
+    time = hills[:, 0] * float(header.get("dt", 0.003)) / 1000
+    name = "Q6" if both else "sS ($k_\\mathrm{B}$ per atom)"
+    left.plot(time, walk, lw=0.6, color=COLORS[0])
+    left.axhline(split, color="0.6", lw=0.8, ls="--")
+    left.set(xlabel="time (ns)", ylabel=name)
+    points = middle.scatter(hills[:, 1], hills[:, 2], c=time, s=3, lw=0, cmap="viridis")
+    figure.colorbar(points, ax=middle, label="time (ns)")
+    middle.set(xlabel="sS ($k_\\mathrm{B}$ per atom)", ylabel="Q6")
+    centres = profile.centres[d - 1]
+    F, F_error = profile.values.ravel(), profile.errors.ravel()
+    right.fill_between(centres, F - F_error, F + F_error, color=COLORS[0], alpha=0.3, lw=0)
+    right.plot(centres, F, color=COLORS[0])
+    right.axvline(split, color="0.6", lw=0.8, ls="--")
+    right.set(xlabel=name, ylabel="F (eV)")
+    for ax in (left, middle, right):
+        tidy(ax)
+    save_figure(figure, folder / "freezing.png", dpi=110)
+    return result
+
+
+def main() -> None:
+    """Run and analyse."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="folder of this run")
+    parser.add_argument("--system", default="silicon.mod", help="(%(default)s)")
+    parser.add_argument("--steps", type=int, default=3_000_000, help="at the end (%(default)s)")
+    parser.add_argument("--piece", type=int, default=100_000, help="steps (%(default)s)")
+    parser.add_argument("--split", type=float, help="between solid and liquid (middle of the walk)")
+    parser.add_argument("--blocks", type=int, default=5, help="of the errors (%(default)s)")
+    parser.add_argument("--skip", type=float, default=0.2, help="share at the start (%(default)s)")
+    parser.add_argument("--seed", type=int, default=4711, help="(%(default)s)")
+    args = parser.parse_args()
+    for name in ("piece", "seed"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name} {getattr(args, name)}: must be 1 or more")
+    run(args.folder, args.steps, args.piece, system=args.system, seed=args.seed)
+    result = analyse(args.folder, args.split, args.blocks, args.skip)
+    for name, value in result.items():
+        print(f"{name:24s}{value:.4g}" if isinstance(value, float) else f"{name:24s}{value}")
+
+
+if __name__ == "__main__":
+    main()
