@@ -122,10 +122,59 @@ def run(folder: Path, steps: int, piece: int, **variables: Any) -> None:
     copy_decks(folder)
     path = folder / "runs.jsonl"
     done = max((record["steps"] for record in json_lines(path)), default=0)
+    if (folder / "metadynamics.restart").exists():
+        # a killed piece may have got further; its last restart file is not later than its last hill
+        done = max([done, *hills_of(folder)[1][:, 0].astype(int).tolist()])
     while done < steps:
-        start, done = done, min(done + piece, steps)
+        done = min(done // piece * piece + piece, steps)
         seconds = lmp(folder, "in.metadynamics", steps=done, **variables)
+        # a file of frames has the name of the step at which its run started
+        start = max(starts_of(folder))
         add_json_line(path, {"from": start, "steps": done, "seconds": seconds})
+
+
+def starts_of(folder: Path) -> dict[int, Path]:
+    """Return the files of frames of a run.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the run.
+
+    Returns
+    -------
+    dict of int to pathlib.Path
+        Each file and the step at which its run started, in order.
+    """
+    paths = {int(path.name.split(".")[1]): path for path in folder.glob("frames.*.dump")}
+    return dict(sorted(paths.items()))
+
+
+def dump_of(path: Path) -> list[Atoms]:
+    """Return the complete frames of a dump with the columns id, element, x, y, z.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Dump of a rectangular box. Its last frame may be unfinished.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Frames, with ``info["step"]``.
+    """
+    frames = []
+    for text in path.read_text().split("ITEM: TIMESTEP\n")[1:]:
+        lines = text.split("\n")[:-1]
+        if len(lines) < 8 or len(lines) < 8 + int(lines[2]):
+            break
+        box = np.array([line.split()[:2] for line in lines[4:7]], float)
+        rows = [line.split() for line in lines[8 : 8 + int(lines[2])]]
+        frames.append(Atoms(
+            [row[1] for row in rows], np.array([row[2:5] for row in rows], float) - box[:, 0],
+            cell=np.diff(box, axis=1).ravel(), pbc=True, info={"step": int(lines[0])},
+        ))  # fmt: skip
+    return frames
 
 
 def frames_of(folder: Path) -> list[Atoms]:
@@ -141,22 +190,11 @@ def frames_of(folder: Path) -> list[Atoms]:
     list of ase.Atoms
         Frames, with ``info["step"]``.
     """
-    paths = {int(p.name.split(".")[1]): p for p in folder.glob("frames.*.dump")}
     frames: dict[int, Atoms] = {}
-    for first in sorted(paths):
+    for first, path in starts_of(folder).items():
         # what a killed run wrote after its last restart file was made again
         frames = {step: atoms for step, atoms in frames.items() if step < first}
-        text = paths[first].read_text().split("ITEM: TIMESTEP\n")[1:]
-        for piece in text:
-            lines = piece.splitlines()
-            if len(lines) < 8 + int(lines[2]):
-                continue
-            box = np.array([line.split()[:2] for line in lines[4:7]], float)
-            rows = [line.split() for line in lines[8 : 8 + int(lines[2])]]
-            frames[int(lines[0])] = Atoms(
-                [row[1] for row in rows], np.array([row[2:5] for row in rows], float) - box[:, 0],
-                cell=np.diff(box, axis=1).ravel(), pbc=True, info={"step": int(lines[0])},
-            )  # fmt: skip
+        frames |= {atoms.info["step"]: atoms for atoms in dump_of(path)}
     return list(frames.values())
 
 
@@ -207,10 +245,7 @@ def analyse(folder: Path, split: float | None, blocks: int, skip: float) -> dict
     split = (low + high) / 2 if split is None else split
     # solid has large Q6 and low sS
     quarter = 0.25 * (high - low)
-    sides = crossings(walk if both else -walk, *sorted((
-        (split - quarter / 2, split + quarter / 2) if both
-        else (-split - quarter / 2, -split + quarter / 2)
-    )))  # fmt: skip
+    sides = crossings(walk, split - quarter / 2, split + quarter / 2)
     n_bins = 40
     edges = np.linspace(low - 1e-9, high + 1e-9, n_bins + 1)
     of_one = (1, edges) if both else (edges, 1)
@@ -227,7 +262,7 @@ def analyse(folder: Path, split: float | None, blocks: int, skip: float) -> dict
     kT = kB * two.temperature
     result = {
         "temperature": two.temperature, "natoms": int(header["natoms"]), "steps": int(hills[-1, 0]),
-        "hills": len(hills), "variable": header and ("Q6" if both else "sS"), "split": split,
+        "hills": len(hills), "variable": "Q6" if both else "sS", "split": split,
         "crossings": len(sides), "F_solid_minus_liquid": float(difference), "error": float(error),
         "in_kT": float(difference / kT), "n_effective": two.n_effective,
     }  # fmt: skip
