@@ -14,9 +14,9 @@
 #   smooth      0.5           Å
 #   pace        250           steps     between two hills
 #   height      0.16          eV        of the first hill, 2 k_B T
-#   biasfactor  40
+#   biasfactor  15
 #   widths                              of the hills: sS 0.08
-#   wall        -1.9          k_B/atom  upper end of sS: hotter liquids and gases are of no interest
+#   walls                               ends of sS: neither hotter nor colder is of interest
 
 variable potential  index Al_mm.eam.fs
 variable a          index 4.13
@@ -29,9 +29,9 @@ variable q6cut      index 3.8
 variable smooth     index 0.5
 variable pace       index 250
 variable height     index 0.16
-variable biasfactor index 40
+variable biasfactor index 15
 variable widths     index "width sS 0.08"
-variable wall       index -1.9
+variable walls      index "wall sS upper -1.9 50.0 wall sS lower -4.8 50.0"
 variable element    index Al
 
 variable folder getenv LAMMPS_POTENTIALS

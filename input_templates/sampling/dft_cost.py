@@ -24,8 +24,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where dft.jsonl is written")
     parser.add_argument("--cutoff", type=float, default=600.0, help="eV (%(default)s)")
     parser.add_argument(
-        "--meshes", type=int, nargs="+", default=(1, 2, 3),
-        help="k-points along each edge; 1 is Gamma alone (%(default)s)",
+        "--meshes", type=int, nargs="+", default=(1, 2, 3, 5),
+        help="k-points along each edge; 1 is Gamma, 5 the mesh of the paper (%(default)s)",
     )  # fmt: skip
     parser.add_argument(
         "--rattle", type=float, nargs="+", default=(0.05, 0.1, 0.2),

@@ -5,8 +5,8 @@
 python freezing.py results/silicon
 python freezing.py results/aluminium --system aluminium.mod --split -3.3
 
-Runs in.metadynamics in pieces and draws the walk on the landscape and the free energy. An interrupted
-run resumes; with more `--steps` it goes on. --steps 0 draws what there is.
+Runs in.metadynamics in pieces and draws the walk on the landscape and the free energy. An
+interrupted run resumes; with more `--steps` it goes on. --steps 0 draws what there is.
 """
 
 import argparse
@@ -19,7 +19,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 from ase import Atoms
 from ase.units import kB
@@ -217,7 +216,9 @@ def crossings(values: np.ndarray, low: float, high: float) -> list[int]:
     return [k for (_, before), (k, after) in pairwise(outside) if before != after]
 
 
-def analyse(folder: Path, split: float | None, blocks: int, skip: float) -> dict[str, Any]:
+def analyse(
+    folder: Path, split: float | None, blocks: int, skip: float, fusion: float | None
+) -> dict[str, Any]:
     """Return what a run says of solid and liquid, and draw it.
 
     Parameters
@@ -231,6 +232,9 @@ def analyse(folder: Path, split: float | None, blocks: int, skip: float) -> dict
         Blocks of the errors.
     skip : float
         Share of the hills that is left out at the start.
+    fusion : float or None
+        Enthalpy of melting, eV per atom, with which the difference of the free energies gives the
+        melting temperature.
 
     Returns
     -------
@@ -266,6 +270,13 @@ def analyse(folder: Path, split: float | None, blocks: int, skip: float) -> dict
         "crossings": len(sides), "F_solid_minus_liquid": float(difference), "error": float(error),
         "in_kT": float(difference / kT), "n_effective": two.n_effective,
     }  # fmt: skip
+    if fusion is not None:
+        # G_solid - G_liquid = N fusion (T / T_melting - 1)
+        whole = int(header["natoms"]) * fusion
+        melting = [two.temperature / (1 + F / whole) for F in (
+            difference, difference - error, difference + error
+        )]  # fmt: skip
+        result |= {"melting": float(melting[0]), "melting_error": float(np.ptp(melting) / 2)}
     runs = list(json_lines(folder / "runs.jsonl"))
     if runs:
         steps = sum(r["steps"] - r["from"] for r in runs)
@@ -302,6 +313,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3_000_000, help="at the end (%(default)s)")
     parser.add_argument("--piece", type=int, default=100_000, help="steps (%(default)s)")
     parser.add_argument("--split", type=float, help="between solid and liquid (middle of the walk)")
+    parser.add_argument("--fusion", type=float, help="enthalpy of melting, eV per atom")
     parser.add_argument("--blocks", type=int, default=5, help="of the errors (%(default)s)")
     parser.add_argument("--skip", type=float, default=0.2, help="share at the start (%(default)s)")
     parser.add_argument("--seed", type=int, default=4711, help="(%(default)s)")
@@ -310,7 +322,7 @@ def main() -> None:
         if getattr(args, name) < 1:
             parser.error(f"--{name} {getattr(args, name)}: must be 1 or more")
     run(args.folder, args.steps, args.piece, system=args.system, seed=args.seed)
-    result = analyse(args.folder, args.split, args.blocks, args.skip)
+    result = analyse(args.folder, args.split, args.blocks, args.skip, args.fusion)
     for name, value in result.items():
         print(f"{name:24s}{value:.4g}" if isinstance(value, float) else f"{name:24s}{value}")
 

@@ -7,8 +7,8 @@ python dft_cost.py results                # processor time of first-principles l
 python sampling.py results
 
 The ways are molecular dynamics at five temperatures, active learning by a committee of students,
-metadynamics, and PolymorphGen. All configurations go on one landscape with energies of two potentials.
-An interrupted run resumes with the way that it was in.
+metadynamics, and PolymorphGen. All configurations go on one landscape with energies of two
+potentials. An interrupted run resumes with the way that it was in.
 """
 
 import argparse
@@ -251,7 +251,7 @@ def spread_of(matrix: np.ndarray, repulsion: np.ndarray, students: list[np.ndarr
 def committee(
     folder: Path, args: argparse.Namespace, parents: list[Atoms], teacher: LammpsPotential
 ) -> tuple[list[Atoms], float]:
-    """Learn actively: of each run of a student, take the frames on which a committee disagrees most.
+    """Take the frames of students' runs on which a committee disagrees most, and learn them.
 
     Parameters
     ----------
@@ -348,7 +348,7 @@ def bred(
     )  # fmt: skip
     generator.run(folder / f"{mode}.library.extxyz", progress=False)
     seconds = time.process_time() - start
-    return ase.io.read(folder / f"{mode}.library.extxyz", ":"), seconds
+    return list(ase.io.iread(folder / f"{mode}.library.extxyz")), seconds
 
 
 # --- what they have reached -----------------------------------------------------------------------
@@ -539,7 +539,7 @@ def main() -> None:
                 ase.io.write(file, label(frames, teacher), format="extxyz")
             write_json(cost, {"seconds": seconds[name]})
         seconds[name] = json.loads(cost.read_text())["seconds"]
-        frames = ase.io.read(path, ":")
+        frames = list(ase.io.iread(path))
         tables[name] = map_landscape(frames, calc, output=folder / f"{name}.csv", progress=False)
         second[name] = np.array([
             a.get_potential_energy() / len(a) for a in label(frames, other)

@@ -15,7 +15,7 @@
 #   height      0.3            eV        of the first hill, 2 k_B T
 #   biasfactor  60
 #   widths                               of the hills: sS 0.1, Q6 0.025
-#   wall        -0.6           k_B/atom  upper end of sS: gases are of no interest
+#   walls                                ends of sS: gases are of no interest
 
 variable model      index potential.mod
 variable a          index 5.46
@@ -30,7 +30,7 @@ variable pace       index 300
 variable height     index 0.3
 variable biasfactor index 60
 variable widths     index "width sS 0.1 width Q 0.025"
-variable wall       index -0.6
+variable walls      index "wall sS upper -0.6 50.0"
 variable element    index Si
 
 # a run that continues has its atoms

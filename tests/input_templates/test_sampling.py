@@ -73,8 +73,8 @@ def test_run_goes_on(folder, frozen, is_picture):
     frames = module(folder, "freezing").frames_of(run)
     assert [a.info["step"] for a in frames] == [0, 1000, 2000]
     calc = EntropySymmetry(rmax=5.0, sigma=0.2, q6_cutoff=3.2, smooth=0.5)
-    thermo = [line.split() for line in (run / "log.metadynamics").read_text().splitlines()
-              if line.split()[:1] == ["2000"]][0]  # fmt: skip
+    lines = (run / "log.metadynamics").read_text().splitlines()
+    thermo = next(line.split() for line in lines if line.split()[:1] == ["2000"])
     assert calc.get_property("sS", frames[-1]) == pytest.approx(float(thermo[6]), abs=1e-4)
     assert calc.get_property("Q6", frames[-1]) == pytest.approx(float(thermo[7]), abs=1e-4)
 
@@ -95,7 +95,7 @@ def test_difference_of_free_energies(frozen):
     """Weights exp((V - c)/kT) of the hills with exact sums, and their jackknife over two blocks."""
     run, _ = frozen
     result = json.loads((run / "result.json").read_text())
-    steps, sS, Q, heights = hills_of(run).T
+    _, sS, Q, heights = hills_of(run).T
     kT, factor = kB * 1700, 60.0
     points = np.column_stack((sS, Q)) / (0.1, 0.025)
     nodes = np.array([(x, y) for x in np.arange(-3, 0, 0.02) for y in np.arange(-0.1, 0.4, 0.005)])
