@@ -15,7 +15,7 @@ from ase_calculators import EntropySymmetry, LandscapeTable
 from ase_calculators.lammps_potential import LammpsPotential
 
 # a run of eight hills, stopped and continued, and some of everything else
-PIECES = ("--piece", 900, "--blocks", 2, "--split", 0.1)
+PIECES = ("--piece", 900, "--blocks", 2, "--split", 0.1, "--fusion", 0.33)
 SHORT = ("results", "--parent", 200, "--steps", 200, "--rounds", 2, "--learn", 60, "--take", 3,
          "--targets", 2, "--generations", 1, "--individuals", 3)  # fmt: skip
 
@@ -117,6 +117,10 @@ def test_difference_of_free_energies(frozen):
         return
     expected = -kT * np.log(weights[solid].sum() / weights[~solid].sum())
     assert result["F_solid_minus_liquid"] == pytest.approx(expected, abs=0.02)
+    # where N fusion (T / T_melting - 1) is the difference
+    assert 64 * 0.33 * (1700 / result["melting"] - 1) == pytest.approx(
+        result["F_solid_minus_liquid"]
+    )
 
 
 def test_crossings(folder):
