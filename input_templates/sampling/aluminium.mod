@@ -7,6 +7,8 @@
 #   a           4.13          Å         lattice constant of the crystal to start with
 #   cells       3                       cubic cells along each edge: 108 atoms
 #   T           930           K         temperature; the crystal melts at 926 K
+#   box         aniso                   the barostat changes the edges, so that crystals of several
+#                                       orientations fit in; iso keeps the cube
 #   dt          0.003         ps        time step
 #   rmax        5.3           Å         of sS: between the third and the fourth shell of fcc
 #   sigma       0.16          Å
@@ -22,6 +24,7 @@ variable potential  index Al_mm.eam.fs
 variable a          index 4.13
 variable cells      index 3
 variable T          index 930
+variable box        index aniso
 variable dt         index 0.003
 variable rmax       index 5.3
 variable sigma      index 0.16

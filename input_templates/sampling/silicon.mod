@@ -6,6 +6,7 @@
 #   a           5.46           Å         lattice constant of the crystal to start with
 #   cells       2                        cubic cells along each edge: 64 atoms
 #   T           1700           K         temperature; the crystal melts at 1,683 K
+#   box         iso                      the barostat changes its size: iso, or edges: aniso
 #   dt          0.003          ps        time step
 #   rmax        5.0            Å         of sS: between the third and the fourth shell of diamond
 #   sigma       0.2            Å
@@ -21,6 +22,7 @@ variable model      index potential.mod
 variable a          index 5.46
 variable cells      index 2
 variable T          index 1700
+variable box        index iso
 variable dt         index 0.003
 variable rmax       index 5.0
 variable sigma      index 0.2
