@@ -2,8 +2,7 @@
 # Aluminium for in.metadynamics, biased in sS alone; edit to your metal.
 #
 #   -var        default       unit      meaning
-#   potential   Al_mm.eam.fs            file of Mendelev's aluminium, Phil. Mag. 88, 1723 (2008), here
-#                                       or in the folder that LAMMPS_POTENTIALS names
+#   model       eam.mod                 pair_style and pair_coeff
 #   a           4.13          Å         lattice constant of the crystal to start with
 #   cells       3                       cubic cells along each edge: 108 atoms
 #   T           930           K         temperature; the crystal melts at 926 K
@@ -20,7 +19,7 @@
 #   widths                              of the hills: sS 0.08
 #   walls                               ends of sS: neither hotter nor colder is of interest
 
-variable potential  index Al_mm.eam.fs
+variable model      index eam.mod
 variable a          index 4.13
 variable cells      index 3
 variable T          index 930
@@ -37,14 +36,6 @@ variable widths     index "width sS 0.08"
 variable walls      index "wall sS upper -1.9 50.0 wall sS lower -4.8 50.0"
 variable element    index Al
 
-variable folder getenv LAMMPS_POTENTIALS
-variable found  equal is_file(${potential})
-if "${found} == 0" then "variable found equal is_file(${folder}/${potential})"
-if "${found} == 0" then &
-  'print "ERROR: potential = ${potential}: no such file here or in LAMMPS_POTENTIALS = ${folder};"' &
-  'print "ERROR: give its path by -var potential, or set LAMMPS_POTENTIALS to its folder"' &
-  "quit 1"
-
 # a run that continues has its atoms
 if "${again} == 0" then &
   "lattice fcc ${a}" &
@@ -52,5 +43,4 @@ if "${again} == 0" then &
   "create_box 1 box" &
   "create_atoms 1 box"
 mass       1 26.9815
-pair_style eam/fs
-pair_coeff * * ${potential} Al
+include    ${model}

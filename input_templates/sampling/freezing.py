@@ -10,6 +10,7 @@ interrupted run resumes; with more `--steps` it goes on. --steps 0 draws what th
 """
 
 import argparse
+import json
 import os
 import resource
 import shutil
@@ -21,15 +22,18 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.filters import FrechetCellFilter
+from ase.optimize import FIRE
 from ase.units import kB
 
-from ase_calculators import free_energy
+from ase_calculators import EntropySymmetry, free_energy
 from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
-from ase_calculators.provenance import add_json_line, json_lines, write_json
+from ase_calculators.lammps_potential import LammpsPotential
+from ase_calculators.provenance import add_json_line, atomic_write, json_lines, write_json
 
 HERE = Path(__file__).resolve().parent
 DECKS = ("in.metadynamics", "in.md", "silicon.mod", "potential.mod", "tersoff.mod", "student.mod",
-         "aluminium.mod")  # fmt: skip
+         "aluminium.mod", "eam.mod")  # fmt: skip
 
 
 def copy_decks(folder: Path) -> None:
@@ -301,8 +305,57 @@ def analyse(
     right.set(xlabel=name, ylabel="F (eV)")
     for ax in (left, middle, right):
         tidy(ax)
-    save_figure(figure, folder / "freezing.png", dpi=110)
+    save_figure(figure, folder / "freezing.png", dpi=80)
     return result
+
+
+def relaxed(folder: Path, model: str, number: int, split: float) -> list[dict[str, Any]]:
+    """Relax frames of the solid, to see what it is.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the run.
+    model : str
+        File in it with pair_style and pair_coeff.
+    number : int
+        Number of frames, evenly spaced in time.
+    split : float
+        Where solid and liquid are divided, as in `analyse`.
+
+    Returns
+    -------
+    list of dict
+        Lines of relaxed.jsonl: step, energies before and after (eV per atom), number of neighbours
+        within the cutoff of Q6 with the number of atoms that have it, sS, Q6.
+    """
+    header, _ = hills_of(folder)
+    calc = EntropySymmetry(
+        **{name: float(header[name]) for name in ("rmax", "sigma", "q6_cutoff", "smooth")}
+    )
+    frames = frames_of(folder)
+    both = float(header["width_Q6"]) > 0
+    solid = [a for a in frames if (
+        calc.get_property("Q6", a) > split if both else calc.get_property("sS", a) < split
+    )]  # fmt: skip
+    potential = LammpsPotential(folder / model, frames[0].get_chemical_symbols()[0])
+    records = []
+    for k in np.unique(np.linspace(0, len(solid) - 1, number).astype(int)) if solid else []:
+        atoms, n = solid[k].copy(), len(solid[k])
+        atoms.calc = potential
+        before = atoms.get_potential_energy() / n
+        FIRE(FrechetCellFilter(atoms, mask=(1, 1, 1, 0, 0, 0)), logfile=None).run(0.01, 500)
+        after = atoms.get_potential_energy() / n
+        atoms.calc = None
+        found, counts = np.unique(calc.get_property("n_neighbors", atoms), return_counts=True)
+        records.append({
+            "step": atoms.info["step"], "energy": before, "relaxed": after,
+            "neighbours": int(found[counts.argmax()]), "atoms": int(counts.max()),
+            "sS": calc.get_property("sS", atoms), "Q6": calc.get_property("Q6", atoms),
+        })  # fmt: skip
+    with atomic_write(folder / "relaxed.jsonl") as file:
+        file.writelines(json.dumps(record) + "\n" for record in records)
+    return records
 
 
 def main() -> None:
@@ -314,6 +367,8 @@ def main() -> None:
     parser.add_argument("--piece", type=int, default=100_000, help="steps (%(default)s)")
     parser.add_argument("--split", type=float, help="between solid and liquid (middle of the walk)")
     parser.add_argument("--fusion", type=float, help="enthalpy of melting, eV per atom")
+    parser.add_argument("--relax", type=int, default=0, help="frames of the solid (%(default)s)")
+    parser.add_argument("--model", default="potential.mod", help="for them (%(default)s)")
     parser.add_argument("--blocks", type=int, default=5, help="of the errors (%(default)s)")
     parser.add_argument("--skip", type=float, default=0.2, help="share at the start (%(default)s)")
     parser.add_argument("--seed", type=int, default=4711, help="(%(default)s)")
@@ -325,6 +380,13 @@ def main() -> None:
     result = analyse(args.folder, args.split, args.blocks, args.skip, args.fusion)
     for name, value in result.items():
         print(f"{name:24s}{value:.4g}" if isinstance(value, float) else f"{name:24s}{value}")
+    if args.relax > 0:
+        print("    step    energy   relaxed  neighbours      sS     Q6")
+        for r in relaxed(args.folder, args.model, args.relax, result["split"]):
+            print(
+                f"{r['step']:8d}{r['energy']:10.3f}{r['relaxed']:10.4f}"
+                f"{r['neighbours']:6d} ({r['atoms']:3d}){r['sS']:8.2f}{r['Q6']:7.3f}"
+            )
 
 
 if __name__ == "__main__":
