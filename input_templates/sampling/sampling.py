@@ -44,7 +44,6 @@ SILICON: dict[str, Any] = {
     "q6_cutoff": 3.2,
     "smooth": 0.5,
 }  # as silicon.mod
-TEMPERATURES = (300, 1000, 1700, 2500, 3500)  # K; the crystal melts in the last one
 # cells of the table: coarse enough that a way can visit one twice, and those of the paper
 COARSE, FINE = (0.25, 0.025), (0.1, 0.005)
 # of the students: linear SNAP of 15 coefficients
@@ -123,7 +122,7 @@ def parents_of(folder: Path, args: argparse.Namespace) -> list[Atoms]:
         A parent for each temperature.
     """
     parents = []
-    for T in TEMPERATURES:
+    for T in args.temperatures:
         name = f"parent.{T}"
         if not (folder / f"{name}.data").exists():
             lmp(folder, "in.md", T=T, steps=args.parent, frames=args.parent, seed=args.seed,
@@ -148,7 +147,7 @@ def plain(folder: Path, args: argparse.Namespace) -> tuple[list[Atoms], float]:
         Frames and processor time, s.
     """
     frames, seconds = [], 0.0
-    for T in TEMPERATURES:
+    for T in args.temperatures:
         seconds += lmp(folder, "in.md", data=f"parent.{T}.data", T=T, steps=args.steps,
                        frames=args.every, seed=args.seed + 1, output=f"md.{T}")  # fmt: skip
         frames += tagged(dump_of(folder / f"md.{T}.dump")[1:], temperature=T)
@@ -282,7 +281,7 @@ def committee(
             file.write(
                 f"rcutfac {CUTOFF}\ntwojmax {TWOJMAX}\nrfac0 0.99363\nrmin0 0.0\nbzeroflag 1\n"
             )
-        for T in TEMPERATURES:
+        for T in args.temperatures:
             # a poor student may blow up: the frames before count
             seconds += lmp(
                 folder, "in.md", check=False, model="student.mod", data=f"parent.{T}.data", T=T,
@@ -487,6 +486,10 @@ def read_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("folder", type=Path, help="where everything is written")
     add("--metadynamics", type=Path, help="folder of freezing.py (FOLDER/silicon)")
+    add(
+        "--temperatures", type=int, nargs="+", default=(300, 1000, 1700, 2500, 3500),
+        help="of the parents, K; the crystal melts in the last one (%(default)s)",
+    )  # fmt: skip
     add("--parent", type=int, default=3000, help="steps to a parent (%(default)s)")
     add("--steps", type=int, default=20000, help="of each molecular dynamics (%(default)s)")
     add("--every", type=int, default=50, help="steps between two frames (%(default)s)")
