@@ -251,9 +251,9 @@ def analyse(
     walk = hills[:, d]
     low, high = walk.min(), walk.max()
     split = (low + high) / 2 if split is None else split
-    # solid has large Q6 and low sS
-    quarter = 0.25 * (high - low)
-    sides = crossings(walk, split - quarter / 2, split + quarter / 2)
+    # Q6 tells crossings, whatever is biased: sS of a hot solid reaches that of the liquid
+    centre, extent = (hills[:, 2].max() + hills[:, 2].min()) / 2, np.ptp(hills[:, 2])
+    sides = crossings(hills[:, 2], centre - extent / 8, centre + extent / 8)
     n_bins = 40
     edges = np.linspace(low - 1e-9, high + 1e-9, n_bins + 1)
     of_one = (1, edges) if both else (edges, 1)
@@ -330,9 +330,10 @@ def relaxed(folder: Path, model: str, number: int, split: float) -> list[dict[st
         within the cutoff of Q6 with the number of atoms that have it, sS, Q6.
     """
     header, _ = hills_of(folder)
-    calc = EntropySymmetry(
-        **{name: float(header[name]) for name in ("rmax", "sigma", "q6_cutoff", "smooth")}
+    rmax, sigma, cutoff, smooth = (
+        float(header[name]) for name in ("rmax", "sigma", "q6_cutoff", "smooth")
     )
+    calc = EntropySymmetry(rmax=rmax, sigma=sigma, q6_cutoff=cutoff, smooth=smooth)
     frames = frames_of(folder)
     both = float(header["width_Q6"]) > 0
     solid = [a for a in frames if (
