@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
-from ase.build import find_optimal_cell_shape, make_supercell
+from ase.build import find_optimal_cell_shape, make_supercell, niggli_reduce
 from ase.neighborlist import neighbor_list
 from ase.spacegroup import crystal
 
@@ -132,7 +132,7 @@ SYSTEMS = {
     ),
     "al_eam": System(
         "Al", "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al", 2.8, 6.5, 0.15,
-        ("fcc", "bcc"), _AL, _METAL,
+        ("fcc", "hcp"), _AL, _METAL,
     ),
 }  # fmt: skip
 
@@ -196,4 +196,7 @@ def supercell(atoms: Atoms, n_atoms: int) -> Atoms:
     if n_atoms == len(atoms):
         return atoms.copy()
     shape = find_optimal_cell_shape(np.asarray(atoms.cell), n_atoms // len(atoms), "sc", 0, 3)
-    return make_supercell(atoms, shape)
+    found = make_supercell(atoms, shape)
+    if not 40 < found.cell.angles().min() <= found.cell.angles().max() < 140:
+        niggli_reduce(found)
+    return found
