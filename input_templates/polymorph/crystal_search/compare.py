@@ -4,8 +4,8 @@
 
 python compare.py si_sw
 
-reads runs/si_sw_*.extxyz, of any methods and seeds. References are prototypes of systems.py, relaxed
-with the same potential, so that a name does not depend on the search.
+reads runs/si_sw_*.extxyz, of any methods and seeds. References are prototypes of systems.py,
+relaxed with the same potential, so that a name does not depend on the search.
 """
 
 import argparse
@@ -18,7 +18,7 @@ import ase.io
 import matplotlib.pyplot as plt
 import numpy as np
 from ase import Atoms
-from crystals import Relaxation, alike, dimension, fingerprint, space_group
+from crystals import ENERGY, Relaxation, alike, dimension, fingerprint, space_group
 from search import METHODS
 from systems import SYSTEMS, System, prototype
 from tqdm import tqdm
@@ -30,7 +30,7 @@ from ase_calculators.provenance import atomic_write
 COLORS = dict(zip(METHODS, ("#0072b2", "#e69f00", "0.45", "#009e73"), strict=True))
 LABELS = {"landscape": "PolymorphGen", "blind": "blind mutation", "random": "random cells",
           "symmetric": "random crystals"}  # fmt: skip
-# standard deviation of positions (Å) and strains, by which a reference is disturbed and relaxed again
+# standard deviation of positions (Å) and strains; a reference that is disturbed so must come back
 DISTURBANCE = (0.05, 0.01)
 # lowest space group of a crystal that is not called triclinic
 MONOCLINIC = 3
@@ -146,7 +146,7 @@ def distinct(
         [ground] + [a.info["energy_per_atom"] for run in runs.values() for a in run
                     if np.isfinite(a.info["energy_per_atom"])]
     )  # fmt: skip
-    found: list[Found] = []
+    by_energy: dict[int, list[Found]] = {}
     total = sum(map(len, runs.values()))
     with tqdm(total=total, unit=" structures", desc="distinct") as bar:
         for run, frames in runs.items():
@@ -156,14 +156,16 @@ def distinct(
                 if not energy <= lowest + system.window or dimension(atoms, system.reach) < 3:
                     continue
                 mark = fingerprint(atoms)
-                for one in found:
+                near = int(energy // ENERGY)
+                some = [one for k in (near - 1, near, near + 1) for one in by_energy.get(k, ())]
+                for one in some:
                     if alike(energy, mark, one.energy, one.mark):
                         break
                 else:
                     one = Found(atoms, energy, mark, space_group(atoms), {})
-                    found.append(one)
+                    by_energy.setdefault(near, []).append(one)
                 one.when.setdefault(run, []).append(int(atoms.info["relaxation"]))
-    return sorted(found, key=lambda one: one.energy)
+    return sorted((one for some in by_energy.values() for one in some), key=lambda one: one.energy)
 
 
 def curve(found: list[Found], run: tuple[str, int], number: int) -> np.ndarray:

@@ -193,6 +193,4 @@ def alike(energy: float, mark: np.ndarray, other_energy: float, other_mark: np.n
     bool
         Whether the fingerprints differ by less than ALIKE and the energies by less than ENERGY.
     """
-    return abs(energy - other_energy) < ENERGY and bool(
-        np.linalg.norm(mark - other_mark) < ALIKE
-    )
+    return abs(energy - other_energy) < ENERGY and bool(np.linalg.norm(mark - other_mark) < ALIKE)

@@ -270,9 +270,7 @@ def main() -> None:
         parents = parents_of(system, args.atoms, relax)
         if args.method in ("landscape", "blind"):
             library = args.output / f"library_{name}_{args.number}.extxyz"
-            starts = iter(
-                bred(system, args.method, parents, args.number, args.seed, library)
-            )
+            starts = iter(bred(system, args.method, parents, args.number, args.seed, library))
         elif args.method == "random":
             starts = random_cells(system, parents, args.seed)
         else:
@@ -300,8 +298,8 @@ def main() -> None:
             failed += found is None
             energy = math.nan if found is None else found.info["energy"] / len(found)
             # what did not converge counts as a relaxation too
-            file.append(written(start if found is None else found,
-                                {"relaxation": k, "energy_per_atom": f"{energy:.10g}"}))  # fmt: skip
+            info = {"relaxation": k, "energy_per_atom": f"{energy:.10g}"}
+            file.append(written(start if found is None else found, info))
     print(f"{args.output / name}.extxyz: {failed} of these relaxations did not converge")
 
 

@@ -157,7 +157,7 @@ def prototype(name: str, element: str, bond: float) -> Atoms:
     group, cell, sites = PROTOTYPES[name]
     # far from each other, so that no two images count as one site
     cell = (*(10.0 * length for length in cell[:3]), *cell[3:])
-    # the sites of these are given with the centre of inversion as origin, of R8 in rhombohedral axes
+    # origin of the sites of these at a centre of inversion; R8 in rhombohedral axes
     setting = 2 if name in ("diamond", "R8", "clathrate II") else 1
     atoms = crystal(
         [element] * len(sites), sites, spacegroup=group, cellpar=cell, primitive_cell=True,

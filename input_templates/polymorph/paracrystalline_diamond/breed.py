@@ -4,9 +4,9 @@
 
 python breed.py
 
-takes the parents that the deck has kept, leaves out those with voids, widens the window of the others
-by 10 %, breeds towards points evenly along its edges, and draws the library's spread next to that of
-the molecular dynamics (MD). An interrupted run resumes where it stopped.
+takes the parents that the deck has kept, leaves out those with voids, widens the window of the
+others by 10 %, breeds towards points evenly along its edges, and draws the library's spread next to
+that of the molecular dynamics (MD). An interrupted run resumes where it stopped.
 """
 
 import argparse
@@ -252,7 +252,8 @@ def main() -> None:
     draw(md, ps, library, gen, Path(f"{args.output}.png"))
 
     print(
-        f"{len(parents)} of {n_all} parents have no void beyond {args.void:g} Å, window widened by {100 * args.expand:g} %: sS "
+        f"{len(parents)} of {n_all} parents have no void beyond {args.void:g} Å, window widened by "
+        f"{100 * args.expand:g} %: sS "
         f"{gen.window[0]:.3f} to {gen.window[1]:.3f}, Q6 {gen.window[2]:.4f} to {gen.window[3]:.4f}"
     )
     print(f"{'':<14}{'frames':>8}{'cells':>8}{'share':>8}{'evenness':>10}")
