@@ -165,3 +165,21 @@ def test_wrong_arguments_are_told(searched, script):
     said = script("compare.py", "al_eam", cwd=searched, fails=True)
     assert "run search.py first" in said
     assert "Traceback" not in said
+
+
+def test_pairs_are_those_of_ase(modules):
+    from ase.neighborlist import neighbor_list
+
+    _, crystals = modules
+    rng = np.random.default_rng(3)
+    atoms = Atoms(
+        "Si5", scaled_positions=rng.random((5, 3)) * 3 - 1,
+        cell=[[3.0, 0.1, 0.2], [-1.4, 2.8, 0.0], [1.1, 1.9, 6.0]], pbc=True,
+    )  # fmt: skip
+    i, j, _, d = crystals.pairs(atoms, 7.0)
+    expected = neighbor_list("ijd", atoms, 7.0)
+    order = np.lexsort((d.round(8), j, i))
+    other = np.lexsort((expected[2].round(8), expected[1], expected[0]))
+    np.testing.assert_array_equal(i[order], expected[0][other])
+    np.testing.assert_array_equal(j[order], expected[1][other])
+    np.testing.assert_allclose(d[order], expected[2][other], atol=1e-10)

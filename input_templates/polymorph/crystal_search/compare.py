@@ -192,6 +192,7 @@ def curve(found: list[Found], run: tuple[str, int], number: int) -> np.ndarray:
 def draw(
     system: System,
     found: list[Found],
+    new: list[int],
     named: dict[int, str],
     runs: dict[tuple[str, int], list[Atoms]],
     ground: float,
@@ -205,6 +206,8 @@ def draw(
         System.
     found : list of Found
         Crystals.
+    new : list of int
+        Places of those that are not parents, which the curves count.
     named : dict of int to str
         Names of the known ones, by their place in `found`.
     runs : dict of (str, int) to list of ase.Atoms
@@ -222,32 +225,39 @@ def draw(
     shown = left.scatter(
         values["sS"], values["Q6"], s=9, c=energies, cmap="viridis_r", linewidths=0
     )
-    places: list[tuple[float, float]] = []
-    for k, name in named.items():
-        x, y = values["sS"][k], values["Q6"][k]
+    left.margins(x=0.12, y=0.08)
+    taken: list[tuple[float, float]] = []
+    width, height = 0.2 * np.ptp(values["sS"]), 0.035 * np.ptp(values["Q6"])
+    for k in sorted(named, key=lambda k: values["Q6"][k]):
+        x, y = float(values["sS"][k]), float(values["Q6"][k])
         left.plot(x, y, "o", ms=7, mfc="none", mec="#d55e00", mew=1.2)
-        # one name above the other where crystals are close
-        shift = 4
-        while any(abs(x - px) < 1.2 and abs(y + shift / 400 - py) < 0.03 for px, py in places):
-            shift += 9
-        places.append((x, y + shift / 400))
+        # names of crystals that are close stand one above the other
+        text = y + 0.4 * height
+        while any(abs(x - px) < width and abs(text - py) < height for px, py in taken):
+            text += 0.25 * height
+        taken.append((x, text))
         left.annotate(
-            name.split(" = ")[0], (x, y), xytext=(6, shift), textcoords="offset points", fontsize=7
-        )
+            named[k].split(" = ")[0], (x, y), (x + 0.03 * width / 0.2, text), fontsize=7,
+            arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "#d55e00"},
+        )  # fmt: skip
     left.set(xlabel="sS ($k_\\mathrm{B}$ per atom)", ylabel="Q6")
-    left.margins(x=0.12)
     figure.colorbar(shown, ax=left, label="energy above the ground state (eV per atom)", aspect=25)
     for method in METHODS:
         seeds = [run for run in runs if run[0] == method]
         if not seeds:
             continue
         number = min(len(runs[run]) for run in seeds)
-        curves = np.array([curve(found, run, number) for run in seeds])
+        curves = np.array([curve([found[k] for k in new], run, number) for run in seeds])
         at = np.arange(1, number + 1)
         color = COLORS[method]
         right.plot(at, curves.mean(axis=0), color=color, label=LABELS[method])
         right.fill_between(at, curves.min(axis=0), curves.max(axis=0), color=color, alpha=0.2, lw=0)
-    right.set(xlabel="relaxations", ylabel="distinct crystals", xlim=(0, None), ylim=(0, None))
+    right.set(
+        xlabel="relaxations",
+        ylabel="distinct crystals, without the parents",
+        xlim=(0, None),
+        ylim=(0, None),
+    )
     right.legend(frameon=False, fontsize=8)
     save_figure(figure, path, dpi=110)
     plt.close(figure)
@@ -360,7 +370,7 @@ def main() -> None:
             ])  # fmt: skip
     with atomic_write(Path(f"{output}.extxyz")) as file:
         ase.io.write(file, [one.atoms for one in found], format="extxyz")
-    draw(system, found, named, runs, ground, Path(f"{output}.png"))
+    draw(system, found, new, named, runs, ground, Path(f"{output}.png"))
     print(f"crystals {output}.csv and {output}.extxyz, picture {output}.png")
 
 

@@ -6,7 +6,6 @@ from collections import deque
 import numpy as np
 import spglib
 from ase import Atoms
-from ase.neighborlist import neighbor_list
 
 from ase_calculators.lammps_potential import LammpsPotential
 
@@ -86,6 +85,37 @@ class Relaxation:
         return found
 
 
+def pairs(atoms: Atoms, reach: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Find the neighbours of all atoms of a small cell, an atom's own images among them.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Crystal, periodic in all directions.
+    reach : float
+        Largest distance, Å.
+
+    Returns
+    -------
+    i, j : (n,) int64
+        Atom and neighbour.
+    shift : (n, 3) int64
+        Cells by which the neighbour is shifted, with all atoms wrapped into the cell.
+    d : (n,) float64
+        Distance, Å.
+    """
+    cell = atoms.cell.array
+    positions = (atoms.get_scaled_positions() % 1.0) @ cell
+    # planes of the cell are 1 / |reciprocal vector| apart
+    most = np.floor(reach * np.linalg.norm(np.linalg.inv(cell), axis=0)).astype(int) + 1
+    shifts = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in most), indexing="ij"), axis=-1)
+    shifts = shifts.reshape(-1, 3)
+    apart = positions[None, :] - positions[:, None]
+    d = np.linalg.norm(apart[:, :, None] + shifts @ cell, axis=-1)
+    i, j, k = np.nonzero((d < reach) & (d > 1e-6))
+    return i, j, shifts[k], d[i, j, k]
+
+
 def fingerprint(atoms: Atoms) -> np.ndarray:
     """Describe a crystal by the distances of its atoms, whatever its cell.
 
@@ -105,7 +135,7 @@ def fingerprint(atoms: Atoms) -> np.ndarray:
     """
     scale = (atoms.get_volume() / len(atoms)) ** (1 / 3)
     reach, width, step = 3.2, 0.03, 0.02
-    i, d = neighbor_list("id", atoms, (reach + 3 * width) * scale)
+    i, _, _, d = pairs(atoms, (reach + 3 * width) * scale)
     d = d / scale
     grid = np.arange(0.4, reach, step)
     shells = np.zeros((len(atoms), len(grid)))
@@ -136,7 +166,7 @@ def dimension(atoms: Atoms, reach: float) -> int:
         3 if all atoms form one network in three dimensions, 2 for layers, 1 for chains, 0 for
         molecules; the smallest of the parts, at most 2 for networks that do not touch.
     """
-    i, j, shift = neighbor_list("ijS", atoms, reach)
+    i, j, shift, _ = pairs(atoms, reach)
     bonds: list[list[tuple[int, np.ndarray]]] = [[] for _ in range(len(atoms))]
     for a, b, s in zip(i, j, shift, strict=True):
         bonds[a].append((b, s))

@@ -179,7 +179,10 @@ def random_cells(system: System, parents: list[Atoms], seed: int) -> Iterator[At
             splits={(1,): 1, (2,): 1}, test_too_far=False,
             rng=np.random.RandomState(rng.integers(2**31)),
         )  # fmt: skip
-        atoms = generator.get_new_candidate(maxiter=200)
+        try:
+            atoms = generator.get_new_candidate(maxiter=200)
+        except AssertionError:  # a rare fault of ase-ga 1.0.3: atoms too close after all
+            continue
         if atoms is not None:
             yield atoms
 

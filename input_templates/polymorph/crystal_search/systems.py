@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from ase import Atoms
 from ase.build import find_optimal_cell_shape, make_supercell, niggli_reduce
-from ase.neighborlist import neighbor_list
 from ase.spacegroup import crystal
+from crystals import pairs
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ def prototype(name: str, element: str, bond: float) -> Atoms:
         [element] * len(sites), sites, spacegroup=group, cellpar=cell, primitive_cell=True,
         symprec=1e-3, setting=setting,
     )  # fmt: skip
-    shortest = neighbor_list("d", atoms, 1.2 * atoms.get_volume() ** (1 / 3)).min()
+    shortest = pairs(atoms, 1.2 * atoms.get_volume() ** (1 / 3))[3].min()
     atoms.set_cell(atoms.cell * (bond / shortest), scale_atoms=True)
     return Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=True)
 
