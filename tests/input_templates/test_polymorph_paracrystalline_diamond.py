@@ -171,12 +171,12 @@ def test_void_radius_of_known_crystals(folder):
 
 def test_parents_with_voids_are_refused(folder, script, tmp_path):
     said = script("breed.py", cwd=folder, fails=True)
-    assert re.search(r"--void 2\.7: [01] of \d+ parents have no empty sphere beyond this", said)
+    assert re.search(r"--void 2\.6: [01] of \d+ parents have no empty sphere beyond this", said)
     assert "Traceback" not in said
     breed = module(folder, "breed")
     parents = ase.io.read(folder / "parents.extxyz", index=":")
     solid = [bulk("C", "diamond", cubic=True), bulk("C", "diamond", a=3.6)]
-    assert breed.without_voids([*parents[:2], *solid], 2.7) == solid
+    assert breed.without_voids([*parents[:2], *solid], 2.6) == solid
 
 
 def test_an_interrupted_library_resumes(script, library, tmp_path):

@@ -30,7 +30,7 @@ THERMO_LINE = re.compile(r"\s*\d+(\s+[-+.\de]+){7}\s*")
 # cell of the landscape in which the spreads are counted
 CELL = (0.05, 0.0025)
 # Å: radius of the largest empty sphere of a parent. C60 is hollow, 3.2 to 3.3 Å when compressed
-VOID = 2.7
+VOID = 2.6
 # Å: points in which it is looked for
 SPACING = 0.5
 
