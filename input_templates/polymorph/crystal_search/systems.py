@@ -28,7 +28,8 @@ class System:
     bond : float
         Length to which the shortest distance of a prototype is scaled, Å.
     reach : float
-        Distance up to which two atoms interact directly, Å. A crystal must hold together by it.
+        Distance up to which atoms hold together, Å: the middle of the range in which a bond is
+        switched off, or the cutoff. A crystal must hold together by it.
     window : float
         Energy above the ground state up to which crystals are counted, eV per atom.
     parents : tuple of str
@@ -115,11 +116,11 @@ _AL = {"rmax": 8.0, "sigma": 0.2, "q6_cutoff": 3.5}
 
 SYSTEMS = {
     "c_lcbop": System(
-        "C", "pair_style lcbop; pair_coeff * * C.lcbop C", 1.5, 2.2, 0.6,
+        "C", "pair_style lcbop; pair_coeff * * C.lcbop C", 1.5, 1.95, 0.6,
         ("diamond", "graphite AB"), _C, _CARBON,
     ),
     "c_tersoff": System(
-        "C", "pair_style tersoff; pair_coeff * * SiC.tersoff C", 1.5, 2.1, 0.6,
+        "C", "pair_style tersoff; pair_coeff * * SiC.tersoff C", 1.5, 1.95, 0.6,
         ("diamond", "graphite AB"), _C, _CARBON,
     ),
     "si_sw": System(
@@ -127,7 +128,7 @@ SYSTEMS = {
         ("diamond", "beta-tin"), _SI, _SILICON,
     ),
     "si_tersoff": System(
-        "Si", "pair_style tersoff; pair_coeff * * SiC.tersoff Si", 2.4, 3.0, 0.3,
+        "Si", "pair_style tersoff; pair_coeff * * SiC.tersoff Si", 2.4, 2.85, 0.3,
         ("diamond", "beta-tin"), _SI, _SILICON,
     ),
     "al_eam": System(
