@@ -264,7 +264,9 @@ WRONG = {
         ("breed.py", "--parents", "c60.extxyz"), "frame 0 has no dr, q6_cutoff, rmax, sigma",
     ),
     "breed, no log": (("breed.py", "--log", "init.mod"), "log = init.mod: has no thermo output"),
-    "breed, generations": (("breed.py", "--generations", 0), "generations = 0: must be a whole"),
+    "breed, generations": (
+        ("breed.py", "--generations", 0, "--void", 9), "generations = 0: must be a whole",
+    ),
     "structure, no library": (("structure.py", "--library", "no.extxyz"), "no.csv"),
     "structure, models": (("structure.py", "--models", 0), "n = 0: must be a whole number"),
     "structure, k": (("structure.py", "--k-max", 0), "--k-max 0: must lie between"),
