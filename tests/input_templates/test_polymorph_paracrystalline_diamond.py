@@ -40,7 +40,8 @@ def folder(copy_of, script, lmp):
     return folder
 
 
-BREED = ("--targets-per-edge", 2, "--generations", 2, "--individuals", 3)
+# the molecules have not merged yet
+BREED = ("--targets-per-edge", 2, "--generations", 2, "--individuals", 3, "--void", 9)
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +149,36 @@ def test_breed_spreads_beyond_the_dynamics(library, is_picture):
     assert is_picture(folder / "library.png")
 
 
+def module(folder, name):
+    """Return a script of the folder as a module."""
+    specification = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+    found = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(found)
+    return found
+
+
+def test_void_radius_of_known_crystals(folder):
+    """Compare with the tetrahedral sites of diamond and with the inside of a molecule of C60."""
+    breed = module(folder, "breed")
+    diamond = bulk("C", "diamond", a=4.0, cubic=True)  # its sites are points of the grid
+    for atoms in (diamond, diamond * (2, 1, 3), bulk("C", "diamond", a=4.0)):
+        assert breed.void_radius(atoms) == pytest.approx(np.sqrt(3), abs=0.02)
+    c60 = ase.io.read(folder / "c60.data", format="lammps-data")
+    c60.translate([1.0, 2.0, 3.0])
+    # radius of the molecule; at the octahedral sites between them there is less room
+    assert 3.54 - 0.2 < breed.void_radius(c60) < 3.54 + 0.01
+
+
+def test_parents_with_voids_are_refused(folder, script, tmp_path):
+    said = script("breed.py", cwd=folder, fails=True)
+    assert re.search(r"--void 2\.6: [01] of \d+ parents have no empty sphere beyond this", said)
+    assert "Traceback" not in said
+    breed = module(folder, "breed")
+    parents = ase.io.read(folder / "parents.extxyz", index=":")
+    solid = [bulk("C", "diamond", cubic=True), bulk("C", "diamond", a=3.6)]
+    assert breed.without_voids([*parents[:2], *solid], 2.6) == solid
+
+
 def test_an_interrupted_library_resumes(script, library, tmp_path):
     folder, _ = library
     whole = (folder / "library.extxyz").read_bytes()
@@ -233,7 +264,9 @@ WRONG = {
         ("breed.py", "--parents", "c60.extxyz"), "frame 0 has no dr, q6_cutoff, rmax, sigma",
     ),
     "breed, no log": (("breed.py", "--log", "init.mod"), "log = init.mod: has no thermo output"),
-    "breed, generations": (("breed.py", "--generations", 0), "generations = 0: must be a whole"),
+    "breed, generations": (
+        ("breed.py", "--generations", 0, "--void", 9), "generations = 0: must be a whole",
+    ),
     "structure, no library": (("structure.py", "--library", "no.extxyz"), "no.csv"),
     "structure, models": (("structure.py", "--models", 0), "n = 0: must be a whole number"),
     "structure, k": (("structure.py", "--k-max", 0), "--k-max 0: must lie between"),

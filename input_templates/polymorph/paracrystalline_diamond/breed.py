@@ -4,9 +4,9 @@
 
 python breed.py
 
-takes the parents that the deck has kept, widens their window by 10 %, breeds towards points evenly
-along its edges, and draws the library's spread next to that of the molecular dynamics (MD). An
-interrupted run resumes where it stopped.
+takes the parents that the deck has kept, leaves out those with voids, widens the window of the
+others by 10 %, breeds towards points evenly along its edges, and draws the library's spread next to
+that of the molecular dynamics (MD). An interrupted run resumes where it stopped.
 """
 
 import argparse
@@ -18,6 +18,8 @@ import ase.io
 import matplotlib.pyplot as plt
 import numpy as np
 from ase import Atoms
+from scipy.spatial import cKDTree
+from tqdm import tqdm
 
 from ase_calculators import EntropySymmetry, Genes, LandscapeTable, PolymorphGen, coverage
 from ase_calculators.figures import save_figure
@@ -27,6 +29,10 @@ from ase_calculators.landscape import table_parameters
 THERMO_LINE = re.compile(r"\s*\d+(\s+[-+.\de]+){7}\s*")
 # cell of the landscape in which the spreads are counted
 CELL = (0.05, 0.0025)
+# Å: radius of the largest empty sphere of a parent. C60 is hollow, 3.2 to 3.3 Å when compressed
+VOID = 2.6
+# Å: points in which it is looked for
+SPACING = 0.5
 
 
 def calculator(parents: list[Atoms]) -> EntropySymmetry:
@@ -102,6 +108,68 @@ def dynamics(log: Path, calc: EntropySymmetry, first: int = 0) -> tuple[Landscap
     return table, rows[:, 1]
 
 
+def void_radius(atoms: Atoms) -> float:
+    """Return the radius of the largest sphere without the centre of an atom.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Periodic structure.
+
+    Returns
+    -------
+    float
+        Largest distance of a point to the nearest atom, Å, over a grid of about 0.5 Å; the true
+        value is larger by less than 0.5 Å.
+    """
+    margin = 5.0 / atoms.cell.cellpar()[:3]
+    scaled = atoms.get_scaled_positions()
+    # images of the atoms around the cell, direction by direction
+    for axis in range(3):
+        n = int(np.ceil(margin[axis]))
+        scaled = np.concatenate([scaled + k * np.eye(3)[axis] for k in range(-n, n + 1)])
+        ok = (scaled[:, axis] > -margin[axis]) & (scaled[:, axis] < 1 + margin[axis])
+        scaled = scaled[ok]
+    steps = [np.arange(n) / n for n in np.ceil(atoms.cell.cellpar()[:3] / SPACING)]
+    points = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
+    distance, _ = cKDTree(scaled @ atoms.cell.array).query(points @ atoms.cell.array)
+    return float(distance.max())
+
+
+def without_voids(parents: list[Atoms], limit: float) -> list[Atoms]:
+    """Leave out parents with a large void, such as the inside of a C60 molecule.
+
+    Children keep the network of their parents, with its voids. Where the voids lie on a lattice,
+    as those of the molecules do, S(Q) has its peaks, below 2 1/Å.
+
+    Parameters
+    ----------
+    parents : list of ase.Atoms
+        Parents.
+    limit : float
+        Largest radius of an empty sphere, Å.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Those within the limit.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two are.
+    """
+    radii = np.array([void_radius(atoms) for atoms in tqdm(parents, unit=" parents", desc="voids")])
+    kept = [atoms for atoms, radius in zip(parents, radii, strict=True) if radius <= limit]
+    if len(kept) < 2:
+        raise ValueError(
+            f"--void {limit:g}: {len(kept)} of {len(parents)} parents have no empty sphere beyond "
+            f"this, which has {radii.min():.2f} to {radii.max():.2f} Å in them; give a larger one, "
+            "or run longer until the molecules have merged"
+        )
+    return kept
+
+
 def draw(
     md: LandscapeTable, ps: np.ndarray, library: LandscapeTable, gen: PolymorphGen, path: Path
 ) -> None:
@@ -154,6 +222,9 @@ def main() -> None:
     parser.add_argument(
         "--expand", type=float, default=0.10, help="window, each side (%(default)s)"
     )
+    parser.add_argument(
+        "--void", type=float, default=VOID, help="radius in parents, at most, Å (%(default)s)"
+    )
     parser.add_argument("--generations", type=int, default=5, help="paper: 30 (%(default)s)")
     parser.add_argument("--individuals", type=int, default=5, help="paper: up to 50 (%(default)s)")
     parser.add_argument("--mode", choices=("guided", "roulette"), default="guided")
@@ -165,6 +236,7 @@ def main() -> None:
         parents = ase.io.read(args.parents, index=":")
         calc = calculator(parents)
         md, ps = dynamics(args.log, calc, int(parents[0].info["timestep"]))
+        n_all, parents = len(parents), without_voids(parents, args.void)
         gen = PolymorphGen(
             parents, calc,
             targets="edges", targets_per_edge=args.targets_per_edge, expand=args.expand,
@@ -180,7 +252,8 @@ def main() -> None:
     draw(md, ps, library, gen, Path(f"{args.output}.png"))
 
     print(
-        f"{len(parents)} parents, window widened by {100 * args.expand:g} %: sS "
+        f"{len(parents)} of {n_all} parents have no void beyond {args.void:g} Å, window widened by "
+        f"{100 * args.expand:g} %: sS "
         f"{gen.window[0]:.3f} to {gen.window[1]:.3f}, Q6 {gen.window[2]:.4f} to {gen.window[3]:.4f}"
     )
     print(f"{'':<14}{'frames':>8}{'cells':>8}{'share':>8}{'evenness':>10}")
