@@ -38,7 +38,8 @@ MOBILE = 0.2
 def windows(scaled: np.ndarray, edge: float, window: int) -> np.ndarray:
     """Return the first and the last frame of the window about each frame.
 
-    A window does not reach over a jump, where the dump goes on with another crystal.
+    A window does not reach over a jump, where the dump goes on with another crystal: there the
+    atoms are suddenly less than half as far from where they started.
 
     Parameters
     ----------
@@ -55,7 +56,9 @@ def windows(scaled: np.ndarray, edge: float, window: int) -> np.ndarray:
         First and last frame.
     """
     step = np.sqrt((np.diff(scaled, axis=0) ** 2).sum(axis=2).mean(axis=1)) * edge
-    starts = np.r_[0, 1 + np.flatnonzero(step > 2.0), len(scaled)]
+    way = np.sqrt(((scaled - scaled[0]) ** 2).sum(axis=2).mean(axis=1))
+    jumps = (step > 2.0) & (way[1:] < 0.5 * way[:-1])
+    starts = np.r_[0, 1 + np.flatnonzero(jumps), len(scaled)]
     found = np.empty((len(scaled), 2), dtype=int)
     for begin, end in zip(starts[:-1], starts[1:], strict=True):
         first = np.clip(np.arange(begin, end) - window // 2, begin, max(begin, end - 1 - window))

@@ -8,7 +8,7 @@ python ti3o5.py --model /path/to/TensorNet-MatPES-PBE-v2025.1-PES
 Relaxes beta, lambda and alpha with a universal potential, prints them next to their measured
 cells, and writes ti3o5.xyz: each phase heated from 100 K to its temperature at constant volume, and the
 straight path from beta to lambda with its images shaken. labels.csv says what each frame is. An
-interrupted run goes on with the part that it was at. 32 atoms: 6 minutes of a core.
+interrupted run goes on with the part that it was at. 32 atoms: 3 minutes of a core.
 """
 
 import argparse
@@ -218,15 +218,36 @@ def path_images(first: Atoms, last: Atoms, images: int, copies: int, seed: int) 
     return found
 
 
+def label(part: str, atoms: Atoms) -> str:
+    """Return the phase of a frame: the one that it was made from, and on the path the nearer one.
+
+    Parameters
+    ----------
+    part : str
+        The phase that was heated, or path.
+    atoms : ase.Atoms
+        The frame; on the path, with its place as `info["way"]`.
+
+    Returns
+    -------
+    str
+        beta, lambda, alpha, or path for the middle half of the path.
+    """
+    if part != "path":
+        return part
+    way = float(atoms.info["way"])
+    return "beta" if way < 0.25 else "lambda" if way > 0.75 else "path"
+
+
 def main() -> None:
     """Read the command line and run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     universal.add_arguments(parser)
     parser.add_argument("--relax", type=int, default=300, help="most steps (%(default)s)")
-    parser.add_argument("--steps", type=int, default=300, help="of 2 fs, each (%(default)s)")
-    parser.add_argument("--every", type=int, default=5, help="steps per frame (%(default)s)")
-    parser.add_argument("--images", type=int, default=21, help="of the path (%(default)s)")
-    parser.add_argument("--copies", type=int, default=4, help="of each image (%(default)s)")
+    parser.add_argument("--steps", type=int, default=120, help="of 2 fs, each (%(default)s)")
+    parser.add_argument("--every", type=int, default=4, help="steps per frame (%(default)s)")
+    parser.add_argument("--images", type=int, default=11, help="of the path (%(default)s)")
+    parser.add_argument("--copies", type=int, default=3, help="of each image (%(default)s)")
     parser.add_argument("--seed", type=int, default=4711)
     parser.add_argument("--folder", type=Path, default=Path("."), help="for what is written")
     args = parser.parse_args()
@@ -268,7 +289,7 @@ def main() -> None:
     with atomic_write(args.folder / "labels.csv", newline="") as file:
         table = csv.writer(file)
         table.writerow(["frame", "phase"])
-        labels = [name for name, some in frames.items() for _ in some]
+        labels = [label(name, atoms) for name, some in frames.items() for atoms in some]
         table.writerows(enumerate(labels))
     bare = frames["path"][:: args.copies]
     energies = np.array([atoms.get_potential_energy() for atoms in bare]) * 8 / len(bare[0])
