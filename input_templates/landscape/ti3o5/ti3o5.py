@@ -101,7 +101,7 @@ def matched(atoms: Atoms, other: Atoms) -> Atoms:
         assignments, origins at an atom, and signs of x and z.
     """
     numbers, cell = other.numbers, other.cell.array
-    target = other.get_scaled_positions()
+    target = other.get_scaled_positions(wrap=False)
     metric = cell @ cell.T
     best = (np.inf, atoms)
     for signs in product((1, -1), (1, -1)):
