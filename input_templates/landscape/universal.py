@@ -12,7 +12,12 @@ from ase.spacegroup import crystal
 
 MODEL = "TensorNet-MatPES-PBE-v2025.1-PES"
 # rutile, whose pressure at the measured cell is known to be small
-RUTILE = (["Ti", "O"], [(0.0, 0.0, 0.0), (0.305, 0.305, 0.0)], 136, [4.594, 4.594, 2.959, 90, 90, 90])
+RUTILE = (
+    ["Ti", "O"],
+    [(0.0, 0.0, 0.0), (0.305, 0.305, 0.0)],
+    136,
+    [4.594, 4.594, 2.959, 90, 90, 90],
+)
 # eV/Å^3 (16 GPa); PBE has 0.03
 PRESSURE = 0.1
 
@@ -66,8 +71,8 @@ def load(args: argparse.Namespace, parser: argparse.ArgumentParser) -> Calculato
     pressure = -rutile.get_stress()[:3].mean()
     if abs(pressure) > PRESSURE:
         parser.error(
-            f"model = {args.model}: rutile has a pressure of {pressure:.2f} eV/Å^3 at its measured cell; "
-            "the weights belong to another version of matgl, those of v2025.1 to matgl 2.0.4"
+            f"model = {args.model}: rutile has a pressure of {pressure:.2f} eV/Å^3 at its measured "
+            "cell; the weights belong to another version of matgl, those of v2025.1 to matgl 2.0.4"
         )
     return calc
 

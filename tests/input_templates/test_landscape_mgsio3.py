@@ -71,7 +71,7 @@ def test_mgsio3_shortened(lmp, script, copy_of):
     logged = {
         step: energy
         for run in LogFile(folder / "log.mgsio3").runs
-        if "Temp" in run
+        if "PotEng" in run
         for step, energy in zip(run["Step"], run["PotEng"], strict=True)
     }
     last = frames[-1]
@@ -100,7 +100,7 @@ def test_potential_keeps_the_perovskite(lmp, copy_of):
 
 
 def test_labels_of_a_crystal_that_melts(script, copy_of, tmp_path):
-    """Half the ions walk at random from frame 40, all from 80; they stop at 140; a new crystal at 180."""
+    """Half the ions walk from frame 40, all from 80; they stop at 140; a new crystal at 180."""
     folder = copy_of("landscape") / "mgsio3"
     rng = np.random.default_rng(5)
     sites = bulk("SiO", "rocksalt", a=4.2, cubic=True).repeat((4, 2, 2))

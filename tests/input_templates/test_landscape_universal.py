@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""input_templates/landscape/ti3o5 and gete: what needs no potential, and all of it where there is one."""
+"""input_templates/landscape/ti3o5 and gete: what needs no potential, and all where there is one."""
 
 import csv
 import importlib.util

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Label each frame of gete.xyz as crystal, melt or glass by its bonds and by how far its atoms move.
+"""Label each frame of gete.xyz as crystal, melt or glass by bonds and by how far atoms move.
 
 python label.py gete.xyz --output labels.csv
 
@@ -26,7 +26,7 @@ WINDOW = 20
 # Å, the first minimum of g(r)
 CUTOFF = 3.4
 # fraction of bonds of like atoms, below which a particle that does not move is a crystal
-WRONG = 0.05
+WRONG = 0.15
 # Å^2 in a window, more than atoms vibrate
 MOBILE = 1.0
 

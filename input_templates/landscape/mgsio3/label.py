@@ -11,6 +11,7 @@ its Si move and glass if they do not.
 
 import argparse
 import csv
+from itertools import pairwise
 from pathlib import Path
 
 import ase.io
@@ -60,7 +61,7 @@ def windows(scaled: np.ndarray, edge: float, window: int) -> np.ndarray:
     jumps = (step > 2.0) & (way[1:] < 0.5 * way[:-1])
     starts = np.r_[0, 1 + np.flatnonzero(jumps), len(scaled)]
     found = np.empty((len(scaled), 2), dtype=int)
-    for begin, end in zip(starts[:-1], starts[1:], strict=True):
+    for begin, end in pairwise(starts):
         first = np.clip(np.arange(begin, end) - window // 2, begin, max(begin, end - 1 - window))
         found[begin:end] = np.column_stack([first, np.minimum(first + window, end - 1)])
     return found
@@ -102,9 +103,7 @@ def measure(frames: list[Atoms], window: int) -> np.ndarray:
         distance, _ = tree.query((at % 1.0) * edges % edges)
         moved = (scaled[last] - scaled[first])[silicon] @ cell
         moved = np.linalg.norm(moved - moved.mean(axis=0), axis=1)
-        rows.append(
-            [((six == 6) & (distance < NEAR)).mean(), (moved > MOVED).mean(), six.mean()]
-        )
+        rows.append([((six == 6) & (distance < NEAR)).mean(), (moved > MOVED).mean(), six.mean()])
     return np.array(rows)
 
 

@@ -6,15 +6,15 @@ python ti3o5.py
 python ti3o5.py --model /path/to/TensorNet-MatPES-PBE-v2025.1-PES
 
 Relaxes beta, lambda and alpha with a universal potential, prints them next to their measured
-cells, and writes ti3o5.xyz: each phase heated from 100 K to its temperature at constant volume, and the
-straight path from beta to lambda with its images shaken. labels.csv says what each frame is. An
+cells, and writes ti3o5.xyz: each phase heated from 100 K at constant volume, and the straight
+path from beta to lambda with its images shaken. labels.csv says what each frame is. An
 interrupted run goes on with the part that it was at. 32 atoms: 3 minutes of a core.
 """
 
 import argparse
 import csv
 import sys
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
 import ase.io
@@ -285,7 +285,7 @@ def main() -> None:
         fresh.rename(runs["path"])
 
     frames = {name: ase.io.read(path, index=":") for name, path in runs.items()}
-    ase.io.write(args.folder / "ti3o5.xyz", sum(frames.values(), []), format="extxyz")
+    ase.io.write(args.folder / "ti3o5.xyz", list(chain(*frames.values())), format="extxyz")
     with atomic_write(args.folder / "labels.csv", newline="") as file:
         table = csv.writer(file)
         table.writerow(["frame", "phase"])
@@ -295,7 +295,8 @@ def main() -> None:
     energies = np.array([atoms.get_potential_energy() for atoms in bare]) * 8 / len(bare[0])
     print(
         f"path: {energies.max() - energies[0]:.3f} eV per Ti3O5 above beta at "
-        f"{energies.argmax() / (len(bare) - 1):.2f} of the way, lambda {energies[-1] - energies[0]:+.3f}"
+        f"{energies.argmax() / (len(bare) - 1):.2f} of the way, "
+        f"lambda {energies[-1] - energies[0]:+.3f}"
     )
     print(", ".join(f"{name} {len(some)}" for name, some in frames.items()) + ": ti3o5.xyz")
 
