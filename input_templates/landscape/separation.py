@@ -220,11 +220,14 @@ def main() -> None:
     parser.add_argument("--q6-cutoff", type=float, help="Å (default: suggested by the frames)")
     parser.add_argument("--degree", type=int, default=6)
     parser.add_argument("--elements", nargs="+", help="elements that count (default: all)")
+    parser.add_argument(
+        "--number-density", type=float, help="atoms per Å^3, for frames without a volume"
+    )
     parser.add_argument("--output", default="", help="start of the names of the pictures")
     args = parser.parse_args()
     given = {
         name: getattr(args, name)
-        for name in ("rmax", "sigma", "q6_cutoff", "degree", "elements")
+        for name in ("rmax", "sigma", "q6_cutoff", "degree", "elements", "number_density")
         if getattr(args, name) is not None
     }
     try:
