@@ -18,6 +18,9 @@ from ase_calculators.argument_checks import is_number
 # translations from which a match starts, if there are so many pairs of like atoms
 MIN_STARTS = 24
 
+# pairs that are matched to say which bound would do
+MATCHES_FOR_REMEDY = 1000
+
 # one of these images is the shortest, since the cell is reduced
 _SHIFTS = np.array(list(np.ndindex(3, 3, 3))) - 1.0
 
@@ -233,6 +236,11 @@ def continuous_path(
             break
     else:
         needed = _bottleneck(distances, links, len(frames), start, end)
+        apart = [k for k, (i, j) in enumerate(links.tolist()) if groups.find(i) != groups.find(j)]
+        for k in sorted(apart, key=distances.__getitem__)[:MATCHES_FOR_REMEDY]:
+            if found := _match(crystal(links[k, 0]), crystal(links[k, 1]), needed):
+                distances[k] = found.distance
+        needed = _bottleneck(distances, links, len(frames), start, end)
         raise ValueError(
             f"max_step = {max_step:g} Å: no path of such steps from frame {start} to frame {end}; "
             f"{np.ceil(needed * 1e3) / 1e3:g} would do; raise it, or add frames"
@@ -374,11 +382,11 @@ def _lattice_maps(one: np.ndarray, other: np.ndarray, limit: float) -> tuple[np.
     with np.errstate(divide="ignore"):
         ratios = np.log(np.linalg.norm(points @ other, axis=1)[:, None] / lengths)
     a, b, c = (points[np.abs(column) <= limit + 1e-9] for column in ratios.T)
-    # two vectors, then the third, so that few triples are made
-    i, j = (x.ravel() for x in np.mgrid[: len(a), : len(b)])
-    crossed = np.cross(a[i], b[j])
-    first, third = np.nonzero(np.abs(crossed @ c.T) == 1)
-    maps = np.stack((a[i[first]], b[j[first]], c[third]), axis=1)
+    triples = [np.empty((0, 3, 3), dtype=int)]
+    for vector in a:  # not all at once, which may be many
+        j, k = np.nonzero(np.abs(np.cross(vector, b) @ c.T) == 1)
+        triples.append(np.stack((np.broadcast_to(vector, (len(j), 3)), b[j], c[k]), axis=1))
+    maps = np.concatenate(triples)
     F = np.linalg.solve(one, maps @ other)
     stretches = np.linalg.eigvalsh(F @ F.transpose(0, 2, 1))
     norms = np.linalg.norm(np.log(np.maximum(stretches, 1e-300)) / 2, axis=1)
@@ -393,12 +401,12 @@ def _match(one: _Crystal, other: _Crystal, max_distance: float) -> Match | None:
     if abs(one.log_volume - other.log_volume) > 3**0.5 * max_distance / length:
         return None
     best, found = max_distance**2, None
-    if np.isinf(best):
-        # the least strain of the reduced cells gives a first distance
-        limit = 0.25
+    limit = 0.25
+    if best > (limit * length) ** 2:
+        # a first distance, so that not too many cells are tried
         while not len(maps := _lattice_maps(one.cell, other.cell, limit)[0]):
             limit *= 2
-        best, *found = _assign(one, other, maps[0], length, np.inf)
+        best, *found = _assign(one, other, maps[0], length, best)
     maps, norms = _lattice_maps(one.cell, other.cell, np.sqrt(best) / length)
     for M, norm in zip(maps, norms.tolist(), strict=True):
         if (length * norm) ** 2 > best * (1 + 1e-12):
@@ -447,7 +455,7 @@ def _assign(
         return D, ((D @ middle) ** 2).sum(axis=-1)
 
     # atoms of the rarest element first
-    kinds, place, counts = np.unique(one.numbers, return_inverse=True, return_counts=True)
+    _, place, counts = np.unique(one.numbers, return_inverse=True, return_counts=True)
     anchors = np.argsort(counts[place], kind="stable")
     anchors = anchors[: np.searchsorted(counts[place][anchors].cumsum(), MIN_STARTS) + 1]
     starts = np.concatenate(
