@@ -461,8 +461,10 @@ def _assign(
     starts = np.concatenate(
         [differences[k, other.numbers == one.numbers[k]] for k in anchors.tolist()]
     )
-    D = differences - starts[:, None, None]
-    squared = (((D - np.round(D)) @ middle) ** 2).sum(axis=-1)
+    D = (differences - starts[:, None, None]).reshape(-1, 3)
+    D -= np.rint(D)
+    D = D @ middle
+    squared = np.einsum("ki,ki->k", D, D).reshape(len(starts), n, n)
     squared[:, unlike] = np.inf
     nearest = np.minimum(squared.min(axis=2), reach).sum(axis=1) / n
     result: tuple[Any, ...] = (best,)

@@ -40,7 +40,7 @@ COLUMNS = (
 # of the frames; their cells of the finest are those of the supplementary set
 RESOLUTIONS = ((0.4, 0.02), (0.2, 0.01), (0.1, 0.005), (0.05, 0.0025))
 EDGES = ("over high sS", "over low sS")
-STRAIGHT = "plain NEB, 24 atoms"
+STRAIGHT = "plain NEB of 24 atoms"
 
 
 def rows_to_do(step: float) -> list[tuple[str, int, tuple[float, ...]]]:
@@ -68,7 +68,7 @@ def rows_to_do(step: float) -> list[tuple[str, int, tuple[float, ...]]]:
 
 def find(
     land: Landscape, frames: list[Atoms], kept: np.ndarray, size: tuple[float, float],
-    max_step: float, max_volume_change: float,
+    max_step: float, max_volume_change: float, reach: int,
 ) -> ContinuousPath:  # fmt: skip
     """Return the continuous path from graphite to diamond.
 
@@ -81,9 +81,11 @@ def find(
     kept : (n,) bool
         Nodes that may be used.
     size : (float, float)
-        Cells; frames at most two of them apart may be linked.
+        Cells.
     max_step, max_volume_change : float
         Bounds, as in `ase_calculators.continuous_path`.
+    reach : int
+        Frames at most so many cells apart may be linked.
 
     Returns
     -------
@@ -97,7 +99,7 @@ def find(
     """
     nodes = np.flatnonzero(kept)
     tree = KDTree(np.floor(land.points[nodes] / size))
-    pairs = tree.query_pairs(2.5, p=np.inf, output_type="ndarray")
+    pairs = tree.query_pairs(reach + 0.5, p=np.inf, output_type="ndarray")
     path = continuous_path(
         [frames[node] for node in nodes], land.energy[nodes], pairs, 0, len(nodes) - 1, max_step,
         max_volume_change,
@@ -192,7 +194,7 @@ def band_file(row: dict[str, str]) -> Path:
     pathlib.Path
         Extended XYZ file.
     """
-    name = row["path"].replace(",", "").replace(" ", "_")
+    name = row["path"].replace(" ", "_")
     return Path(f"band_{name}_{row['dsS']}_{row['max_step']}.extxyz")
 
 
@@ -329,16 +331,24 @@ def main() -> None:
     parser.add_argument(
         "--volume", type=float, default=0.1, help="bound of the change of ln(volume) (%(default)s)"
     )
+    parser.add_argument(
+        "--reach", type=int, default=2, help="frames so many cells apart are linked (%(default)s)"
+    )
     parser.add_argument("--band", type=float, default=0.1, help="as in paths.py (%(default)s)")
-    parser.add_argument("--images", type=int, default=15, help="with both ends (%(default)s)")
+    parser.add_argument("--images", type=int, default=13, help="with both ends (%(default)s)")
     parser.add_argument("--fmax", type=float, default=0.05, help="eV/Å (%(default)s)")
-    parser.add_argument("--steps", type=int, default=300, help="maximum number (%(default)s)")
+    parser.add_argument("--steps", type=int, default=200, help="maximum number (%(default)s)")
     parser.add_argument("--rows", type=int, help="so many rows only")
     args = parser.parse_args()
-    if min(args.step, args.volume, args.fmax) <= 0 or args.images < 3 or args.steps < 1:
+    if (
+        min(args.step, args.volume, args.fmax) <= 0
+        or args.images < 3
+        or min(args.steps, args.reach) < 1
+    ):
         parser.error(
             f"--step {args.step} --volume {args.volume} --fmax {args.fmax} --images {args.images} "
-            f"--steps {args.steps}: must be above 0, above 0, above 0, 3 or more, 1 or more"
+            f"--steps {args.steps} --reach {args.reach}: must be above 0, above 0, above 0, 3, 1, "
+            "1 or more"
         )
     output = Path("continuous.csv")
     try:
@@ -347,7 +357,8 @@ def main() -> None:
         land = landscape(table)
         potential = table.parameters["potential"]
         settings = {
-            "potential": potential, "step": args.step, "volume": args.volume, "band": args.band,
+            "potential": potential, "step": args.step, "volume": args.volume, "reach": args.reach,
+            "band": args.band,
             "images": args.images, "fmax": args.fmax, "steps": args.steps,
         }  # fmt: skip
         rows = read_rows(output, settings)
@@ -375,7 +386,7 @@ def main() -> None:
                 try:
                     # cells of the coarse set of the paper at least
                     path = find(land, frames, kept, np.maximum(size, RESOLUTIONS[2]), bound,
-                                args.volume)  # fmt: skip
+                                args.volume, args.reach)  # fmt: skip
                     chain, steps = path.frames, path.steps
                     row |= {
                         "frames": len(chain), "longest": f"{steps.max():.4f}",

@@ -25,7 +25,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.calculators.mixing import SumCalculator
 from ase.calculators.singlepoint import SinglePointCalculator
-from ase.filters import FrechetCellFilter
+from ase.filters import UnitCellFilter
 from ase.optimize import FIRE
 from breed import CARBON, parents
 from continuous import read_rows
@@ -73,7 +73,7 @@ def settle(
         Number of steps.
     """
     atoms.calc = SumCalculator([potential, bias])
-    optimizer = FIRE(FrechetCellFilter(atoms), logfile=None, maxstep=0.05, dt=0.05)
+    optimizer = FIRE(UnitCellFilter(atoms), logfile=None, maxstep=0.05, dt=0.05)
     optimizer.run(fmax=fmax, steps=steps)
     return optimizer.nsteps
 
