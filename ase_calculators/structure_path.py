@@ -2,6 +2,7 @@
 """Paths through structures whose steps are small: best match of two crystals, bounded links."""
 
 from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -220,23 +221,39 @@ def continuous_path(
             crystals[row] = _Crystal(frames[row])
         return crystals[row]
 
-    groups = _Groups(len(frames))
-    for k in np.argsort(cost, kind="stable").tolist():
-        i, j = links[k].tolist()
-        if groups.find(i) == groups.find(j):
-            continue
-        if distances[k] > max_step:
-            found = _match(crystal(i), crystal(j), max_step)
-            if found is None:
-                continue
-            distances[k] = found.distance
-        groups.join(i, j)
-        if groups.find(start) == groups.find(end):
-            barrier = cost[k]
+    # grow what the start can reach, the lowest link first, so that few structures are matched
+    ways: dict[int, list[int]] = {}
+    for k, (i, j) in enumerate(links.tolist()):
+        ways.setdefault(i, []).append(k)
+        ways.setdefault(j, []).append(k)
+    queue: list[tuple[float, float, int]] = []
+    reached = np.zeros(len(frames), dtype=bool)
+    node, highest = start, -np.inf
+    while True:
+        reached[node] = True
+        if node == end:
+            barrier = highest
             break
-    else:
+        for k in ways.get(node, []):
+            if not reached[links[k]].all():
+                heappush(queue, (cost[k], distances[k], k))
+        while queue:
+            height, _, k = heappop(queue)
+            i, j = links[k].tolist()
+            if reached[i] and reached[j]:
+                continue
+            if distances[k] > max_step:
+                found = _match(crystal(i), crystal(j), max_step)
+                if found is None:
+                    continue
+                distances[k] = found.distance
+            node, highest = j if reached[i] else i, max(highest, height)
+            break
+        else:
+            break
+    if not reached[end]:
         needed = _bottleneck(distances, links, len(frames), start, end)
-        apart = [k for k, (i, j) in enumerate(links.tolist()) if groups.find(i) != groups.find(j)]
+        apart = [k for k, (i, j) in enumerate(links.tolist()) if not (reached[i] and reached[j])]
         for k in sorted(apart, key=distances.__getitem__)[:MATCHES_FOR_REMEDY]:
             if found := _match(crystal(links[k, 0]), crystal(links[k, 1]), needed):
                 distances[k] = found.distance

@@ -42,7 +42,8 @@ def lammps_calculator(carbon: str) -> LAMMPSlib:
     return LAMMPSlib(
         # a skin would cost ghosts and save nothing, since every structure has new neighbours
         lmpcmds=[
-            f"variable carbon index {carbon}", f'include "{HERE / "potential.mod"}"',
+            f"variable carbon index {carbon}",
+            f'include "{HERE / "potential.mod"}"',
             "neighbor 0.05 bin",
         ],
         atom_types={"C": 1},
