@@ -28,7 +28,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.filters import UnitCellFilter
 from ase.optimize import FIRE
 from breed import CARBON, parents
-from continuous import read_rows
+from continuous import on_lines, read_rows
 from label import POTENTIALS, lammps_calculator
 from neb import between, relaxed
 from paths import COLORS
@@ -44,7 +44,7 @@ NAMES = ("graphite", "1/4", "1/2", "3/4", "diamond")
 # eV; the energy of 24 atoms rises by some 4 eV per k_B of sS, and by some 200 eV per unit of Q6
 CONSTANTS = {"sS": 50.0, "Q6": 20_000.0}
 COLUMNS = (
-    "start", "way", "work", "barrier", "from_start", "end_energy", "end_distance", "jump",
+    "start", "way", "work", "barrier", "from_start", "lines", "end_energy", "end_distance", "jump",
     "reached",
 )  # fmt: skip
 
@@ -238,6 +238,25 @@ def file_of(number: int, way: str) -> Path:
     return Path(f"steer_{number}_{way}.extxyz")
 
 
+def write_rows(path: Path, settings: dict, rows: list[dict[str, str]]) -> None:
+    """Write the rows of the table.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        steer.csv.
+    settings : dict
+        Settings of the run.
+    rows : list of dict
+        Rows.
+    """
+    with atomic_write(path, newline="") as file:
+        file.write(f"# {json.dumps(settings)}\n")
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def draw(graphite: float, path: Path) -> None:
     """Draw the ways over the plane and the energies along them.
 
@@ -340,17 +359,21 @@ def main() -> None:
                 print("  ".join(f"{key} {value}" for key, value in new[-1].items() if value),
                       flush=True)  # fmt: skip
             rows += new
-            with atomic_write(output, newline="") as file:
-                file.write(f"# {json.dumps(settings)}\n")
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            write_rows(output, settings, rows)
+        for number, row in enumerate(rows):
+            if not row.get("lines"):
+                frames = ase.io.read(file_of(number // 2, row["way"]), index=":")
+                first = energies(frames[:1]) - graphite
+                points = 5 if row["way"] == "windows" else 1  # the others lie close together
+                row["lines"] = f"{(on_lines(frames, lammps, points) + first).max():.4f}"
+        write_rows(output, settings, rows)
     draw(graphite, Path("steer.png"))
     print(f"eV per atom; diamond lies {diamond - graphite:+.4f} from graphite")
-    print(f"{'start':9s} {'way':8s} {'work':>7s} {'barrier':>7s} {'jump, Å':>7s} end")
+    print(f"{'start':9s} {'way':8s} {'work':>7s} {'barrier':>7s} {'lines':>7s} {'jump, Å':>7s} end")
     for row in rows:
         print(f"{row['start']:9s} {row['way']:8s} {row['work']:>7s} {row['barrier']:>7s} "
-              f"{row['jump']:>7s} {row['reached']} {row['end_energy']}")  # fmt: skip
+              f"{row['lines']:>7s} {row['jump']:>7s} {row['reached']} "
+              f"{row['end_energy']}")  # fmt: skip
     print("steer.csv, steer.png, steer_*.extxyz")
 
 
