@@ -255,7 +255,7 @@ def test_minimum_energy_path_of_a_known_landscape(folder):
 
 
 CONTINUOUS = (
-    "--volume", 0.6, "--reach", 200, "--images", 5, "--steps", 3, "--fmax", 0.5, "--rows", 3,
+    "--volume", 0.6, "--reach", 200, "--images", 5, "--steps", 3, "--fmax", 0.5, "--rows", 4,
 )  # fmt: skip
 
 
@@ -265,8 +265,13 @@ def test_continuous_paths_have_bounded_steps(script, is_picture, folder, labelle
     rows = np.genfromtxt(
         path, delimiter=",", names=True, skip_header=1, dtype=None, encoding="utf-8"
     )
-    assert rows["path"].tolist() == ["plain NEB of 24 atoms", "anywhere", "over high sS"]
-    anywhere, edge = rows[1], rows[2]
+    assert rows["path"].tolist() == [
+        "plain NEB of 24 atoms",
+        "rattled NEB of 24 atoms",
+        "anywhere",
+        "over high sS",
+    ]
+    anywhere, edge = rows[2], rows[3]
     # the parents alone are steps of 0.28 Å: README.md
     assert anywhere["max_step"] == 0.3
     for row in (anywhere, edge):

@@ -41,6 +41,8 @@ COLUMNS = (
 RESOLUTIONS = ((0.4, 0.02), (0.2, 0.01), (0.1, 0.005), (0.05, 0.0025))
 EDGES = ("over high sS", "over low sS")
 STRAIGHT = "plain NEB of 24 atoms"
+# a straight line has the symmetry of its ends, which a band keeps
+RATTLED = "rattled NEB of 24 atoms"
 
 
 def rows_to_do(step: float) -> list[tuple[str, int, tuple[float, ...]]]:
@@ -59,6 +61,7 @@ def rows_to_do(step: float) -> list[tuple[str, int, tuple[float, ...]]]:
     wider = tuple(round(step * factor, 6) for factor in (1, 4 / 3, 2, 4))
     return [
         (STRAIGHT, 3, (np.inf,)),
+        (RATTLED, 3, (np.inf,)),
         ("anywhere", 3, wider),
         *((name, 3, wider) for name in EDGES),
         *(("anywhere", number, wider) for number in (2, 1, 0)),
@@ -230,16 +233,16 @@ def draw_profiles(rows: list[dict[str, str]], step: float, path: Path) -> None:
         if name in drawn or not finest or not row["neb"]:
             continue
         drawn.add(name)
-        color = COLORS.get(name, COLORS["NEB"])
+        color = "#cc79a7" if name == RATTLED else COLORS.get(name, COLORS["NEB"])
         frames = ase.io.read(band_file(row), index=":")
-        if name != STRAIGHT:
+        if name not in (STRAIGHT, RATTLED):
             lines, steps = frames[0].info["lines"], np.atleast_1d(frames[0].info["steps"])
             points = (len(lines) - 1) // len(steps)
             along = np.concatenate(([0.0], np.cumsum(np.repeat(steps / points, points))))
             axes[0].plot(along / along[-1], lines, color=color, lw=0.9,
                          label=f"{name}: {float(row['lines']):.2f} eV")  # fmt: skip
         energy = np.array([atoms.get_potential_energy() / len(atoms) for atoms in frames])
-        label = "straight line" if name == STRAIGHT else name
+        label = {STRAIGHT: "the straight line", RATTLED: "it, rattled"}.get(name, name)
         axes[1].plot(np.linspace(0, 1, len(energy)), energy - energy[0], "o-", ms=3.5, color=color,
                      label=f"from {label}: {float(row['neb_lines']):.2f} eV")  # fmt: skip
     for ax, title in zip(axes, ("paths of bounded steps, with the lines between their frames",
@@ -392,7 +395,7 @@ def main() -> None:
             kept[[0, -1]] = True
             for bound in bounds:
                 row["max_step"] = bound
-                if name == STRAIGHT:
+                if name in (STRAIGHT, RATTLED):
                     chain, steps = [crystal(*x) for x in (GRAPHITE, DIAMOND)], np.ones(1)
                     break
                 try:
@@ -413,6 +416,9 @@ def main() -> None:
                 images = smoothed(chain, steps, args.images)
                 for end in (0, -1):
                     images[end] = relaxed(images[end], lammps)
+                if name == RATTLED:
+                    for k, image in enumerate(images[1:-1]):
+                        image.rattle(0.05, seed=k)
                 band = relax_band(images, lammps, args.fmax, args.steps)
                 row |= {"lines": f"{lines.max():.4f}", "neb": f"{band.energy.max():.4f}",
                     "neb_lines": f"{on_lines(band.frames, lammps, 9).max():.4f}",
