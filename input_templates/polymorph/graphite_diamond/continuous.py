@@ -248,7 +248,8 @@ def draw_profiles(rows: list[dict[str, str]], step: float, path: Path) -> None:
     for ax, title in zip(axes, ("paths of bounded steps, with the lines between their frames",
                                 "bands (NEB) that started from them"), strict=True):  # fmt: skip
         ax.set(ylabel="eV per atom from graphite", title=title, xlim=(0, 1))
-        ax.legend(fontsize=8)
+        if ax.lines:
+            ax.legend(fontsize=8)
         ax.grid(color="0.92", lw=0.6)
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylim(-0.1, min(4.0, axes[0].get_ylim()[1]))
@@ -282,7 +283,8 @@ def draw_barriers(rows: list[dict[str, str]], step: float, plain: float, path: P
             ("bare", "o-", "black", "path, its frames only"),
             ("neb_lines", "^-", "#d55e00", "NEB from the path"),
         ):
-            ax.plot([float(row[key]) for row in chosen], [float(row[column]) for row in chosen],
+            known = [row for row in chosen if row[column]]
+            ax.plot([float(row[key]) for row in known], [float(row[column]) for row in known],
                     marker, color=color, label=label, ms=5)  # fmt: skip
         ax.axhline(plain, color=COLORS["NEB"], lw=1.2, ls=":", label="plain NEB")
         ax.grid(color="0.92", lw=0.6)
@@ -410,9 +412,11 @@ def main() -> None:
                     break
                 except ValueError as error:
                     print(f"{name}, cells of {size[0]:g}: {error}")
-                    chain = []
+                    chain, row["max_step"] = [], ""
             if chain:
                 lines = on_lines(chain, lammps, 5)
+                row["lines"] = f"{lines.max():.4f}"
+            if chain and (len(bounds) > 1 or bounds[0] == np.inf):  # no bands for other bounds
                 images = smoothed(chain, steps, args.images)
                 for end in (0, -1):
                     images[end] = relaxed(images[end], lammps)
@@ -420,9 +424,11 @@ def main() -> None:
                     for k, image in enumerate(images[1:-1]):
                         image.rattle(0.05, seed=k)
                 band = relax_band(images, lammps, args.fmax, args.steps)
-                row |= {"lines": f"{lines.max():.4f}", "neb": f"{band.energy.max():.4f}",
-                    "neb_lines": f"{on_lines(band.frames, lammps, 9).max():.4f}",
-                        "force": f"{band.force:.3f}"}  # fmt: skip
+                across = on_lines(band.frames, lammps, 9)
+                row |= {
+                    "neb": f"{band.energy.max():.4f}", "neb_lines": f"{across.max():.4f}",
+                    "force": f"{band.force:.3f}",
+                }  # fmt: skip
                 save_band(band, lines, steps, band_file({k: str(v) for k, v in row.items()}))
             rows.append({key: str(value) for key, value in row.items()})
             with atomic_write(output, newline="") as file:

@@ -257,11 +257,13 @@ def write_rows(path: Path, settings: dict, rows: list[dict[str, str]]) -> None:
         writer.writerows(rows)
 
 
-def draw(graphite: float, path: Path) -> None:
+def draw(rows: list[dict[str, str]], graphite: float, path: Path) -> None:
     """Draw the ways over the plane and the energies along them.
 
     Parameters
     ----------
+    rows : list of dict
+        Rows of the table.
     graphite : float
         Energy of graphite, eV per atom.
     path : pathlib.Path
@@ -277,7 +279,8 @@ def draw(graphite: float, path: Path) -> None:
             frames = ase.io.read(file_of(number, way), index=":")
             energy = energies(frames) - graphite
             points = np.array([[atoms.info["sS"], atoms.info["Q6"]] for atoms in frames])
-            label = f"from {NAMES[number]}: {energy.max():.2f} eV"
+            barrier = float(rows[2 * number + column]["lines"])
+            label = f"from {NAMES[number]}: {barrier:.2f} eV"
             plane.plot(*points.T, ".-", ms=4, lw=1, color=color)
             plane.plot(*points[0], "o", ms=7, color=color, mec="white")
             plane.plot(*points[-1], "s", ms=6, color=color, mec="white")
@@ -367,7 +370,7 @@ def main() -> None:
                 points = 5 if row["way"] == "windows" else 1  # the others lie close together
                 row["lines"] = f"{(on_lines(frames, lammps, points) + first).max():.4f}"
         write_rows(output, settings, rows)
-    draw(graphite, Path("steer.png"))
+    draw(rows, graphite, Path("steer.png"))
     print(f"eV per atom; diamond lies {diamond - graphite:+.4f} from graphite")
     print(f"{'start':9s} {'way':8s} {'work':>7s} {'barrier':>7s} {'lines':>7s} {'jump, Å':>7s} end")
     for row in rows:
