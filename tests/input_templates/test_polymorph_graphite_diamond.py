@@ -323,7 +323,7 @@ def test_string_is_spaced_evenly(folder):
 STEER = ("--centres", 3, "--windows", 3, "--rounds", 1, "--steps", 2)
 
 
-def test_steering(script, is_picture, folder, neb):
+def test_steering(script, is_picture, folder, bred, neb):
     script("steer.py", *STEER, cwd=folder)
     rows = np.genfromtxt(
         folder / "steer.csv", delimiter=",", names=True, skip_header=1, dtype=None, encoding="utf-8"

@@ -293,7 +293,7 @@ def draw_barriers(rows: list[dict[str, str]], step: float, plain: float, path: P
             for row in chosen:
                 ax.annotate(
                     f"{float(row['max_step']):g} Å", (float(row[key]), float(row["bare"])),
-                    xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8,
+                    xytext=(0, -13), textcoords="offset points", ha="center", fontsize=8,
                 )  # fmt: skip
             ax.set_xscale("log")
             ax.set_xticks([x for x, _ in RESOLUTIONS], [f"{x:g}" for x, _ in RESOLUTIONS])
