@@ -14,6 +14,12 @@ from ase_calculators.pillar import (
 )
 from ase_calculators.polymorph import Genes, PolymorphGen, TargetReport
 from ase_calculators.selection import coverage, multi_resolution, select, write_sets
+from ase_calculators.structure_path import (
+    ContinuousPath,
+    Match,
+    continuous_path,
+    match_structures,
+)
 from ase_calculators.substitution import substitute
 
 __all__ = [
@@ -31,6 +37,10 @@ __all__ = [
     "coverage",
     "write_sets",
     "substitute",
+    "match_structures",
+    "Match",
+    "continuous_path",
+    "ContinuousPath",
     "PolymorphGen",
     "Genes",
     "TargetReport",

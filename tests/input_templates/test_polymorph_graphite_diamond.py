@@ -50,7 +50,7 @@ def module(folder, name):
         spec.loader.exec_module(loaded)
     finally:
         sys.path.remove(str(folder))
-        for other in ("breed", "label"):
+        for other in ("breed", "continuous", "label", "neb", "paths"):
             sys.modules.pop(other, None)
     return loaded
 
@@ -199,14 +199,14 @@ def test_forces_on_atoms_and_cell(folder):
 
 def test_paths(script, is_picture, folder, labelled, neb):
     # eight targets of 24 children leave holes
-    said = script("paths.py", "--farthest", 40, "--jump", 1.5, cwd=folder)
-    names = "over high sS|over low sS|anywhere|no jump|NEB"
+    said = script("paths.py", "--farthest", 40, cwd=folder)
+    names = "over high sS|over low sS|anywhere|NEB"
     barriers = dict(re.findall(rf"^({names}) +barrier (\S+)", said, re.M))
     barriers = {name: float(barrier) for name, barrier in barriers.items()}
     reach = re.findall(r"up to (\d+) cells", said)
     reach = dict(zip(barriers, map(int, reach), strict=False))
     # what else is asked of a path can only raise it, if its steps are no longer
-    for name in ("over high sS", "over low sS", "no jump"):
+    for name in ("over high sS", "over low sS"):
         assert barriers[name] >= barriers["anywhere"] > 0 or reach[name] > reach["anywhere"]
     low, high = sorted(("over low sS", "over high sS"), key=barriers.get)
     assert f"largest energy change: {high}; with the smallest: {low}" in said
@@ -220,8 +220,6 @@ def test_paths(script, is_picture, folder, labelled, neb):
         path = rows[rows["path"] == name]
         assert path["energy"].max() == pytest.approx(barrier, abs=6e-4)
         assert path["energy"][0] == 0
-        if name == "no jump":
-            assert np.abs(np.diff(path["volume"])).max() <= 1.5
         for end, row in ((0, 0), (-1, 4)):
             assert path["sS"][end] == parents.sS[row]
             assert path["Q6"][end] == parents.Q6[row]
@@ -247,8 +245,6 @@ def test_minimum_energy_path_of_a_known_landscape(folder):
     assert (i[way.nodes[0]], i[way.nodes[-1]]) == (0, 20)
     assert (np.abs(np.diff(i[way.nodes])) <= 1).all()
     assert j[way.nodes][i[way.nodes] == 10].tolist() == [9]
-    with pytest.raises(ValueError, match="raise --farthest, --band or --jump"):
-        paths.minimum_energy_path(land, np.full(len(i), True), 3, 1.9)
     # without the pass, over the ridge; with a gap two cells wide, over the gap
     way = paths.minimum_energy_path(land, j != 9, 3)
     assert energy[way.nodes].max() == 1.0
@@ -258,11 +254,128 @@ def test_minimum_energy_path_of_a_known_landscape(folder):
         paths.minimum_energy_path(land, (i < 9) | (i > 10), 2)
 
 
+CONTINUOUS = (
+    "--volume", 0.6, "--reach", 200, "--images", 5, "--steps", 3, "--fmax", 0.5, "--rows", 4,
+)  # fmt: skip
+
+
+def test_continuous_paths_have_bounded_steps(script, is_picture, folder, labelled, neb):
+    said = script("continuous.py", *CONTINUOUS, cwd=folder)
+    path = folder / "continuous.csv"
+    rows = np.genfromtxt(
+        path, delimiter=",", names=True, skip_header=1, dtype=None, encoding="utf-8"
+    )
+    assert rows["path"].tolist() == [
+        "plain NEB of 24 atoms",
+        "rattled NEB of 24 atoms",
+        "anywhere",
+        "over high sS",
+    ]
+    anywhere, edge = rows[2], rows[3]
+    # the parents alone are steps of 0.28 Å: README.md
+    assert anywhere["max_step"] == 0.3
+    for row in (anywhere, edge):
+        assert 0 < row["longest"] <= row["max_step"]
+        # points on the lines between the frames, and the frames
+        assert row["lines"] >= row["bare"] - 2e-4
+        # the path of the parents, or a lower one
+    assert edge["bare"] >= anywhere["bare"] or edge["max_step"] > 0.3
+    energies = labelled.energy[:5] / 24
+    assert anywhere["bare"] <= (energies - energies[0]).max() + 1e-3
+    for picture in ("continuous.png", "resolution.png"):
+        assert is_picture(folder / picture)
+    frames = ase.io.read(folder / "band_anywhere_0.05_0.3.extxyz", index=":")
+    assert len(frames) == 5
+    assert frames[0].get_volume() / 24 == pytest.approx(8.75, abs=0.1)
+    assert frames[-1].get_volume() / 24 == pytest.approx(3.565**3 / 8, rel=1e-3)
+    # what is there is not made again
+    whole = path.read_bytes()
+    again = script("continuous.py", *CONTINUOUS, cwd=folder)
+    assert [line for line in said.splitlines() if line.startswith("anywhere  ")][-1] in again
+    assert path.read_bytes() == whole
+    said = script("continuous.py", "--rows", 3, cwd=folder, fails=True)
+    assert "continuous.csv: was made with" in said and "Traceback" not in said
+
+
+def test_images_are_means_of_a_chain(folder):
+    continuous, breed = module(folder, "continuous.py"), module(folder, "breed.py")
+    chain = [breed.crystal(a, 8.0, 0.02, 1) for a in (2.0, 2.1, 2.4)]
+    images = continuous.smoothed(chain, np.array([1.0, 3.0]), 5)
+    found = [atoms.cell.lengths()[0] for atoms in images]
+    # the mean about the kink at a quarter of the way: the line through it, 1/30 of the way more or
+    # less than a straight one
+    a = np.interp(np.linspace(1 / 4 - 1 / 6, 1 / 4 + 1 / 6, 41), [0, 1 / 4, 1], [2.0, 2.1, 2.4])
+    np.testing.assert_allclose(found, [2.0, a.mean(), 2.2, 2.3, 2.4])
+    for atoms in images:
+        np.testing.assert_allclose(
+            atoms.get_scaled_positions(wrap=False), chain[0].get_scaled_positions(wrap=False),
+            atol=1e-12,
+        )  # fmt: skip
+
+
+def test_string_is_spaced_evenly(folder):
+    steer = module(folder, "steer.py")
+    points = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 30.0]])
+    found = steer.spaced(points, np.array([1.0, 10.0]))
+    np.testing.assert_allclose(found, [[0, 0], [1, 10], [1, 30]])
+
+
+STEER = ("--centres", 3, "--windows", 3, "--rounds", 1, "--steps", 2)
+
+
+def test_steering(script, is_picture, folder, bred, neb):
+    script("steer.py", *STEER, cwd=folder)
+    rows = np.genfromtxt(
+        folder / "steer.csv", delimiter=",", names=True, skip_header=1, dtype=None, encoding="utf-8"
+    )
+    assert rows["start"].tolist() == [
+        name for name in ("graphite", "1/4", "1/2", "3/4") for _ in range(2)
+    ]
+    assert rows["way"].tolist() == ["move", "windows"] * 4
+    assert is_picture(folder / "steer.png")
+    calc = EntropySymmetry(**CARBON | {"q6_cutoff": 3.4, "smooth": 0.3})
+    ends = [ase.io.read(folder / "neb.extxyz", index=k) * (2, 2, 1) for k in (0, -1)]
+    graphite = ends[0].get_potential_energy() if ends[0].calc else None
+    assert graphite is None  # of a larger cell there is none
+    label = module(folder, "label.py")
+    for number, row in enumerate(rows[::2]):
+        frames = ase.io.read(folder / f"steer_{number}_move.extxyz", index=":")
+        assert len(frames) == 4
+        values = calc.evaluate(frames)
+        np.testing.assert_allclose([f.info["sS"] for f in frames], values["sS"], atol=1e-5)
+        np.testing.assert_allclose([f.info["Q6"] for f in frames], values["Q6"], atol=1e-5)
+        energy = np.array([f.get_potential_energy() for f in frames]) / 24
+        with label.lammps_calculator("lcbop") as lammps:
+            first = lammps.get_property("energy", ends[0]) / 24
+            again = lammps.get_property("energy", frames[2]) / 24
+        assert again == pytest.approx(energy[2], abs=1e-5)
+        assert row["barrier"] == pytest.approx((energy - first).max(), abs=2e-3)
+        # the work of the centre, which is at a third, two thirds and the end of its line
+        there = np.array([calc.get_property(name, ends[1]) for name in ("sS", "Q6")])
+        parent = ase.io.read(folder / "parents.extxyz", index=number)
+        if number:
+            parent.rattle(0.01, seed=1)
+            here = np.array([calc.get_property(name, parent) for name in ("sS", "Q6")])
+            centres = here + np.linspace(0, 1, 4)[:, None] * (there - here)
+            s = np.column_stack((values["sS"], values["Q6"]))
+            work = 0.0
+            for k in range(3):
+                for place in (s[k], s[k + 1]):
+                    change = (place - centres[k + 1]) ** 2 - (place - centres[k]) ** 2
+                    work += (np.array([50.0, 2e4]) / 2 * change).sum() / 2
+            assert row["work"] == pytest.approx(work / 24, rel=1e-3)
+
+
 WRONG = {
     "breed": (("breed.py", "--generations", 0), "generations = 0: must be a whole number from 1"),
     "breed, mode": (("breed.py", "--mode", "blind"), "mode = 'blind': choose guided or roulette"),
     "neb": (("neb.py", "--images", 2), "--images 2 --repeat 1 --fmax 0.02 --steps 600: must be"),
-    "paths, band": (("paths.py", "--band", 2), "--band 2.0 --farthest 10 --jump 0.5: must be"),
+    "paths, band": (("paths.py", "--band", 2), "--band 2.0 --farthest 10: must be above 0"),
+    "continuous": (("continuous.py", "--step", 0), "--step 0.0 --volume 0.1 --fmax 0.05 --images"),
+    "continuous, no labels": (
+        ("continuous.py", "--labelled", "no.csv"), "no.csv: no such file here; run breed.py, label",
+    ),
+    "steer": (("steer.py", "--windows", 2), "--windows 2 --rounds 6 --steps 10 --fmax 0.05: must"),
     "paths, no labels": (
         ("paths.py", "--labelled", "no.csv"), "no.csv: no such file here; run breed.py and label",
     ),

@@ -40,7 +40,12 @@ def lammps_calculator(carbon: str) -> LAMMPSlib:
         Calculator of energies, forces and stresses, with one LAMMPS for all structures.
     """
     return LAMMPSlib(
-        lmpcmds=[f"variable carbon index {carbon}", f'include "{HERE / "potential.mod"}"'],
+        # a skin would cost ghosts and save nothing, since every structure has new neighbours
+        lmpcmds=[
+            f"variable carbon index {carbon}",
+            f'include "{HERE / "potential.mod"}"',
+            "neighbor 0.05 bin",
+        ],
         atom_types={"C": 1},
         keep_alive=True,
     )

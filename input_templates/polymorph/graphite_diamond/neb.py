@@ -10,6 +10,7 @@ writes neb.extxyz (the images) and neb.csv (their map, with energies).
 
 import argparse
 from pathlib import Path
+from typing import NamedTuple
 
 import ase.io
 import numpy as np
@@ -134,6 +135,92 @@ def relaxed(atoms: Atoms, calculator: Calculator) -> Atoms:
     return atoms
 
 
+class Band(NamedTuple):
+    """Hold a band of images.
+
+    Attributes
+    ----------
+    frames : list of ase.Atoms
+        Images, with their energies.
+    energy : (k,) float64
+        eV per atom, from the first image on.
+    start : float
+        Highest energy of the band before it was relaxed.
+    force : float
+        Largest force across the band, eV/Å.
+    """
+
+    frames: list[Atoms]
+    energy: np.ndarray
+    start: float
+    force: float
+
+
+def relax_band(images: list[Atoms], calculator: Calculator, fmax: float, steps: int) -> Band:
+    """Relax a band of crystals across itself, cell and atoms together, with a climbing image.
+
+    Parameters
+    ----------
+    images : list of ase.Atoms
+        Crystals with corresponding atoms and cells; the ends stay as they are.
+    calculator : ase.calculators.calculator.Calculator
+        Calculator of all of them.
+    fmax : float
+        Largest force to stop at, eV/Å.
+    steps : int
+        Maximum number of steps.
+
+    Returns
+    -------
+    Band
+        The relaxed band.
+    """
+    n = len(images[0])
+    calculators = [CellAndAtoms(calculator, images[0]) for _ in images]
+    points = [c.points(image) for c, image in zip(calculators, images, strict=True)]
+    neb = NEB(points, k=1.0, climb=False, method="improvedtangent")
+    start = max(image.get_potential_energy() for image in points)
+    with tqdm(total=steps, unit=" steps", mininterval=2) as bar:
+        for climb, limit in ((False, 5 * fmax), (True, fmax)):
+            neb.climb = climb
+            optimizer = FIRE(neb, logfile=None, maxstep=0.05)
+            for _ in optimizer.irun(fmax=limit, steps=max(steps - bar.n, 1)):
+                bar.update()
+                top = max(image.get_potential_energy() for image in points[1:-1])
+                bar.set_postfix_str(f"highest image {top / n:.4f} eV per atom", refresh=False)
+    frames = []
+    for c, image in zip(calculators, points, strict=True):
+        atoms = c.crystal(image)
+        atoms.calc = SinglePointCalculator(atoms, energy=image.get_potential_energy())
+        frames.append(atoms)
+    force = float(np.linalg.norm(neb.get_forces().reshape(-1, 3), axis=1).max())
+    energy = np.array([atoms.get_potential_energy() for atoms in frames]) / n
+    return Band(frames, energy - energy[0], start / n - energy[0], force)
+
+
+def between(one: Atoms, other: Atoms, share: float) -> Atoms:
+    """Return a crystal on the straight line between two.
+
+    Parameters
+    ----------
+    one, other : ase.Atoms
+        Crystals with corresponding atoms and cells.
+    share : float
+        Share of the way, from 0 to 1.
+
+    Returns
+    -------
+    ase.Atoms
+        Cell and fractional coordinates are interpolated.
+    """
+    atoms = one.copy()
+    cells = one.cell.array, other.cell.array
+    x, y = (a.positions @ np.linalg.inv(H) for a, H in zip((one, other), cells, strict=True))
+    atoms.set_cell((1 - share) * cells[0] + share * cells[1])
+    atoms.positions = ((1 - share) * x + share * y) @ atoms.cell.array
+    return atoms
+
+
 def main() -> None:
     """Read the command line and find the path."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -153,41 +240,22 @@ def main() -> None:
         )
     with lammps_calculator(args.potential) as lammps:
         ends = [relaxed(crystal(*x, args.repeat), lammps) for x in (GRAPHITE, DIAMOND)]
-        n = len(ends[0])
-        calculators = [CellAndAtoms(lammps, ends[0]) for _ in range(args.images)]
-        images = [c.points(ends[k == args.images - 1]) for k, c in enumerate(calculators)]
-        neb = NEB(images, k=1.0, climb=False, method="improvedtangent")
-        neb.interpolate()
-        straight = max(image.get_potential_energy() for image in images)
-        with tqdm(total=args.steps, unit=" steps") as bar:
-            for climb, fmax in ((False, 5 * args.fmax), (True, args.fmax)):
-                neb.climb = climb
-                optimizer = FIRE(neb, logfile=None, maxstep=0.05)
-                for _ in optimizer.irun(fmax=fmax, steps=max(args.steps - bar.n, 1)):
-                    bar.update()
-                    top = max(image.get_potential_energy() for image in images[1:-1])
-                    bar.set_postfix_str(f"highest image {top / n:.4f} eV per atom", refresh=False)
-        frames = []
-        for calculator, image in zip(calculators, images, strict=True):
-            atoms = calculator.crystal(image)
-            atoms.calc = SinglePointCalculator(atoms, energy=image.get_potential_energy())
-            frames.append(atoms)
-        force = float(np.linalg.norm(neb.get_forces().reshape(-1, 3), axis=1).max())
+        images = [between(*ends, share) for share in np.linspace(0, 1, args.images)]
+        band = relax_band(images, lammps, args.fmax, args.steps)
+    n, frames, energy = len(ends[0]), band.frames, band.energy
     with atomic_write("neb.extxyz") as file:
         ase.io.write(file, frames, format="extxyz")
     table = map_landscape("neb.extxyz", EntropySymmetry(**CARBON), progress=False)
     table.parameters["potential"] = args.potential
     table.write("neb.csv")
-    energy = table.energy / n
-    energy -= energy[0]
     print("image  energy (eV per atom)  a (Å)    c/3 (Å)   sS        Q6")
     for k, atoms in enumerate(frames):
         a, _, c = atoms.cell.lengths()
         print(f"{k:5d} {energy[k]:12.4f} {a / args.repeat:17.4f} {c / 3:9.4f} "
               f"{table.sS[k]:10.3f} {table.Q[k]:8.4f}")  # fmt: skip
-    said = "converged" if force <= args.fmax else "NOT converged, allow more --steps"
-    straight = straight / n - table.energy[0] / n
-    print(f"{said}: largest force {force:.3f} eV/Å; highest on the straight line {straight:.4f} eV")
+    said = "converged" if band.force <= args.fmax else "NOT converged, allow more --steps"
+    print(f"{said}: largest force {band.force:.3f} eV/Å; highest on the straight line "
+          f"{band.start:.4f} eV")  # fmt: skip
     print(
         f"barrier {energy.max():.4f} eV per atom from graphite, {energy.max() - energy[-1]:.4f} "
         f"from diamond ({n} atoms together)"

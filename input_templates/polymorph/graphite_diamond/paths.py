@@ -4,8 +4,9 @@
 
 python paths.py
 
-reads labelled.csv and neb.csv and writes paths.csv, energy.png (the landscape with its paths) and
-profiles.png (energies along them, next to NEB).
+joins frames whose cells are neighbours on the plane, whatever their structures; continuous.py asks
+for more. It reads labelled.csv and neb.csv and writes paths.csv, energy.png (the landscape with its
+paths) and profiles.png (energies along them, next to NEB).
 """
 
 import argparse
@@ -26,7 +27,7 @@ from ase_calculators.provenance import atomic_write
 RESOLUTION = (0.1, 0.005)
 COLORS = {
     "over high sS": "#d55e00", "over low sS": "#56b4e9", "anywhere": "black",
-    "no jump": "#cc79a7", "NEB": "#009e73",
+    "NEB": "#009e73",
 }  # fmt: skip
 
 
@@ -93,9 +94,7 @@ def landscape(table: LandscapeTable) -> Landscape:
     return Landscape(rows, points[rows], unit, energy - energy[0], volume)
 
 
-def minimum_energy_path(
-    land: Landscape, allowed: np.ndarray, farthest: int, jump: float = np.inf
-) -> Way:
+def minimum_energy_path(land: Landscape, allowed: np.ndarray, farthest: int) -> Way:
     """Return the path with the lowest highest energy and, of those, the smallest climb.
 
     Frames are neighbours if their cells are the same or neighbours. If that does not connect
@@ -112,8 +111,6 @@ def minimum_energy_path(
         Nodes that the path may use.
     farthest : int
         Longest step to try, in cells.
-    jump : float
-        Largest change of the volume per atom in a step, Å^3.
 
     Returns
     -------
@@ -132,8 +129,6 @@ def minimum_energy_path(
     tree = KDTree(cells)
     for reach in range(1, farthest + 1):
         i, j = tree.query_pairs(reach + 0.5, p=np.inf, output_type="ndarray").T
-        small = np.abs(np.diff(land.volume[nodes[[i, j]]], axis=0)[0]) <= jump
-        i, j = i[small], j[small]
         highest = coo_array((np.maximum(energy[i], energy[j]), (i, j)), shape=(n, n))
         spanning = minimum_spanning_tree(highest)
         _, before = breadth_first_order(spanning, 0, directed=False)
@@ -142,7 +137,7 @@ def minimum_energy_path(
     else:
         raise ValueError(
             f"graphite and diamond are not connected by steps of up to {farthest} cells; breed "
-            "more frames, or raise --farthest, --band or --jump"
+            "more frames, or raise --farthest or --band"
         )
     path = [n - 1]
     while path[-1]:
@@ -288,18 +283,13 @@ def main() -> None:
         "--farthest", type=int, default=10, help="longest step, in cells (%(default)s)"
     )
     parser.add_argument(
-        "--jump", type=float, default=0.5,
-        help="largest change of the volume per atom in a step of the path without jumps, Å^3 "
-        "(%(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
         "--standard", action="store_true", help="leave supplementary.extxyz out: a frame per cell"
     )
     args = parser.parse_args()
-    if not 0 < args.band <= 1 or args.farthest < 1 or args.jump <= 0:
+    if not 0 < args.band <= 1 or args.farthest < 1:
         parser.error(
-            f"--band {args.band} --farthest {args.farthest} --jump {args.jump}: must be above 0 "
-            "and at most 1, 1 or more, above 0"
+            f"--band {args.band} --farthest {args.farthest}: must be above 0 and at most 1, 1 or "
+            "more"
         )
     try:
         table = LandscapeTable.read(args.labelled)
@@ -313,7 +303,6 @@ def main() -> None:
             name: minimum_energy_path(land, mask, args.farthest)
             for name, mask in zip(COLORS, masks, strict=False)
         }
-        ways["no jump"] = minimum_energy_path(land, known, args.farthest, args.jump)
     except FileNotFoundError as error:
         parser.error(f"{error.filename}: no such file here; run breed.py and label.py")
     except ValueError as error:
