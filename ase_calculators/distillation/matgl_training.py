@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fine-tuning of a matgl potential: python -m ase_calculators.distillation.matgl_training FILE.
+
+FILE is the ``config.json`` that `train_teacher` writes. Loss, optimizer and learning rate are those
+of matgl's PotentialLightningModule; the loop over epochs is ours. The trainer of matgl keeps the
+last epoch, not the best, needs test frames, and its checkpoints may be torn by a kill where the
+temporary folder is on another file system. Here a run that was killed gives the same model as one
+that was not.
+"""
+
+import json
+import math
+import os
+import shutil
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms, units
+from ase.stress import voigt_6_to_full_3x3_stress
+
+from ase_calculators.provenance import atomic_write, write_json
+
+# files of a matgl model, in the order in which they are hashed
+FILES = ("model.json", "model.pt", "state.pt")
+CHECKPOINT, BEST, RESULT = "checkpoint.pt", "best.pt", "result.json"
+
+
+def graphs(potential: Any, frames: Sequence[Atoms]) -> list[tuple[Any, Any, Any]]:
+    """Return frames as the potential's graphs.
+
+    Parameters
+    ----------
+    potential : matgl.apps.pes.Potential
+        The potential.
+    frames : sequence of ase.Atoms
+        Frames with three periods.
+
+    Returns
+    -------
+    list of (torch_geometric.data.Data, torch.Tensor, torch.Tensor)
+        Graph, cell and state of each frame.
+    """
+    import torch
+    from matgl.ext.ase import Atoms2Graph
+
+    converter = Atoms2Graph(potential.model.element_types, potential.model.cutoff)
+    found = []
+    for atoms in frames:
+        graph, cell, state = converter.get_graph(atoms)
+        found.append((graph, cell, torch.as_tensor(state)))
+    return found
+
+
+def batch_of(potential: Any, part: Sequence[tuple[Any, Any, Any]]) -> tuple[Any, Any, Any]:
+    """Return the arguments of a potential for several frames.
+
+    Parameters
+    ----------
+    potential : matgl.apps.pes.Potential
+        The potential.
+    part : sequence of tuple
+        What `graphs` returns for the frames.
+
+    Returns
+    -------
+    tuple
+        Graph, cells and states on the potential's device.
+    """
+    import torch
+    from torch_geometric.data import Batch
+
+    graph, cells, states = map(list, zip(*part, strict=True))
+    place = potential.data_mean.device
+    return (
+        Batch.from_data_list(graph).to(place),
+        torch.cat([cell.reshape(1, 3, 3) for cell in cells]).to(place),
+        torch.stack(states).to(place),
+    )
+
+
+def fit_shifts(
+    potential: Any, frames: Sequence[Atoms], data: Sequence[tuple[Any, Any, Any]]
+) -> dict[str, float]:
+    """Fit the energy of each element by which labels and potential differ.
+
+    Parameters
+    ----------
+    potential : matgl.apps.pes.Potential
+        The potential.
+    frames : sequence of ase.Atoms
+        Frames with ``info["REF_energy"]`` in eV.
+    data : sequence of tuple
+        Their graphs.
+
+    Returns
+    -------
+    dict of str to float
+        Shift in eV for each element: the least squares solution for the energies per atom.
+    """
+    elements = sorted({symbol for atoms in frames for symbol in atoms.symbols})
+    potential.eval()
+    found = [float(potential(*batch_of(potential, [part]))[0].detach()) for part in data]
+    difference = np.array([atoms.info["REF_energy"] for atoms in frames]) - found
+    counts = np.array([[(atoms.symbols == name).sum() for name in elements] for atoms in frames])
+    n_atoms = counts.sum(axis=1)
+    shifts = np.linalg.lstsq(counts / n_atoms[:, None], difference / n_atoms, rcond=None)[0]
+    return dict(zip(elements, shifts.tolist(), strict=True))
+
+
+def _targets(atoms: Atoms) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return energy (eV), forces (eV/Å) and stress (GPa; NaN if there is none)."""
+    stress = atoms.info.get("REF_stress")
+    full = np.full((3, 3), np.nan) if stress is None else voigt_6_to_full_3x3_stress(stress)
+    return atoms.info["REF_energy"], atoms.arrays["REF_forces"], full / units.GPa
+
+
+class _Set:
+    """Labelled frames as batches."""
+
+    def __init__(self, potential: Any, frames: Sequence[Atoms], data: Sequence[Any]) -> None:
+        self.potential, self.data = potential, data
+        self.labels = [_targets(atoms) for atoms in frames]
+
+    def batches(self, size: int, order: Sequence[int]) -> Any:
+        """Yield batches as PotentialLightningModule.step takes them."""
+        import torch
+
+        place, dtype = self.potential.data_mean.device, self.potential.data_mean.dtype
+        for start in range(0, len(order), size):
+            part = order[start : start + size]
+            energy, forces, stress = zip(*(self.labels[k] for k in part), strict=True)
+            arrays = (np.array(energy), np.concatenate(forces), np.concatenate(stress))
+            yield (
+                *batch_of(self.potential, [self.data[k] for k in part]),
+                *(torch.as_tensor(array, dtype=dtype, device=place) for array in arrays),
+            )
+
+
+def _errors(module: Any, frames: _Set, size: int) -> tuple[float, float, float, float]:
+    """Return loss and the RMSE of energy (meV/atom), forces (meV/Å) and stress (GPa)."""
+    module.eval()
+    losses, squares = [], np.zeros((3, 2))
+    for batch in frames.batches(size, range(len(frames.data))):
+        results, _ = module.step(batch)
+        losses.append((float(results["Total_Loss"].detach()), len(batch[3])))
+        n_atoms = module._last_num_atoms
+        for k, (label, found) in enumerate(
+            zip(module._last_labels[:3], module._last_preds[:3], strict=True)
+        ):
+            off = (found.detach().reshape(label.shape) - label).double()
+            off = off / n_atoms if k == 0 else off[~label.isnan()]
+            squares[k] += [float((off**2).sum()), off.numel()]
+    loss = np.average(*np.transpose(losses)[[0]], weights=np.transpose(losses)[1])
+    energy, forces, stress = np.sqrt(squares[:, 0] / np.maximum(squares[:, 1], 1))
+    return float(loss), 1e3 * energy, 1e3 * forces, stress
+
+
+def _save(path: Path, content: Any) -> None:
+    import torch
+
+    with atomic_write(path, "wb") as file:
+        torch.save(content, file)
+
+
+def train(config: dict[str, Any], folder: Path) -> None:
+    """Fine-tune a potential and save the epoch with the lowest loss on the validation frames.
+
+    Parameters
+    ----------
+    config : dict
+        "start", "train_file", "valid_file", "seed", "device", "output" and the profile's settings.
+    folder : pathlib.Path
+        Folder of checkpoints and of the model.
+    """
+    import matgl
+    import torch
+    from matgl.utils.training import PotentialLightningModule
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    seed, epochs = config["seed"], config["max_num_epochs"]
+    torch.manual_seed(seed)
+    start = matgl.load_model(config["start"])
+    learned, checked = (
+        ase.io.read(config[name], ":", format="extxyz") for name in ("train_file", "valid_file")
+    )
+    data = graphs(start, learned)
+    shifts = fit_shifts(matgl.load_model(config["start"]), learned, data)
+    kinds = list(start.model.element_types)
+    offsets = np.zeros(len(kinds))
+    if start.element_refs is not None:
+        offsets += start.element_refs.property_offset.detach().cpu().numpy()
+    for name, shift in shifts.items():
+        offsets[kinds.index(name)] += shift
+    has_stress = any("REF_stress" in atoms.info for atoms in learned)
+    module = PotentialLightningModule(
+        model=start.model,
+        element_refs=offsets,
+        energy_weight=config["energy_weight"],
+        force_weight=config["forces_weight"],
+        stress_weight=config["stress_weight"] if has_stress else 0.0,
+        data_mean=float(start.data_mean),
+        data_std=float(start.data_std),
+        loss=config["loss"],
+        lr=config["lr"],
+        decay_steps=epochs,
+        decay_alpha=config["lr_last"] / config["lr"],
+        allow_missing_labels=True,
+    ).to(config["device"])
+    for name in config["freeze"]:
+        module.model.model.get_submodule(name).requires_grad_(False)
+    # a copy, possible only before the first energy
+    average = AveragedModel(
+        module, multi_avg_fn=get_ema_multi_avg_fn(config["ema_decay"]), use_buffers=False
+    )
+    (optimizer,), (schedule,) = module.configure_optimizers()
+    training = _Set(module.model, learned, data)
+    validation = _Set(module.model, checked, graphs(module.model, checked))
+
+    begin, best = 0, {"loss": math.inf}
+    if (folder / CHECKPOINT).exists():
+        # weights_only: tensors and numbers, no code
+        kept = torch.load(folder / CHECKPOINT, map_location=config["device"], weights_only=True)
+        for name, part in _parts(module, average, optimizer, schedule).items():
+            part.load_state_dict(kept[name])
+        begin, best = kept["epochs"], kept["best"]
+    for epoch in range(begin, epochs):
+        module.train()
+        order = np.random.default_rng([seed, epoch]).permutation(len(learned)).tolist()
+        for batch in training.batches(config["batch_size"], order):
+            results, _ = module.step(batch)
+            optimizer.zero_grad()
+            results["Total_Loss"].backward()
+            torch.nn.utils.clip_grad_norm_(module.parameters(), config["clip_grad"])
+            optimizer.step()
+            average.update_parameters(module)
+        schedule.step()
+        loss, energy, forces, stress = _errors(average.module, validation, config["batch_size"])
+        print(
+            f"Epoch {epoch}: loss={loss:.6g}, RMSE_E_per_atom={energy:.2f} meV, "
+            f"RMSE_F={forces:.2f} meV / A, RMSE_stress={stress:.3f} GPa",
+            flush=True,
+        )
+        if not math.isfinite(loss):
+            return
+        if loss < best["loss"]:
+            best = {
+                "loss": loss, "kept_epoch": epoch,
+                "validation": f"{energy:.2f} meV/atom, {forces:.2f} meV/Å",
+            }  # fmt: skip
+            _save(folder / BEST, average.module.state_dict())
+        states = {
+            name: part.state_dict()
+            for name, part in _parts(module, average, optimizer, schedule).items()
+        }
+        _save(folder / CHECKPOINT, states | {"epochs": epoch + 1, "best": best})
+
+    module.load_state_dict(torch.load(folder / BEST, map_location="cpu", weights_only=True))
+    draft = folder / "writing"
+    shutil.rmtree(draft, ignore_errors=True)
+    module.model.cpu().save(draft)
+    shutil.rmtree(folder / config["output"], ignore_errors=True)
+    os.replace(draft, folder / config["output"])
+    write_json(folder / RESULT, {"epochs": epochs, **best, "energy_shifts": shifts})
+
+
+def _parts(module: Any, average: Any, optimizer: Any, schedule: Any) -> dict[str, Any]:
+    return {"module": module, "average": average, "optimizer": optimizer, "schedule": schedule}
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")  # of torch and lightning, about tensors in arguments
+    path = Path(sys.argv[1]).resolve()
+    train(json.loads(path.read_text(encoding="utf-8")), path.parent)
