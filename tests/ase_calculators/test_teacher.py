@@ -222,7 +222,7 @@ def test_pickles_from_outside_are_not_opened(folder, tmp_path):
         ({"seeds": (1, 1)}, "seeds = .*different whole numbers"),
         ({"seeds": (-1,)}, "seeds = .*from 0 to 2"),
         ({"processes": 0}, "processes = 0: must be a whole number"),
-        ({"profile": "large"}, "profile = 'large': must be 'small', 'paper', a file"),
+        ({"profile": "large"}, "profile = 'large': must be 'small', 'paper', 'finetune', a file"),
         ({"profile": {"r_max": -1}}, "profile: r_max = -1: must be a number above 0"),
         ({"device": "tpu"}, "device = 'tpu': must be 'cpu', 'cuda' or None"),
         ({"train": [bulk("Al")]}, r"train: frames: energy is missing \(frame 0\)"),
