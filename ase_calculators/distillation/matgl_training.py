@@ -206,7 +206,9 @@ def train(config: dict[str, Any], folder: Path) -> None:
     if start.element_refs is not None:
         offsets += start.element_refs.property_offset.detach().cpu().numpy()
     if unknown := sorted(shifts.keys() - set(kinds)):
-        raise ValueError(f"start: {', '.join(unknown)} is not among its elements, {kinds}")
+        raise ValueError(
+            f"start: {', '.join(unknown)} is not among its elements, {', '.join(kinds)}"
+        )
     for name, shift in shifts.items():
         offsets[kinds.index(name)] += shift
     has_stress = any("REF_stress" in atoms.info for atoms in learned)
@@ -221,8 +223,11 @@ def train(config: dict[str, Any], folder: Path) -> None:
         loss=config["loss"],
         allow_missing_labels=True,
     ).to(config["device"])
+    parts = dict(start.model.named_modules())
     for name in config["freeze"]:
-        module.model.model.get_submodule(name).requires_grad_(False)
+        if name not in parts:
+            raise ValueError(f"freeze: {name} is none of the model's parts, {', '.join(parts)}")
+        parts[name].requires_grad_(False)
     # a copy, possible only before the first energy
     average = AveragedModel(
         module, multi_avg_fn=get_ema_multi_avg_fn(config["ema_decay"]), use_buffers=False

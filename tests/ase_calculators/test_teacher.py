@@ -187,6 +187,69 @@ def test_divergence_stops_and_leaves_the_last_good_checkpoint(tmp_path):
     assert left and max(left) < epoch < 100
 
 
+def test_the_best_epoch_survives_a_restart(tmp_path):
+    """After a restart the labels are wrong: each further epoch is worse than those before."""
+    train_teacher(TRAIN, VALIDATION, tmp_path, PROFILE | {"max_num_epochs": 4}, (1,), "cpu")
+    before = json.loads((tmp_path / "teacher.json").read_text())["models"]["1"]
+    wrong = labelled(8, seed=40, strain=0.0)
+    for atoms in wrong:
+        atoms.calc.results["energy"] += 40.0
+        atoms.calc.results["forces"] = atoms.calc.results["forces"] * -5
+    train_teacher(
+        wrong, VALIDATION, tmp_path / "other", PROFILE | {"max_num_epochs": 1}, (1,), "cpu"
+    )
+    # the record of a training that was interrupted in its fourth epoch
+    record = json.loads((tmp_path / "teacher.json").read_text())
+    other = json.loads((tmp_path / "other" / "teacher.json").read_text())
+    record |= {"models": {}, "train": other["train"]}
+    record["profile"]["max_num_epochs"] = 7
+    (tmp_path / "teacher.json").write_text(json.dumps(record))
+    kept = open_teacher([tmp_path / "seed-1" / "teacher-1.model"], "cpu", trust=True)
+    expected = kept.evaluate(VALIDATION)
+    (model,) = train_teacher(
+        wrong, VALIDATION, tmp_path, PROFILE | {"max_num_epochs": 7}, (1,), "cpu"
+    )
+    after = json.loads((tmp_path / "teacher.json").read_text())["models"]["1"]
+    assert after["epochs"] == 7 and after["kept_epoch"] == before["kept_epoch"]
+    assert after["validation"] == before["validation"]
+    for one, other in zip(expected, open_teacher([model], "cpu").evaluate(VALIDATION), strict=True):
+        assert one["energy"] == other["energy"]
+        np.testing.assert_array_equal(one["forces"], other["forces"])
+
+
+def test_a_mace_model_is_fine_tuned(folder, tmp_path):
+    """Labels have a zero that lies 2 eV per atom higher than that of the start."""
+    start = folder / "seed-1" / "teacher-1.model"
+    frames, checked = labelled(8, seed=60), labelled(4, seed=80)
+    for atoms in frames + checked:
+        atoms.calc.results["energy"] += 2.0 * len(atoms)
+    profile = {
+        "E0s": "estimated", "multiheads_finetuning": False, "default_dtype": "float64",
+        "loss": "stress", "batch_size": 2, "valid_batch_size": 4, "lr": 0.001, "freeze": 1,
+        "max_num_epochs": 2,
+    }  # fmt: skip
+    stranger = tmp_path / "stranger.model"
+    shutil.copy(start, stranger)
+    with pytest.raises(ValueError, match=r"start = .*stranger.model.*set trust=True if you know"):
+        train_teacher(frames, checked, tmp_path / "a", profile, (1,), "cpu", start=stranger)
+    (model,) = train_teacher(frames, checked, tmp_path, profile, (1,), "cpu", start=start)
+    record = json.loads((tmp_path / "teacher.json").read_text())
+    assert record["start"]["name"] == "teacher-1.model" and "receptive_field" not in record
+    teacher, before = open_teacher(tmp_path, "cpu"), open_teacher([start], "cpu")
+    off = [(atoms.get_potential_energy() - found["energy"]) / len(atoms)
+           for atoms, found in zip(frames, before.evaluate(frames), strict=True)]  # fmt: skip
+    shift = record["models"]["1"]["energy_shifts"]["Al"]
+    # all frames have as many atoms: least squares is the mean; the log has six digits
+    assert shift == pytest.approx(np.mean(off), abs=2e-6) and shift > 1
+    (found,) = teacher.evaluate(checked[:1])
+    assert found["energy"] == pytest.approx(checked[0].get_potential_energy(), abs=2.0)
+    import torch
+
+    one, other = (torch.load(path, weights_only=False).state_dict() for path in (start, model))
+    assert torch.equal(one["node_embedding.linear.weight"], other["node_embedding.linear.weight"])
+    assert not torch.equal(one["readouts.0.linear.weight"], other["readouts.0.linear.weight"])
+
+
 class Trap:
     """An object whose pickle writes a file when it is opened."""
 
