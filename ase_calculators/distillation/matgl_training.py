@@ -140,23 +140,32 @@ class _Set:
             )
 
 
+def _loss(module: Any, batch: tuple[Any, ...]) -> Any:
+    """Return the loss of a batch; of one without any stress, that of energies and forces."""
+    *others, stress = batch
+    module.model.calc_stresses = not bool(stress.isnan().all())
+    if not module.model.calc_stresses:
+        stress = stress.new_zeros(1)
+    results, _ = module.step((*others, stress))
+    return results["Total_Loss"]
+
+
 def _errors(module: Any, frames: _Set, size: int) -> tuple[float, float, float, float]:
     """Return loss and the RMSE of energy (meV/atom), forces (meV/Å) and stress (GPa)."""
     module.eval()
-    losses, squares = [], np.zeros((3, 2))
+    losses, numbers, squares = [], [], np.zeros((3, 2))
     for batch in frames.batches(size, range(len(frames.data))):
-        results, _ = module.step(batch)
-        losses.append((float(results["Total_Loss"].detach()), len(batch[3])))
+        losses.append(float(_loss(module, batch).detach()))
+        numbers.append(len(batch[3]))
         n_atoms = module._last_num_atoms
-        for k, (label, found) in enumerate(
-            zip(module._last_labels[:3], module._last_preds[:3], strict=True)
-        ):
-            off = (found.detach().reshape(label.shape) - label).double()
+        for k in range(3 if module.model.calc_stresses else 2):
+            label = module._last_labels[k]
+            off = (module._last_preds[k].detach().reshape(label.shape) - label).double()
             off = off / n_atoms if k == 0 else off[~label.isnan()]
             squares[k] += [float((off**2).sum()), off.numel()]
-    loss = np.average(*np.transpose(losses)[[0]], weights=np.transpose(losses)[1])
     energy, forces, stress = np.sqrt(squares[:, 0] / np.maximum(squares[:, 1], 1))
-    return float(loss), 1e3 * energy, 1e3 * forces, stress
+    loss = float(np.average(losses, weights=numbers))
+    return loss, 1e3 * energy, 1e3 * forces, stress
 
 
 def _save(path: Path, content: Any) -> None:
@@ -197,27 +206,26 @@ def train(config: dict[str, Any], folder: Path) -> None:
     torch.manual_seed(seed)
     start = matgl.load_model(config["start"])
     learned, checked = (
-        ase.io.read(config[name], ":", format="extxyz") for name in ("train_file", "valid_file")
+        list(ase.io.iread(config[key], format="extxyz")) for key in ("train_file", "valid_file")
     )
-    data = graphs(start, learned)
-    shifts = fit_shifts(matgl.load_model(config["start"]), learned, data)
     kinds = list(start.model.element_types)
-    offsets = np.zeros(len(kinds))
-    if start.element_refs is not None:
-        offsets += start.element_refs.property_offset.detach().cpu().numpy()
-    if unknown := sorted(shifts.keys() - set(kinds)):
+    if unknown := sorted({name for atoms in learned for name in atoms.symbols} - set(kinds)):
         raise ValueError(
             f"start: {', '.join(unknown)} is not among its elements, {', '.join(kinds)}"
         )
+    data = graphs(start, learned)
+    shifts = fit_shifts(matgl.load_model(config["start"]), learned, data)
+    offsets = np.zeros(len(kinds))
+    if start.element_refs is not None:
+        offsets += start.element_refs.property_offset.detach().cpu().numpy()
     for name, shift in shifts.items():
         offsets[kinds.index(name)] += shift
-    has_stress = any("REF_stress" in atoms.info for atoms in learned)
     module = PotentialLightningModule(
         model=start.model,
         element_refs=offsets,
         energy_weight=config["energy_weight"],
         force_weight=config["forces_weight"],
-        stress_weight=config["stress_weight"] if has_stress else 0.0,
+        stress_weight=config["stress_weight"],
         data_mean=float(start.data_mean),
         data_std=float(start.data_std),
         loss=config["loss"],
@@ -242,7 +250,8 @@ def train(config: dict[str, Any], folder: Path) -> None:
     training = _Set(module.model, learned, data)
     validation = _Set(module.model, checked, graphs(module.model, checked))
 
-    begin, best = 0, {"loss": math.inf}
+    begin = 0
+    best: dict[str, Any] = {"loss": math.inf}
     if (folder / CHECKPOINT).exists():
         # weights_only: tensors and numbers, no code
         kept = torch.load(folder / CHECKPOINT, map_location=config["device"], weights_only=True)
@@ -253,9 +262,8 @@ def train(config: dict[str, Any], folder: Path) -> None:
         module.train()
         order = np.random.default_rng([seed, epoch]).permutation(len(learned)).tolist()
         for batch in training.batches(config["batch_size"], order):
-            results, _ = module.step(batch)
             optimizer.zero_grad()
-            results["Total_Loss"].backward()
+            _loss(module, batch).backward()
             torch.nn.utils.clip_grad_norm_(module.parameters(), config["clip_grad"])
             optimizer.step()
             schedule.step()

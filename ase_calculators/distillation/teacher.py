@@ -42,6 +42,8 @@ RECORD = "teacher.json"
 MATGL_FILES = ("model.json", "model.pt", "state.pt")
 # of the best epoch before a restart, next to the checkpoints
 _SURVIVOR = "survivor.pt"
+# that matgl knows; it takes another name for l1_loss
+_LOSSES = ("huber_loss", "mse_loss", "smooth_l1_loss", "l1_loss")
 # atoms of a batch: a graph network keeps some 10 MB for each
 _BATCH_ATOMS = 100
 # the correction of an element's energy, as mace_run_train estimates it for E0s: estimated
@@ -238,8 +240,7 @@ def _kept_start(start: _Start, target: Path, trust: bool) -> _Start:
     if not start.given:
         return start
     if not path.exists():
-        package = {"mace": "mace-torch", "matgl": "matgl"}[start.kind]
-        return start._replace(record={"name": start.given, **versions(package)})
+        return start._replace(record={"name": start.given})
     content = _read(path)
     if not trust:
         _check_known(path, content, "start")
@@ -257,22 +258,44 @@ def _check_settings(settings: dict[str, Any], start: _Start) -> None:
         numbers = ["max_num_epochs"]
     if start.kind == "matgl":
         wanted = read_profile("finetune", "matgl")
-        if odd := sorted(wanted.keys() ^ settings.keys()):
-            raise ValueError(
-                f"profile: {', '.join(odd)}: {'is missing' if odd[0] in wanted else 'is unknown'}; "
-                f"give exactly the settings of {example}"
-            )
+        for what, odd in (
+            ("is missing", wanted.keys() - settings.keys()),
+            ("is unknown", settings.keys() - wanted.keys()),
+        ):
+            if odd:
+                raise ValueError(
+                    f"profile: {', '.join(sorted(odd))} {what}; give exactly the settings of "
+                    f"{example}"
+                )
         numbers += ["lr", "lr_last", "batch_size", "ema_decay", "clip_grad"]
+        decay = settings["ema_decay"]
+        for name, allowed, is_good in (
+            ("loss", " or ".join(_LOSSES), settings["loss"] in _LOSSES),
+            ("freeze", "a list of names of parts", isinstance(settings["freeze"], list)),
+            *((name, "a number of 0 or more", _is_number(settings[name]) and settings[name] >= 0)
+              for name in ("energy_weight", "forces_weight", "stress_weight", "warmup_epochs")),
+            *((name, "a whole number", isinstance(settings[name], int))
+              for name in ("batch_size", "max_num_epochs")),
+            ("ema_decay", "below 1", _is_number(decay) and decay < 1),
+        ):  # fmt: skip
+            if not is_good:
+                raise ValueError(
+                    f"profile: {name} = {settings[name]!r}: must be {allowed}; see {example}"
+                )
     for name in numbers:
-        if not isinstance(settings.get(name), int | float) or settings[name] <= 0:
+        if not _is_number(settings.get(name)) or settings[name] <= 0:
             raise ValueError(
                 f"profile: {name} = {settings.get(name)!r}: must be a number above 0; see {example}"
             )
-    if settings.get("r_max", 0) >= VACUUM:
+    if not start.given and settings["r_max"] >= VACUUM:
         raise ValueError(
             f"profile: r_max = {settings['r_max']}: must be below {VACUUM:g} Å, the vacuum of "
             "frames without a period"
         )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _require(kind: str) -> None:
@@ -732,7 +755,8 @@ class MatglCommittee(_NetworkCommittee):
     def _results(self, member: Any, boxes: Sequence[Atoms]) -> list[tuple[float, Any, Any]]:
         from ase_calculators.distillation.matgl_training import batch_of, graphs
 
-        found, begin = [], 0
+        found: list[tuple[float, Any, Any]] = []
+        begin = 0
         while begin < len(boxes):
             end, n_atoms = begin + 1, len(boxes[begin])
             while end < len(boxes) and n_atoms + len(boxes[end]) <= _BATCH_ATOMS:
@@ -854,6 +878,7 @@ def _open_matgl(paths: list[Path], contents: list[list[bytes]], device: str) -> 
         with tempfile.TemporaryDirectory() as folder:
             _write(Path(folder), content)
             models.append(matgl.load_model(folder).to(device))
+        models[-1].calc_stresses = True  # whatever it was trained on
         metadata = json.loads(content[0])["metadata"] or {}
         elements.append(metadata.get("elements", models[-1].model.element_types))
     return MatglCommittee(models, [file for path in paths for file in model_files(path)], elements)
