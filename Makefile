@@ -2,7 +2,7 @@
 # make demo    install into .venv and run the main job: pictures and tables appear in demo/
 # make demo-pillar  compress a pillar of aluminium and analyse it, with OVITO; to demo-pillar/
 # make demo-dft  install GPAW too (minutes, once) and label rattled Si2 and Al2 cells in demo-dft/
-# make demo-distill  install MACE and DeePMD-kit too (3 GB) and distil a small student; to demo-distill/
+# make demo-distill  install MACE, DeePMD-kit and matgl too (3.5 GB) and distil a small student; to demo-distill/
 # make test    install with the tests' dependencies and run the tests (PYTEST_ARGS="-k name -x")
 # make test-deepmd-gnn  install deepmd-gnn (9 GB) and test MACE as a DeePMD model, the paper's teacher
 # make fuzz    random inputs for the core, under sanitizers, and for the readers (FUZZ_COUNT=20000)
@@ -125,7 +125,7 @@ $(GPAW): $(COMPILED) | $(BIN)/python
 
 $(DISTILLATION): $(COMPILED) | $(BIN)/python
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install -q --disable-pip-version-check -e ".[distillation,validation,test]"
+	$(@D)/bin/pip install -q --disable-pip-version-check -e ".[distillation,matgl,validation,test]"
 	touch $@
 
 $(DOCS): $(COMPILED) | $(BIN)/python

@@ -14,7 +14,12 @@ from ase_calculators.distillation.student import (
     open_student,
     train_student,
 )
-from ase_calculators.distillation.teacher import MaceCommittee, open_teacher, train_teacher
+from ase_calculators.distillation.teacher import (
+    MaceCommittee,
+    MatglCommittee,
+    open_teacher,
+    train_teacher,
+)
 from ase_calculators.training_sets import write_deepmd
 
 __all__ = [
@@ -23,6 +28,7 @@ __all__ = [
     "Deviations",
     "LabelTime",
     "MaceCommittee",
+    "MatglCommittee",
     "Relabelled",
     "Sets",
     "SpeedLadder",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ase_calculators.distillation.student import open_student
-from ase_calculators.distillation.teacher import RECORD, open_teacher
+from ase_calculators.distillation.teacher import RECORD, model_files, open_teacher
 from ase_calculators.lammps_potential import (
     LammpsPotential,
     plain_commands,
@@ -165,7 +165,9 @@ class Model:
             path = Path(self.given)
             if (path / RECORD).is_file():
                 known = json.loads((path / RECORD).read_text(encoding="utf-8"))["models"]
-                return [path / entry["file"] for entry in known.values()]
+                return [
+                    file for entry in known.values() for file in model_files(path / entry["file"])
+                ]
             if path.is_file() and path.suffix in _STUDENTS:
                 return [path]
         return None

@@ -80,10 +80,10 @@ def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) ->
 
     Parameters
     ----------
-    profile : {"small", "paper"}, path-like or dict
+    profile : {"small", "paper", "finetune"}, path-like or dict
         A profile of the package, a file of yours in the same form (.json, .yaml), or the
-        settings.
-    kind : {"mace", "student"}
+        settings. "finetune" is of the kinds mace and matgl, the others of mace and student.
+    kind : {"mace", "matgl", "student"}
         Kind of the profile.
 
     Returns
@@ -103,13 +103,17 @@ def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) ->
     """
     if isinstance(profile, Mapping):
         return json.loads(json.dumps(profile))
-    endings = {"mace": "yaml", "student": "json"}
-    ours = {"small": f"{kind}_small.{endings[kind]}", "paper": f"{kind}.{endings[kind]}"}
-    path = PROFILES / ours[profile] if profile in ours else Path(fspath(profile))
+    ending = "json" if kind == "student" else "yaml"
+    files = {"small": f"{kind}_small", "paper": kind, "finetune": f"{kind}_finetune"}
+    ours = {
+        name: path for name, file in files.items()
+        if (path := PROFILES / f"{file}.{ending}").is_file()
+    }  # fmt: skip
+    path = ours[fspath(profile)] if fspath(profile) in ours else Path(fspath(profile))
     if not path.is_file():
         raise ValueError(
-            f"profile = {fspath(profile)!r}: must be 'small', 'paper', a file that exists, or a "
-            "dict of settings"
+            f"profile = {fspath(profile)!r}: must be {', '.join(map(repr, ours))}, a file that "
+            "exists, or a dict of settings"
         )
     import yaml
 
@@ -125,7 +129,7 @@ def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) ->
     return found
 
 
-def require(module: str, package: str, what: str) -> None:
+def require(module: str, package: str, what: str, extra: str = "distillation") -> None:
     """Check that an optional package is installed.
 
     Parameters
@@ -136,6 +140,8 @@ def require(module: str, package: str, what: str) -> None:
         Name of the package that holds it.
     what : str
         Part of entsym that needs it.
+    extra : str
+        Extra of entsym to install.
 
     Raises
     ------
@@ -143,7 +149,7 @@ def require(module: str, package: str, what: str) -> None:
         If it is missing; the message names the extra to install.
     """
     if find_spec(module) is None:
-        raise ImportError(f"{what} needs {package}: pip install 'entsym[distillation]'")
+        raise ImportError(f"{what} needs {package}: pip install 'entsym[{extra}]'")
 
 
 def run_programs(

@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Train the teacher: a committee of MACE models on the standard frames.
+"""Train the teacher: a committee of models on the standard frames.
 
 python teacher.py                                     sets/standard.extxyz, to teacher/
 python teacher.py labels.extxyz --profile paper       the paper's size, on a GPU
 python teacher.py --profile mine.yaml --seeds 1 2 3 4 --processes 2
+python teacher.py --start TensorNet-MatPES-PBE-v2025.1-PES   fine-tunes a universal model of matgl
+python teacher.py --start mace.model --trust          or one that you have, of MACE or matgl
 
 Every tenth frame, in the order of the landscape's cells, is kept for validation, which picks the
 epoch of each model. An interrupted run resumes from the last checkpoints.
@@ -47,7 +49,11 @@ def main() -> None:
     )
     parser.add_argument("frames", nargs="?", default="sets/standard.extxyz", help="(%(default)s)")
     parser.add_argument("--output", default="teacher", help="folder (%(default)s)")
-    parser.add_argument("--profile", default="small", help="small, paper or a file (%(default)s)")
+    parser.add_argument(
+        "--profile", help="small, paper, finetune or a file (small; with --start finetune)"
+    )
+    parser.add_argument("--start", help="universal model: a name, a file (MACE) or folder (matgl)")
+    parser.add_argument("--trust", action="store_true", help="open its files, whatever they run")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="(1 2 3)")
     parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
     parser.add_argument("--device", help="cpu or cuda (a GPU if there is one)")
@@ -55,7 +61,7 @@ def main() -> None:
     try:
         models = train_teacher(
             *split_validation(args.frames), args.output, args.profile, args.seeds, args.device,
-            processes=args.processes,
+            processes=args.processes, start=args.start, trust=args.trust,
         )  # fmt: skip
     except (ImportError, OSError, ValueError) as error:
         parser.error(str(error))

@@ -25,6 +25,7 @@ from ase_calculators.distillation import (
     training,
 )
 from ase_calculators.distillation import student as student_module
+from ase_calculators.distillation.training import read_profile
 from ase_calculators.training_sets import write_deepmd
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -358,3 +359,25 @@ def test_pytorch_s_checkpoints_are_kept_and_known(tmp_path):
     assert student_module._keep(tmp_path, None) == tmp_path / "model.ckpt-40.pt"
     assert student_module._keep(tmp_path, 40) == tmp_path / "model.ckpt-20.pt"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.ckpt-20.pt"]
+
+
+def test_paper_profiles_follow_the_model_cards():
+    """Of github.com/LZYUCL/PolymorphGen-MLPKD: MLPs/DNN/Ir and MLPs/MPNN/Al."""
+    dnn = read_profile("paper", "student")
+    template = Path(__file__).parents[2] / "input_templates/distillation/deepmd_gnn/input.json"
+    mpnn = json.loads(template.read_text())
+    for card, steps, start in ((dnn, 5_000_000, 0.01), (mpnn, 1_000_000, 0.02)):
+        assert card["training"]["numb_steps"] == steps
+        assert card["training"]["training_data"]["batch_size"] == "auto"
+        rate = {"type": "exp", "start_lr": 1e-3, "stop_lr": 3.51e-8, "decay_steps": 5000}
+        assert card["learning_rate"] == rate
+        assert card["loss"] == {
+            "type": "ener", "start_pref_e": start, "limit_pref_e": 1, "start_pref_f": 1000,
+            "limit_pref_f": 1, "start_pref_v": start, "limit_pref_v": 1,
+        }  # fmt: skip
+    assert dnn["model"]["descriptor"]["rcut"] == 8.0
+    assert dnn["model"]["fitting_net"]["neuron"] == [240] * 5
+    assert mpnn["model"]["r_max"] == 8.0 and mpnn["model"]["sel"] == "auto"
+    mace = read_profile("paper", "mace")
+    assert mace["r_max"] == 8.0
+    assert mace["hidden_irreps"] == mpnn["model"]["hidden_irreps"] == "128x0e + 128x1o"

@@ -187,6 +187,72 @@ def test_divergence_stops_and_leaves_the_last_good_checkpoint(tmp_path):
     assert left and max(left) < epoch < 100
 
 
+def test_the_best_epoch_survives_a_restart(tmp_path):
+    """In the log the last epoch before the interruption is better than any other can be."""
+    train_teacher(TRAIN, VALIDATION, tmp_path, PROFILE, (1,), "cpu")
+    run = tmp_path / "seed-1"
+    log = next((run / "logs").glob("*-1.log"))
+    text, number = re.subn(r"(Epoch 2: .*?loss=\s*)[^,\s]+", r"\g<1>0.00000001", log.read_text())
+    assert number == 1
+    log.write_text(text)
+    (model,) = run.glob("teacher-1.model")
+    expected = open_teacher([model], "cpu").evaluate(VALIDATION)
+    # the record of a training that was interrupted in its third epoch
+    record = json.loads((tmp_path / "teacher.json").read_text())
+    before = record["models"].pop("1")
+    record["profile"]["max_num_epochs"] = 6
+    (tmp_path / "teacher.json").write_text(json.dumps(record))
+    train_teacher(TRAIN, VALIDATION, tmp_path, PROFILE | {"max_num_epochs": 6}, (1,), "cpu")
+    after = json.loads((tmp_path / "teacher.json").read_text())["models"]["1"]
+    assert after["epochs"] == 6 and after["kept_epoch"] == before["kept_epoch"] == 2
+    assert after["validation"] == before["validation"]
+    found = open_teacher([model], "cpu").evaluate(VALIDATION)
+    for one, other in zip(expected, found, strict=True):
+        assert one["energy"] == other["energy"]
+        np.testing.assert_array_equal(one["forces"], other["forces"])
+
+
+def test_a_mace_model_is_fine_tuned(tmp_path):
+    """Labels have a zero that lies 2 eV per atom higher than that of the start."""
+    alloys = labelled(4)
+    for atoms in alloys:  # E0s: estimated fails for a start with one element
+        atoms.numbers[0] = atoms.calc.atoms.numbers[0] = 29
+    (start,) = train_teacher(
+        alloys, alloys, tmp_path / "start",
+        PROFILE | {"E0s": {"Al": -0.5, "Cu": -0.7}, "max_num_epochs": 1}, (1,), "cpu",
+    )  # fmt: skip
+    frames, checked = labelled(8, seed=60), labelled(4, seed=80)
+    for atoms in frames + checked:
+        atoms.calc.results["energy"] += 2.0 * len(atoms)
+    profile = {
+        "E0s": "estimated", "multiheads_finetuning": False, "default_dtype": "float64",
+        "loss": "stress", "batch_size": 2, "valid_batch_size": 4, "lr": 0.001, "freeze": 1,
+        "max_num_epochs": 2,
+    }  # fmt: skip
+    stranger = tmp_path / "stranger.model"
+    shutil.copy(start, stranger)
+    with pytest.raises(ValueError, match=r"start = .*stranger.model.*set trust=True if you know"):
+        train_teacher(frames, checked, tmp_path / "a", profile, (1,), "cpu", start=stranger)
+    (model,) = train_teacher(frames, checked, tmp_path, profile, (1,), "cpu", start=start)
+    record = json.loads((tmp_path / "teacher.json").read_text())
+    assert record["start"]["name"] == "teacher-1.model" and "receptive_field" not in record
+    teacher, before = open_teacher(tmp_path, "cpu"), open_teacher([start], "cpu")
+    off = [(atoms.get_potential_energy() - found["energy"]) / len(atoms)
+           for atoms, found in zip(frames, before.evaluate(frames), strict=True)]  # fmt: skip
+    shift = record["models"]["1"]["energy_shifts"]["Al"]
+    # all frames have as many atoms: least squares is the mean; the log has six digits
+    assert shift == pytest.approx(np.mean(off), abs=2e-6) and shift > 1
+    (found,) = teacher.evaluate(checked[:1])
+    assert found["energy"] == pytest.approx(checked[0].get_potential_energy(), abs=2.0)
+    import torch
+
+    one, other = (torch.load(path, weights_only=False).state_dict() for path in (start, model))
+    # the start has a row for each of its two elements; e3nn divides by the root of their number
+    row = one["node_embedding.linear.weight"].reshape(2, -1)[0] / 2**0.5
+    assert torch.allclose(row, other["node_embedding.linear.weight"], rtol=1e-12)
+    assert not torch.equal(one["readouts.0.linear.weight"], other["readouts.0.linear.weight"])
+
+
 class Trap:
     """An object whose pickle writes a file when it is opened."""
 
@@ -222,7 +288,7 @@ def test_pickles_from_outside_are_not_opened(folder, tmp_path):
         ({"seeds": (1, 1)}, "seeds = .*different whole numbers"),
         ({"seeds": (-1,)}, "seeds = .*from 0 to 2"),
         ({"processes": 0}, "processes = 0: must be a whole number"),
-        ({"profile": "large"}, "profile = 'large': must be 'small', 'paper', a file"),
+        ({"profile": "large"}, "profile = 'large': must be 'small', 'paper', 'finetune', a file"),
         ({"profile": {"r_max": -1}}, "profile: r_max = -1: must be a number above 0"),
         ({"device": "tpu"}, "device = 'tpu': must be 'cpu', 'cuda' or None"),
         ({"train": [bulk("Al")]}, r"train: frames: energy is missing \(frame 0\)"),

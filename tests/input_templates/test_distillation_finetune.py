@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""finetune.py with a tiny universal model; trust.py with two embedded-atom potentials."""
+
+import json
+import sys
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "ase_calculators"))
+from emt_cells import labelled
+
+CALCULATORS = """
+from ase.calculators.emt import EMT
+class Other(EMT):
+    "EMT with a force that is wrong by a share of itself."
+    def calculate(self, *args, **kwargs):
+        super().calculate(*args, **kwargs)
+        self.results["forces"] = 1.1 * self.results["forces"]
+        self.results["energy"] += 0.1 * len(self.atoms)
+"""
+
+
+def write(path, n, seed, **options):
+    ase.io.write(path, labelled(n, seed, **options))
+
+
+@pytest.fixture(scope="module")
+def folder(copy_of):
+    folder = copy_of("distillation")
+    (folder / "sets").mkdir()
+    write(folder / "sets" / "standard.extxyz", 20, 0)
+    write(folder / "sets" / "test.extxyz", 6, 100, strain=0.06)
+    write(folder / "faults.extxyz", 5, 200)
+    (folder / "calculators.py").write_text(CALCULATORS)
+    return folder
+
+
+def test_trust(folder, script, is_picture, monkeypatch):
+    said = script("trust.py", "--model", "ase.calculators.emt:EMT", "calculators:Other", cwd=folder)
+    assert "6 frames, 2 models" in said and is_picture(folder / "trust" / "trust.png")
+    rows = [line.split(" | ") for line in said.splitlines() if line.startswith("| forces")]
+    # the mean is off by 5 % of each force, the spread is 5 % of the largest force of a frame
+    forces = [atoms.get_forces() for atoms in labelled(6, 100, strain=0.06)]
+    off = [np.sqrt(np.mean(f**2)) for f in forces]
+    spread = [np.linalg.norm(f, axis=1).max() for f in forces]
+    assert rows[0][1] == "spread"
+    assert float(rows[0][2]) == pytest.approx(spearmanr(off, spread).statistic, abs=0.006)
+    said = script("trust.py", "--model", "ase.calculators.emt:EMT", cwd=folder, fails=True)
+    assert "one model has no spread; give two or more" in said
+    monkeypatch.syspath_prepend(str(folder))
+    import trust
+
+    rng = np.random.default_rng(1)
+    error, number = rng.exponential(size=30), rng.integers(0, 5, 30)  # with ties
+    assert trust.rank_correlation(error, number) == pytest.approx(
+        spearmanr(error, number).statistic
+    )
+    assert trust.skill(error, error) == 1 and trust.skill(error, -error) < -0.5
+    random = [trust.skill(error, rng.random(30)) for _ in range(2000)]
+    assert abs(np.mean(random)) < 4 * np.std(random) / np.sqrt(2000)
+
+
+@pytest.mark.slow
+@pytest.mark.distillation
+def test_finetune(folder, script):
+    torch = pytest.importorskip("torch", reason="pip install 'entsym[matgl]'")
+    pytest.importorskip("matgl", reason="pip install 'entsym[matgl]'")
+    from matgl.apps.pes import Potential
+    from matgl.models import TensorNet
+
+    torch.manual_seed(0)
+    network = TensorNet(element_types=("Al", "Cu"), units=8, nblocks=1, is_intensive=False)
+    Potential(network, element_refs=[-3.0, -4.0]).save(folder / "universal")
+    said = script("finetune.py", cwd=folder, fails=True)
+    assert "--start: name a universal model, or set ENTSYM_UNIVERSAL_MODEL" in said
+    options = ("--start", "universal", "--faults", "faults.extxyz", "--seeds", 1, "--epochs", 1)
+    said = script("finetune.py", *options, cwd=folder, fails=True)
+    assert "set trust=True if you know where it comes from" in said
+    said = script("finetune.py", *options, "--trust", "--only", "standard and faults", cwd=folder)
+    rows = json.loads((folder / "finetune" / "finetune.json").read_text())
+    assert list(rows) == ["zero-shot", "standard and faults"]
+    for name, row in rows.items():
+        assert f"| {name} |" in said and row["test"].keys() == row["faults"].keys()
+    record = json.loads((folder / "finetune" / "standard-and-faults" / "teacher.json").read_text())
+    assert record["train"]["n_frames"] == 18 + 4 and record["validation"]["n_frames"] == 2
