@@ -9,7 +9,8 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from io import BytesIO
@@ -607,11 +608,28 @@ def _device(device: str | None) -> str:
     return "cpu"
 
 
+@contextmanager
+def _default_dtype(name: str) -> Iterator[None]:
+    """Set the default type of PyTorch: mace-torch changes it, and matgl relies on it."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(getattr(torch, name))
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 class _NetworkCommittee(Committee):
     """Average networks that know periodic boxes only, in batches."""
 
     def _elements(self, member: Any) -> Sequence[str]:
         """Return the elements that a member has learned."""
+        raise NotImplementedError
+
+    def _dtype(self, member: Any) -> str:
+        """Return the type of a member's numbers."""
         raise NotImplementedError
 
     def _results(self, member: Any, boxes: Sequence[Atoms]) -> list[tuple[float, Any, Any]]:
@@ -645,6 +663,8 @@ class _NetworkCommittee(Committee):
                         f"has learned, {', '.join(known)}; leave such frames out, or train with "
                         "them"
                     )
+            with _default_dtype(self._dtype(member)):
+                found = self._results(member, boxes)
             by_member.append(
                 [
                     {
@@ -652,9 +672,7 @@ class _NetworkCommittee(Committee):
                         "forces": forces,
                         "stress": scale and scale * full_3x3_to_voigt_6_stress(stress),
                     }
-                    for (energy, forces, stress), scale in zip(
-                        self._results(member, boxes), scales, strict=True
-                    )
+                    for (energy, forces, stress), scale in zip(found, scales, strict=True)
                 ]
             )
         return [
@@ -695,11 +713,13 @@ class MaceCommittee(_NetworkCommittee):
     def _elements(self, member: Any) -> Sequence[str]:
         return [chemical_symbols[z] for z in member.z_table.zs]
 
+    def _dtype(self, member: Any) -> str:
+        return member.default_dtype
+
     def _results(self, member: Any, boxes: Sequence[Atoms]) -> list[tuple[float, Any, Any]]:
         from mace.data import AtomicData, config_from_atoms
-        from mace.tools import torch_geometric, torch_tools
+        from mace.tools import torch_geometric
 
-        torch_tools.set_default_dtype(member.default_dtype)
         data = [
             AtomicData.from_config(
                 config_from_atoms(box),
@@ -751,6 +771,9 @@ class MatglCommittee(_NetworkCommittee):
 
     def _elements(self, member: Any) -> Sequence[str]:
         return self._known[id(member)]
+
+    def _dtype(self, member: Any) -> str:
+        return "float32"  # of matgl's graphs
 
     def _results(self, member: Any, boxes: Sequence[Atoms]) -> list[tuple[float, Any, Any]]:
         from ase_calculators.distillation.matgl_training import batch_of, graphs
@@ -877,7 +900,8 @@ def _open_matgl(paths: list[Path], contents: list[list[bytes]], device: str) -> 
     for content in contents:
         with tempfile.TemporaryDirectory() as folder:
             _write(Path(folder), content)
-            models.append(matgl.load_model(folder).to(device))
+            with _default_dtype("float32"):
+                models.append(matgl.load_model(folder).to(device))
         models[-1].calc_stresses = True  # whatever it was trained on
         metadata = json.loads(content[0])["metadata"] or {}
         elements.append(metadata.get("elements", models[-1].model.element_types))
