@@ -11,6 +11,7 @@ from statistics import median
 from time import perf_counter, process_time
 
 SHORTEST = 0.03  # s, of one sample
+MOST = 5000  # evaluations of one sample: a difference of two times may be zero by chance
 BUDGET = 4.0  # s, for the samples of one competitor
 
 
@@ -49,7 +50,7 @@ def interleave(competitors, repeats):
     for turn in range(repeats):
         for name, seconds in competitors.items():
             if turn * max(first[name], SHORTEST) < BUDGET - first[name]:
-                n = max(1, int(SHORTEST / max(first[name], 1e-9)))
+                n = max(1, int(min(SHORTEST / max(first[name], 1e-9), MOST)))
                 samples[name].append(seconds(n) / n)
     return {name: median(samples[name] or [first[name]]) for name in competitors}
 
