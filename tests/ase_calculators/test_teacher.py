@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 import ase.io
@@ -79,7 +80,11 @@ def folder(tmp_path_factory):
     while is_alive(trainer):  # the training dies with whoever asked for it
         assert time.monotonic() < limit
         time.sleep(0.05)
-    last = max(int(path.stem.rpartition("-")[2]) for path in checkpoints.glob("*.pt"))
+    last = max(
+        int(path.stem.rpartition("-")[2])
+        for path in checkpoints.glob("*.pt")
+        if zipfile.is_zipfile(path)  # the kill may have torn the last one
+    )
     # a checkpoint that was being written
     torn = checkpoints / f"teacher-1_run-1_epoch-{last + 1}.pt"
     whole = max(checkpoints.glob("*.pt"), key=lambda path: path.stat().st_mtime)
