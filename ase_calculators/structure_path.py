@@ -9,6 +9,7 @@ import numpy as np
 from ase import Atoms
 from ase.geometry import minkowski_reduce
 from numpy.typing import ArrayLike
+from scipy.cluster.hierarchy import DisjointSet
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import dijkstra
@@ -203,8 +204,9 @@ def continuous_path(
     volumes = np.log([atoms.get_volume() for atoms in frames])
     changes = np.abs(volumes[links[:, 0]] - volumes[links[:, 1]])
     small = changes <= max_volume_change
-    if _bottleneck(changes, links, len(frames), start, end) > max_volume_change:
-        _refuse_volume(changes, links, len(frames), start, end, max_volume_change)
+    needed = _bottleneck(changes, links, len(frames), start, end)
+    if needed > max_volume_change:
+        _refuse_volume(needed, start, end, max_volume_change)
     links = links[small]
     cost = np.maximum(heights[links[:, 0]], heights[links[:, 1]])
 
@@ -315,10 +317,7 @@ def _check_alike(frames: Sequence[Atoms]) -> None:
         raise ValueError("frame 0 has no atoms")
 
 
-def _refuse_volume(
-    changes: np.ndarray, links: np.ndarray, n: int, start: int, end: int, bound: float
-) -> None:
-    needed = _bottleneck(changes, links, n, start, end)
+def _refuse_volume(needed: float, start: int, end: int, bound: float) -> None:
     if np.isinf(needed):
         raise ValueError(
             f"pairs: do not connect frame {start} with frame {end}, whatever the steps; allow more "
@@ -333,30 +332,14 @@ def _refuse_volume(
 # --- graph ----------------------------------------------------------------------------------------
 
 
-class _Groups:
-    """Hold which nodes are connected (union-find)."""
-
-    def __init__(self, n: int) -> None:
-        self.parent = list(range(n))
-
-    def find(self, node: int) -> int:
-        while self.parent[node] != node:
-            self.parent[node] = self.parent[self.parent[node]]
-            node = self.parent[node]
-        return node
-
-    def join(self, one: int, other: int) -> None:
-        self.parent[self.find(one)] = self.find(other)
-
-
 def _bottleneck(cost: np.ndarray, links: np.ndarray, n: int, start: int, end: int) -> float:
     """Return the largest cost on the path where that is smallest; infinity without a path."""
-    groups = _Groups(n)
+    groups = DisjointSet(range(n))
     for k in np.argsort(cost, kind="stable").tolist():
         if np.isinf(cost[k]):
             break
-        groups.join(*links[k].tolist())
-        if groups.find(start) == groups.find(end):
+        groups.merge(*links[k].tolist())
+        if groups.connected(start, end):
             return float(cost[k])
     return float(np.inf)
 

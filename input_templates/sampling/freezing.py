@@ -28,6 +28,7 @@ from ase.units import kB
 
 from ase_calculators import EntropySymmetry, free_energy
 from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
+from ase_calculators.frame_source import open_frames
 from ase_calculators.lammps_potential import LammpsPotential
 from ase_calculators.provenance import add_json_line, atomic_write, json_lines, write_json
 
@@ -167,15 +168,14 @@ def dump_of(path: Path) -> list[Atoms]:
         Frames, with ``info["step"]``.
     """
     frames = []
-    for text in path.read_text().split("ITEM: TIMESTEP\n")[1:]:
-        lines = text.split("\n")[:-1]
-        if len(lines) < 8 or len(lines) < 8 + int(lines[2]):
+    for frame in open_frames(path, "lammps-dump-text", 1, {})[0]:
+        try:
+            atoms = frame.atoms({"order": False})
+        except ValueError:  # a run that was killed
             break
-        box = np.array([line.split()[:2] for line in lines[4:7]], float)
-        rows = [line.split() for line in lines[8 : 8 + int(lines[2])]]
         frames.append(Atoms(
-            [row[1] for row in rows], np.array([row[2:5] for row in rows], float) - box[:, 0],
-            cell=np.diff(box, axis=1).ravel(), pbc=True, info={"step": int(lines[0])},
+            atoms.numbers, atoms.positions - atoms.get_celldisp().ravel(), cell=atoms.cell,
+            pbc=True, info={"step": frame.step},
         ))  # fmt: skip
     return frames
 

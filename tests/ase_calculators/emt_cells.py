@@ -24,3 +24,17 @@ def labelled(n, seed=0, strain=0.03):
         bare.calc = SinglePointCalculator(bare, **results)
         frames.append(bare)
     return frames
+
+
+def derivatives(teacher, atoms, step):
+    """Return two central differences of the energy: by an atom's z, and by the strain xy."""
+    energies = []
+    for sign in (1, -1):
+        moved, strained = atoms.copy(), atoms.copy()
+        moved.positions[1, 2] += sign * step
+        strain = np.eye(3)
+        strain[0, 1] += sign * step / 2
+        strain[1, 0] += sign * step / 2
+        strained.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+        energies.append([found["energy"] for found in teacher.evaluate([moved, strained])])
+    return (np.array(energies[0]) - energies[1]) / (2 * step)

@@ -28,7 +28,7 @@ from ase_calculators.distillation.models import Model
 from ase_calculators.distillation.teacher import _write_frames
 
 sys.path.insert(0, str(Path(__file__).parent))
-from emt_cells import labelled
+from emt_cells import derivatives, labelled
 
 pytestmark = [pytest.mark.distillation, pytest.mark.slow]  # 7 processes, each imports for 7 s
 matgl = pytest.importorskip("matgl", reason="pip install 'entsym[matgl]'")
@@ -176,16 +176,7 @@ def test_forces_and_stress_are_derivatives(folder):
     teacher.members[0].potential.double()
     atoms = labelled(1, seed=3)[0]
     (result,) = teacher.evaluate([atoms])
-    step, energies = 1e-3, []
-    for sign in (1, -1):
-        moved, strained = atoms.copy(), atoms.copy()
-        moved.positions[1, 2] += sign * step
-        strain = np.eye(3)
-        strain[0, 1] += sign * step / 2
-        strain[1, 0] += sign * step / 2
-        strained.set_cell(atoms.cell.array @ strain, scale_atoms=True)
-        energies.append([found["energy"] for found in teacher.evaluate([moved, strained])])
-    force, shear = (np.array(energies[0]) - energies[1]) / (2 * step)
+    force, shear = derivatives(teacher, atoms, step=1e-3)
     # the frame itself has single precision, 1e-7 of its positions
     assert -force == pytest.approx(result["forces"][1, 2], abs=1e-3)
     assert shear / atoms.get_volume() == pytest.approx(result["stress"][5], abs=1e-4)

@@ -9,14 +9,14 @@ half a window before to half a window after it, without sS and Q6: what moves fu
 vibrations do has melted.
 """
 
-import argparse
-import csv
+import sys
 from pathlib import Path
 
 import ase.io
 import numpy as np
 
-from ase_calculators.provenance import atomic_write
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from labels import print_counts, read_arguments, write_labels
 
 # frames in a window: 8 ps in the deck
 WINDOW = 25
@@ -48,15 +48,7 @@ def displacements(positions: np.ndarray, window: int) -> np.ndarray:
 
 def main() -> None:
     """Read the command line and write the labels."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("dump", type=Path)
-    parser.add_argument("--window", type=int, default=WINDOW, help="frames (%(default)s)")
-    parser.add_argument("--output", type=Path, default=Path("labels.csv"))
-    args = parser.parse_args()
-    if not args.dump.exists():
-        parser.error(f"dump = {args.dump}: no such file; run in.agi first")
-    if args.window < 1:
-        parser.error(f"window = {args.window}: must be at least 1 frame")
+    args = read_arguments(__doc__.splitlines()[0], "dump", "in.agi", WINDOW)
     frames = ase.io.read(args.dump, index=":")
     symbols = np.array(frames[0].get_chemical_symbols())
     # in fractions of the cell, so that a cell that grows moves nothing
@@ -68,17 +60,9 @@ def main() -> None:
     }
     liquid = {element: moved[element] > limit for element, limit in MOBILE.items()}
     phases = np.where(liquid["I"], "melt", np.where(liquid["Ag"], "superionic", "solid"))
-    with atomic_write(args.output, newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["frame", "phase", *(f"{element}_A2" for element in moved)])
-        table.writerows(
-            [i, phase, *(f"{x:.4f}" for x in row)]
-            for i, (phase, row) in enumerate(
-                zip(phases, np.array(list(moved.values())).T, strict=True)
-            )
-        )
-    names, counts = np.unique(phases, return_counts=True)
-    print(", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True)), f"table {args.output}")
+    columns = {f"{element}_A2": values for element, values in moved.items()}
+    write_labels(args.output, phases, columns)
+    print_counts(phases, args.output)
 
 
 if __name__ == "__main__":

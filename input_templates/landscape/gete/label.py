@@ -9,8 +9,7 @@ its atoms stay where they are, melt if they move, and glass if they stay but man
 Rotations of the particle are taken out.
 """
 
-import argparse
-import csv
+import sys
 from pathlib import Path
 
 import ase.io
@@ -19,7 +18,8 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 from scipy.spatial.transform import Rotation
 
-from ase_calculators.provenance import atomic_write
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from labels import print_counts, read_arguments, write_labels
 
 # frames in a window: 0.4 ps
 WINDOW = 20
@@ -60,27 +60,13 @@ def measure(frames: list[Atoms], window: int) -> np.ndarray:
 
 def main() -> None:
     """Read the command line and write the labels."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("frames", type=Path)
-    parser.add_argument("--window", type=int, default=WINDOW, help="frames (%(default)s)")
-    parser.add_argument("--output", type=Path, default=Path("labels.csv"))
-    args = parser.parse_args()
-    if not args.frames.exists():
-        parser.error(f"frames = {args.frames}: no such file; run gete.py first")
-    if args.window < 1:
-        parser.error(f"window = {args.window}: must be at least 1 frame")
+    args = read_arguments(__doc__.splitlines()[0], "frames", "gete.py", WINDOW)
     measured = measure(ase.io.read(args.frames, index=":"), args.window)
     still = np.where(measured[:, 0] < WRONG, "crystal", "glass")
     phases = np.where(measured[:, 1] > MOBILE, "melt", still)
-    with atomic_write(args.output, newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["frame", "phase", "wrong_bonds", "displacement_A2"])
-        table.writerows(
-            [i, phase, *(f"{x:.4f}" for x in row)]
-            for i, (phase, row) in enumerate(zip(phases, measured, strict=True))
-        )
-    names, counts = np.unique(phases, return_counts=True)
-    print(", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True)), f"table {args.output}")
+    columns = dict(zip(("wrong_bonds", "displacement_A2"), measured.T, strict=True))
+    write_labels(args.output, phases, columns)
+    print_counts(phases, args.output)
 
 
 if __name__ == "__main__":

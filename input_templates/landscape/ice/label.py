@@ -9,10 +9,11 @@ V. Molinero, J. Phys. Chem. B 119, 9369 (2015)). OVITO is needed: pip install 'e
 """
 
 import argparse
-import csv
+import sys
 from pathlib import Path
 
-from ase_calculators.provenance import atomic_write
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from labels import write_labels
 
 # Å, the first minimum of g(r) of water and ice
 CUTOFF = 3.5
@@ -62,13 +63,7 @@ def main() -> None:
         parser.error(f"OVITO cannot be loaded ({error}): pip install 'entsym[analysis]'")
     fractions = ice_fractions(args.dump)
     phases = ["ice" if f >= ICE else "water" if f <= WATER else "both" for f in fractions]
-    with atomic_write(args.output, newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["frame", "phase", "ice_fraction"])
-        table.writerows(
-            [i, phase, f"{f:.4f}"]
-            for i, (phase, f) in enumerate(zip(phases, fractions, strict=True))
-        )
+    write_labels(args.output, phases, {"ice_fraction": fractions})
     print({phase: phases.count(phase) for phase in sorted(set(phases))}, f"table {args.output}")
 
 

@@ -9,8 +9,7 @@ and lies at a site of Si in the crystal that the dump starts with. What is not c
 its Si move and glass if they do not.
 """
 
-import argparse
-import csv
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,7 +19,8 @@ from ase import Atoms
 from ase.neighborlist import neighbor_list
 from scipy.spatial import KDTree
 
-from ase_calculators.provenance import atomic_write
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from labels import print_counts, read_arguments, write_labels
 
 # frames in a window: 1.2 ps in the deck
 WINDOW = 4
@@ -144,26 +144,12 @@ def phases_of(measured: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """Read the command line and write the labels."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("dump", type=Path)
-    parser.add_argument("--window", type=int, default=WINDOW, help="frames (%(default)s)")
-    parser.add_argument("--output", type=Path, default=Path("labels.csv"))
-    args = parser.parse_args()
-    if not args.dump.exists():
-        parser.error(f"dump = {args.dump}: no such file; run in.mgsio3 first")
-    if args.window < 1:
-        parser.error(f"window = {args.window}: must be at least 1 frame")
+    args = read_arguments(__doc__.splitlines()[0], "dump", "in.mgsio3", WINDOW)
     measured = measure(ase.io.read(args.dump, index=":"), args.window)
     phases = phases_of(measured)
-    with atomic_write(args.output, newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["frame", "phase", "crystal", "moved", "coordination"])
-        table.writerows(
-            [i, phase, *(f"{x:.4f}" for x in row)]
-            for i, (phase, row) in enumerate(zip(phases, measured, strict=True))
-        )
-    names, counts = np.unique(phases, return_counts=True)
-    print(", ".join(f"{n} {c}" for n, c in zip(names, counts, strict=True)), f"table {args.output}")
+    columns = dict(zip(("crystal", "moved", "coordination"), measured.T, strict=True))
+    write_labels(args.output, phases, columns)
+    print_counts(phases, args.output)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from ase.calculators.singlepoint import SinglePointCalculator
 from breed import DIAMOND, GRAPHITE, crystal
 from label import FILES, lammps_calculator
 from neb import Band, between, relax_band, relaxed
@@ -186,14 +185,9 @@ def save_band(band: Band, lines: np.ndarray, steps: np.ndarray, path: Path) -> N
     path : pathlib.Path
         Extended XYZ file.
     """
-    frames = []
-    for atoms in band.frames:
-        copy = atoms.copy()
-        copy.calc = SinglePointCalculator(copy, energy=atoms.get_potential_energy())
-        frames.append(copy)
-    frames[0].info.update(lines=lines, steps=steps)
+    band.frames[0].info.update(lines=lines, steps=steps)
     with atomic_write(path) as file:
-        ase.io.write(file, frames, format="extxyz")
+        ase.io.write(file, band.frames, format="extxyz")
 
 
 def band_file(row: dict[str, str]) -> Path:
@@ -336,6 +330,25 @@ def read_rows(path: Path, settings: dict) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def write_rows(path: Path, settings: dict, rows: list[dict[str, str]]) -> None:
+    """Write the rows of a table.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The table.
+    settings : dict
+        Settings of the run.
+    rows : list of dict
+        Rows, with the same columns.
+    """
+    with atomic_write(path, newline="") as file:
+        file.write(f"# {json.dumps(settings)}\n")
+        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
 def main() -> None:
     """Read the command line, find the paths, relax the bands, write and draw."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -431,11 +444,7 @@ def main() -> None:
                 }  # fmt: skip
                 save_band(band, lines, steps, band_file({k: str(v) for k, v in row.items()}))
             rows.append({key: str(value) for key, value in row.items()})
-            with atomic_write(output, newline="") as file:
-                file.write(f"# {json.dumps(settings)}\n")
-                writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            write_rows(output, settings, rows)
             print("  ".join(f"{key} {value}" for key, value in rows[-1].items() if value),
                   flush=True)  # fmt: skip
     energy = neb.energy / neb.n_atoms

@@ -13,8 +13,6 @@ there.
 """
 
 import argparse
-import csv
-import json
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,7 +26,7 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from ase.filters import UnitCellFilter
 from ase.optimize import FIRE
 from breed import CARBON, parents
-from continuous import on_lines, read_rows
+from continuous import on_lines, read_rows, write_rows
 from label import POTENTIALS, lammps_calculator
 from neb import between, relaxed
 from paths import COLORS
@@ -238,25 +236,6 @@ def file_of(number: int, way: str) -> Path:
     return Path(f"steer_{number}_{way}.extxyz")
 
 
-def write_rows(path: Path, settings: dict, rows: list[dict[str, str]]) -> None:
-    """Write the rows of the table.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        steer.csv.
-    settings : dict
-        Settings of the run.
-    rows : list of dict
-        Rows.
-    """
-    with atomic_write(path, newline="") as file:
-        file.write(f"# {json.dumps(settings)}\n")
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
 def draw(rows: list[dict[str, str]], graphite: float, path: Path) -> None:
     """Draw the ways over the plane and the energies along them.
 
@@ -345,10 +324,13 @@ def main() -> None:
                     ase.io.write(file, frames, format="extxyz")
                 energy = energies(frames) - graphite
                 jumps = [match_structures(a, b).distance for a, b in pairwise(frames)]
+                points = 5 if way == "windows" else 1  # the others lie close together
+                lines = on_lines(frames, lammps, points) + energy[0]
                 row = dict.fromkeys(COLUMNS, "") | {
                     "start": NAMES[number], "way": way, "work": work,
                     "barrier": f"{energy.max():.4f}",
                     "from_start": f"{max(energy.max() - energy[0], 0):.4f}",
+                    "lines": f"{lines.max():.4f}",
                     "jump": f"{max(jumps):.3f}",
                 }  # fmt: skip
                 if last is not None:
@@ -363,13 +345,6 @@ def main() -> None:
                       flush=True)  # fmt: skip
             rows += new
             write_rows(output, settings, rows)
-        for number, row in enumerate(rows):
-            if not row.get("lines"):
-                frames = ase.io.read(file_of(number // 2, row["way"]), index=":")
-                first = energies(frames[:1]) - graphite
-                points = 5 if row["way"] == "windows" else 1  # the others lie close together
-                row["lines"] = f"{(on_lines(frames, lammps, points) + first).max():.4f}"
-        write_rows(output, settings, rows)
     draw(rows, graphite, Path("steer.png"))
     print(f"eV per atom; diamond lies {diamond - graphite:+.4f} from graphite")
     print(f"{'start':9s} {'way':8s} {'work':>7s} {'barrier':>7s} {'lines':>7s} {'jump, Å':>7s} end")
