@@ -93,33 +93,37 @@ void ComputeEntsym::evaluate(Part part)
     return;
   }
 
-  measure(false, true);
+  measure(false);
   spare_step[part] = -1;
   if (ghosts) spare_step[1 - part] = update->ntimestep;
 }
 
 /* ----------------------------------------------------------------------
-   sS, Q_l and g(r) of the atoms as they are now; with `bonds` q_lm of each atom, for the gradient,
-   which cannot do with `half`, see collect()
+   sS, Q_l and g(r) of the atoms as they are now; with `bonds` q_lm of each atom, for the gradient. They
+   need the images on all sides, one rank those of its bonds only; pairs do with half of the images.
 ------------------------------------------------------------------------- */
 
-void ComputeEntsym::measure(bool bonds, bool half)
+void ComputeEntsym::measure(bool bonds)
 {
-  atoms = collect(half);
   double *moments = partial.data();
   double *sum = moments + kernel->n_moments();
-  const std::size_t components = kernel->n_components();
-  guarded([&] {
-    kernel->sums(atoms, moments, bonds ? nullptr : sum, workspace, comm->nthreads);
-    if (!bonds) return;
+  const bool alone = comm->nprocs == 1;
+  if (bonds) {
+    atoms = collect(false, alone ? kernel->parameters().q_cutoff : cutoff);
+    const std::size_t components = kernel->n_components();
     qlm.resize(atoms.n_total * components);    // rows of ghosts are filled by gradients()
     neighbors.resize(atoms.n_total);
-    kernel->local_values(atoms, 1.0, nullptr, qlm.data(), neighbors.data(), workspace,
-                         comm->nthreads);
+    guarded([&] {
+      kernel->local_values(atoms, 1.0, nullptr, qlm.data(), neighbors.data(), workspace,
+                           comm->nthreads);
+    });
     std::fill_n(sum, components, 0.0);
     for (std::size_t i = 0; i < atoms.n_owned; i++)
       for (std::size_t m = 0; m < components; m++) sum[m] += qlm[i * components + m];
-  });
+  }
+  if (!bonds || alone) atoms = collect(true, cutoff);
+  sorted = !bonds;
+  guarded([&] { kernel->sums(atoms, moments, bonds ? nullptr : sum, workspace, comm->nthreads); });
   partial.back() = static_cast<double>(atoms.n_owned);
   MPI_Allreduce(partial.data(), total.data(), static_cast<int>(partial.size()), MPI_DOUBLE, MPI_SUM,
                 world);
@@ -143,7 +147,7 @@ void ComputeEntsym::measure(bool bonds, bool half)
 
 bigint ComputeEntsym::evaluate_anew(bool bonds)
 {
-  measure(bonds, false);
+  measure(bonds);
   // for thermo output of this step; a line search moves the atoms within a step
   spare_step[VECTOR] = spare_step[ARRAY] = update->whichflag == 1 ? update->ntimestep : -1;
   return static_cast<bigint>(total.back());
@@ -154,7 +158,7 @@ bigint ComputeEntsym::evaluate_anew(bool bonds)
 void ComputeEntsym::gradients(const double *factor, std::vector<double> &gradient, double *strain)
 {
   const bool bonds = factor[1] != 0.0;
-  if (bonds) share_rows(neighbors, qlm);
+  if (bonds && !atoms.owner) share_rows(neighbors, qlm);
   const double natoms = total.back(), density = number_density(natoms);
   const std::size_t n = 3 * atoms.n_owned;
   gradient.resize(n);
@@ -164,7 +168,7 @@ void ComputeEntsym::gradients(const double *factor, std::vector<double> &gradien
     kernel->gradients(atoms, total.data(), natoms, density,
                       bonds ? total.data() + kernel->n_moments() : nullptr, qlm.data(),
                       neighbors.data(), {gradient.data(), part.data(), strain, share}, workspace,
-                      comm->nthreads);
+                      comm->nthreads, sorted);
   });
   for (std::size_t k = 0; k < n; k++) gradient[k] = factor[0] * gradient[k] + factor[1] * part[k];
   for (int k = 0; k < 9; k++) strain[k] = factor[0] * strain[k] + factor[1] * share[k];

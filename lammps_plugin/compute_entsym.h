@@ -47,10 +47,11 @@ class ComputeEntsym : public ComputeEntsymBase {
   std::vector<double> g, running;
   double dlnrho;                               // of sS in the last evaluation
   entsym::Atoms atoms;                         // of the last evaluation
+  bool sorted;                                 // the workspace has them, see Kernel::gradients
   std::vector<double> qlm, neighbors, part;    // of owned atoms and ghosts; gradient of one value
 
   void evaluate(Part);
-  void measure(bool bonds, bool half);
+  void measure(bool bonds);
 };
 
 }    // namespace LAMMPS_NS

@@ -33,7 +33,7 @@ void ComputeEntsymAtom::compute_peratom()
     memory->create(array_atom, nmax, size_peratom_cols, "entsym/atom:array_atom");
   }
 
-  const entsym::Atoms atoms = collect(false);
+  const entsym::Atoms atoms = collect(false, cutoff);
   invoked_peratom = evaluated_step();
   const double owned = static_cast<double>(atoms.n_owned);
   double natoms = 0.0;

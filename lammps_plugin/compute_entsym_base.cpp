@@ -233,7 +233,7 @@ void ComputeEntsymBase::require_finite() const
 
 /* ---------------------------------------------------------------------- */
 
-entsym::Atoms ComputeEntsymBase::collect(bool half)
+entsym::Atoms ComputeEntsymBase::collect(bool half, double reach)
 {
   if (!initialized_flag)
     error->all(FLERR, "Compute {} {}: not initialized; add 'run 0' after its definition", style,
@@ -242,7 +242,7 @@ entsym::Atoms ComputeEntsymBase::collect(bool half)
   if (!update->whichflag) set_ghosts(false);    // an error has ended the run
   if (ghosts) require_ghosts(cutoff);
   repeated = !ghosts || comm->nprocs == 1;
-  return repeated ? list_images(half) : list_ghosts();
+  return repeated ? list_images(half, reach) : list_ghosts();
 }
 
 /* ---------------------------------------------------------------------- */
@@ -290,7 +290,7 @@ entsym::Atoms ComputeEntsymBase::list_ghosts()
    lie on all sides up to the skin beyond the cutoff, it needs less than half.
 ------------------------------------------------------------------------- */
 
-entsym::Atoms ComputeEntsymBase::list_images(bool half)
+entsym::Atoms ComputeEntsymBase::list_images(bool half, double reach)
 {
   const bool everyone = igroup == 0;
   const int nlocal = atom->nlocal;
@@ -324,7 +324,8 @@ entsym::Atoms ComputeEntsymBase::list_images(bool half)
                                     cell, pbc, 1.0};
   entsym::Atoms listed{};
   guarded([&] {
-    listed = entsym::list_images(structure, cutoff, periodic, alone && half, comm->nthreads);
+    listed = entsym::list_images(structure, alone ? reach : cutoff, periodic, alone && half,
+                                 comm->nthreads);
   });
   if (alone) {
     if (!half) source.assign(&periodic.owner[n_mine], periodic.owner.data() + listed.n_total);

@@ -32,11 +32,12 @@ class ComputeEntsymBase : public Compute {
  protected:
   std::unique_ptr<entsym::Kernel> kernel;
   entsym::Workspace workspace;
-  bool ghosts;    // LAMMPS has complete ghost atoms
+  bool ghosts;      // LAMMPS has complete ghost atoms
+  double cutoff;    // distance up to which ghosts are needed at any time
 
-  /// Atoms of the group, owned ones first, then ghosts or images. `half`: for Kernel::sums; one rank
-  /// then lists one of each pair of opposite images.
-  entsym::Atoms collect(bool half);
+  /// Atoms of the group, owned ones first, then ghosts or images. `half`: for pairs; one rank then lists
+  /// one of each pair of opposite images, with its owner. `reach`: how far one rank's images go.
+  entsym::Atoms collect(bool half, double reach);
   /// Value for invoked_vector and the like: other commands evaluate again unless it is this step.
   bigint evaluated_step() const;
   /// Fill the rows behind those of the owned atoms with those of the atoms that they are or repeat: of
@@ -57,7 +58,6 @@ class ComputeEntsymBase : public Compute {
   std::vector<double> *shared_value,
       *shared_qlm;          // what forward communication carries, or null: row
   double user_density;      // 0: from the box
-  double cutoff;            // distance up to which ghosts are needed at any time
   std::vector<int> row;     // see row_of; empty for group all
   std::vector<double> x;    // positions; ghosts of group all and their atoms are used in place
   std::vector<int> counts, starts;       // atoms of the group on each rank, and before it
@@ -68,7 +68,7 @@ class ComputeEntsymBase : public Compute {
   void require_ghosts(double distance) const;
   void require_finite() const;
   entsym::Atoms list_ghosts();
-  entsym::Atoms list_images(bool half);
+  entsym::Atoms list_images(bool half, double reach);
   void repeat_rows(std::size_t n_columns, std::vector<double> &rows) const;
   bigint gather(int n_mine, std::vector<double> &all);
 };
