@@ -27,8 +27,9 @@ from ase_calculators import EntropySymmetry
 from ase_calculators.figures import save_figure
 from ase_calculators.provenance import atomic_write
 
-COLORS = dict(zip(METHODS, ("#0072b2", "#e69f00", "0.45", "#009e73"), strict=True))
-LABELS = {"landscape": "PolymorphGen", "blind": "blind mutation", "random": "random cells",
+COLORS = dict(zip(METHODS, ("#0072b2", "#d55e00", "#e69f00", "0.45", "#009e73"), strict=True))
+LABELS = {"landscape": "PolymorphGen", "rounds": "the same in rounds",
+          "blind": "blind mutation", "random": "random cells",
           "symmetric": "random crystals"}  # fmt: skip
 # standard deviation of positions (Å) and strains; a reference that is disturbed so must come back
 DISTURBANCE = (0.05, 0.01)
