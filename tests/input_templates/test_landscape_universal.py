@@ -57,7 +57,7 @@ def test_phases_have_titanium_in_octahedra(ti3o5, phase):
 
 
 def test_beta_has_the_measured_positions_and_valences(ti3o5):
-    """Positions of ICSD 26492, z reversed; valences of Onoda, J. Solid State Chem. 136, 67 (1998)."""
+    """ICSD 26492 with z reversed; valences of Onoda, J. Solid State Chem. 136, 67 (1998)."""
     published = np.array([
         (0.128, 0.956), (0.7786, 0.7331), (0.0538, 0.6341), (0.676, 0.940), (0.241, 0.755),
         (0.588, 0.655), (0.953, 0.842), (0.866, 0.559),
