@@ -210,14 +210,14 @@ def profile(chain: list[Saddle], ends: list[Atoms]) -> list[Atoms]:
     list of ase.Atoms
         Structures, from end to end.
     """
-    structures = [ends[0]]
-    for saddle in chain:
-        structures += [saddle.before, saddle.top, saddle.after]
+    structures = [(atoms, atoms is saddle.top) for saddle in chain
+                  for atoms in (saddle.before, saddle.top, saddle.after)]  # fmt: skip
     frames = ends[:1]
-    for atoms in [*structures[1:], ends[1]]:
+    for atoms, is_top in [*structures, (ends[1], False)]:
         match = match_structures(frames[-1], atoms)
         assert match is not None
-        if match.distance > SAME:
+        # a minimum that two saddles share comes once
+        if is_top or match.distance > SAME:
             frames.append(match.atoms)
     return frames
 
