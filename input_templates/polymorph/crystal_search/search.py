@@ -26,7 +26,7 @@ from tqdm import tqdm
 from ase_calculators import EntropySymmetry, Genes, PolymorphGen, multi_resolution
 from ase_calculators.frame_file import FrameFile
 
-METHODS = ("landscape", "rounds", "blind", "random", "symmetric")
+METHODS = ("landscape", "rounds", "blind", "blindrounds", "random", "symmetric")
 # mutations of PolymorphGen and of the blind search, in units of the bond and of 1
 DISPLACEMENT, VOLUME, SHAPE, RATE = 0.15, 0.1, 0.1, 0.5
 # generations of the blind search
@@ -44,6 +44,8 @@ ROUNDS = 4
 ROUND, ROUND_GENERATIONS = 50, 5
 ROUND_DISPLACEMENT, ROUND_GENES = 0.22, (0.12, 0.15, 1.0)
 FINE, COARSE = 32, 8
+# a target so far away that all structures are equally near: parents are drawn evenly
+NOWHERE = {"targets": [(9e5, 0.5)], "window": (-1e6, 1e6, 0.0, 1.0), "mode": "roulette"}
 # bonds by which random crystals are rattled: exact symmetry would end on saddles
 RATTLE = 0.01
 
@@ -121,11 +123,9 @@ def bred(
     }
     rng = np.random.default_rng(seed)
     if method == "blind":
-        # so far away that all structures are equally near: parents are drawn evenly
         gen = PolymorphGen(
-            parents, calc, targets=[(9e5, 0.5)], window=(-1e6, 1e6, 0.0, 1.0), mode="roulette",
-            generations=GENERATIONS, individuals=math.ceil(number / GENERATIONS), fresh=0.0,
-            **common,
+            parents, calc, **NOWHERE, generations=GENERATIONS, fresh=0.0,
+            individuals=math.ceil(number / GENERATIONS), **common,
         )  # fmt: skip
         table = gen.run(path)
         order = rng.permutation(len(table))
@@ -195,17 +195,21 @@ def drawn(
 
 
 def grown(
-    system: System, parents: list[Atoms], seed: int, path: Path, minima: list[Atoms | None]
-) -> Iterator[Atoms]:
+    system: System, method: str, parents: list[Atoms], seed: int, path: Path,
+    minima: list[Atoms | None],
+) -> Iterator[Atoms]:  # fmt: skip
     """Breed in rounds, each from the crystals found before it, where crystals were found.
 
     A round is a PolymorphGen library of its own, with the parents and all distinct crystals so far
-    as its parents, and ROUND relaxations of frames that `drawn` chooses.
+    as its parents, and ROUND relaxations of frames that `drawn` chooses. blindrounds: the same
+    without the landscape, neither targets nor a choice of frames.
 
     Parameters
     ----------
     system : System
         System.
+    method : {"rounds", "blindrounds"}
+        How.
     parents : list of ase.Atoms
         Parents.
     seed : int
@@ -245,11 +249,17 @@ def grown(
         crystals = [one for one in crystals if one[0] <= lowest + system.window]
         some = parents + [one[2] for one in crystals]
         volumes = [atoms.get_volume() / len(atoms) for atoms in some]
+        children = 4 * ROUND / ROUND_GENERATIONS
+        if method == "rounds":
+            aim = {
+                "targets": "grid", "targets_per_edge": GRID,
+                "window": (float(calc.evaluate(some)["sS"].min()) - 0.5, 0.0, 0.0, 1.0),
+                "individuals": math.ceil(children / GRID**2),
+            }  # fmt: skip
+        else:
+            aim = NOWHERE | {"individuals": math.ceil(children)}
         gen = PolymorphGen(
-            some, calc, targets="grid", targets_per_edge=GRID,
-            window=(float(calc.evaluate(some)["sS"].min()) - 0.5, 0.0, 0.0, 1.0),
-            generations=ROUND_GENERATIONS, fresh=0.0,
-            individuals=math.ceil(4 * ROUND / (GRID**2 * ROUND_GENERATIONS)),
+            some, calc, **aim, generations=ROUND_GENERATIONS, fresh=0.0,
             genes=Genes(ROUND_DISPLACEMENT * system.bond, *ROUND_GENES),
             min_distance=SHORTEST * system.bond,
             volume_limits=(STRETCH[0] * min(volumes), STRETCH[1] * max(volumes)),
@@ -258,7 +268,10 @@ def grown(
         library = path.with_stem(f"{path.stem}_{k}")
         table = gen.run(library)
         points = np.column_stack([table.sS, table.Q])
-        order = drawn(points / cells, relaxed, {one[3] for one in crystals}, [seed, k])
+        if method == "rounds":
+            order = drawn(points / cells, relaxed, {one[3] for one in crystals}, [seed, k])
+        else:
+            order = np.random.default_rng([seed, k]).permutation(len(table)).tolist()
         frames = ase.io.read(library, index=":")
         for row in order[:ROUND]:
             relaxed.append(points[row] / cells)
@@ -408,9 +421,9 @@ def main() -> None:
         if args.method in ("landscape", "blind"):
             library = args.output / f"library_{name}_{args.number}.extxyz"
             starts = iter(bred(system, args.method, parents, args.number, args.seed, library))
-        elif args.method == "rounds":
+        elif args.method in ("rounds", "blindrounds"):
             library = args.output / f"library_{name}.extxyz"
-            starts = grown(system, parents, args.seed, library, minima)
+            starts = grown(system, args.method, parents, args.seed, library, minima)
         elif args.method == "random":
             starts = random_cells(system, parents, args.seed)
         else:
