@@ -5,9 +5,13 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
+from ase.neighborlist import neighbor_list
+from scipy.special import erfc
 
 BIN = Path(sys.executable).parent
 TEMPLATES = Path(__file__).parents[2] / "input_templates"
@@ -67,3 +71,26 @@ def script(run):
 def is_picture():
     """Say whether a file is a PNG with something in it."""
     return lambda path: path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
+
+
+@pytest.fixture(scope="session")
+def ewald_energy():
+    """Sum point charges in a periodic cell by Ewald's method, in eV: a plain reference."""
+
+    def energy(atoms, charges, alpha=0.4, real=9.0, reciprocal=3.0):
+        charges = np.array(charges)
+        i, j, d = neighbor_list("ijd", atoms, real)
+        total = 0.5 * np.sum(charges[i] * charges[j] * erfc(alpha * d) / d)
+        total -= alpha / np.sqrt(np.pi) * (charges**2).sum()
+        lattice = 2 * np.pi * np.linalg.inv(atoms.cell.array).T
+        limits = [int(reciprocal / np.linalg.norm(row)) + 1 for row in lattice]
+        for index in product(*(range(-n, n + 1) for n in limits)):
+            k = np.array(index) @ lattice
+            k2 = k @ k
+            if index != (0, 0, 0) and k2 < reciprocal**2:
+                structure = (charges * np.exp(1j * atoms.positions @ k)).sum()
+                weight = np.exp(-k2 / (4 * alpha**2)) / k2
+                total += 2 * np.pi / atoms.get_volume() * weight * abs(structure) ** 2
+        return 14.39964 * float(total)
+
+    return energy

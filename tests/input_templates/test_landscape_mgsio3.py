@@ -2,8 +2,7 @@
 """input_templates/landscape/mgsio3: the potential, the deck shortened, and the labels."""
 
 import csv
-from itertools import product
-from math import erfc, exp, pi, sqrt
+from math import exp
 
 import ase.io
 import numpy as np
@@ -24,26 +23,6 @@ MEASURED = (4.775, 4.929, 6.897)
 SMALL = (("nx", 2), ("ny", 2), ("nz", 2))
 
 
-def ewald_energy(atoms, alpha=0.4, real=9.0, reciprocal=3.0):
-    """Sum point charges in a periodic cell by Ewald's method, in eV."""
-    charges = np.array([CHARGE[s] for s in atoms.get_chemical_symbols()])
-    i, j, d = neighbor_list("ijd", atoms, real)
-    total = sum(
-        0.5 * charges[a] * charges[b] * erfc(alpha * r) / r for a, b, r in zip(i, j, d, strict=True)
-    )
-    total -= alpha / sqrt(pi) * (charges**2).sum()
-    lattice = 2 * pi * np.linalg.inv(atoms.cell.array).T
-    limits = [int(reciprocal / np.linalg.norm(row)) + 1 for row in lattice]
-    for index in product(*(range(-n, n + 1) for n in limits)):
-        k = np.array(index) @ lattice
-        k2 = k @ k
-        if index != (0, 0, 0) and k2 < reciprocal**2:
-            structure = (charges * np.exp(1j * atoms.positions @ k)).sum()
-            weight = exp(-k2 / (4 * alpha**2)) / k2
-            total += 2 * pi / atoms.get_volume() * weight * abs(structure) ** 2
-    return 14.39964 * total
-
-
 def buckingham_energy(atoms, cutoff=8.0):
     """Sum the short-range part, in eV."""
     symbols = atoms.get_chemical_symbols()
@@ -55,7 +34,7 @@ def buckingham_energy(atoms, cutoff=8.0):
     return total
 
 
-def test_mgsio3_shortened(lmp, script, copy_of):
+def test_mgsio3_shortened(lmp, script, copy_of, ewald_energy):
     folder = copy_of("landscape") / "mgsio3"
     lmp(
         "in.mgsio3", *SMALL, ("heat", 100), ("melt", 60), ("creep", 60), ("quench", 40),
@@ -76,7 +55,9 @@ def test_mgsio3_shortened(lmp, script, copy_of):
     }
     last = frames[-1]
     last.wrap()
-    assert ewald_energy(last) + buckingham_energy(last) == pytest.approx(logged[260], abs=0.05)
+    charges = [CHARGE[symbol] for symbol in last.get_chemical_symbols()]
+    total = ewald_energy(last, charges) + buckingham_energy(last)
+    assert total == pytest.approx(logged[260], abs=0.05)
     script("label.py", "mgsio3.dump", "--window", 2, cwd=folder)
     said = script(
         "../separation.py", "mgsio3.dump", "--labels", "labels.csv",
@@ -97,6 +78,27 @@ def test_potential_keeps_the_perovskite(lmp, copy_of):
     cell = np.array((folder / "cell.txt").read_text().split(), dtype=float)
     assert np.abs(cell / MEASURED - 1).max() < 0.01
     assert np.prod(cell) == pytest.approx(np.prod(MEASURED), rel=0.015)
+
+
+def test_positions_have_the_measured_bonds(lmp, copy_of):
+    """Bonds and angles of Horiuchi, Ito and Weidner (abstract of Am. Mineral. 72, 357 (1987))."""
+    folder = copy_of("landscape") / "mgsio3"
+    (folder / "in.cell").write_text(
+        "include init.mod\nwrite_dump all custom x.dump id type element x y z "
+        "modify element Mg Si O format float %.8g sort id\n"
+    )
+    lmp("in.cell", *SMALL, ("vacancies", 0), cwd=folder)
+    atoms = ase.io.read(folder / "x.dump")
+    i, j, d, D = neighbor_list("ijdD", atoms, 3.15)
+    symbols = np.array(atoms.get_chemical_symbols())
+    bonds = (symbols[i] == "Si") & (symbols[j] == "O") & (d < 2.4)
+    assert [d[bonds].min(), d[bonds].max()] == pytest.approx([1.783, 1.801], abs=0.002)
+    far = (symbols[i] == "Mg") & (symbols[j] == "O")
+    assert [d[far].min(), d[far].max()] == pytest.approx([2.014, 3.120], abs=0.004)
+    ways = (D[bonds] / d[bonds][:, None])[i[bonds] == i[bonds][0]]
+    angles = np.degrees(np.arccos(np.clip(ways @ ways.T, -1, 1)))[np.triu_indices(6, 1)]
+    angles = angles[angles < 150]
+    assert [angles.min(), angles.max()] == pytest.approx([88.49, 91.51], abs=0.05)
 
 
 def test_labels_of_a_crystal_that_melts(script, copy_of, tmp_path):

@@ -56,6 +56,25 @@ def test_phases_have_titanium_in_octahedra(ti3o5, phase):
     assert distance.min() > 1.7
 
 
+def test_beta_has_the_measured_positions_and_valences(ti3o5):
+    """ICSD 26492 with z reversed; valences of Onoda, J. Solid State Chem. 136, 67 (1998)."""
+    published = np.array([
+        (0.128, 0.956), (0.7786, 0.7331), (0.0538, 0.6341), (0.676, 0.940), (0.241, 0.755),
+        (0.588, 0.655), (0.953, 0.842), (0.866, 0.559),
+    ])  # fmt: skip
+    beta = ti3o5.measured("beta")
+    mine = beta.get_scaled_positions()[::4]
+    away = mine[:, [0, 2]] - published * [1, -1]
+    assert np.abs(away - np.round(away)).max() < 0.0015
+    i, j, distance = neighbor_list("ijd", beta, 2.6)
+    # the sum of exp((1.791 - d) / 0.37) over the six O, Brese and O'Keeffe's value for Ti(III)
+    valence = [
+        np.exp((1.791 - distance[(i == k) & (beta.numbers[j] == 8)]) / 0.37).sum()
+        for k in (0, 4, 8)
+    ]
+    assert valence == pytest.approx([3.0, 3.7, 3.3], abs=0.06)
+
+
 def test_matching_undoes_what_was_done(ti3o5):
     beta = ti3o5.measured("beta")
     # partly outside of the cell, as relaxed atoms may be

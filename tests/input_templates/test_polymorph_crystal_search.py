@@ -4,6 +4,7 @@
 import re
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import ase.io
@@ -21,9 +22,9 @@ TEMPLATE = Path(__file__).parents[2] / "input_templates" / "polymorph" / "crysta
 def modules():
     """The template's modules."""
     sys.path.insert(0, str(TEMPLATE))
-    names = ("systems", "crystals")
+    names = ("systems", "crystals", "search")
     before = {name: sys.modules.pop(name, None) for name in names}
-    yield tuple(import_module(name) for name in names)
+    yield tuple(import_module(name) for name in names[:2])
     sys.path.remove(str(TEMPLATE))
     for name in names:
         sys.modules.pop(name, None)
@@ -139,6 +140,47 @@ def test_search_writes_relaxed_structures_and_resumes(searched, script):
     )
 
 
+def test_rounds_resume_to_the_same_minima(searched, script):
+    """60 relaxations are a round and a part of the next, which is bred from the first."""
+    arguments = ("search.py", "si_sw", "rounds", "--number", 60, "--atoms", 4)
+    said = script(*arguments, cwd=searched)
+    path = searched / "runs" / "si_sw_4_rounds_1.extxyz"
+    whole = path.read_bytes()
+    energies = [atoms.info["energy_per_atom"] for atoms in ase.io.read(path, index=":")]
+    assert f"{np.isnan(energies).sum()} of 60 relaxations did not converge" in said
+    path.write_bytes(whole[: int(0.95 * len(whole))])  # in the second round
+    again = script(*arguments, cwd=searched)
+    assert path.read_bytes() == whole
+    assert "of 60 relaxations did not converge" in again
+    first, second = (
+        ase.io.read(searched / "runs" / f"library_si_sw_4_rounds_1_{k}.extxyz", index=":")
+        for k in (0, 1)
+    )
+    assert len(first) == len(second) >= 50
+
+
+def test_rounds_draw_where_crystals_were_found(modules):
+    search = import_module("search")
+    edge = search.FINE // search.COARSE
+    # two coarse cells: in one each relaxation was new, in the other none; a third was not tried
+    relaxed = [np.array([0.5, 0.5])] * 8 + [np.array([edge + 0.5, 0.5])] * 8
+    rng = np.random.default_rng(2)
+    inside = rng.uniform(1, edge, (3000, 2))
+    points = np.concatenate([inside, inside + [edge, 0], inside + [2 * edge, 0]])
+    firsts = [
+        search.drawn(points, relaxed, set(range(8)), [seed])[0] // 3000 for seed in range(400)
+    ]
+    shares = np.bincount(firsts, minlength=3) / 400
+    expected = np.array([9 / 10, 1 / 10, 1 / 2])
+    np.testing.assert_allclose(shares, expected / expected.sum(), atol=0.06)
+    # each frame once; a second one of a fine cell after the first of every cell
+    order = search.drawn(points, relaxed, set(), [1])
+    assert sorted(order) == list(range(9000))
+    cells = np.floor(points[order]).astype(int)
+    new = len(np.unique(cells, axis=0))
+    assert len(np.unique(cells[:new], axis=0)) == new
+
+
 def test_random_methods_make_cells_of_their_own(searched, script):
     pytest.importorskip("ase_ga", reason="ase-ga of the extra 'crystals'")
     script("search.py", "si_sw", "random", "--number", 6, "--atoms", 4, cwd=searched)
@@ -162,6 +204,9 @@ def test_wrong_arguments_are_told(searched, script):
     assert "n_atoms = 3: must be a multiple of 2" in said
     said = script("search.py", "si_sw", "landscape", "--number", 0, cwd=searched, fails=True)
     assert "--number 0" in said
+    if find_spec("pyxtal") is None:
+        said = script("search.py", "si_sw", "symmetric", cwd=searched, fails=True)
+        assert "pip install 'entsym[crystals]'" in said
     said = script("compare.py", "al_eam", cwd=searched, fails=True)
     assert "run search.py first" in said
     assert "Traceback" not in said

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Every deck and script of input_templates/polymorph/graphite_diamond, shortened, in a copy."""
 
+import csv
 import importlib.util
 import re
 import shutil
@@ -9,6 +10,8 @@ import sys
 import ase.io
 import numpy as np
 import pytest
+from ase.build import bulk
+from ase.calculators.calculator import Calculator, all_changes
 from lammps.formats import LogFile
 
 from ase_calculators import EntropySymmetry, LandscapeTable
@@ -298,6 +301,77 @@ def test_continuous_paths_have_bounded_steps(script, is_picture, folder, labelle
     assert "continuous.csv: was made with" in said and "Traceback" not in said
 
 
+class Wells(Calculator):
+    """Energy of a crystal that depends on its volume alone: wells and barriers along ln(V/N)."""
+
+    implemented_properties = ("energy", "forces", "stress")
+
+    def __init__(self, heights):
+        super().__init__()
+        self.heights = heights
+
+    def calculate(self, atoms=None, properties=("energy",), system_changes=all_changes):
+        """Sum sin^2 barriers of the given heights between the wells at ln(V/N) = 2.0, 2.1, ..."""
+        super().calculate(atoms, properties, system_changes)
+        volume, n = atoms.get_volume(), len(atoms)
+        x = (np.log(volume / n) - 2.0) / 0.1
+        height = self.heights[int(np.clip(np.floor(x), 0, len(self.heights) - 1))]
+        slope = height * np.pi * np.sin(2 * np.pi * x) / 0.1 / volume
+        self.results = {
+            "energy": n * height * np.sin(np.pi * x) ** 2, "forces": np.zeros((n, 3)),
+            "stress": n * slope * np.array([1.0, 1, 1, 0, 0, 0]),
+        }  # fmt: skip
+
+
+@pytest.mark.parametrize("heights", [(0.3,), (0.1, 0.3), (0.3, 0.1), (0.2, 0.1, 0.25)])
+def test_saddles_of_a_known_landscape(folder, heights):
+    saddles = module(folder, "saddles.py")
+    ends = [
+        bulk("C", "diamond", a=(8 * np.exp(x)) ** (1 / 3)) for x in (2.0, 2.0 + 0.1 * len(heights))
+    ]
+    images = [saddles.between(*ends, share) for share in np.linspace(0, 1, 8)]
+    found = []
+    chain = saddles.joined(images, Wells(heights), 1e-3, 200, found, 5)
+    assert len(chain) == 1 and found == chain
+    top = int(np.argmax(heights))
+    assert chain[0].energy == pytest.approx(max(heights), abs=1e-5)
+    assert chain[0].force < 1e-3
+    places = [np.log(a.get_volume() / 2) for a in (chain[0].before, chain[0].top, chain[0].after)]
+    np.testing.assert_allclose(places, 2.0 + 0.1 * (top + np.array([0, 0.5, 1])), atol=2e-3)
+    with pytest.raises(saddles.NotFound, match="more than 0 saddles"):
+        saddles.joined(images, Wells(heights), 1e-3, 200, [], 0)
+
+
+@pytest.mark.slow  # 40 s of a core
+def test_saddles_join_the_ends(script, is_picture, folder, labelled, neb):
+    script("continuous.py", *CONTINUOUS, cwd=folder)
+    arguments = ("saddles.py", "--seeds", 1, "--relax", 2, "--fmax", 0.3, "--most", 3)
+    said = script(*arguments, cwd=folder)
+    with open(folder / "saddles.csv", newline="") as file:
+        file.readline()  # the settings
+        rows = list(csv.DictReader(file))
+    assert [row["start"] for row in rows] == [
+        "plain NEB of 24 atoms", "rattled NEB of 24 atoms", "anywhere, 0.05", "over high sS, 0.05",
+        "rattled, seed 1",
+    ]  # fmt: skip
+    label = module(folder, "label.py")
+    known = [row for row in rows if row["barrier"]]
+    assert known
+    with label.lammps_calculator("lcbop") as lammps:
+        for row in known:
+            name = row["start"].replace(", ", "_").replace(" ", "_")
+            frames = ase.io.read(folder / f"chain_{name}.extxyz", index=":")
+            energy = np.array([lammps.get_property("energy", atoms) / 24 for atoms in frames])
+            assert (energy - energy[0]).max() == pytest.approx(float(row["barrier"]), abs=2e-4)
+            top = frames[int(np.argmax(energy))]
+            assert np.abs(lammps.get_property("forces", top)).max() < 0.35
+            assert frames[0].get_volume() > frames[-1].get_volume()
+    assert is_picture(folder / "saddles.png")
+    whole = (folder / "saddles.csv").read_bytes()
+    assert said.splitlines()[-1] in script(*arguments, cwd=folder)
+    assert (folder / "saddles.csv").read_bytes() == whole
+
+
 def test_images_are_means_of_a_chain(folder):
     continuous, breed = module(folder, "continuous.py"), module(folder, "breed.py")
     chain = [breed.crystal(a, 8.0, 0.02, 1) for a in (2.0, 2.1, 2.4)]
@@ -403,6 +477,10 @@ WRONG = {
     "continuous": (("continuous.py", "--step", 0), "--step 0.0 --volume 0.1 --fmax 0.05 --images"),
     "continuous, no labels": (
         ("continuous.py", "--labelled", "no.csv"), "no.csv: no such file here; run breed.py, label",
+    ),
+    "saddles": (("saddles.py", "--most", 0), "--fmax 0.03 --seeds 4 --steps 200 --most 0 --relax"),
+    "saddles, no bands": (
+        ("saddles.py", "--continuous", "no.csv"), "no.csv: no such file here; run continuous.py",
     ),
     "steer": (("steer.py", "--windows", 2), "--windows 2 --rounds 6 --steps 10 --fmax 0.05: must"),
     "paths, no labels": (

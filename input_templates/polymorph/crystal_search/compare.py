@@ -27,8 +27,10 @@ from ase_calculators import EntropySymmetry
 from ase_calculators.figures import save_figure
 from ase_calculators.provenance import atomic_write
 
-COLORS = dict(zip(METHODS, ("#0072b2", "#e69f00", "0.45", "#009e73"), strict=True))
-LABELS = {"landscape": "PolymorphGen", "blind": "blind mutation", "random": "random cells",
+COLORS = dict(zip(METHODS, ("#0072b2", "#d55e00", "#e69f00", "#cc79a7", "0.45", "#009e73"),
+                  strict=True))  # fmt: skip
+LABELS = {"landscape": "PolymorphGen", "rounds": "the same in rounds",
+          "blind": "blind mutation", "blindrounds": "blind in rounds", "random": "random cells",
           "symmetric": "random crystals"}  # fmt: skip
 # standard deviation of positions (Å) and strains; a reference that is disturbed so must come back
 DISTURBANCE = (0.05, 0.01)
@@ -313,11 +315,11 @@ def main() -> None:
     print(f"{args.system}: {len(found)} distinct crystals within {system.window:g} eV per atom")
     print("known crystals: relaxations until found, by seed")
     print(f"{'':<34}{'group':>10}{'atoms':>6}{'meV':>8}{'A3':>8}{'minimum':>9}"
-          + "".join(f"{LABELS[m]:>17}" for m in methods))  # fmt: skip
+          + "".join(f"{LABELS[m]:>20}" for m in methods))  # fmt: skip
     for row in rows:
         print(f"{row['crystal'][:33]:<34}{row['group']:>10}{row['atoms']:>6}{row['meV']:>8.1f}"
               f"{row['A3']:>8.2f}{row['minimum']:>9}"
-              + "".join(f"{row[m]:>17}" for m in methods))  # fmt: skip
+              + "".join(f"{row[m]:>20}" for m in methods))  # fmt: skip
     parents = set(system.parents)
     new = [k for k in range(len(found)) if not parents & set(named.get(k, "").split(" = "))]
     number = min(map(len, runs.values()))
