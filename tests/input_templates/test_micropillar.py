@@ -236,7 +236,7 @@ WRONG = {
     "vacuum": ({"vacuum": 3}, "vacuum = 3 A on each side: the pillar meets its images within"),
     "shape": ({"shape": "star"}, "shape = star: must be square or round"),
     "ends": ({"ends": "shut"}, "ends = shut: must be periodic or open"),
-    "pair": ({"pair": "lj"}, "pair = lj: must be eam, deepmd or snap"),
+    "pair": ({"pair": "lj"}, "pair = lj: must be eam, meam, deepmd or snap"),
     "potential": ({"potential": "no.fs"}, "potential = no.fs: no such file here or in LAMMPS_POT"),
     "orient": ({"orient_x": "1,1,0"}, "orient vectors are not orthogonal"),
 }
