@@ -436,7 +436,7 @@ def _warn(dump: str | PathLike[str], done: _Progress) -> None:
     not_fcc = [row for row in rows if row["not_fcc"]]
     if not_fcc:
         warnings.warn(
-            f"{fspath(dump)}: {len(not_fcc)} of {len(rows)} frames are not fcc and have no faults and "
-            f"dislocations, the first: frame {not_fcc[0]['frame']}, {not_fcc[0]['not_fcc']}",
+            f"{fspath(dump)}: {len(not_fcc)} of {len(rows)} frames are not fcc and have no faults "
+            f"and dislocations, the first: frame {not_fcc[0]['frame']}, {not_fcc[0]['not_fcc']}",
             stacklevel=3,
         )

@@ -24,9 +24,9 @@ _NUMBERS = (
 )  # fmt: skip
 COLUMNS = (
     "frame", "step", "strain", "stress_GPa", "temperature_K", "n_atoms", "n_interior", *STRUCTURES,
-    *FAULTS, "twinned", "not_fcc", "bcc_clusters", "bcc_cluster_sizes", *(f"dislocations_{b}_A" for b in BURGERS),
-    "twin_layers", "sS", "Q6", "local_sS", "local_q6", "hcp_direct", "hcp_through_bcc",
-    "transitions", "planes", "letters",
+    *FAULTS, "twinned", "not_fcc", "bcc_clusters", "bcc_cluster_sizes",
+    *(f"dislocations_{b}_A" for b in BURGERS), "twin_layers", "sS", "Q6", "local_sS", "local_q6",
+    "hcp_direct", "hcp_through_bcc", "transitions", "planes", "letters",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ python run.py [FOLDER]
 
 runs in.micropillar for each metal, temperature, seed and rate in a folder of its own, such as
 FOLDER/Ir_300K_2e10_1, and in.perfect in FOLDER/Ir_300K_2e10_perfect. Finished runs are left alone,
-interrupted ones resume. report.py reads FOLDER, complete or not.
+interrupted ones resume, and so do those that ended at a smaller strain. report.py reads FOLDER, complete or not.
 """
 
 import argparse
@@ -78,7 +78,8 @@ def run_deck(folder: Path, deck: str, given: dict[str, Any]) -> None:
     SystemExit
         If LAMMPS stops, with its message.
     """
-    if (folder / "finished").exists():
+    finished = folder / "finished"
+    if finished.exists() and float(finished.read_text()) >= given["strain"]:
         return
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("init.mod", "potential.mod", "resume.awk", "in.micropillar"):
@@ -86,7 +87,7 @@ def run_deck(folder: Path, deck: str, given: dict[str, Any]) -> None:
     shutil.copy(HERE / "in.perfect", folder)
     restarts = [name for name in ("pillar", "relax") if any(folder.glob(f"{name}.*.restart"))]
     if restarts and deck == "in.micropillar":
-        given = {"restart": f"{restarts[0]}.*.restart"}
+        given = {"restart": f"{restarts[0]}.*.restart", "strain": given["strain"]}
     command = [LMP, "-nocite", "-log", "none", "-in", deck]
     for name, value in given.items():
         command += ["-var", name, str(value)]
@@ -98,9 +99,11 @@ def run_deck(folder: Path, deck: str, given: dict[str, Any]) -> None:
         lines = (said.stdout + said.stderr).splitlines()
         errors = [line for line in lines if "ERROR" in line] or lines[-5:]
         raise SystemExit(f"{folder}: LAMMPS stopped:\n" + "\n".join(errors))
-    for restart in folder.glob("*.restart"):
+    # the last one is for a run to a larger strain
+    old = sorted(folder.glob("*.restart"), key=lambda path: path.stat().st_mtime)[:-1]
+    for restart in old:
         restart.unlink()
-    (folder / "finished").touch()
+    finished.write_text(f"{given['strain']}\n")
 
 
 def main() -> None:
@@ -111,7 +114,7 @@ def main() -> None:
     parser.add_argument("--temperatures", type=float, nargs="+", default=[300, 500, 800], help="K")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="%(default)s")
     parser.add_argument("--rate", type=float, default=2e10, help="1/s (%(default)g)")
-    parser.add_argument("--strain", type=float, default=0.15, help="final strain (%(default)s)")
+    parser.add_argument("--strain", type=float, default=0.22, help="final strain (%(default)s)")
     parser.add_argument("--relax", type=float, default=5.0, help="ps (%(default)s)")
     parser.add_argument("--dump-strain", type=float, default=0.0025, help="(%(default)s)")
     parser.add_argument("--scale", type=float, default=1.0, help="of the width (%(default)s)")

@@ -1,0 +1,616 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Report on iridium against aluminium: six claims, each with its number and spread.
+
+python report.py [FOLDER]
+
+reads what run.py wrote to FOLDER, complete or not, analyses what is new, and writes report.md and
+four pictures to FOLDER. About 10 s of one core for each pillar of 1,728 atoms and 89 frames.
+Needs OVITO: pip install 'entsym[analysis]'.
+"""
+
+import argparse
+import os
+import re
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
+from ase_calculators.pillar import STRUCTURES, PillarTable, analyse_pillar, read_stress_strain
+from ase_calculators.provenance import atomic_write
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from analyse import settings
+
+NAME = re.compile(r"(?P<metal>[A-Z][a-z]?)_(?P<temperature>[\d.]+)K_(?P<rate>[^_]+)_(?P<seed>\w+)")
+MIN_ATOMS = 10  # of a fault or cluster that counts, as in PillarTable.events
+# An atomic plane that a partial slipped over strains the crystal by shear 1/sqrt(2) over its height.
+# Compressed along [001] the leading partial of each {111} plane has a Schmid factor of sqrt(2)/3.
+SCHMID_SHEAR = 1 / 3
+
+
+# --- numbers of one pillar ------------------------------------------------------------------------
+
+
+@dataclass
+class Pillar:
+    """A compressed pillar and the perfect crystal that it is compared with.
+
+    Attributes
+    ----------
+    metal, seed : str
+        Metal and seed.
+    temperature, rate : float
+        K and 1/s.
+    table : PillarTable
+        Its analysis.
+    perfect : PillarTable or None
+        Analysis of the perfect crystal.
+    prestrain : float
+        Strain of the relaxed pillar against the relaxed crystal, positive in compression.
+    """
+
+    metal: str
+    temperature: float
+    rate: float
+    seed: str
+    table: PillarTable
+    perfect: PillarTable | None = None
+    prestrain: float = 0.0
+    numbers: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.numbers = measure(self.table, self.perfect, self.prestrain)
+
+
+def fault_row(table: PillarTable) -> int:
+    """Return the row of the first fault, or the number of rows.
+
+    Parameters
+    ----------
+    table : PillarTable
+        A run.
+
+    Returns
+    -------
+    int
+        First row with an ISF, ESF or CTB of `MIN_ATOMS` atoms.
+    """
+    rows = [e.row for e in table.events(MIN_ATOMS) if e.name in ("ISF", "ESF", "CTB")]
+    return min(rows, default=len(table))
+
+
+def reference_bcc(
+    strain: np.ndarray, perfect: PillarTable | None, prestrain: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the share of BCC in the perfect crystal of the pillar's temperature and strain.
+
+    Parameters
+    ----------
+    strain : (n,) float64
+        Engineering strains of the pillar.
+    perfect : PillarTable or None
+        The perfect crystal.
+    prestrain : float
+        As in `Pillar`.
+
+    Returns
+    -------
+    share, error : (n,) float64
+        The share and its standard deviation, of counts of independent atoms. NaN where the perfect
+        crystal has faults of its own or was not compressed so far.
+    """
+    if perfect is None:
+        return np.full(len(strain), np.nan), np.full(len(strain), np.nan)
+    total = 1 - (1 - prestrain) * (1 - np.asarray(strain))
+    sound = np.flatnonzero(np.nan_to_num(perfect["HCP"]) < 0.01)
+    broken = np.flatnonzero(np.nan_to_num(perfect["HCP"]) >= 0.01)
+    if len(broken):
+        sound = sound[sound < broken[0]]
+    if len(sound) == 0:
+        return np.full(len(strain), np.nan), np.full(len(strain), np.nan)
+    at, bcc = perfect["strain"][sound], perfect["BCC"][sound]
+    # strain 0 is the least there is; a pillar under tension has no more BCC than that
+    share = np.interp(np.maximum(total, at[0]), at, bcc, right=np.nan)
+    error = np.sqrt(share * (1 - share) / perfect["n_interior"][sound][0])
+    return share, error
+
+
+def measure(
+    table: PillarTable, perfect: PillarTable | None = None, prestrain: float = 0.0
+) -> dict[str, Any]:
+    """Return the numbers of a pillar that the claims are about.
+
+    Parameters
+    ----------
+    table : PillarTable
+        The pillar.
+    perfect : PillarTable, optional
+        The perfect crystal.
+    prestrain : float
+        As in `Pillar`.
+
+    Returns
+    -------
+    dict
+        Numbers by name:
+
+        - first: strain of the first BCC embryo, ISF, ESF, CTB, embryo above the perfect crystal.
+        - yield_stress, yield_strain: GPa and strain of the highest stress.
+        - plastic: plastic strain at the end, the strain beyond the loading curve at this stress.
+        - by_twins, by_faults, by_slip: shares of it. An fcc atom in twin orientation is on a
+          slipped plane, of two hcp atoms one is; each adds a third of its share to the strain. The
+          rest is slip by whole dislocations (and BCC, bending, ...).
+        - twin_peak, twin_end: largest and last share of twinned atoms, means over five frames.
+        - detwinned: 1 - twin_end / twin_peak; NaN if there were no twins.
+        - vanished: sum of all falls of the mean share over its sum of all rises.
+        - dislocations: mean length after yield, Å.
+        - bcc_peak: largest share of BCC.
+        - elastic: rows before the first fault and up to the highest stress.
+        - reference, excess: the perfect crystal's BCC at each row, and the BCC above it.
+        - route: slip order at the thickest twin, see `slip_order`.
+    """
+    stress = np.nan_to_num(table["stress_GPa"], nan=-np.inf)
+    top, strain = int(stress.argmax()), table["strain"]
+    first = {event.name: event.strain for event in table.events(MIN_ATOMS)}
+    share, error = reference_bcc(strain, perfect, prestrain)
+    excess = table["BCC"] - share
+    largest = np.array([max(sizes, default=0) for sizes in table["bcc_cluster_sizes"]])
+    n = np.maximum(table["n_interior"], 1)
+    spread = np.sqrt(error**2 + share * (1 - share) / n)
+    real = (largest >= MIN_ATOMS) & (excess * n >= MIN_ATOMS) & (excess > 3 * spread)
+    if real.any():
+        first["embryo above the perfect crystal"] = float(strain[real.argmax()])
+    elastic = np.arange(min(fault_row(table), top + 1))
+
+    # loading curve: the highest stress reached so far, so that it can be inverted
+    loading = np.maximum.accumulate(np.where(np.isfinite(stress), stress, 0.0)[: top + 1])
+    last = slice(-5, None)
+    end = float(np.nanmean(table["stress_GPa"][last]))
+    plastic = float(strain[last].mean() - np.interp(end, loading, strain[: top + 1]))
+    twinned = np.nan_to_num(table["twinned"])
+    told = np.array([not text for text in table["not_fcc"]])
+    mean = np.convolve(twinned, np.ones(5) / 5, "valid") if len(twinned) >= 5 else twinned
+    hcp = float(table["HCP"][last].mean())
+    by_twins = float(SCHMID_SHEAR * twinned[last].mean() / plastic) if plastic > 0.01 else np.nan
+    by_faults = float(SCHMID_SHEAR * hcp / 2 / plastic) if plastic > 0.01 else np.nan
+    rises = np.diff(mean)
+    peak = float(mean.max())
+    had_twins = peak * n[0] >= MIN_ATOMS
+    length = sum(
+        np.nan_to_num(table[f"dislocations_{b}_A"]) for b in ("1/2<110>", "1/6<112>")
+    )  # fmt: skip
+    return {
+        "first": first, "yield_stress": float(stress[top]), "yield_strain": float(strain[top]),
+        "plastic": plastic, "by_twins": by_twins, "by_faults": by_faults,
+        "by_slip": 1 - by_twins - by_faults, "twin_peak": peak, "twin_end": float(mean[-1]),
+        "detwinned": float(1 - mean[-1] / peak) if had_twins else np.nan,
+        "vanished": float(-rises[rises < 0].sum() / rises[rises > 0].sum()) if had_twins else np.nan,
+        "dislocations": float(length[top:].mean()), "bcc_peak": float(table["BCC"].max()),
+        "elastic": elastic, "reference": share, "excess": excess, "not_fcc": int((~told).sum()),
+        "route": slip_order(table),
+    }  # fmt: skip
+
+
+# --- the stacking at a growing twin ---------------------------------------------------------------
+
+
+class Route(NamedTuple):
+    """How planes of one twin slipped.
+
+    Attributes
+    ----------
+    normal : str
+        Normal of the planes.
+    order : list of int
+        Slipped steps of the stacking, the first to slip first; numbers along the normal.
+    frames : list of int
+        Row in which each slipped.
+    letters : list of str
+        Stacking of the planes about the twin before the first slip and after each.
+    """
+
+    normal: str
+    order: list[int]
+    frames: list[int]
+    letters: list[str]
+
+    @property
+    def is_132(self) -> bool:
+        """Return whether a plane between two planes that had slipped slipped after both.
+
+        Returns
+        -------
+        bool
+            True for the order 1-3-2 of L. Wang et al., Nat. Commun. 8, 2142 (2017).
+        """
+        when = dict(zip(self.order, self.frames, strict=True))
+        return any(
+            when.get(k - 1, 10**9) < when[k] and when.get(k + 1, 10**9) < when[k] for k in when
+        )
+
+
+def _steps(letters: str) -> np.ndarray:
+    """Return the steps of a stacking: 1 up (A to B), -1 down, 0 unknown."""
+    numbers = np.array(["ABC.".index(letter) for letter in letters])
+    steps = (np.diff(numbers) + 1) % 3 - 1
+    steps[(numbers[1:] == 3) | (numbers[:-1] == 3)] = 0
+    return steps
+
+
+def _shifted(steps: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Return the steps at the planes of the frame before, from which most of them agree."""
+    best, found = -1, np.zeros(len(before), dtype=int)
+    for shift in range(-3, 4):
+        moved = np.zeros(len(before), dtype=int)
+        start, end = max(0, shift), min(len(before), len(steps) + shift)
+        if end <= start:
+            continue
+        moved[start:end] = steps[start - shift : end - shift]
+        # ties: a crystal without faults tells nothing, keep the numbers of the planes
+        score = 10 * int((moved == before).sum()) - abs(shift)
+        if score > best:
+            best, found = score, moved
+    return found
+
+
+def slip_order(table: PillarTable) -> Route | None:
+    """Return the order in which the planes of the thickest twin slipped.
+
+    A step of the stacking down (A to C) has slipped. Planes are followed from frame to frame along
+    each normal; a step counts from the first of two frames in a row.
+
+    Parameters
+    ----------
+    table : PillarTable
+        The run.
+
+    Returns
+    -------
+    Route or None
+        The largest number of neighbouring slipped steps, at least three; None without any.
+    """
+    best: Route | None = None
+    for normal in {name for frame in table["letters"] for name in frame}:
+        rows, matrix, size = [], [], 0
+        for row, frame in enumerate(table["letters"]):
+            if normal in frame and len(frame[normal]) > 2 and not table["not_fcc"][row]:
+                steps = _steps(frame[normal])
+                if not matrix:
+                    size = len(steps)
+                    matrix.append(steps)
+                else:
+                    matrix.append(_shifted(steps, matrix[-1]))
+                rows.append(row)
+        if not rows:
+            continue
+        slipped = np.array(matrix) == -1
+        stays = slipped.copy()
+        stays[:-1] &= slipped[1:]
+        widest, place = 0, (0, 0, 0)
+        for k, line in enumerate(slipped):
+            edges = np.flatnonzero(np.diff(np.concatenate([[0], line.astype(int), [0]])))
+            for start, end in edges.reshape(-1, 2):
+                if end - start > widest and stays[: k + 1, start:end].any(0).all():
+                    widest, place = int(end - start), (k, int(start), int(end))
+        if widest < 3 or (best is not None and widest <= len(best.order)):
+            continue
+        _, start, end = place
+        when = {s: int(stays[:, s].argmax()) for s in range(start, end)}
+        order = sorted(when, key=lambda s: (when[s], s))
+        lines = [when[order[0]] - 1, *sorted({when[s] for s in order})]
+        low, high = max(0, start - 2), min(size, end + 2)
+        letters = [_letters(matrix[max(k, 0)][low:high]) for k in lines]
+        best = Route(normal, [s - start + 1 for s in order], [rows[when[s]] for s in order], letters)
+    return best
+
+
+def _letters(steps: np.ndarray) -> str:
+    """Return the letters of steps, from A on."""
+    text, letter = "A", 0
+    for step in steps:
+        letter = (letter + int(step)) % 3
+        text += "ABC"[letter] if step else "."
+    return text
+
+
+# --- verdicts -------------------------------------------------------------------------------------
+
+
+class Verdict(NamedTuple):
+    """What the runs say of a claim.
+
+    Attributes
+    ----------
+    claim, text : str
+        The claim; "holds", "does not hold" or "cannot be told".
+    number : str
+        The number behind it, with its spread.
+    """
+
+    claim: str
+    text: str
+    number: str
+
+
+HOLDS, FAILS, UNKNOWN = "holds", "does not hold", "cannot be told"
+
+
+def decide(values: Iterable[float], limit: float) -> tuple[str, float, float, int]:
+    """Compare numbers of several runs with a limit.
+
+    Parameters
+    ----------
+    values : iterable of float
+        A number per run; NaN are left out.
+    limit : float
+        What they must exceed.
+
+    Returns
+    -------
+    text, mean, error, n : str, float, float, int
+        "holds" if mean - 2 standard errors is above the limit, "does not hold" if mean + 2 standard
+        errors is below, else, or with fewer than two runs, "cannot be told".
+    """
+    known = np.array([value for value in values if np.isfinite(value)])
+    if len(known) == 0:
+        return UNKNOWN, np.nan, np.nan, 0
+    mean = float(known.mean())
+    if len(known) < 2:
+        return UNKNOWN, mean, np.nan, 1
+    error = float(known.std(ddof=1) / np.sqrt(len(known)))
+    text = UNKNOWN
+    if mean - 2 * error > limit:
+        text = HOLDS
+    elif mean + 2 * error < limit:
+        text = FAILS
+    return text, mean, error, len(known)
+
+
+def count(cases: Sequence[bool]) -> str:
+    """Return the verdict of cases that are true or false.
+
+    Parameters
+    ----------
+    cases : sequence of bool
+        A case per run.
+
+    Returns
+    -------
+    str
+        "holds" if all of at least two are true, "does not hold" if none is, else "cannot be told".
+    """
+    if len(cases) < 2 or any(cases) != all(cases):
+        return UNKNOWN
+    return HOLDS if all(cases) else FAILS
+
+
+def verdicts(pillars: Sequence[Pillar]) -> list[Verdict]:
+    """Judge the six claims.
+
+    Parameters
+    ----------
+    pillars : sequence of Pillar
+        Runs of one rate, of Al and Ir.
+
+    Returns
+    -------
+    list of Verdict
+        One per claim.
+    """
+    by = {metal: [p for p in pillars if p.metal == metal] for metal in ("Al", "Ir")}
+    return [
+        _al_slips(by["Al"]), _ir_twins(by["Ir"]), _three_faults(by["Ir"]), _route(by["Ir"]),
+        _bcc_first(pillars), _bcc_grows(by),
+    ]  # fmt: skip
+
+
+def _al_slips(pillars: Sequence[Pillar]) -> Verdict:
+    claim = "Aluminium slips after a transient of twinning and detwinning"
+    slip = decide((p.numbers["by_slip"] for p in pillars), 0.5)
+    gone = decide((p.numbers["detwinned"] for p in pillars), 0.5)
+    texts = {slip[0], gone[0]}
+    text = HOLDS if texts == {HOLDS} else FAILS if FAILS in texts else UNKNOWN
+    return Verdict(
+        claim, text,
+        f"slip carries {_percent(slip)} of the plastic strain at the end (more than half wanted); "
+        f"{_percent(gone)} of the twins at their peak are gone at the end (more than half wanted)",
+    )  # fmt: skip
+
+
+def _ir_twins(pillars: Sequence[Pillar]) -> Verdict:
+    twins = decide((p.numbers["by_twins"] - p.numbers["by_slip"] for p in pillars), 0.0)
+    share = decide((p.numbers["by_twins"] for p in pillars), 0.5)
+    faults = decide((p.numbers["by_faults"] for p in pillars), 0.5)
+    grown = sum("CTB" in p.numbers["first"] for p in pillars)
+    return Verdict(
+        "Iridium twins", twins[0],
+        f"twins carry {_percent(share)} of the plastic strain, single faults {_percent(faults)}; "
+        f"twins less slip {_percent(twins)} (more than 0 wanted); twins of two layers and more in "
+        f"{grown} of {len(pillars)} runs",
+    )  # fmt: skip
+
+
+def _three_faults(pillars: Sequence[Pillar]) -> Verdict:
+    names = ("ISF", "ESF", "CTB")
+    firsts = [p.numbers["first"] for p in pillars]
+    all_three = [all(name in first for name in names) for first in firsts]
+    ordered = [
+        all(name in first for name in names) and first["ISF"] <= first["ESF"] <= first["CTB"]
+        for first in firsts
+    ]
+    seen = ", ".join(f"{name} in {sum(name in first for first in firsts)}" for name in names)
+    return Verdict(
+        "Its defects are ISF, then ESF, then coherent boundaries", count(ordered),
+        f"{sum(ordered)} of {len(pillars)} runs have all three in this order, {sum(all_three)} all "
+        f"three; {seen}",
+    )  # fmt: skip
+
+
+def _route(pillars: Sequence[Pillar]) -> Verdict:
+    routes = [p.numbers["route"] for p in pillars if p.numbers["route"] is not None]
+    cases = [route.is_132 for route in routes]
+    planes = ", ".join("-".join(map(str, route.order)) for route in routes) or "none"
+    return Verdict(
+        "Its twins grow by the 1-3-2 route", count(cases),
+        f"{sum(cases)} of {len(routes)} growing twins ({len(pillars)} runs); orders: {planes}",
+    )  # fmt: skip
+
+
+def _bcc_first(pillars: Sequence[Pillar]) -> Verdict:
+    cases, lead = [], []
+    for p in pillars:
+        if p.perfect is None:
+            continue
+        row = fault_row(p.table)
+        fault = float(p.table["strain"][row]) if row < len(p.table) else np.inf
+        embryo = p.numbers["first"].get("embryo above the perfect crystal", np.inf)
+        if np.isfinite(fault) or np.isfinite(embryo):
+            cases.append(embryo < fault)
+            lead.append(100 * (fault - embryo) if np.isfinite(fault - embryo) else np.nan)
+    _, mean, error, n = decide(lead, 0.0)
+    return Verdict(
+        "BCC clusters come before the first fault, above the perfect crystal's", count(cases),
+        f"in {sum(cases)} of {len(cases)} runs; strain between them {mean:.2f} ± {error:.2f} % "
+        f"({n} runs)",
+    )  # fmt: skip
+
+
+def _bcc_grows(by: dict[str, list[Pillar]]) -> Verdict:
+    texts, numbers = [], []
+    for metal, pillars in by.items():
+        contents = bcc_by_temperature(pillars)
+        if len(contents) < 2:
+            continue
+        (cold, low), (hot, high) = min(contents.items()), max(contents.items())
+        rise = [h - np.nanmean(low["excess"]) for h in high["excess"]]
+        spread = np.nanstd(low["excess"], ddof=1) / np.sqrt(max(len(low["excess"]), 1))
+        text, mean, error, _ = decide(rise, 0.0)
+        error = float(np.hypot(error, spread))
+        text = UNKNOWN
+        if np.isfinite(error):
+            text = HOLDS if mean > 2 * error else FAILS if mean < -2 * error else UNKNOWN
+            # no more than the perfect crystal within a tenth of a per cent: known, and not a rise
+            if text == UNKNOWN and mean + 2 * error < 0.001:
+                text = FAILS
+        raw = np.nanmean(high["bcc"]) - np.nanmean(low["bcc"])
+        texts.append(text)
+        numbers.append(
+            f"{metal}, {cold:g} to {hot:g} K at {100 * low['strain']:.1f} % of strain: BCC "
+            f"{100 * raw:+.2f} % of the atoms, above the perfect crystal {100 * mean:+.2f} ± "
+            f"{100 * error:.2f} % ({text})"
+        )
+    text = texts[0] if texts and len(set(texts)) == 1 else UNKNOWN
+    return Verdict("BCC in the elastic range grows with temperature", text, "; ".join(numbers))
+
+
+def bcc_by_temperature(pillars: Sequence[Pillar]) -> dict[float, dict[str, Any]]:
+    """Return the BCC content of each temperature, at a strain at which all runs are elastic.
+
+    Parameters
+    ----------
+    pillars : sequence of Pillar
+        Runs of a metal.
+
+    Returns
+    -------
+    dict of float to dict
+        By temperature: strain; bcc and excess, a number per run, means of three frames.
+    """
+    ends = [p.table["strain"][p.numbers["elastic"][-1]] for p in pillars
+            if len(p.numbers["elastic"])]  # fmt: skip
+    found: dict[float, dict[str, Any]] = {}
+    if not ends:
+        return found
+    strain = float(min(ends))
+    for p in pillars:
+        rows = np.flatnonzero(p.table["strain"] <= strain + 1e-9)[-3:]
+        entry = found.setdefault(p.temperature, {"strain": strain, "bcc": [], "excess": []})
+        entry["bcc"].append(float(p.table["BCC"][rows].mean()))
+        entry["excess"].append(float(p.numbers["excess"][rows].mean()))
+    return dict(sorted(found.items()))
+
+
+def _percent(found: tuple[str, float, float, int]) -> str:
+    _, mean, error, n = found
+    if not n:
+        return "an unknown share"
+    return f"{100 * mean:.0f} ± {100 * error:.0f} %" if n > 1 else f"{100 * mean:.0f} % (one run)"
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def read_pillars(folder: Path, processes: int) -> list[Pillar]:
+    """Read and analyse the runs of a folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of run.py.
+    processes : int
+        Number of processes.
+
+    Returns
+    -------
+    list of Pillar
+        The runs, by metal, rate, temperature and seed.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no run.
+    """
+    tables, lengths = {}, {}
+    for path in sorted(folder.iterdir() if folder.is_dir() else ()):
+        name = NAME.fullmatch(path.name)
+        try:
+            if not name:
+                continue
+            with warnings.catch_warnings():
+                # a run that goes on ends in half a frame; frames that are not fcc are in the report
+                warnings.simplefilter("ignore", UserWarning)
+                tables[path] = analyse_pillar(
+                    path / "pillar.dump", path / "stress_strain.txt", processes=processes,
+                    output=path / "pillar.csv", progress=False, dislocations=name["seed"] != "perfect",
+                )  # fmt: skip
+        except (FileNotFoundError, ValueError):
+            continue  # has only begun
+        if (path / "length.txt").exists():
+            length, cells = (path / "length.txt").read_text().split()
+            lengths[path] = float(length) / float(cells)
+    pillars = []
+    for path, table in tables.items():
+        name = NAME.fullmatch(path.name)
+        assert name is not None
+        if name["seed"] == "perfect":
+            continue
+        metal, temperature, rate, seed = name.groups()
+        perfect, prestrain = path.with_name(f"{path.name.rpartition('_')[0]}_perfect"), 0.0
+        if perfect in lengths:
+            given = settings(path)
+            a, width, height = (float(given[key]) for key in ("a", "width", "height"))
+            prestrain = 1 - _length(path) / (round(width * height / a) * lengths[perfect])
+        pillars.append(Pillar(
+            metal, float(temperature), float(rate), seed, table, tables.get(perfect), prestrain
+        ))  # fmt: skip
+    if not pillars:
+        raise FileNotFoundError(f"folder = {str(folder)!r}: has no run of run.py; start run.py first")
+    return sorted(pillars, key=lambda p: (p.metal, p.rate, p.temperature, p.seed))
+
+
+def _length(path: Path) -> float:
+    """Return the length of the relaxed pillar, Å."""
+    with open(path / "pillar.dump", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("ITEM: BOX BOUNDS"):
+                low, high = [next(file).split() for _ in range(3)][2]
+                return float(high) - float(low)
+    raise ValueError(f"{path / 'pillar.dump'}: has no box")
