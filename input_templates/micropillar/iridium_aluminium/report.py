@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
-from ase_calculators.pillar import STRUCTURES, PillarTable, analyse_pillar, read_stress_strain
+from ase_calculators.pillar import STRUCTURES, PillarTable, analyse_pillar
 from ase_calculators.provenance import atomic_write
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -194,7 +194,7 @@ def measure(
         "detwinned": float(1 - mean[-1] / peak) if had_twins else np.nan,
         "vanished": float(-rises[rises < 0].sum() / rises[rises > 0].sum()) if had_twins else np.nan,
         "dislocations": float(length[top:].mean()), "bcc_peak": float(table["BCC"].max()),
-        "elastic": elastic, "reference": share, "excess": excess, "not_fcc": int((~told).sum()),
+        "through_bcc": table.share_through_bcc(), "elastic": elastic, "reference": share, "excess": excess, "not_fcc": int((~told).sum()),
         "route": slip_order(table),
     }  # fmt: skip
 
@@ -614,3 +614,327 @@ def _length(path: Path) -> float:
                 low, high = [next(file).split() for _ in range(3)][2]
                 return float(high) - float(low)
     raise ValueError(f"{path / 'pillar.dump'}: has no box")
+
+
+# --- pictures and report --------------------------------------------------------------------------
+
+EVENTS = {"BCC embryo": "s", "ISF": "o", "ESF": "^", "CTB": "D"}
+
+
+def _groups(pillars: Sequence[Pillar]) -> dict[tuple[str, float], list[Pillar]]:
+    """Return the runs by metal and temperature."""
+    groups: dict[tuple[str, float], list[Pillar]] = {}
+    for p in pillars:
+        groups.setdefault((p.metal, p.temperature), []).append(p)
+    return groups
+
+
+def draw(pillars: Sequence[Pillar], folder: Path) -> list[str]:
+    """Draw the four pictures.
+
+    Parameters
+    ----------
+    pillars : sequence of Pillar
+        Runs of one rate.
+    folder : pathlib.Path
+        Folder of the pictures.
+
+    Returns
+    -------
+    list of str
+        Names of the pictures.
+    """
+    groups = _groups(pillars)
+    metals = sorted({metal for metal, _ in groups})
+    temperatures = sorted({temperature for _, temperature in groups})
+    color = {t: COLORS[k % len(COLORS)] for k, t in enumerate(temperatures)}
+
+    figure = new_figure(9.0, 3.6)
+    for ax, metal in zip(figure.subplots(1, len(metals), squeeze=False)[0], metals, strict=True):
+        for temperature in temperatures:
+            for k, p in enumerate(groups.get((metal, temperature), [])):
+                strain, stress = 100 * p.table["strain"], p.table["stress_GPa"]
+                ax.plot(strain, stress, color=color[temperature], lw=1.0, alpha=1 if not k else 0.4,
+                        label=None if k else f"{temperature:g} K")  # fmt: skip
+                if k:
+                    continue
+                for event in p.table.events(MIN_ATOMS):
+                    if event.name in EVENTS:
+                        ax.plot(strain[event.row], stress[event.row], EVENTS[event.name], ms=5,
+                                color=color[temperature], mec="k", mew=0.5)  # fmt: skip
+        for name, marker in EVENTS.items():
+            ax.plot([], [], marker, color="w", mec="k", ms=5, label=f"first {name}")
+        ax.set(title=metal, xlabel="strain (%)", ylabel="stress (GPa)")
+        ax.legend(frameon=False, fontsize=7)
+        tidy(ax)
+    save_figure(figure, folder / "order.png", dpi=110)
+
+    figure = new_figure(9.0, 3.6)
+    for ax, metal in zip(figure.subplots(1, len(metals), squeeze=False)[0], metals, strict=True):
+        for temperature in temperatures:
+            for k, p in enumerate(groups.get((metal, temperature), [])):
+                ax.plot(100 * p.table["strain"], 100 * p.table["BCC"], color=color[temperature],
+                        lw=1.0, alpha=1 if not k else 0.4,
+                        label=None if k else f"pillar, {temperature:g} K")  # fmt: skip
+                if not k:
+                    ax.plot(100 * p.table["strain"], 100 * p.numbers["reference"], "--", lw=1.2,
+                            color=color[temperature],
+                            label=f"perfect crystal, {temperature:g} K")  # fmt: skip
+        ax.set(title=metal, xlabel="strain (%)", ylabel="BCC (% of interior atoms)")
+        ax.legend(frameon=False, fontsize=7)
+        tidy(ax)
+    save_figure(figure, folder / "bcc.png", dpi=110)
+
+    figure = new_figure(9.0, 6.4)
+    axes = figure.subplots(2, len(metals), squeeze=False)
+    for metal, (top, bottom) in zip(metals, axes.T, strict=True):
+        cold = groups[min(key for key in groups if key[0] == metal)]
+        table = cold[0].table
+        strain = 100 * table["strain"]
+        n = np.maximum(table["n_interior"], 1)
+        for name, values, k in (
+            ("twinned", table["twinned"], 0), ("ISF", table["ISF"] / n, 1),
+            ("ESF", table["ESF"] / n, 2), ("CTB and twin", (table["CTB"] + table["twin"]) / n, 3),
+        ):  # fmt: skip
+            top.plot(strain, 100 * np.asarray(values), color=COLORS[k], lw=1.1, label=name)
+        right = top.twinx()
+        right.plot(strain, table["dislocations_1/6<112>_A"] / 10, color="0.5", lw=0.9, ls="--")
+        right.plot(strain, table["dislocations_1/2<110>_A"] / 10, color="0.5", lw=0.9, ls=":")
+        right.set_ylabel("dislocations (nm): - - 1/6<112>, ... 1/2<110>", fontsize=7)
+        top.set(title=f"{metal}, {cold[0].temperature:g} K", xlabel="strain (%)",
+                ylabel="share of interior atoms (%)")  # fmt: skip
+        top.legend(frameon=False, fontsize=7, loc="upper left")
+        edges = np.linspace(0, max(strain[-1], 1e-9), 23)
+        image = np.zeros((13, 22))
+        for p in cold:
+            for x, twins in zip(100 * p.table["strain"], p.table["twin_layers"], strict=True):
+                column = min(int(np.searchsorted(edges, x, "right")) - 1, 21)
+                for layers, atoms in twins.items():
+                    image[min(int(layers), 12), max(column, 0)] += atoms
+        shown = bottom.pcolormesh(edges, np.arange(14) - 0.5, np.where(image > 0, image, np.nan),
+                                  cmap="viridis")  # fmt: skip
+        figure.colorbar(shown, ax=bottom, label="atoms of boundaries")
+        bottom.set(xlabel="strain (%)", ylabel="layers between boundaries (1: ESF)", ylim=(0.5, 12.5))
+    save_figure(figure, folder / "twins.png", dpi=100)
+
+    figure = new_figure(9.0, 3.8)
+    for ax, metal in zip(figure.subplots(1, len(metals), squeeze=False)[0], metals, strict=True):
+        with_route = [p for p in pillars if p.metal == metal and p.numbers["route"] is not None]
+        chosen = max(with_route, key=lambda p: len(p.numbers["route"].order), default=None)
+        if chosen is None:
+            chosen = next(p for p in pillars if p.metal == metal)
+        _draw_stacking(ax, chosen)
+    save_figure(figure, folder / "stacking.png", dpi=110)
+    return ["order.png", "bcc.png", "twins.png", "stacking.png"]
+
+
+def _draw_stacking(ax: Any, pillar: Pillar) -> None:
+    """Draw the letters of the planes along one normal over strain."""
+    from matplotlib.colors import ListedColormap
+
+    table, route = pillar.table, pillar.numbers["route"]
+    counts = Counter(name for frame in table["letters"] for name in frame)
+    normal = route.normal if route else counts.most_common(1)[0][0]
+    size = max(len(frame.get(normal, "")) for frame in table["letters"])
+    image = np.full((size, len(table)), np.nan)
+    before: np.ndarray | None = None
+    for k, frame in enumerate(table["letters"]):
+        if len(frame.get(normal, "")) > 2:
+            steps = _steps(frame[normal])
+            before = steps if before is None else _shifted(steps, before)
+            image[: len(before), k] = before
+    x = 100 * table["strain"]
+    ax.pcolormesh(x, np.arange(size), np.ma.masked_invalid(image), vmin=-1, vmax=1, shading="nearest",
+                  cmap=ListedColormap([COLORS[1], "0.8", "#e4ecf4"]))  # fmt: skip
+    title = f"{pillar.metal}, {pillar.temperature:g} K, seed {pillar.seed}, planes along {normal}"
+    if route:
+        title += f"\nslip order {'-'.join(map(str, route.order))}"
+    else:
+        title += "\nno three neighbouring steps slipped"
+    ax.set_title(title, fontsize=9)
+    ax.set(xlabel="strain (%)", ylabel="step from plane to plane")
+    for name, shade in (("up: parent", "#e4ecf4"), ("down: slipped", COLORS[1]), ("unknown", "0.8")):
+        ax.plot([], [], "s", color=shade, mec="0.5", label=name)
+    ax.legend(fontsize=7, loc="upper left", framealpha=0.9)
+
+
+def _mean(values: Iterable[float], scale: float = 1.0, digits: int = 1) -> str:
+    known = [scale * value for value in values if value is not None and np.isfinite(value)]
+    if not known:
+        return "-"
+    if len(known) == 1:
+        return f"{known[0]:.{digits}f}"
+    return f"{np.mean(known):.{digits}f} ± {np.std(known, ddof=1):.{digits}f}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
+
+
+def write_report(pillars: Sequence[Pillar], folder: Path) -> str:
+    """Write report.md and its pictures.
+
+    Parameters
+    ----------
+    pillars : sequence of Pillar
+        All runs. The rate with most runs is the report's, the others are its last table.
+    folder : pathlib.Path
+        Folder of the files.
+
+    Returns
+    -------
+    str
+        The report.
+    """
+    rate = max({p.rate for p in pillars}, key=lambda r: sum(p.rate == r for p in pillars))
+    main = [p for p in pillars if p.rate == rate]
+    groups = _groups(main)
+    atoms = " and ".join(str(n) for n in sorted({int(p.table["n_atoms"][0]) for p in main}))
+    interior = " and ".join(str(n) for n in sorted({int(p.table["n_interior"][0]) for p in main}))
+    end = max(float(p.table["strain"][-1]) for p in main)
+    lines = [
+        "# Iridium against aluminium", "",
+        f"{len(main)} pillars of {atoms} atoms ({interior} interior), compressed along [001] to "
+        f"{100 * end:.0f} % at {rate:.2g} 1/s. ± is the standard deviation of the seeds; in the "
+        "verdicts it is the standard error of all runs. A claim holds, or does not, if its number is "
+        "on one side of the limit by two standard errors, or if all runs say the same.", "",
+        "## Verdicts", "",
+        *_table(
+            ("", "claim", "verdict", "number"),
+            [(str(k), *v) for k, v in enumerate(_in_order(verdicts(main)), 1)],
+        ),
+    ]  # fmt: skip
+    head = ("", *(f"{metal}, {t:g} K" for metal, t in groups))
+    of = {key: [p.numbers for p in group] for key, group in groups.items()}
+
+    def row(name: str, function: Any, scale: float = 1.0, digits: int = 1) -> tuple[str, ...]:
+        return (name, *(_mean(map(function, ns), scale, digits) for ns in of.values()))
+
+    lines += ["## Order of events", "", *_table(head, [
+        ("runs", *(str(len(ns)) for ns in of.values())),
+        row("highest stress, GPa", lambda n: n["yield_stress"], digits=2),
+        row("at strain, %", lambda n: n["yield_strain"], 100),
+        *(
+            (
+                f"first {name}, strain in % (runs)",
+                *(
+                    f"{_mean([n['first'].get(name) for n in ns], 100)} "
+                    f"({sum(name in n['first'] for n in ns)})"
+                    for ns in of.values()
+                ),
+            )
+            for name in ("BCC embryo", "embryo above the perfect crystal", "ISF", "ESF", "CTB")
+        ),
+        row("most BCC, % of the interior", lambda n: n["bcc_peak"], 100),
+        row("turned HCP by way of BCC, %", lambda n: n["through_bcc"], 100, 0),
+        ("frames that are not fcc", *(str(sum(n["not_fcc"] for n in ns)) for ns in of.values())),
+    ]), "![stress and events](order.png)", ""]  # fmt: skip
+    lines += ["## Twins against slip", "", *_table(head, [
+        row("plastic strain at the end, %", lambda n: n["plastic"], 100),
+        row("of it by twins, %", lambda n: n["by_twins"], 100, 0),
+        row("of it by single faults, %", lambda n: n["by_faults"], 100, 0),
+        row("of it by slip and the rest, %", lambda n: n["by_slip"], 100, 0),
+        row("twinned at the peak, % of the atoms", lambda n: n["twin_peak"], 100),
+        row("twinned at the end, %", lambda n: n["twin_end"], 100),
+        row("of the peak gone at the end, %", lambda n: n["detwinned"], 100, 0),
+        row("all that vanished over all that grew, %", lambda n: n["vanished"], 100, 0),
+        row("dislocations after yield, nm", lambda n: n["dislocations"], 0.1),
+    ]), "![twins and slip](twins.png)", ""]  # fmt: skip
+
+    lines += ["## BCC in the elastic range", ""]
+    rows = []
+    for metal in sorted({p.metal for p in main}):
+        for t, entry in bcc_by_temperature([p for p in main if p.metal == metal]).items():
+            rows.append((
+                metal, f"{t:g}", f"{100 * entry['strain']:.2f}", _mean(entry["bcc"], 100, 2),
+                _mean(np.subtract(entry["bcc"], entry["excess"]), 100, 2),
+                _mean(entry["excess"], 100, 2),
+            ))  # fmt: skip
+    lines += _table(
+        ("metal", "K", "strain, %", "BCC, %", "perfect crystal, %", "above it, %"), rows
+    )
+    prestrains = ", ".join(
+        f"{metal} {t:g} K {_mean([p.prestrain for p in group], 100, 2)}"
+        for (metal, t), group in groups.items()
+    )
+    lines += [
+        "The perfect crystal has the pillar's temperature and its strain against the relaxed crystal. "
+        f"The sides' tension compresses the relaxed pillar by (%): {prestrains}.", "",
+        "![BCC](bcc.png)", "", "## Transitions between frames", "",
+        "Atoms that change, % of the atoms that were there before, over the whole run.", "",
+        *_table(
+            ("", *(f"{a} to {b}" for a in STRUCTURES[1:] for b in STRUCTURES[1:] if a != b)),
+            [
+                (f"{metal}, {t:g} K", *_transitions(group)) for (metal, t), group in groups.items()
+            ],
+        ),
+        "## Stacking at the thickest twin", "",
+        "Steps of the stacking in the order in which they slipped (1 is the lowest of the twin), and "
+        "the letters before the first and after each.", "",
+    ]  # fmt: skip
+    rows = []
+    for p in main:
+        route = p.numbers["route"]
+        if route is not None:
+            rows.append((
+                p.metal, f"{p.temperature:g}", p.seed, route.normal, "-".join(map(str, route.order)),
+                "yes" if route.is_132 else "no", " ".join(route.letters),
+            ))  # fmt: skip
+    lines += _table(("metal", "K", "seed", "normal", "order", "1-3-2", "letters"), rows)
+    lines += ["![stacking](stacking.png)", ""]
+    if len({p.rate for p in pillars}) > 1:
+        lines += ["## Rates", ""]
+        rows = []
+        for metal in sorted({p.metal for p in pillars}):
+            cold = min(p.temperature for p in pillars if p.metal == metal)
+            for r in sorted({p.rate for p in pillars}):
+                ns = [p.numbers for p in pillars
+                      if (p.metal, p.temperature, p.rate) == (metal, cold, r)]  # fmt: skip
+                if ns:
+                    rows.append((
+                        metal, f"{cold:g}", f"{r:.2g}", str(len(ns)),
+                        _mean([n["yield_stress"] for n in ns], 1, 2),
+                        _mean([n["yield_strain"] for n in ns], 100),
+                        _mean([n["by_twins"] for n in ns], 100, 0),
+                        _mean([n["by_slip"] for n in ns], 100, 0),
+                        _mean([n["bcc_peak"] for n in ns], 100),
+                    ))  # fmt: skip
+        lines += _table(
+            ("metal", "K", "rate, 1/s", "runs", "highest stress, GPa", "at strain, %",
+             "by twins, %", "by slip, %", "most BCC, %"), rows,
+        )  # fmt: skip
+    text = "\n".join(lines).rstrip() + "\n"
+    draw(main, folder)
+    with atomic_write(folder / "report.md") as file:
+        file.write(text)
+    return text
+
+
+def _in_order(found: Sequence[Verdict]) -> list[tuple[str, str, str]]:
+    return [(v.claim, f"**{v.text}**", v.number) for v in found]
+
+
+def _transitions(group: Sequence[Pillar]) -> list[str]:
+    """Return shares of atoms that change their structure between two frames, in per cent."""
+    matrix = sum(p.table.transition_matrix() for p in group)
+    before = np.maximum(np.asarray(matrix).sum(1, keepdims=True), 1)
+    shares = 100 * np.asarray(matrix) / before
+    return [f"{shares[a, b]:.2f}" for a in (1, 2, 3) for b in (1, 2, 3) if a != b]
+
+
+def main() -> None:
+    """Read the command line and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("results"))
+    parser.add_argument("--processes", type=int, default=os.cpu_count(), help="(%(default)s)")
+    args = parser.parse_args()
+    try:
+        pillars = read_pillars(args.folder, args.processes)
+    except FileNotFoundError as error:
+        parser.error(str(error))
+    print(write_report(pillars, args.folder))
+
+
+if __name__ == "__main__":
+    main()
