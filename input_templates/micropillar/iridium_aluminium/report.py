@@ -245,20 +245,40 @@ def _steps(letters: str) -> np.ndarray:
     return steps
 
 
-def _shifted(steps: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Return the steps at the planes of the frame before, from which most of them agree."""
-    best, found = -1, np.zeros(len(before), dtype=int)
+def _shifted(steps: np.ndarray, *others: np.ndarray) -> np.ndarray:
+    """Return the steps at the planes of other frames, with which most of them agree."""
+    best, size = -1, len(others[0])
+    found = np.zeros(size, dtype=int)
     for shift in range(-3, 4):
-        moved = np.zeros(len(before), dtype=int)
-        start, end = max(0, shift), min(len(before), len(steps) + shift)
+        moved = np.zeros(size, dtype=int)
+        start, end = max(0, shift), min(size, len(steps) + shift)
         if end <= start:
             continue
         moved[start:end] = steps[start - shift : end - shift]
         # ties: a crystal without faults tells nothing, keep the numbers of the planes
-        score = 10 * int((moved == before).sum()) - abs(shift)
+        score = 10 * sum(int((moved == other).sum()) for other in others) - abs(shift)
         if score > best:
             best, found = score, moved
     return found
+
+
+def _stacking(table: PillarTable, normal: str) -> tuple[list[int], np.ndarray]:
+    """Return the rows with letters along a normal, and the steps of each at the same planes."""
+    rows = [
+        row for row, frame in enumerate(table["letters"])
+        if len(frame.get(normal, "")) > 2 and not table["not_fcc"][row]
+    ]  # fmt: skip
+    steps = [_steps(table["letters"][row][normal]) for row in rows]
+    for _ in range(2 if rows else 0):
+        # the second time also like the frame with most slip: which side has a plane less is often
+        # ambiguous from one frame to the next
+        most = max(steps, key=lambda line: int((line == -1).sum()))
+        aligned = steps[:1]
+        for line in steps[1:]:
+            others = (aligned[-1],) if len(most) != len(aligned[0]) else (aligned[-1], most)
+            aligned.append(_shifted(line, *others))
+        steps = aligned
+    return rows, np.array(steps)
 
 
 def slip_order(table: PillarTable) -> Route | None:
@@ -279,19 +299,11 @@ def slip_order(table: PillarTable) -> Route | None:
     """
     best: Route | None = None
     for normal in {name for frame in table["letters"] for name in frame}:
-        rows, matrix, size = [], [], 0
-        for row, frame in enumerate(table["letters"]):
-            if normal in frame and len(frame[normal]) > 2 and not table["not_fcc"][row]:
-                steps = _steps(frame[normal])
-                if not matrix:
-                    size = len(steps)
-                    matrix.append(steps)
-                else:
-                    matrix.append(_shifted(steps, matrix[-1]))
-                rows.append(row)
+        rows, matrix = _stacking(table, normal)
         if not rows:
             continue
-        slipped = np.array(matrix) == -1
+        size = matrix.shape[1]
+        slipped = matrix == -1
         stays = slipped.copy()
         stays[:-1] &= slipped[1:]
         widest, place = 0, (0, 0, 0)
@@ -735,16 +747,11 @@ def _draw_stacking(ax: Any, pillar: Pillar) -> None:
     table, route = pillar.table, pillar.numbers["route"]
     counts = Counter(name for frame in table["letters"] for name in frame)
     normal = route.normal if route else counts.most_common(1)[0][0]
-    size = max(len(frame.get(normal, "")) for frame in table["letters"])
-    image = np.full((size, len(table)), np.nan)
-    before: np.ndarray | None = None
-    for k, frame in enumerate(table["letters"]):
-        if len(frame.get(normal, "")) > 2:
-            steps = _steps(frame[normal])
-            before = steps if before is None else _shifted(steps, before)
-            image[: len(before), k] = before
+    rows, matrix = _stacking(table, normal)
+    image = np.full((matrix.shape[1], len(table)), np.nan)
+    image[:, rows] = matrix.T
     x = 100 * table["strain"]
-    ax.pcolormesh(x, np.arange(size), np.ma.masked_invalid(image), vmin=-1, vmax=1, shading="nearest",
+    ax.pcolormesh(x, np.arange(len(image)), np.ma.masked_invalid(image), vmin=-1, vmax=1, shading="nearest",
                   cmap=ListedColormap([COLORS[1], "0.8", "#e4ecf4"]))  # fmt: skip
     title = f"{pillar.metal}, {pillar.temperature:g} K, seed {pillar.seed}, planes along {normal}"
     if route:
