@@ -20,8 +20,8 @@ from ase_calculators.provenance import atomic_write
 from ase_calculators.validation import Report, validate
 from ase_calculators.validation.reference import read_reference
 
-# Name, crystal and commands of each metal's potential. Of the three SNAPs of Mo in LAMMPS, Chen's has
-# the best elastic constants and energies of fcc and hcp (Zuo's quadratic one has the better vacancy).
+# Name, crystal and commands of each metal's potential. Of the three SNAPs of Mo in LAMMPS, Chen's
+# has the best elastic constants and energies of fcc and hcp (Zuo's quadratic one: the vacancy).
 METALS: dict[str, tuple[str, str, str]] = {
     "Al": ("Mendelev's EAM", "fcc", "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"),
     "Ir": ("Baskes's MEAM", "fcc", "pair_style meam; pair_coeff * * library.meam Ir NULL Ir"),
@@ -68,9 +68,9 @@ def table(reports: dict[str, Report], properties: Collection[str]) -> str:
         units |= {row["quantity"]: row["unit"] for row in rows}
     lines = [
         "# Al, Ir, Mo and Zr by potentials that ship with LAMMPS", "",
-        "Written by `four_metals.py`. Experiment: also CALPHAD for energies of other crystals. DFT: PBE,",
-        "or Vitos's GGA for surfaces that it has alone. Sources are in the references; those with",
-        "`looked_up` false are quoted and were not looked up.", "",
+        "Written by `four_metals.py`. Experiment: also CALPHAD for energies of other crystals. DFT:",
+        "PBE, or Vitos's GGA for surfaces that it has alone. Sources are in the references; those",
+        "with `looked_up` false are quoted and were not looked up.", "",
         f"| {' | '.join(heads)} |", "|---" * len(heads) + "|",
     ]  # fmt: skip
     for quantity, unit in units.items():

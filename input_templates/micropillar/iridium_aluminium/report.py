@@ -31,7 +31,7 @@ from analyse import settings
 
 NAME = re.compile(r"(?P<metal>[A-Z][a-z]?)_(?P<temperature>[\d.]+)K_(?P<rate>[^_]+)_(?P<seed>\w+)")
 MIN_ATOMS = 10  # of a fault or cluster that counts, as in PillarTable.events
-# An atomic plane that a partial slipped over strains the crystal by shear 1/sqrt(2) over its height.
+# A partial that slips over an atomic plane shears its height by 1/sqrt(2).
 # Compressed along [001] the leading partial of each {111} plane has a Schmid factor of sqrt(2)/3.
 SCHMID_SHEAR = 1 / 3
 
@@ -181,7 +181,8 @@ def measure(
     hcp = float(table["HCP"][last].mean())
     by_twins = float(SCHMID_SHEAR * twinned[last].mean() / plastic) if plastic > 0.01 else np.nan
     by_faults = float(SCHMID_SHEAR * hcp / 2 / plastic) if plastic > 0.01 else np.nan
-    rises = np.diff(mean)
+    change = np.diff(mean)
+    rises, falls = change[change > 0].sum(), change[change < 0].sum()
     peak = float(mean.max())
     had_twins = peak * n[0] >= MIN_ATOMS
     length = sum(
@@ -192,9 +193,10 @@ def measure(
         "plastic": plastic, "by_twins": by_twins, "by_faults": by_faults,
         "by_slip": 1 - by_twins - by_faults, "twin_peak": peak, "twin_end": float(mean[-1]),
         "detwinned": float(1 - mean[-1] / peak) if had_twins else np.nan,
-        "vanished": float(-rises[rises < 0].sum() / rises[rises > 0].sum()) if had_twins else np.nan,
+        "vanished": float(-falls / rises) if had_twins else np.nan,
         "dislocations": float(length[top:].mean()), "bcc_peak": float(table["BCC"].max()),
-        "through_bcc": table.share_through_bcc(), "elastic": elastic, "reference": share, "excess": excess, "not_fcc": int((~told).sum()),
+        "through_bcc": table.share_through_bcc(), "elastic": elastic, "reference": share,
+        "excess": excess, "not_fcc": int((~told).sum()),
         "route": slip_order(table),
     }  # fmt: skip
 
@@ -320,7 +322,9 @@ def slip_order(table: PillarTable) -> Route | None:
         lines = [when[order[0]] - 1, *sorted({when[s] for s in order})]
         low, high = max(0, start - 2), min(size, end + 2)
         letters = [_letters(matrix[max(k, 0)][low:high]) for k in lines]
-        best = Route(normal, [s - start + 1 for s in order], [rows[when[s]] for s in order], letters)
+        best = Route(
+            normal, [s - start + 1 for s in order], [rows[when[s]] for s in order], letters
+        )
     return best
 
 
@@ -591,7 +595,8 @@ def read_pillars(folder: Path, processes: int) -> list[Pillar]:
                 warnings.simplefilter("ignore", UserWarning)
                 tables[path] = analyse_pillar(
                     path / "pillar.dump", path / "stress_strain.txt", processes=processes,
-                    output=path / "pillar.csv", progress=False, dislocations=name["seed"] != "perfect",
+                    output=path / "pillar.csv", progress=False,
+                    dislocations=name["seed"] != "perfect",
                 )  # fmt: skip
         except (FileNotFoundError, ValueError):
             continue  # has only begun
@@ -614,7 +619,9 @@ def read_pillars(folder: Path, processes: int) -> list[Pillar]:
             metal, float(temperature), float(rate), seed, table, tables.get(perfect), prestrain
         ))  # fmt: skip
     if not pillars:
-        raise FileNotFoundError(f"folder = {str(folder)!r}: has no run of run.py; start run.py first")
+        raise FileNotFoundError(
+            f"folder = {str(folder)!r}: has no run of run.py; start run.py first"
+        )
     return sorted(pillars, key=lambda p: (p.metal, p.rate, p.temperature, p.seed))
 
 
@@ -726,7 +733,9 @@ def draw(pillars: Sequence[Pillar], folder: Path) -> list[str]:
         shown = bottom.pcolormesh(edges, np.arange(14) - 0.5, np.where(image > 0, image, np.nan),
                                   cmap="viridis")  # fmt: skip
         figure.colorbar(shown, ax=bottom, label="atoms of boundaries")
-        bottom.set(xlabel="strain (%)", ylabel="layers between boundaries (1: ESF)", ylim=(0.5, 12.5))
+        bottom.set(
+            xlabel="strain (%)", ylabel="layers between boundaries (1: ESF)", ylim=(0.5, 12.5)
+        )
     save_figure(figure, folder / "twins.png", dpi=100)
 
     figure = new_figure(9.0, 3.8)
@@ -751,7 +760,8 @@ def _draw_stacking(ax: Any, pillar: Pillar) -> None:
     image = np.full((matrix.shape[1], len(table)), np.nan)
     image[:, rows] = matrix.T
     x = 100 * table["strain"]
-    ax.pcolormesh(x, np.arange(len(image)), np.ma.masked_invalid(image), vmin=-1, vmax=1, shading="nearest",
+    ax.pcolormesh(x, np.arange(len(image)), np.ma.masked_invalid(image), vmin=-1, vmax=1,
+                  shading="nearest",
                   cmap=ListedColormap([COLORS[1], "0.8", "#e4ecf4"]))  # fmt: skip
     title = f"{pillar.metal}, {pillar.temperature:g} K, seed {pillar.seed}, planes along {normal}"
     if route:
@@ -760,7 +770,11 @@ def _draw_stacking(ax: Any, pillar: Pillar) -> None:
         title += "\nno three neighbouring steps slipped"
     ax.set_title(title, fontsize=9)
     ax.set(xlabel="strain (%)", ylabel="step from plane to plane")
-    for name, shade in (("up: parent", "#e4ecf4"), ("down: slipped", COLORS[1]), ("unknown", "0.8")):
+    for name, shade in (
+        ("up: parent", "#e4ecf4"),
+        ("down: slipped", COLORS[1]),
+        ("unknown", "0.8"),
+    ):
         ax.plot([], [], "s", color=shade, mec="0.5", label=name)
     ax.legend(fontsize=7, loc="upper left", framealpha=0.9)
 
@@ -804,7 +818,8 @@ def write_report(pillars: Sequence[Pillar], folder: Path) -> str:
         "# Iridium against aluminium", "",
         f"{len(main)} pillars of {atoms} atoms ({interior} interior), compressed along [001] to "
         f"{100 * end:.0f} % at {rate:.2g} 1/s. ± is the standard deviation of the seeds; in the "
-        "verdicts it is the standard error of all runs. A claim holds, or does not, if its number is "
+        "verdicts it is the standard error of all runs. A claim holds, or does not, if its number "
+        "is "
         "on one side of the limit by two standard errors, or if all runs say the same.", "",
         "## Verdicts", "",
         *_table(
@@ -866,7 +881,8 @@ def write_report(pillars: Sequence[Pillar], folder: Path) -> str:
         for (metal, t), group in groups.items()
     )
     lines += [
-        "The perfect crystal has the pillar's temperature and its strain against the relaxed crystal. "
+        "The perfect crystal has the pillar's temperature and its strain against the relaxed "
+        "crystal. "
         f"The sides' tension compresses the relaxed pillar by (%): {prestrains}.", "",
         "![BCC](bcc.png)", "", "## Transitions between frames", "",
         "Atoms that change, % of the atoms that were there before, over the whole run.", "",
@@ -877,7 +893,8 @@ def write_report(pillars: Sequence[Pillar], folder: Path) -> str:
             ],
         ),
         "## Stacking at the thickest twin", "",
-        "Steps of the stacking in the order in which they slipped (1 is the lowest of the twin), and "
+        "Steps of the stacking in the order in which they slipped (1 is the lowest of the twin), "
+        "and "
         "the letters before the first and after each.", "",
     ]  # fmt: skip
     rows = []
@@ -885,7 +902,8 @@ def write_report(pillars: Sequence[Pillar], folder: Path) -> str:
         route = p.numbers["route"]
         if route is not None:
             rows.append((
-                p.metal, f"{p.temperature:g}", p.seed, route.normal, "-".join(map(str, route.order)),
+                p.metal, f"{p.temperature:g}", p.seed, route.normal,
+                "-".join(map(str, route.order)),
                 "yes" if route.is_132 else "no", " ".join(route.letters),
             ))  # fmt: skip
     lines += _table(("metal", "K", "seed", "normal", "order", "1-3-2", "letters"), rows)

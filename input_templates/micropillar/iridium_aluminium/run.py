@@ -6,7 +6,8 @@ python run.py [FOLDER]
 
 runs in.micropillar for each metal, temperature, seed and rate in a folder of its own, such as
 FOLDER/Ir_300K_2e10_1, and in.perfect in FOLDER/Ir_300K_2e10_perfect. Finished runs are left alone,
-interrupted ones resume, and so do those that ended at a smaller strain. report.py reads FOLDER, complete or not.
+interrupted ones resume, and so do those that ended at a smaller strain. report.py reads FOLDER,
+complete or not.
 """
 
 import argparse
