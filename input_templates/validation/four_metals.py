@@ -68,7 +68,7 @@ def table(reports: dict[str, Report], properties: Collection[str]) -> str:
         units |= {row["quantity"]: row["unit"] for row in rows}
     lines = [
         "# Al, Ir, Mo and Zr by potentials that ship with LAMMPS", "",
-        "Written by `four_metals.py`. Experiment: also CALPHAD for energies of other crystals. DFT:",
+        "Written by `four_metals.py`. Experiment: or CALPHAD for energies of other crystals. DFT:",
         "PBE, or Vitos's GGA for surfaces that it has alone. Sources are in the references; those",
         "with `looked_up` false are quoted and were not looked up.", "",
         f"| {' | '.join(heads)} |", "|---" * len(heads) + "|",

@@ -231,7 +231,7 @@ class Route(NamedTuple):
         Returns
         -------
         bool
-            True for the order 1-3-2 of L. Wang et al., Nat. Commun. 8, 2142 (2017).
+            True for the order 1-3-2 of L. Wang et al., Nature Communications 8, 2142 (2017).
         """
         when = dict(zip(self.order, self.frames, strict=True))
         return any(
