@@ -190,7 +190,7 @@ def measure(
     )  # fmt: skip
     return {
         "first": first, "yield_stress": float(stress[top]), "yield_strain": float(strain[top]),
-        "plastic": plastic, "by_twins": by_twins, "by_faults": by_faults,
+        "last_strain": float(strain[-1]), "plastic": plastic, "by_twins": by_twins, "by_faults": by_faults,
         "by_slip": 1 - by_twins - by_faults, "twin_peak": peak, "twin_end": float(mean[-1]),
         "detwinned": float(1 - mean[-1] / peak) if had_twins else np.nan,
         "vanished": float(-falls / rises) if had_twins else np.nan,
@@ -835,6 +835,7 @@ def write_report(pillars: Sequence[Pillar], folder: Path) -> str:
 
     lines += ["## Order of events", "", *_table(head, [
         ("runs", *(str(len(ns)) for ns in of.values())),
+        row("last strain, %", lambda n: n["last_strain"], 100),
         row("highest stress, GPa", lambda n: n["yield_stress"], digits=2),
         row("at strain, %", lambda n: n["yield_strain"], 100),
         *(
