@@ -89,6 +89,9 @@ def test_detwinning_is_what_is_gone(report):
     assert found["detwinned"] == pytest.approx(0.75, abs=0.01)
     assert found["vanished"] == pytest.approx(0.75, abs=0.01)
     assert np.isnan(report.measure(make_table())["detwinned"])
+    # a molten pillar has no twins either, and is not counted
+    molten = report.measure(make_table(twinned=twinned, other=np.where(STRAIN > 0.15, 0.8, 0)))
+    assert np.isnan([molten["detwinned"], molten["by_twins"], molten["by_slip"]]).all()
 
 
 def test_bcc_is_compared_at_the_strain_of_the_perfect_crystal(report):

@@ -30,6 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from analyse import settings
 
 NAME = re.compile(r"(?P<metal>[A-Z][a-z]?)_(?P<temperature>[\d.]+)K_(?P<rate>[^_]+)_(?P<seed>\w+)")
+# A pillar with this share of atoms in no structure at its end is no longer a crystal that slips.
+MAX_OTHER = 0.4
 MIN_ATOMS = 10  # of a fault or cluster that counts, as in PillarTable.events
 # A partial that slips over an atomic plane shears its height by 1/sqrt(2).
 # Compressed along [001] the leading partial of each {111} plane has a Schmid factor of sqrt(2)/3.
@@ -145,7 +147,9 @@ def measure(
         - first: strain of the first BCC embryo, ISF, ESF, CTB, embryo above the perfect crystal.
         - yield_stress, yield_strain: GPa and strain of the highest stress.
         - plastic: plastic strain at the end, the strain beyond the loading curve at this stress.
-        - by_twins, by_faults, by_slip: shares of it. An fcc atom in twin orientation is on a
+        - other: share of atoms in no structure at the end.
+        - by_twins, by_faults, by_slip: shares of it; NaN if the pillar has not yielded or is
+          disordered (`MAX_OTHER`). An fcc atom in twin orientation is on a
           slipped plane, of two hcp atoms one is; each adds a third of its share to the strain. The
           rest is slip by whole dislocations (and BCC, bending, ...).
         - twin_peak, twin_end: largest and last share of twinned atoms, means over five frames.
@@ -179,18 +183,22 @@ def measure(
     told = np.array([not text for text in table["not_fcc"]])
     mean = np.convolve(twinned, np.ones(5) / 5, "valid") if len(twinned) >= 5 else twinned
     hcp = float(table["HCP"][last].mean())
-    by_twins = float(SCHMID_SHEAR * twinned[last].mean() / plastic) if plastic > 0.01 else np.nan
-    by_faults = float(SCHMID_SHEAR * hcp / 2 / plastic) if plastic > 0.01 else np.nan
+    other = float(table["other"][last].mean())
+    by_twins = by_faults = np.nan
+    if plastic > 0.01 and other < MAX_OTHER:
+        by_twins = float(SCHMID_SHEAR * twinned[last].mean() / plastic)
+        by_faults = float(SCHMID_SHEAR * hcp / 2 / plastic)
     change = np.diff(mean)
     rises, falls = change[change > 0].sum(), change[change < 0].sum()
     peak = float(mean.max())
-    had_twins = peak * n[0] >= MIN_ATOMS
+    had_twins = peak * n[0] >= MIN_ATOMS and other < MAX_OTHER
     length = sum(
         np.nan_to_num(table[f"dislocations_{b}_A"]) for b in ("1/2<110>", "1/6<112>")
     )  # fmt: skip
     return {
         "first": first, "yield_stress": float(stress[top]), "yield_strain": float(strain[top]),
-        "last_strain": float(strain[-1]), "plastic": plastic, "by_twins": by_twins, "by_faults": by_faults,
+        "other": other, "last_strain": float(strain[-1]), "plastic": plastic,
+        "by_twins": by_twins, "by_faults": by_faults,
         "by_slip": 1 - by_twins - by_faults, "twin_peak": peak, "twin_end": float(mean[-1]),
         "detwinned": float(1 - mean[-1] / peak) if had_twins else np.nan,
         "vanished": float(-falls / rises) if had_twins else np.nan,
@@ -437,7 +445,8 @@ def _al_slips(pillars: Sequence[Pillar]) -> Verdict:
     return Verdict(
         claim, text,
         f"slip carries {_percent(slip)} of the plastic strain at the end (more than half wanted); "
-        f"{_percent(gone)} of the twins at their peak are gone at the end (more than half wanted)",
+        f"{_percent(gone)} of the twins at their peak are gone at the end (more than half wanted)"
+        f"; {_disordered(pillars)}",
     )  # fmt: skip
 
 
@@ -450,7 +459,7 @@ def _ir_twins(pillars: Sequence[Pillar]) -> Verdict:
         "Iridium twins", twins[0],
         f"twins carry {_percent(share)} of the plastic strain, single faults {_percent(faults)}; "
         f"twins less slip {_percent(twins)} (more than 0 wanted); twins of two layers and more in "
-        f"{grown} of {len(pillars)} runs",
+        f"{grown} of {len(pillars)} runs; {_disordered(pillars)}",
     )  # fmt: skip
 
 
@@ -552,6 +561,11 @@ def bcc_by_temperature(pillars: Sequence[Pillar]) -> dict[float, dict[str, Any]]
         entry["bcc"].append(float(p.table["BCC"][rows].mean()))
         entry["excess"].append(float(p.numbers["excess"][rows].mean()))
     return dict(sorted(found.items()))
+
+
+def _disordered(pillars: Sequence[Pillar]) -> str:
+    left_out = sum(p.numbers["other"] >= MAX_OTHER for p in pillars)
+    return f"{left_out} of {len(pillars)} pillars are disordered at the end and left out"
 
 
 def _percent(found: tuple[str, float, float, int]) -> str:
@@ -730,11 +744,12 @@ def draw(pillars: Sequence[Pillar], folder: Path) -> list[str]:
                 column = min(int(np.searchsorted(edges, x, "right")) - 1, 21)
                 for layers, atoms in twins.items():
                     image[min(int(layers), 12), max(column, 0)] += atoms
+        most = max(3, int(np.flatnonzero(image.any(1)).max(initial=0)))
         shown = bottom.pcolormesh(edges, np.arange(14) - 0.5, np.where(image > 0, image, np.nan),
                                   cmap="viridis")  # fmt: skip
         figure.colorbar(shown, ax=bottom, label="atoms of boundaries")
         bottom.set(
-            xlabel="strain (%)", ylabel="layers between boundaries (1: ESF)", ylim=(0.5, 12.5)
+            xlabel="strain (%)", ylabel="layers between boundaries (1: ESF)", ylim=(0.5, most + 0.5)
         )
     save_figure(figure, folder / "twins.png", dpi=100)
 
@@ -855,7 +870,8 @@ def write_report(pillars: Sequence[Pillar], folder: Path) -> str:
     ]), "![stress and events](order.png)", ""]  # fmt: skip
     lines += ["## Twins against slip", "", *_table(head, [
         row("plastic strain at the end, %", lambda n: n["plastic"], 100),
-        row("of it by twins, %", lambda n: n["by_twins"], 100, 0),
+        row("in no structure at the end, % of the atoms", lambda n: n["other"], 100),
+        row("of the plastic strain by twins, %", lambda n: n["by_twins"], 100, 0),
         row("of it by single faults, %", lambda n: n["by_faults"], 100, 0),
         row("of it by slip and the rest, %", lambda n: n["by_slip"], 100, 0),
         row("twinned at the peak, % of the atoms", lambda n: n["twin_peak"], 100),
