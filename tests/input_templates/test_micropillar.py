@@ -327,7 +327,7 @@ def test_meam_of_iridium(lmp, compress, folder):
     assert energies["isf"] == pytest.approx(201.5, rel=0.02)
     assert energies["esf"] == pytest.approx(202.0, rel=0.02)
     curve = rows(compress(**IRIDIUM, q6cut=3.2, width=16))
-    # C11 - 2 C12^2 / (C11 + C12) = 446 GPa at 0 K along [100]; a pillar of four cells is softer, and
+    # C11 - 2 C12^2 / (C11 + C12) = 446 GPa at 0 K along [100]; a pillar of four cells is softer and
     # its stress oscillates (aluminium: 100 GPa)
     assert 200 < curve["stress_GPa"][-1] / curve["strain"][-1] < 500
 
