@@ -83,6 +83,17 @@ def test_plastic_strain_is_shared(report):
     assert found["yield_stress"] == pytest.approx(8) and found["detwinned"] == pytest.approx(0)
 
 
+def test_yield_is_before_what_hardens_later(report):
+    stress = np.where(STRAIN <= 0.08 + 1e-9, 100 * STRAIN, np.interp(STRAIN, [0.08, 0.2], [2, 20]))
+    table = make_table(stress_GPa=stress, ISF=np.where(STRAIN > 0.08, 50, 0))
+    found = report.measure(table)
+    assert found["yield_stress"] == pytest.approx(8) and found["yield_strain"] == pytest.approx(
+        0.08
+    )
+    # at a stress above that of yield the elastic strain is that of yield
+    assert found["plastic"] == pytest.approx(0.19 - 0.08)
+
+
 def test_detwinning_is_what_is_gone(report):
     twinned = np.interp(STRAIN, [0.08, 0.1, 0.12, 0.14, 0.16], [0, 0.2, 0.2, 0.05, 0.05])
     found = report.measure(make_table(twinned=twinned))

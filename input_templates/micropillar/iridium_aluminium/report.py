@@ -42,7 +42,7 @@ SCHMID_SHEAR = 1 / 3
 # --- numbers of one pillar ------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(eq=False)
 class Pillar:
     """A compressed pillar and the perfect crystal that it is compared with.
 
@@ -146,7 +146,8 @@ def measure(
         Numbers by name:
 
         - first: strain of the first BCC embryo, ISF, ESF, CTB, embryo above the perfect crystal.
-        - yield_stress, yield_strain: GPa and strain of the highest stress.
+        - yield_stress, yield_strain: GPa and strain of the highest stress up to the fifth frame
+          with faults.
         - plastic: plastic strain at the end, the strain beyond the loading curve at this stress.
         - other: share of atoms in no structure at the end.
         - by_twins, by_faults, by_slip: shares of it; NaN if the pillar has not yielded or is
@@ -163,7 +164,8 @@ def measure(
         - route: slip order at the thickest twin, see `slip_order`.
     """
     stress = np.nan_to_num(table["stress_GPa"], nan=-np.inf)
-    top, strain = int(stress.argmax()), table["strain"]
+    # yield: a pillar may harden to more than that later
+    top, strain = int(stress[: fault_row(table) + 5].argmax()), table["strain"]
     first = {event.name: event.strain for event in table.events(MIN_ATOMS)}
     share, error = reference_bcc(strain, perfect, prestrain)
     excess = table["BCC"] - share
@@ -202,7 +204,7 @@ def measure(
         "by_twins": by_twins, "by_faults": by_faults,
         "by_slip": 1 - by_twins - by_faults, "twin_peak": peak, "twin_end": float(mean[-1]),
         "detwinned": float(1 - mean[-1] / peak) if had_twins else np.nan,
-        "vanished": float(-falls / rises) if had_twins else np.nan,
+        "vanished": float(abs(falls) / rises) if had_twins else np.nan,
         "dislocations": float(length[top:].mean()), "bcc_peak": float(table["BCC"].max()),
         "through_bcc": table.share_through_bcc(), "elastic": elastic, "reference": share,
         "excess": excess, "not_fcc": int((~told).sum()),
@@ -520,7 +522,7 @@ def _bcc_grows(by: dict[str, list[Pillar]]) -> Verdict:
             continue
         (cold, low), (hot, high) = min(contents.items()), max(contents.items())
         rise = [h - np.nanmean(low["excess"]) for h in high["excess"]]
-        spread = np.nanstd(low["excess"], ddof=1) / np.sqrt(max(len(low["excess"]), 1))
+        spread = decide(low["excess"], 0.0)[2]
         text, mean, error, _ = decide(rise, 0.0)
         error = float(np.hypot(error, spread))
         text = UNKNOWN
@@ -541,7 +543,7 @@ def _bcc_grows(by: dict[str, list[Pillar]]) -> Verdict:
 
 
 def bcc_by_temperature(pillars: Sequence[Pillar]) -> dict[float, dict[str, Any]]:
-    """Return the BCC content of each temperature, at a strain at which all runs are elastic.
+    """Return the BCC content of each temperature, at a strain at which its runs are elastic.
 
     Parameters
     ----------
@@ -551,15 +553,20 @@ def bcc_by_temperature(pillars: Sequence[Pillar]) -> dict[float, dict[str, Any]]
     Returns
     -------
     dict of float to dict
-        By temperature: strain; bcc and excess, a number per run, means of three frames.
+        By temperature: strain; bcc and excess, a number per run, means of three frames. Runs that
+        have faults at this strain are left out.
     """
-    ends = [p.table["strain"][p.numbers["elastic"][-1]] for p in pillars
-            if len(p.numbers["elastic"])]  # fmt: skip
     found: dict[float, dict[str, Any]] = {}
-    if not ends:
+    ends = {p: float(p.table["strain"][p.numbers["elastic"][-1:]].max(initial=0)) for p in pillars}
+    by = {t: sorted(end for p, end in ends.items() if p.temperature == t)
+          for t in {p.temperature for p in pillars}}  # fmt: skip
+    if not by:
         return found
-    strain = float(min(ends))
+    # half of the runs of each temperature, or more, are elastic there
+    strain = min(of_one[(len(of_one) - 1) // 2] for of_one in by.values())
     for p in pillars:
+        if ends[p] < strain:
+            continue
         rows = np.flatnonzero(p.table["strain"] <= strain + 1e-9)[-3:]
         entry = found.setdefault(p.temperature, {"strain": strain, "bcc": [], "excess": []})
         entry["bcc"].append(float(p.table["BCC"][rows].mean()))
@@ -862,7 +869,7 @@ def write_report(pillars: Sequence[Pillar], folder: Path) -> str:
     lines += ["## Order of events", "", *_table(head, [
         ("runs", *(str(len(ns)) for ns in of.values())),
         row("last strain, %", lambda n: n["last_strain"], 100),
-        row("highest stress, GPa", lambda n: n["yield_stress"], digits=2),
+        row("stress at yield, GPa", lambda n: n["yield_stress"], digits=2),
         row("at strain, %", lambda n: n["yield_strain"], 100),
         *(
             (
@@ -954,7 +961,7 @@ def write_report(pillars: Sequence[Pillar], folder: Path) -> str:
                         _mean([n["bcc_peak"] for n in ns], 100),
                     ))  # fmt: skip
         lines += _table(
-            ("metal", "K", "rate, 1/s", "runs", "highest stress, GPa", "at strain, %",
+            ("metal", "K", "rate, 1/s", "runs", "stress at yield, GPa", "at strain, %",
              "by twins, %", "by slip, %", "most BCC, %"), rows,
         )  # fmt: skip
     text = "\n".join(lines).rstrip() + "\n"
