@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The analysis of a trajectory: frames one after the other, a table that grows."""
 
+import contextlib
+import hashlib
 import json
 import os
 import warnings
@@ -85,7 +87,7 @@ class _Progress:
     transitions: _Transitions = field(default_factory=_Transitions)
     parent: list[float] | None = None
     first_height: float = np.nan
-    not_fcc: list[tuple[int, str]] = field(default_factory=list)
+    last_frame: str = ""  # SHA-256 of the text of the last row's frame
 
     def add(self, result: FrameResult, curve: dict[str, np.ndarray] | None) -> None:
         """Add a row."""
@@ -93,8 +95,6 @@ class _Progress:
         if not self.rows:
             self.first_height, self.parent = result.height, result.parent
             self.parameters["fault_analysis"] = result.message or "applies"
-        if result.message:
-            self.not_fcc.append((row["frame"], result.message))
         if curve is None:
             row["strain"] = 1.0 - result.height / self.first_height
         else:
@@ -108,35 +108,59 @@ class _Progress:
 
 
 class _Draft:
-    """A table that grows in a file, and a hidden file next to it with what the next row needs."""
+    """A table that grows in a file, and a hidden file next to it with what the next row needs.
+
+    The hidden file stays: a dump that has grown is analysed from there.
+    """
 
     def __init__(self, output: Path) -> None:
         self.output = output
         self.state = output.with_name(f".{output.name}.state.npz")
 
-    def write(self, size: int, progress: _Progress) -> None:
+    def write(self, size: int, progress: _Progress, complete: bool = False) -> None:
         """Write the state after the last row, which ends at `size` bytes of the table."""
+        self.size = size
         atoms = progress.transitions.before
         assert atoms is not None
         with atomic_write(self.state, "wb") as file:
             np.savez(
                 file, size=size, parent=progress.parent or [], height=progress.first_height,
-                path=progress.transitions.path, **atoms._asdict(),
+                path=progress.transitions.path, last_frame=progress.last_frame,
+                complete=complete, **atoms._asdict(),
             )  # fmt: skip
 
-    def read(self, parameters: dict[str, Any]) -> _Progress | None:
-        """Return what an interrupted analysis left and cut the table to it; None without any."""
+    def read(
+        self, parameters: dict[str, Any], curve: dict[str, np.ndarray] | None,
+        frames: Iterator[Frame],
+    ) -> _Progress | None:  # fmt: skip
+        """Return what an analysis left and cut the table to it; None if there is nothing to resume.
+
+        Other arguments or another dump are an error after an interruption; a complete table of
+        them is overwritten.
+        """
         if not (self.state.exists() and self.output.exists()):
             self.state.unlink(missing_ok=True)
             return None
-        table = PillarTable.read(self.output)
+        with np.load(self.state) as state:
+            complete = "complete" in state and bool(state["complete"])
+            last_frame = str(state["last_frame"]) if "last_frame" in state else ""
+        try:
+            table = PillarTable.read(self.output)
+        except ValueError:
+            if not complete:
+                raise
+            return None  # somebody else's file by now
         for name, value in parameters.items():
             old = table.parameters.get(name)
             if name != "fault_analysis" and json.loads(json.dumps(value)) != old:
+                if complete:
+                    return None
                 raise ValueError(
                     f"output = {fspath(self.output)!r}: was begun with {name} = {old!r}, not "
                     f"{value!r}; give the same arguments to resume, or another output"
                 )
+        if complete and not _same_run(table, curve, frames, last_frame):
+            return None
         with np.load(self.state) as state:
             os.truncate(self.output, int(state["size"]))
             table = PillarTable.read(self.output)
@@ -146,11 +170,32 @@ class _Draft:
                 table.skipped,
                 parent=state["parent"].tolist() or None,
                 first_height=float(state["height"]),
+                last_frame=last_frame,
             )
             progress.transitions.path = state["path"]
             progress.transitions.before = AtomStates(*(state[x] for x in AtomStates._fields))
-        progress.not_fcc = [(row["frame"], "") for row in progress.rows if np.isnan(row["ISF"])]
+        self.size = os.path.getsize(self.output)
         return progress
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()
+
+
+def _same_run(
+    table: PillarTable, curve: dict[str, np.ndarray] | None, frames: Iterator[Frame], last: str
+) -> bool:
+    """Return whether a complete table is of this dump and curve, which may have grown since."""
+    for k, step in enumerate(table["step"]):
+        for name, value in (at_step(curve, step) if curve else {}).items():
+            if not np.array_equal(table[name][k], value, equal_nan=True):
+                return False
+    number = int(table["frame"][-1])
+    for frame in frames:
+        if frame.number == number:
+            with contextlib.suppress(ValueError, OSError):
+                return _digest(checked_text(frame)) == last
+    return False
 
 
 def analyse_pillar(
@@ -202,10 +247,10 @@ def analyse_pillar(
     dislocations : bool
         Run the dislocation analysis (DXA), about half of the time.
     output : path-like, optional
-        CSV file that grows as frames are done; `PillarTable.read` reads it, complete or not. If the
-        analysis is interrupted, the same call resumes at the first frame without a row. Until the
-        table is complete, a hidden file next to it holds what this needs. A complete file is
-        overwritten.
+        CSV file that grows as frames are done; `PillarTable.read` reads it, complete or not. The
+        same call resumes at the first frame without a row, if the analysis was interrupted and if
+        the dump has grown since. A hidden file next to the table holds what this needs. A complete
+        file of another dump, curve or of other arguments is overwritten.
     progress : bool
         Show the progress bar.
     executor : concurrent.futures.Executor, optional
@@ -217,9 +262,10 @@ def analyse_pillar(
     -------
     PillarTable
         A row per frame. Broken and incomplete frames are left out, listed in its `skipped` and
-        reported in a warning. If the crystal of a frame is not fcc, its columns of faults and
-        dislocations are NaN, and a warning says so; ``parameters["fault_analysis"]`` holds the
-        message for the first row.
+        reported in a warning. If the crystal of a frame is not fcc, the column not_fcc says why,
+        and so does a warning; the frame has no faults and dislocations if the crystal was fcc
+        before, and NaN if it never was. ``parameters["fault_analysis"]`` holds the message for the
+        first row.
 
     Raises
     ------
@@ -258,7 +304,8 @@ def analyse_pillar(
     }  # fmt: skip
     frames, _ = open_frames(dump, "lammps-dump-text", stride, {})
     draft = None if output is None else _Draft(Path(output))
-    done = (draft.read(parameters) if draft is not None else None) or _Progress(parameters)
+    before, _ = open_frames(dump, "lammps-dump-text", stride, {})
+    done = (draft.read(parameters, curve, before) if draft else None) or _Progress(parameters)
     steps = {int(row["frame"]): int(row["step"]) for row in done.rows}
     last = max(steps, default=-1)
     # the progress bar counts bytes, of a compressed dump frames
@@ -297,7 +344,7 @@ def analyse_pillar(
             "at least one"
         )
     if draft is not None:
-        draft.state.unlink(missing_ok=True)
+        draft.write(draft.size, done, complete=True)
     _warn(dump, done)
     return done.table()
 
@@ -366,6 +413,7 @@ def _take(
         done.skipped.append((job.number, outcome))
     else:
         done.add(outcome, curve)
+        done.last_frame = _digest(job.text)
     if not done.rows:
         return
     if n_rows == 0:
@@ -385,10 +433,10 @@ def _warn(dump: str | PathLike[str], done: _Progress) -> None:
             f"first: frame {skipped[0][0]}, {skipped[0][1]}",
             stacklevel=3,
         )
-    if done.not_fcc:
-        number, reason = done.not_fcc[0]
+    not_fcc = [row for row in rows if row["not_fcc"]]
+    if not_fcc:
         warnings.warn(
-            f"{fspath(dump)}: {len(done.not_fcc)} of {len(rows)} frames have no faults and "
-            f"dislocations (NaN), the first: frame {number}{': ' if reason else ''}{reason}",
+            f"{fspath(dump)}: {len(not_fcc)} of {len(rows)} frames are not fcc and have no faults "
+            f"and dislocations, the first: frame {not_fcc[0]['frame']}, {not_fcc[0]['not_fcc']}",
             stacklevel=3,
         )

@@ -14,7 +14,7 @@ from ase_calculators.argument_checks import check_whole
 from ase_calculators.entropy_symmetry import EntropySymmetry
 from ase_calculators.fault_sequence import BCC, FAULT_NAMES, FaultType, miller_name, twin_layers
 from ase_calculators.frame_source import Frame
-from ase_calculators.pillar.table import BURGERS, COLUMNS, STRUCTURES
+from ase_calculators.pillar.table import BURGERS, COLUMNS, FAULTS, STRUCTURES
 from ase_calculators.text_file import decoded
 
 # the sets of columns that LAMMPS can dump positions in
@@ -339,7 +339,7 @@ def analyse_frame(
         values = dump_column(particles, name)
         if values is not None and n_interior:
             row[name] = float(values[atoms.interior].mean())
-    faults, found_parent, message = _faults(data, atoms.structures, parent, options)
+    faults, found_parent, message = _faults(data, atoms, parent, options)
     row |= faults
     sizes = _bcc_clusters(data, atoms, distance)
     row |= {"bcc_clusters": len(sizes), "bcc_cluster_sizes": sizes}
@@ -353,20 +353,26 @@ def analyse_frame(
 
 
 def _faults(
-    data: Any, structures: np.ndarray, parent: list[float] | None, options: FrameOptions
+    data: Any, atoms: AtomStates, parent: list[float] | None, options: FrameOptions
 ) -> tuple[dict[str, Any], list[float] | None, str]:
     """Return the columns of the faults, the parent's orientation, and why there are no faults."""
     from ase_calculators import ovito_modifiers
 
-    columns: dict[str, Any] = {"twin_layers": {}, "planes": {}, "letters": {}}
+    columns: dict[str, Any] = {"twin_layers": {}, "planes": {}, "letters": {}, "not_fcc": ""}
     found = ovito_modifiers.read_fault_sequence(
         data, None if parent is None else np.array(parent), options.max_layers
     )
     if found is None:
-        return columns, parent, ovito_modifiers.not_fcc(data)
+        message = ovito_modifiers.not_fcc(data)
+        if parent is not None:  # a crystal that is no longer fcc: it has none of these
+            columns |= dict.fromkeys((*FAULTS, "twinned"), 0)
+            columns |= {f"dislocations_{name}_A": 0.0 for name in BURGERS if options.dislocations}
+        return columns | {"not_fcc": message}, parent, message
     counts = np.bincount(found.type, minlength=len(FaultType))
     columns |= {FAULT_NAMES[type_]: int(counts[type_]) for type_ in FaultType if type_}
-    histogram = twin_layers(structures, found)
+    twinned = atoms.interior & (found.domain > 0)
+    columns["twinned"] = float(twinned.sum() / max(atoms.interior.sum(), 1))
+    histogram = twin_layers(atoms.structures, found)
     columns["twin_layers"] = {str(k): int(histogram[k]) for k in np.flatnonzero(histogram)}
     for planes in found.planes:
         name = miller_name(planes.normal)

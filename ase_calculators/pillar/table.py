@@ -14,18 +14,19 @@ STRUCTURES = ("other", "FCC", "HCP", "BCC")
 FAULTS = (*FAULT_NAMES[FaultType.ISF :], FAULT_NAMES[FaultType.INDETERMINATE])
 BURGERS = ("1/2<110>", "1/6<112>", "1/6<110>", "1/3<100>", "1/3<111>", "other")
 
-# columns of whole numbers and of other numbers; the rest are JSON
+# columns of whole numbers, of text and of other numbers; the rest are JSON
+_TEXT = ("not_fcc",)
 _WHOLE = ("frame", "step", "n_atoms", "n_interior", "bcc_clusters")
 _NUMBERS = (
-    "strain", "stress_GPa", "temperature_K", *STRUCTURES, *FAULTS,
+    "strain", "stress_GPa", "temperature_K", *STRUCTURES, *FAULTS, "twinned",
     *(f"dislocations_{b}_A" for b in BURGERS), "sS", "Q6", "local_sS", "local_q6",
     "hcp_direct", "hcp_through_bcc",
 )  # fmt: skip
 COLUMNS = (
     "frame", "step", "strain", "stress_GPa", "temperature_K", "n_atoms", "n_interior", *STRUCTURES,
-    *FAULTS, "bcc_clusters", "bcc_cluster_sizes", *(f"dislocations_{b}_A" for b in BURGERS),
-    "twin_layers", "sS", "Q6", "local_sS", "local_q6", "hcp_direct", "hcp_through_bcc",
-    "transitions", "planes", "letters",
+    *FAULTS, "twinned", "not_fcc", "bcc_clusters", "bcc_cluster_sizes",
+    *(f"dislocations_{b}_A" for b in BURGERS), "twin_layers", "sS", "Q6", "local_sS", "local_q6",
+    "hcp_direct", "hcp_through_bcc", "transitions", "planes", "letters",
 )  # fmt: skip
 
 
@@ -65,6 +66,11 @@ class PillarTable(FrameTable):
         - FCC, HCP, BCC, other: shares of the interior atoms, by PTM.
         - ISF, ESF, CTB, twin, lamella, indeterminate: atoms by `FaultType`; those of ESFs and
           twins include the layers between the boundaries.
+        - twinned: share of the interior atoms that are fcc and in twin orientation, of twins of any
+          thickness and open ones.
+        - not_fcc: the reason why the fault analysis does not apply to the frame; empty if it does.
+          A crystal that was fcc before has no faults, twins and dislocations then (0); one that
+          never was has NaN.
         - bcc_clusters, bcc_cluster_sizes: clusters of neighbouring interior BCC atoms.
         - dislocations_1/2<110>_A, ...: length by Burgers vector, Å.
         - twin_layers: {layers between the boundaries: atoms of the boundaries}.
@@ -108,6 +114,8 @@ class PillarTable(FrameTable):
                 column = np.asarray(column, dtype=np.int64)
             elif name in _NUMBERS:
                 column = np.asarray(column, dtype=float)
+            elif name in _TEXT:
+                column = [str(text) for text in column]
             else:
                 column = [json.loads(x) if isinstance(x, str) else x for x in column]
             if len(column) != len(self.columns["frame"]):

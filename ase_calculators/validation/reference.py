@@ -17,7 +17,8 @@ def read_reference(
 
     Format: ``{"element": "Al", "crystal": "fcc", "values": {"a0": {"value": 4.02, "unit": "Å",
     "kind": "experiment", "source": "...", "doi": "..."}}}``, with the names and units of the
-    summary table. `value` and `source` are required.
+    summary table. `value` and `source` are required. In the package's files `looked_up` says
+    whether the value was read in its source, or in a copy that the source names, or is quoted.
 
     Parameters
     ----------

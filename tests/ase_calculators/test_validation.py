@@ -836,6 +836,7 @@ def test_our_references(element):
     for name in (f"{element}.json", f"{element}-PBE.json"):
         for quantity, entry in read_reference(name, element).items():
             assert entry["source"] and "unit" in entry and entry["kind"], quantity
+            assert isinstance(entry["looked_up"], bool), quantity
     values = {q: e["value"] for q, e in read_reference(None, element).items()}
     # three independent measurements: elastic constants, compression, lattice constant
     if element != "Zr":
@@ -852,6 +853,22 @@ def test_our_references(element):
             tensor, [C["C11"]] * 2 + [C["C33"]] + [C["C44"]] * 2 + [(C["C11"] - C["C12"]) / 2]
         )
         assert moduli(tensor, "hcp")["B(Reuss)"][0] == pytest.approx(values["B(Reuss)"], abs=0.1)
+
+
+def test_dft_of_the_faults_of_iridium_is_that_of_our_labels():
+    path = Path(__file__).parents[1] / "reference" / "ir_pbe" / "labels.extxyz"
+    stacks = {a.info["name"]: a for a in ase.io.read(path, ":") if a.info["part"] == "stacks"}
+    energy = {name: atoms.get_potential_energy() for name, atoms in stacks.items()}
+    fcc = energy["fcc a=3.87"] / len(stacks["fcc a=3.87"])
+    known = {q: e["value"] for q, e in read_reference("Ir-PBE.json", "Ir").items()}
+    for quantity, name in (("ISF, rigid", "isf8 a=3.87"), ("ESF", "esf a=3.87")):
+        cell = stacks[name].cell
+        fault = energy[name] - len(stacks[name]) * fcc
+        area = 3.87**2 * np.sqrt(3) / 4  # Å^2 per atom of a (111) plane
+        assert cell.volume / cell[2, 2] == pytest.approx(area)
+        assert 16021.77 * fault / area == pytest.approx(known[quantity], abs=1)
+    hcp = energy["hcp a=3.87"] / len(stacks["hcp a=3.87"])
+    assert 1000 * (hcp - fcc) == pytest.approx(known["E(hcp) - E(fcc)"], abs=0.1)
 
 
 def test_vinet_has_the_modulus_and_its_derivative():

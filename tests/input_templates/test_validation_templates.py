@@ -180,3 +180,29 @@ def test_wrong_usage(folder, arguments, message, monkeypatch, capsys):
         runpy.run_path(arguments[0], run_name="__main__")
     assert stop.value.code not in (0, None)
     assert message in f"{stop.value.code} {capsys.readouterr().err}"
+
+
+def test_decks_with_the_meam_of_iridium(lmp, folder):
+    given = {"pair": "meam", "potential": "library.meam", "element": "Ir", "a": 3.8}
+    said = lmp("in.elastic_constants", *given.items(), cwd=folder)
+    C = {k: float(v) for k, v in re.findall(r"RESULT (C\d\d) (\S+)", said)}
+    # fitted to experiment by Baskes (Phys. Rev. B 46, 2727): C12 below C44
+    assert C["C11"] == pytest.approx(600, rel=0.01)
+    assert C["C12"] == pytest.approx(256, rel=0.01) and C["C44"] == pytest.approx(269, rel=0.01)
+    said = lmp("in.elastic_constants", ("pair", "lj"), cwd=folder, fails=True)
+    assert "ERROR: pair = lj: must be eam or meam, or add a block to potential.mod" in said
+
+
+def test_four_metals(script, folder):
+    said = script(
+        "four_metals.py", "--metals", "Al", "Ir", "--properties", "elastic_constants", "--quick",
+        "--output", "four", cwd=folder,
+    )  # fmt: skip
+    text = (folder / "four" / "four_metals.md").read_text()
+    assert text.strip() in said
+    table = [line.split("|")[1:-1] for line in text.splitlines() if line.startswith("|")]
+    rows = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in table}
+    # potential, experiment, DFT of Al; of Ir, whose constants by DFT we do not have
+    assert rows["C11"][1:] == ["110.3", "114.3", "104", "599.8", "580", ""]
+    said = script("four_metals.py", "--properties", "nothing", cwd=folder, fails=True)
+    assert "nothing" in said.splitlines()[-1]
