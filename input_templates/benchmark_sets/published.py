@@ -11,7 +11,7 @@ environment of the extra `distillation`. Predictions of zero_shot.py in the fold
 too. Students, teacher and costs that are there are not made again: an interrupted run resumes.
 Writes ELEMENT/published.json and published.md, and published.png of all elements in the folder.
 
-Run time of one core: 2 minutes for each element; se_e2_a 5, teacher 8, the taught student 5 minutes.
+Run time of one core: 2 minutes for each element; se_e2_a 4, teacher 8, taught student 3 minutes.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from published_sets import DATA, HERE, cost, errors_of, published_lines, read_set
+from published_sets import DATA, HERE, LANDSCAPE, cost, errors_of, published_lines, read_set
 
 from ase_calculators import EntropySymmetry, PolymorphGen
 from ase_calculators.distillation import (
@@ -42,14 +42,11 @@ from ase_calculators.provenance import atomic_write, write_json
 # marks: energy (meV/atom), forces (eV/Å), cost (µs per atom and step; of the student)
 MARKS = {"Mo": {"student": (4.0, 0.20, 100), "teacher": (3.0, 0.12, np.inf)},
          "Si": {"student": (5.3, 0.12, 100), "teacher": (3.0, 0.08, np.inf)}}  # fmt: skip
-# of the landscape: rmax, sigma and cutoff of Q6, Å
-LANDSCAPE = {"Mo": {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.8},
-             "Si": {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.0}}  # fmt: skip
 NEAREST = {"Mo": 1.9, "Si": 1.9}  # shortest distance of bred frames, Å
 TAUGHT_WEIGHT = 0.3  # of a frame with the teacher's label against one of DFT
 PROFILES = {
     "SNAP": ("snap", "small"), "qSNAP": ("qsnap", "small"), "POD small": ("pod", "small"),
-    "POD": ("pod", HERE / "pod.yaml"),
+    "POD": ("pod", HERE / "pod_{}.yaml"),
 }  # fmt: skip
 
 
@@ -73,7 +70,8 @@ def fit_linear(train: list[Atoms], test: list[Atoms], folder: Path) -> dict[str,
     """
     return {
         name: open_student(train_student(
-            train, test, folder / name.lower().replace(" ", "_"), profile, kind=kind
+            train, test, folder / name.lower().replace(" ", "_"),
+            str(profile).format(folder.name), kind=kind,
         ))
         for name, (kind, profile) in PROFILES.items()
     }  # fmt: skip
@@ -200,7 +198,7 @@ def taught(
             ase.io.write(file, frames, format="extxyz")
     sets = [(train, 1.0), (path, TAUGHT_WEIGHT)]
     return open_student(
-        train_student(sets, test, folder / "pod_taught", HERE / "pod.yaml", kind="pod")
+        train_student(sets, test, folder / "pod_taught", HERE / f"pod_{element}.yaml", kind="pod")
     )
 
 

@@ -21,6 +21,9 @@ DATA = next(
 CRYSTALS = {"Mo": ("bcc", 3.17), "Si": ("diamond", 5.46)}  # a in Å
 # conventional cells along the edges of about 256 and of 4,000 atoms
 BOXES = {"bcc": ((4, 4, 8), (10, 10, 20)), "diamond": ((4, 4, 2), (10, 10, 5))}
+# of the landscape: rmax, sigma and cutoff of Q6, Å
+LANDSCAPE = {"Mo": {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.8},
+             "Si": {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.0}}  # fmt: skip
 HOT = {"Mo": 3000, "Si": 2000}  # K: near melting and above
 
 
