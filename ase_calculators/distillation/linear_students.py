@@ -73,7 +73,8 @@ class Equations:
     matrices : list of (1 + 6 + 3 n_atoms, n_coefficients) float64
         Of each frame: energy per atom, virial per atom (xx, yy, zz, yz, xz, xy), forces.
     targets : list of (1 + 6 + 3 n_atoms,) float64
-        What the coefficients have to give: the labels without the repulsion; NaN without label.
+        What the coefficients have to give: the labels without the repulsion; NaN without label, and
+        for virials of weight 0, which are not calculated.
     shares : list of float
         Weight of each frame.
 
@@ -130,7 +131,7 @@ class Equations:
                         )
                     label = labels(atoms, prefix)
                     virial = np.full(6, np.nan)
-                    if label.stress is not None:
+                    if label.stress is not None and self.settings["weights"]["virial"]:
                         virial = -label.stress * atoms.get_volume() / len(atoms)
                     target = np.r_[label.energy / len(atoms), virial, label.forces.ravel()]
                     try:
@@ -295,7 +296,9 @@ class Equations:
         counts = np.bincount(types, minlength=n_elements + 1)[1:]
         if self.kind == "pod":
             of_forces = array[1:]
-            of_energy, of_virial = array[0], self._pod_virial(lmp, sides, types, parameters)
+            of_energy, of_virial = array[0], np.zeros((6, array.shape[1]))
+            if self.settings["weights"]["virial"]:  # most of the time of POD
+                of_virial = self._pod_virial(lmp, sides, types, parameters)
             width = len(of_energy) // n_elements
         else:  # all elements' descriptors, then the repulsion; a constant is to be added to each
             width = (array.shape[1] - 1) // n_elements + 1
