@@ -3,6 +3,7 @@
 
 from ase_calculators.committee import Committee
 from ase_calculators.distillation.comparison import Comparison, compare_models
+from ase_calculators.distillation.linear_students import Equations, lammps_lines
 from ase_calculators.distillation.models import open_model
 from ase_calculators.distillation.relabel import Relabelled, relabel
 from ase_calculators.distillation.sets import Sets, split_sets, write_sets
@@ -26,6 +27,7 @@ __all__ = [
     "Committee",
     "Comparison",
     "Deviations",
+    "Equations",
     "LabelTime",
     "MaceCommittee",
     "MatglCommittee",
@@ -36,6 +38,7 @@ __all__ = [
     "check_compression",
     "compare_models",
     "label_time",
+    "lammps_lines",
     "open_model",
     "open_student",
     "open_teacher",

@@ -30,8 +30,9 @@ def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = 
     Parameters
     ----------
     name : str or path-like
-        A folder of `train_teacher`; a DeePMD model, known by its suffix (.pb, .pth, ...); a file
-        with ``pair_style`` and ``pair_coeff``; or ``module:callable`` of any ASE calculator.
+        A folder of `train_teacher`, or of a linear `train_student`; a DeePMD model, known by its
+        suffix (.pb, .pth, ...); a file with ``pair_style`` and ``pair_coeff``; or
+        ``module:callable`` of any ASE calculator.
     element : str or sequence of str, optional
         Elements of the atom types 1, 2, ... of a ``pair_style``, as in `LammpsPotential`: one of
         several that ``pair_coeff`` names is enough.
@@ -54,7 +55,7 @@ def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = 
     """
     path = Path(name)
     if path.is_dir() and not path.suffix.startswith(".savedmodel"):
-        return open_teacher(path)
+        return open_student(path) if (path / "student.json").exists() else open_teacher(path)
     if path.exists() and path.suffix in _STUDENTS:
         return open_student(path)
     if path.is_file():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The student: a network of DeePMD-kit, trained, frozen, compressed, checked."""
+"""The student: a network of DeePMD-kit or a linear potential, trained and checked."""
 
 import json
 import math
@@ -16,8 +16,17 @@ from zipfile import is_zipfile
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from ase_calculators.argument_checks import check_whole
+from ase_calculators.distillation.linear_students import (
+    FILES,
+    KINDS,
+    Equations,
+    checked_settings,
+    lammps_lines,
+)
+from ase_calculators.distillation.prediction import structure_hash
 from ase_calculators.distillation.training import (
     Training,
     TrainingProgress,
@@ -26,8 +35,11 @@ from ase_calculators.distillation.training import (
     run_program,
     run_programs,
 )
+from ase_calculators.frame_source import read_frames
+from ase_calculators.lammps_potential import LammpsPotential
 from ase_calculators.periodicity import VACUUM, stress_scale, with_vacuum
-from ase_calculators.provenance import file_hash, versions, write_json
+from ase_calculators.provenance import file_hash, fingerprint, versions, write_json
+from ase_calculators.training_sets import DFT, labels
 
 RECORD = "student.json"
 # largest allowed deviations of a compressed model: eV/atom of energy and virial, eV/Å of forces
@@ -47,14 +59,14 @@ _SAFE = (".pb", ".pth", ".dp", ".savedmodel", ".savedmodeltf")
 
 
 class Student(NamedTuple):
-    """A trained network.
+    """A trained student.
 
     Attributes
     ----------
     model : pathlib.Path
-        Frozen model.
+        Frozen model; of a linear student the file of the coefficients.
     compressed : pathlib.Path
-        Compressed (tabulated) model, for LAMMPS; the frozen one if it is not compressed.
+        Compressed (tabulated) model, for LAMMPS; `model` if it is not compressed.
     folder : pathlib.Path
         Folder of the training; ``student.json`` records it.
     """
@@ -99,21 +111,29 @@ def train_student(
     start: Student | str | PathLike[str] | None = None,
     steps: int | None = None,
     compress: bool = True,
+    kind: str = "se_e2_a",
+    prefix: str = DFT,
 ) -> Student:
-    """Train a network, freeze it, compress it and compare the two models.
+    """Train a network, freeze it, compress it and compare the two models; or fit a linear student.
 
     An interrupted call resumes from the last checkpoint, or at the step after the training.
     ``student.json`` in the folder records settings, seed, versions, hashes of the data and of the
     models, and the deviations by compression.
+
+    A linear student (SNAP, quadratic SNAP, POD) is fitted by weighted least squares in seconds to
+    minutes, needs no DeePMD-kit, and runs in any LAMMPS that has ML-SNAP or ML-POD. It has no seed
+    and no steps; ``student.json`` records its errors in place of deviations.
 
     Parameters
     ----------
     sets : path-like, or mapping or sequence of pairs of path-like and float
         DeePMD data, as `write_deepmd` writes it, and its weights: a frame of data with weight 2
         counts twice as much in the loss as one of data with weight 1, whatever their numbers of
-        atoms. In place of a folder of data, a sequence of systems may be given.
+        atoms. In place of a folder of data, a sequence of systems may be given; for a linear
+        student also labelled frames: a file, or a list of ase.Atoms.
     validation : path-like or sequence of path-like
-        DeePMD data whose errors are shown; nothing is learned from it.
+        DeePMD data, or labelled frames as above, whose errors are shown; nothing is learned from
+        it.
     folder : path-like
         Folder of all files.
     profile : {"small", "paper"}, path-like or dict
@@ -133,6 +153,12 @@ def train_student(
         Whether to compress. If not, `Student.compressed` is the frozen model: for descriptors that
         cannot be compressed, and for many students that are only tested. Models of the PyTorch
         backend are never compressed.
+    kind : {"se_e2_a", "snap", "qsnap", "pod"}
+        Kind: a network of DeePMD-kit, of the type that the profile says (se_e2_a in those of the
+        package), SNAP, quadratic SNAP, or POD. The profiles of the linear ones are
+        ``profiles/snap_small.yaml`` etc.; see `Equations` in ``linear_students.py``.
+    prefix : str
+        Prefix of the labels of frames, as in `labels`.
 
     Returns
     -------
@@ -149,7 +175,7 @@ def train_student(
     FloatingPointError
         If the loss is not finite; the last good checkpoint is kept.
     RuntimeError
-        If a step of DeePMD-kit fails.
+        If a step of DeePMD-kit fails, or LAMMPS cannot calculate descriptors.
     ImportError
         If DeePMD-kit is missing, or deepmd-gnn for mace and nequip.
 
@@ -159,6 +185,13 @@ def train_student(
     >>> train_student(sets, "validation", "student")  # doctest: +SKIP
     Student(model=PosixPath('student/frozen.pb'), ...)
     """
+    if kind in KINDS:
+        for name, value in (("start", start), ("steps", steps)):
+            if value is not None:
+                raise ValueError(f"{name} = {value!r}: a student of kind {kind!r} has none")
+        return _train_linear(sets, validation, folder, profile, seed, kind, prefix)
+    if kind != "se_e2_a":
+        raise ValueError(f"kind = {kind!r}: must be one of se_e2_a, {', '.join(KINDS)}")
     require("deepmd", "deepmd-kit", "the student")
     target = Path(fspath(folder)).resolve()
     groups = _groups(sets)
@@ -293,7 +326,9 @@ def check_compression(
 
 
 def open_student(student: Student | str | PathLike[str], trust: bool = False) -> Any:
-    """Open a network as an ASE calculator.
+    """Open a student as an ASE calculator.
+
+    A linear student becomes a `LammpsPotential`, whose ``commands`` are the lines for LAMMPS.
 
     A frozen model is a TensorFlow graph or TorchScript (.pb, .pth, .dp, .savedmodel): opening one
     runs no code from the file. A .pt2 is a compiled library, which runs when it is opened; it and
@@ -313,7 +348,7 @@ def open_student(student: Student | str | PathLike[str], trust: bool = False) ->
 
     Returns
     -------
-    deepmd.calculator.DP
+    deepmd.calculator.DP or LammpsPotential
         Calculator of energy, forces and stress; ``files()`` returns the model's files. Frames with
         elements that it has not learned (``elements`` in the ``student.json`` next to it, else its
         type map) are refused with a ValueError.
@@ -329,6 +364,9 @@ def open_student(student: Student | str | PathLike[str], trust: bool = False) ->
     --------
     >>> atoms.calc = open_student("student")  # doctest: +SKIP
     """
+    home = student.folder if isinstance(student, Student) else Path(fspath(student))
+    if linear := _linear_record(home):
+        return LammpsPotential(lammps_lines(home), linear["elements"])
     require("deepmd", "deepmd-kit", "the student")
     path = student.compressed if isinstance(student, Student) else Path(fspath(student))
     if path.is_dir() and path.suffix not in _SAFE:
@@ -402,6 +440,145 @@ def open_student(student: Student | str | PathLike[str], trust: bool = False) ->
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     calculator.files = lambda: files  # as LammpsPotential has: a committee hashes them
     return calculator
+
+
+# --- linear students ------------------------------------------------------------------------------
+
+
+def _linear_record(folder: Path) -> dict[str, Any] | None:
+    """Return the record of a linear student, if the folder has one."""
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("kind") in KINDS else None
+
+
+def _train_linear(
+    sets: Any, validation: Any, folder: str | PathLike[str], profile: Any, seed: int, kind: str,
+    prefix: str,
+) -> Student:  # fmt: skip
+    """Fit a linear student, and write it with its errors."""
+    check_whole("seed", seed, 0, 2**32 - 1)
+    settings = checked_settings(kind, read_profile(profile, kind))
+    target = Path(fspath(folder)).resolve()
+    groups = [(_labelled(given, prefix, "sets"), weight) for given, weight in _pairs(sets)]
+    checked = _labelled(validation, prefix, "validation")
+    elements = list(dict.fromkeys(s for frames, _ in groups for a in frames for s in a.symbols))
+    unknown = sorted({symbol for a in checked for symbol in a.symbols} - set(elements))
+    if unknown:
+        raise ValueError(
+            f"validation: holds {', '.join(unknown)}, which no training frame has "
+            f"({', '.join(elements)}); leave such frames out, or train with them"
+        )
+    used = {
+        "kind": kind, "profile": settings, "seed": seed, "elements": elements,
+        "sets": [{"weight": weight, "n_frames": len(frames), "sha256": _frames_hash(frames)}
+                 for frames, weight in groups],
+        "validation": {"n_frames": len(checked), "sha256": _frames_hash(checked)},
+    }  # fmt: skip
+    student = Student(*(target / FILES[kind][1],) * 2, target)
+    if (target / RECORD).exists():
+        record = _linear_record(target)
+        for name, value in used.items():
+            if record is None or record.get(name) != value:
+                raise ValueError(
+                    f"folder = {str(target)!r}: holds a student with another {name}; use another "
+                    "folder"
+                )
+        lammps_lines(target)  # refuses files that were changed
+        return student
+    equations = Equations(kind, elements, settings)
+    for frames, weight in groups:
+        equations.extend(frames, weight=weight)
+    known = len(equations.matrices)
+    equations.extend(checked)
+    coefficients = equations.fit(range(known))
+    target.mkdir(parents=True, exist_ok=True)
+    files = equations.write(coefficients, target)
+    errors = {
+        "training": equations.rms(coefficients, range(known)),
+        "validation": equations.rms(coefficients, range(known, len(equations.matrices))),
+    }
+    write_json(target / RECORD, used | {
+        "errors": errors, "n_coefficients": len(coefficients),
+        "files": {path.name: file_hash(path) for path in files},
+        **versions("entsym", "lammps", "numpy"),
+    })  # fmt: skip
+    return student
+
+
+def _pairs(sets: Any) -> list[tuple[Any, float]]:
+    """Return training data of a linear student and its weights."""
+    if isinstance(sets, str | PathLike):
+        sets = {sets: 1.0}
+    if not isinstance(sets, Iterable):
+        raise ValueError(f"sets = {sets!r}: must be labelled frames, or pairs of them and a weight")
+    given = list(sets.items()) if isinstance(sets, Mapping) else list(sets)
+    if not given:
+        raise ValueError("sets: there are none; give at least one labelled frame")
+    if not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in given):
+        given = [(given, 1.0)]
+    for _, weight in given:
+        if not isinstance(weight, int | float) or not (math.isfinite(weight) and weight > 0):
+            raise ValueError(f"sets: weight = {weight!r}: must be a number above 0")
+    return [(frames, float(weight)) for frames, weight in given]
+
+
+def _labelled(given: Any, prefix: str, name: str) -> list[Atoms]:
+    """Return the labelled frames of DeePMD data, or of what `read_frames` takes."""
+    parts = [given] if isinstance(given, str | PathLike) else list(given)
+    found: list[Atoms] = []
+    for part in parts:
+        if isinstance(part, str | PathLike) and Path(part).is_dir():
+            for system in _systems(part, name):
+                found += _frames_of(system, _elements([system]))
+        else:
+            for atoms in read_frames([part]):
+                label = labels(atoms, prefix)
+                bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
+                found.append(_with_labels(bare, label.energy, label.forces, label.stress))
+    if not found:
+        raise ValueError(f"{name}: there are no frames; give at least one labelled frame")
+    return found
+
+
+def _with_labels(atoms: Atoms, energy: float, forces: Any, stress: Any) -> Atoms:
+    known = {"energy": energy, "forces": forces} | ({} if stress is None else {"stress": stress})
+    atoms.calc = SinglePointCalculator(atoms, **known)
+    return atoms
+
+
+def _frames_of(system: Path, names: Sequence[str]) -> list[Atoms]:
+    """Return all frames of a system of DeePMD data, with their labels."""
+    found = []
+    pbc = not (system / "nopbc").exists()
+    for folder in sorted(system.glob("set.*")):
+        data = {key: np.load(folder / f"{key}.npy") for key in ("coord", "energy", "force")}
+        boxes = np.load(folder / "box.npy") if pbc else np.zeros((len(data["coord"]), 9))
+        path = folder / "virial.npy"
+        virials = np.load(path) if pbc and path.exists() else [None] * len(boxes)
+        kinds = folder / "real_atom_types.npy"  # deepmd/npy/mixed
+        types = np.loadtxt(system / "type.raw", dtype=int, ndmin=1)
+        of_frames = np.load(kinds) if kinds.exists() else [types] * len(boxes)
+        for k, box in enumerate(boxes):
+            symbols = [names[number] for number in of_frames[k]]
+            atoms = Atoms(symbols, data["coord"][k].reshape(-1, 3), cell=box.reshape(3, 3), pbc=pbc)
+            stress = None
+            if virials[k] is not None:
+                stress = -virials[k].reshape(9)[[0, 4, 8, 5, 2, 1]] / atoms.cell.volume
+            energy = float(np.ravel(data["energy"])[k])
+            found.append(_with_labels(atoms, energy, data["force"][k].reshape(-1, 3), stress))
+    return found
+
+
+def _frames_hash(frames: Sequence[Atoms]) -> str:
+    """Return a fingerprint of frames and their labels."""
+    each = [labels(atoms) for atoms in frames]
+    return fingerprint([structure_hash(frames), [
+        [label.energy, label.forces.tolist(), None if label.stress is None else list(label.stress)]
+        for label in each
+    ]])  # fmt: skip
 
 
 # --- what goes in ---------------------------------------------------------------------------------

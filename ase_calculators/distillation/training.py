@@ -82,9 +82,9 @@ def read_profile(profile: str | PathLike[str] | Mapping[str, Any], kind: str) ->
     ----------
     profile : {"small", "paper", "finetune"}, path-like or dict
         A profile of the package, a file of yours in the same form (.json, .yaml), or the
-        settings. "finetune" is of the kinds mace and matgl, the others of mace and student.
-    kind : {"mace", "matgl", "student"}
-        Kind of the profile.
+        settings. "finetune" is of the kinds mace and matgl, "paper" of mace and student.
+    kind : {"mace", "matgl", "student", "snap", "qsnap", "pod"}
+        Kind of the profile; that of a network of DeePMD-kit is "student".
 
     Returns
     -------

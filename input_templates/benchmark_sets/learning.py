@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""A pool of published frames, a POD student of any part of it, and its errors.
+
+The equations of all frames are calculated once; a student of some of them is one least-squares fit.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from published_sets import HERE, LANDSCAPE, groups_of, read_set
+
+from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
+from ase_calculators.distillation.linear_students import Equations
+from ase_calculators.distillation.training import read_profile
+from ase_calculators.provenance import atomic_write
+
+KIND = "pod"  # of pod_Mo.yaml or pod_Si.yaml: 215 coefficients
+_SHARE = 4  # every fourth frame is held out
+
+
+class Learning:
+    """Frames to learn from and frames to test on, with their equations.
+
+    Parameters
+    ----------
+    element : str
+        Mo or Si.
+    data : pathlib.Path
+        Folder of the sets.
+    folder : pathlib.Path
+        Folder for ``pool.extxyz``, the frames to learn from, which peers may choose from.
+    stride : int
+        Use one in so many frames, for a trial.
+
+    Attributes
+    ----------
+    pool : list of ase.Atoms
+        Training frames of mlearn and, of Mo, the molecular dynamics of maml, without every fourth.
+    groups : dict of str to (n_test,) bool ndarray
+        Test frames: those of mlearn's test set ("published"), and of all test frames the hot, the
+        strained and the cold ones.
+    table : LandscapeTable
+        Landscape of the pool.
+    """
+
+    def __init__(self, element: str, data: Path, folder: Path, stride: int = 1) -> None:
+        frames = read_set(f"mlearn/{element}_training", data)[::stride]
+        known = read_set(f"mlearn/{element}_test", data)[::stride]
+        self.element = element
+        settings = read_profile(HERE / f"pod_{element}.yaml", KIND)
+        settings["weights"]["virial"] = 0  # ten times faster
+        self.equations = Equations(KIND, [element], settings)
+        self.equations.extend(frames)
+        if element == "Mo":
+            others = read_set("maml_mo/Mo_AIMD", data)[::stride]
+            first = len(frames)
+            self.equations.extend(others)
+            frames = frames + others
+            # the two sets have zeros of their own: the second is moved onto a fit of the first
+            fit = self.equations.fit(range(first))
+            later = range(first, len(frames))
+            shift = np.mean([
+                self.equations.targets[k][0] - self.equations.matrices[k][0] @ fit for k in later
+            ])  # fmt: skip
+            for k in later:
+                self.equations.targets[k][0] -= shift
+        held = np.arange(len(frames)) % _SHARE == _SHARE - 1
+        self.rows = np.flatnonzero(~held)  # of the equations
+        self.pool = [frames[k] for k in self.rows]
+        tests = [frames[k] for k in np.flatnonzero(held)] + known
+        self.tests = np.r_[np.flatnonzero(held), len(frames) + np.arange(len(known))]
+        self.equations.extend(known)
+        published = np.arange(len(tests)) >= held.sum()
+        self.groups = {"all": np.ones(len(tests), bool), "published": published,
+                       **groups_of(tests, element)}  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / "pool.extxyz"
+        if not path.exists():
+            with atomic_write(path) as file:
+                ase.io.write(file, [_bare(atoms) for atoms in self.pool], format="extxyz")
+        calc = EntropySymmetry(**LANDSCAPE[element])
+        self.table: LandscapeTable = map_landscape(
+            [_bare(atoms) for atoms in self.pool], calc, progress=False
+        )
+
+    def errors(self, chosen: Any) -> dict[str, dict[str, float]]:
+        """Return the errors of a student of some frames of the pool.
+
+        Parameters
+        ----------
+        chosen : sequence of int
+            Numbers of the frames.
+
+        Returns
+        -------
+        dict of str to dict
+            Of each group: root mean squares, "energy" (meV/atom) and "forces" (meV/Å).
+        """
+        fit = self.equations.fit(self.rows[np.asarray(chosen, dtype=int)].tolist())
+        found = {}
+        for name, mask in self.groups.items():
+            rms = self.equations.rms(fit, self.tests[mask].tolist())
+            found[name] = {quantity: rms[quantity] for quantity in ("energy", "forces")}
+        return found
+
+
+def _bare(atoms: Atoms) -> Atoms:
+    """Return a frame without labels but with its energy, which the landscape table holds."""
+    bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+    bare.calc = SinglePointCalculator(bare, energy=atoms.get_potential_energy())
+    return bare

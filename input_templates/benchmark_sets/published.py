@@ -1,0 +1,369 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Compare potentials on the published sets of Mo and Si: errors on the test set against cost.
+
+python published.py results --element Mo                  SNAP, quadratic SNAP, POD
+python published.py results --element Mo --networks       also se_e2_a and a MACE teacher
+python published.py results --element Mo --networks --teach 200    also POD taught by the teacher
+
+The published potentials run on the same test frames, in the same LAMMPS. Networks need the
+environment of the extra `distillation`. Predictions of zero_shot.py in the folder (*.npz) are rows
+too. Students, teacher and costs that are there are not made again: an interrupted run resumes.
+Writes ELEMENT/published.json and published.md, and published.png of all elements in the folder.
+
+Run time of one core: 2 minutes for each element; se_e2_a 4, teacher 8, taught student 3 minutes.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from published_sets import DATA, HERE, LANDSCAPE, cost, errors_of, published_lines, read_set
+
+from ase_calculators import EntropySymmetry, PolymorphGen
+from ase_calculators.distillation import (
+    open_student,
+    open_teacher,
+    train_student,
+    train_teacher,
+    write_deepmd,
+)
+from ase_calculators.distillation.prediction import predict
+from ase_calculators.distillation.training import read_profile
+from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
+from ase_calculators.lammps_potential import LammpsPotential
+from ase_calculators.provenance import atomic_write, write_json
+
+# marks: energy (meV/atom), forces (eV/Å), cost (µs per atom and step; of the student)
+MARKS = {"Mo": {"student": (4.0, 0.20, 100), "teacher": (3.0, 0.12, np.inf)},
+         "Si": {"student": (5.3, 0.12, 100), "teacher": (3.0, 0.08, np.inf)}}  # fmt: skip
+NEAREST = {"Mo": 1.9, "Si": 1.9}  # shortest distance of bred frames, Å
+TAUGHT_WEIGHT = 0.3  # of a frame with the teacher's label against one of DFT
+PROFILES = {
+    "SNAP": ("snap", "small"), "qSNAP": ("qsnap", "small"), "POD small": ("pod", "small"),
+    "POD": ("pod", HERE / "pod_{}.yaml"),
+}  # fmt: skip
+
+
+# --- models ---------------------------------------------------------------------------------------
+
+
+def fit_linear(train: list[Atoms], test: list[Atoms], folder: Path) -> dict[str, Any]:
+    """Fit the linear students.
+
+    Parameters
+    ----------
+    train, test : list of ase.Atoms
+        Training frames; frames whose errors are recorded.
+    folder : pathlib.Path
+        Folder of the element.
+
+    Returns
+    -------
+    dict of str to LammpsPotential
+        The students.
+    """
+    return {
+        name: open_student(train_student(
+            train, test, folder / name.lower().replace(" ", "_"),
+            str(profile).format(folder.name), kind=kind,
+        ))
+        for name, (kind, profile) in PROFILES.items()
+    }  # fmt: skip
+
+
+def network(train: list[Atoms], folder: Path, steps: int | None) -> Any:
+    """Train se_e2_a.
+
+    Parameters
+    ----------
+    train : list of ase.Atoms
+        Training frames.
+    folder : pathlib.Path
+        Folder of the element.
+    steps : int, optional
+        Number of steps. Default: that of se_e2_a.json.
+
+    Returns
+    -------
+    Student
+        The student.
+    """
+    for name, frames in (("set", train), ("validation", train[::15])):
+        if not (folder / name).exists():
+            write_deepmd(frames, folder / name)
+    return train_student(
+        folder / "set", folder / "validation", folder / "se_e2_a", HERE / "se_e2_a.json",
+        steps=steps,
+    )  # fmt: skip
+
+
+def teacher(train: list[Atoms], folder: Path, epochs: int | None) -> Any:
+    """Train a MACE model; every fifteenth frame picks the epoch that is kept.
+
+    Parameters
+    ----------
+    train : list of ase.Atoms
+        Training frames.
+    folder : pathlib.Path
+        Folder of the element.
+    epochs : int, optional
+        Number of epochs. Default: that of mace.yaml.
+
+    Returns
+    -------
+    MaceCommittee
+        The teacher, of one seed.
+    """
+    settings = read_profile(HERE / "mace.yaml", "mace")
+    if epochs is not None:
+        settings["max_num_epochs"] = epochs
+    kept = [atoms for number, atoms in enumerate(train) if number % 15]
+    train_teacher(kept, train[::15], folder / "teacher", settings, seeds=(1,))
+    return open_teacher(folder / "teacher")
+
+
+def bred(train: list[Atoms], element: str, number: int) -> list[Atoms]:
+    """Breed frames over the landscape from the training frames.
+
+    Parameters
+    ----------
+    train : list of ase.Atoms
+        Training frames; parents are ten of at most 64 atoms, spread over them.
+    element : str
+        Mo or Si.
+    number : int
+        Number of frames, about.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Frames, evenly from the landscape of all children.
+    """
+    small = [atoms for atoms in train if 8 <= len(atoms) <= 64]
+    parents = [
+        Atoms(a.numbers, a.positions, cell=a.cell, pbc=True)
+        for a in small[:: max(1, len(small) // 10)]
+    ]
+    edge = max(2, round(np.sqrt(number / 8)))
+    generator = PolymorphGen(
+        parents, EntropySymmetry(**LANDSCAPE[element]), "grid", edge, generations=4,
+        individuals=2, mode="roulette", min_distance=NEAREST[element], seed=1,
+    )  # fmt: skip
+    path = Path("bred.extxyz")
+    children = generator.run(path, progress=False)
+    found = list(ase.io.iread(path)) if path.exists() else list(children)
+    return found[:: max(1, len(found) // number)][:number]
+
+
+def taught(
+    train: list[Atoms], test: list[Atoms], folder: Path, element: str, model: Any, number: int
+) -> Any:
+    """Fit POD to the training frames and to the teacher's labels of bred frames.
+
+    Parameters
+    ----------
+    train, test : list of ase.Atoms
+        Training frames; frames whose errors are recorded.
+    folder : pathlib.Path
+        Folder of the element.
+    element : str
+        Mo or Si.
+    model : ase calculator
+        The teacher.
+    number : int
+        Number of bred frames.
+
+    Returns
+    -------
+    LammpsPotential
+        The student.
+    """
+    path = folder / "supplementary.extxyz"
+    if not path.exists():
+        frames = bred(train, element, number)
+        found = predict(model, frames)
+        starts = np.cumsum([0, *map(len, frames)])
+        for k, atoms in enumerate(frames):
+            atoms.calc = SinglePointCalculator(
+                atoms, energy=found["energy"][k], stress=found["stress"][k],
+                forces=found["forces"][starts[k] : starts[k + 1]],
+            )  # fmt: skip
+        with atomic_write(path) as file:
+            ase.io.write(file, frames, format="extxyz")
+    sets = [(train, 1.0), (path, TAUGHT_WEIGHT)]
+    return open_student(
+        train_student(sets, test, folder / "pod_taught", HERE / f"pod_{element}.yaml", kind="pod")
+    )
+
+
+# --- table and figure -----------------------------------------------------------------------------
+
+
+def row_of(
+    name: str, model: Any, lines: list[str] | None, test: list[Atoms], element: str,
+    seconds: float, known: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Return a row of the table.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+    model : ase calculator or dict
+        The model, or its predictions.
+    lines : list of str or None
+        LAMMPS's commands of it.
+    test : list of ase.Atoms
+        Test frames.
+    element : str
+        Mo or Si.
+    seconds : float
+        Processor time of each measurement of the cost.
+    known : dict
+        Row of an earlier run; its costs are kept if it is of the same commands.
+
+    Returns
+    -------
+    dict
+        name, errors by group, cost (µs per atom and step) of 256 and of 4,000 atoms.
+    """
+    row: dict[str, Any] = {"name": name, "lines": lines, "errors": errors_of(model, test, element)}
+    if lines is None:
+        return row | {"cost": None, "cost_large": None}
+    if known.get("lines") == lines and known.get("seconds") == seconds:
+        return row | {key: known[key] for key in ("cost", "cost_large", "seconds")}
+    return row | {
+        "cost": cost(lines, element, False, seconds),
+        "cost_large": cost(lines, element, True, seconds), "seconds": seconds,
+    }  # fmt: skip
+
+
+def markdown(rows: list[dict[str, Any]]) -> str:
+    """Return the table.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Rows.
+
+    Returns
+    -------
+    str
+        Text; errors of hot, strained and cold frames are of the forces.
+    """
+    lines = ["| potential | energy, meV/atom | forces, eV/Å | hot | strained | cold | "
+             "µs, 256 atoms | µs, 4,000 atoms |", "|" + "---|" * 8]  # fmt: skip
+    for row in rows:
+        each = row["errors"]
+        parts = [f"{each[g]['forces']:.3f}" if g in each else ""
+                 for g in ("hot", "strained", "cold")]  # fmt: skip
+        costs = ["" if row[key] is None else f"{row[key]:.0f}" for key in ("cost", "cost_large")]
+        lines.append("| " + " | ".join([
+            row["name"], f"{each['all']['energy']:.1f}", f"{each['all']['forces']:.3f}", *parts,
+            *costs,
+        ]) + " |")  # fmt: skip
+    return "\n".join(lines) + "\n"
+
+
+def draw(folder: Path) -> None:
+    """Draw errors of the forces and of the energy against cost, for all elements in the folder.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the results.
+    """
+    found = {e: json.loads((folder / e / "published.json").read_text())["rows"]
+             for e in MARKS if (folder / e / "published.json").exists()}  # fmt: skip
+    figure = new_figure(9.5, 3.7 * len(found))
+    grid = figure.subplots(len(found), 2, squeeze=False)
+    for axes, (element, rows) in zip(grid, found.items(), strict=True):
+        for ax, quantity, mark in zip(axes, ("forces", "energy"), (1, 0), strict=True):
+            limit = MARKS[element]["student"]
+            ax.axhline(limit[mark], color="0.6", lw=0.8, ls="--")
+            ax.axvline(limit[2], color="0.6", lw=0.8, ls="--")
+            for row in rows:
+                value = row["errors"]["all"][quantity]
+                ours = "Zuo" not in row["name"] and "zero-shot" not in row["name"]
+                color = COLORS[0] if ours else COLORS[1]
+                if row["cost"] is None:
+                    ax.axhline(value, color=color, lw=0.8, ls=":")
+                    ax.annotate(row["name"], (0.99, value), ha="right", va="bottom", fontsize=7,
+                                xycoords=("axes fraction", "data"))  # fmt: skip
+                else:
+                    ax.plot(row["cost_large"], value, "o" if ours else "s", color=color, ms=5)
+                    ax.annotate(row["name"], (row["cost_large"], value), (4, 3), fontsize=7,
+                                textcoords="offset points")  # fmt: skip
+            unit = "eV/Å" if quantity == "forces" else "meV/atom"
+            ax.set(xscale="log", yscale="log", title=element,
+                   xlabel="µs per atom and step (LAMMPS, one core, 4,000 atoms)",
+                   ylabel=f"{quantity} RMSE ({unit})")  # fmt: skip
+            low, high = ax.get_xlim()
+            ax.set_xlim(low * 0.8, high * 2.5)
+            tidy(ax)
+    save_figure(figure, folder / "published.png", dpi=100)
+
+
+def main() -> None:
+    """Train, test, measure and compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("folder", type=Path, help="where everything is written")
+    add("--element", choices=sorted(MARKS), default="Mo", help="(%(default)s)")
+    add("--data", type=Path, default=DATA, help="folder of the sets (%(default)s)")
+    add("--networks", action="store_true", help="also se_e2_a and a MACE teacher")
+    add("--steps", type=int, help="of se_e2_a (that of se_e2_a.json)")
+    add("--epochs", type=int, help="of the teacher (that of mace.yaml)")
+    add("--teach", type=int, default=0, help="bred frames that the teacher labels (%(default)s)")
+    add("--frames", type=int, help="training frames at most (all)")
+    add("--seconds", type=float, default=5.0, help="of each measurement of the cost (%(default)s)")
+    args = parser.parse_args()
+    element, folder = args.element, args.folder / args.element
+    folder.mkdir(parents=True, exist_ok=True)
+    train = read_set(f"mlearn/{element}_training", args.data)
+    if args.frames:
+        train = train[:: -(-len(train) // args.frames)]
+    test = read_set(f"mlearn/{element}_test", args.data)
+
+    models: dict[str, tuple[Any, list[str] | None]] = {}
+    for name, kind in (("SNAP (Zuo)", "snap"), ("qSNAP (Zuo)", "qsnap")):
+        lines = published_lines(element, kind)
+        models[name] = LammpsPotential(lines, element), lines
+    for path in sorted(folder.glob("*.npz")):
+        models[f"{path.stem} (zero-shot)"] = dict(np.load(path)), None
+    for name, model in fit_linear(train, test, folder).items():
+        models[name] = model, model.commands
+    if args.networks or (folder / "se_e2_a" / "student.pb").exists():
+        student = network(train, folder, args.steps)
+        model = student.compressed.resolve()
+        models["se_e2_a"] = open_student(student), [f"pair_style deepmd {model}", "pair_coeff * *"]
+    if args.networks:
+        models["MACE teacher"] = (mace := teacher(train, folder, args.epochs)), None
+        if args.teach:
+            model = taught(train, test, folder, element, mace, args.teach)
+            models["POD taught"] = model, model.commands
+
+    path = folder / "published.json"
+    before = json.loads(path.read_text())["rows"] if path.exists() else []
+    known = {row["name"]: row for row in before}
+    rows = []
+    for name, (model, lines) in models.items():
+        rows.append(row_of(name, model, lines, test, element, args.seconds, known.get(name, {})))
+        print(markdown(rows[-1:]).splitlines()[-1], flush=True)
+        write_json(path, {
+            "element": element, "training_frames": len(train), "test_frames": len(test),
+            "rows": rows + [row for row in before if row["name"] not in models],
+        })  # fmt: skip
+    with atomic_write(folder / "published.md") as file:
+        file.write(markdown(rows))
+    draw(args.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The scripts of the benchmark sets, shortened."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REFERENCE = Path(__file__).parents[1] / "reference"
+
+
+@pytest.fixture(scope="module")
+def folder(copy_of):
+    """A user's copy of the template, with the sets next to the scripts."""
+    folder = copy_of("benchmark_sets")
+    for name in ("mlearn", "maml_mo"):
+        shutil.copytree(REFERENCE / name, folder / "reference" / name)
+    # small students learn in a second
+    for element in ("Mo", "Si"):
+        path = folder / f"pod_{element}.yaml"
+        lines = path.read_text().split("\n")
+        kept = [x for x in lines if not x.strip().startswith(("four", "five"))]
+        text = "\n".join(kept).replace("functions: 8", "functions: 3")
+        path.write_text(text.replace("degree: 6", "degree: 2"))
+    return folder
+
+
+def test_published(folder, script, is_picture):
+    script("published.py", "results", "--element", "Si", "--frames", 12, "--seconds", 0.01,
+           cwd=folder)  # fmt: skip
+    rows = json.loads((folder / "results/Si/published.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == [
+        "SNAP (Zuo)", "qSNAP (Zuo)", "SNAP", "qSNAP", "POD small", "POD"
+    ]  # fmt: skip
+    # measured once for the issue by another script: 7.3 meV/atom, 0.205 eV/Å, and 5.3, 0.177
+    errors = [row["errors"]["all"] for row in rows]
+    assert errors[0]["energy"] == pytest.approx(7.3, abs=0.1)
+    assert errors[0]["forces"] == pytest.approx(0.205, abs=0.001)
+    assert errors[1]["energy"] == pytest.approx(5.3, abs=0.1)
+    assert errors[1]["forces"] == pytest.approx(0.177, abs=0.001)
+    assert all(error["forces"] < 1 for error in errors)
+    assert all(row["cost"] > 1 and row["cost_large"] > 1 for row in rows)
+    assert (folder / "results/Si/published.md").read_text().count("\n") == 8
+    assert is_picture(folder / "results/published.png")
+    # what is there is not made again
+    student = folder / "results/Si/pod/student.json"
+    before = student.stat().st_mtime_ns
+    script("published.py", "results", "--element", "Si", "--frames", 12, "--seconds", 0.01,
+           cwd=folder)  # fmt: skip
+    assert student.stat().st_mtime_ns == before
+    again = json.loads((folder / "results/Si/published.json").read_text())["rows"]
+    assert [row["cost"] for row in again] == [row["cost"] for row in rows]
+
+
+def test_selection_with_a_peers_choice(folder, script, is_picture):
+    arguments = ("results", "--element", "Mo", "--stride", 8, "--numbers", 6, 12, "--seeds", 2)
+    script("selection.py", *arguments, cwd=folder)
+    path = folder / "results/Mo/peer.choice.json"
+    path.write_text(json.dumps({"6": list(range(6))}))
+    script("selection.py", *arguments, cwd=folder)
+    content = json.loads((folder / "results/Mo/selection.json").read_text())
+    names = {record["name"] for record in content["records"]}
+    assert {"random", "landscape, even", "landscape, farthest", "sS Q4 Q6 Q8, farthest",
+            "atoms' landscape", "peer"} <= names  # fmt: skip
+    assert all(np.isfinite(e["forces"]) for r in content["records"] for e in r["errors"].values())
+    assert "| peer | published |" in (folder / "results/Mo/selection.md").read_text()
+    assert is_picture(folder / "results/selection.png")
+
+
+def test_laws(folder, script, is_picture):
+    script("laws.py", "results", "--element", "Mo", "--stride", 8, "--seeds", 2, "--frames", 8,
+           "--least", 4, cwd=folder)  # fmt: skip
+    content = json.loads((folder / "results/Mo/laws.json").read_text())
+    assert {record["part"] for record in content["records"]} == {"number", "coverage", "sources"}
+    assert len(content["knees"]) == 4
+    text = (folder / "results/Mo/laws.md").read_text()
+    assert "| 20% |" in text and "| MD 3000 K |" in text
+    assert is_picture(folder / "results/laws.png")
+
+
+def test_data_that_is_missing(folder, script):
+    output = script("laws.py", "results", "--data", "nowhere", cwd=folder, fails=True)
+    assert "there is no such set" in output and "Traceback" not in output
+
+
+@pytest.mark.slow
+@pytest.mark.distillation
+def test_networks(folder, script):
+    for module in ("deepmd", "mace"):
+        pytest.importorskip(module, reason="pip install 'entsym[distillation]'")
+    script("published.py", "networks", "--element", "Si", "--frames", 12, "--seconds", 0.01,
+           "--networks", "--steps", 20, "--epochs", 1, "--teach", 6, cwd=folder)  # fmt: skip
+    rows = json.loads((folder / "networks/Si/published.json").read_text())["rows"]
+    assert {"se_e2_a", "MACE teacher", "POD taught"} <= {row["name"] for row in rows}
