@@ -128,7 +128,7 @@ class _Set:
         self.labels = [_targets(atoms) for atoms in frames]
 
     def batches(self, size: int, order: Sequence[int]) -> Any:
-        """Yield batches as PotentialLightningModule.step takes them, and weights of the energies."""
+        """Yield batches for PotentialLightningModule.step, and weights of the energies."""
         import torch
 
         place, dtype = self.potential.data_mean.device, self.potential.data_mean.dtype
@@ -153,7 +153,10 @@ def _loss(module: Any, batch: tuple[Any, ...]) -> Any:
     results, _ = module.step((*others, stress))
     # the step counts each energy once
     n_atoms = module._last_num_atoms
-    pair = (module._last_preds[0].reshape(weight.shape), module._last_labels[0].reshape(weight.shape))
+    pair = (
+        module._last_preds[0].reshape(weight.shape),
+        module._last_labels[0].reshape(weight.shape),
+    )
     each = module.loss(*(energy / n_atoms for energy in pair), reduction="none")
     return results["Total_Loss"] + module.energy_weight * ((weight - 1) * each).mean()
 

@@ -375,8 +375,8 @@ def _weight(given: Any, name: str) -> float:
     """Return how often the energy of a frame counts."""
     if not _is_number(given) or given < 0:
         raise ValueError(
-            f"{name}: {WEIGHT} = {given!r} of a frame: must be a number of 0 or more, how often its "
-            "energy counts; 1 if not given"
+            f"{name}: {WEIGHT} = {given!r} of a frame: must be a number of 0 or more, how often "
+            "its energy counts; 1 if not given"
         )
     return float(given)
 

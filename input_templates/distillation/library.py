@@ -180,8 +180,11 @@ def main() -> None:
         )  # fmt: skip
         if done.returncode:
             raise SystemExit(f"in.trajectory: LAMMPS says {(done.stdout + done.stderr)[-300:]}")
-    n_md = label(ase.io.iread(folder / "trajectory.dump"), folder / "trajectory.extxyz",
-                 potential=args.potential)
+    n_md = label(
+        ase.io.iread(folder / "trajectory.dump"),
+        folder / "trajectory.extxyz",
+        potential=args.potential,
+    )
 
     calc = EntropySymmetry(**ALUMINIUM)
     melt = ase.io.read(folder / "parents.extxyz", ":")

@@ -7,7 +7,7 @@ python teacher.py labels.extxyz --profile paper       the paper's size, on a GPU
 python teacher.py --profile mine.yaml --seeds 1 2 3 4 --processes 2
 python teacher.py --start TensorNet-MatPES-PBE-v2025.1-PES   fine-tunes a universal model of matgl
 python teacher.py --start mace.model --trust          or one that you have, of MACE or matgl
-python teacher.py --faults labels.extxyz --profile mace_al_faults.yaml   learns stacks and faults too
+python teacher.py --faults labels.extxyz --profile mace_al_faults.yaml      learns faults too
 
 Every tenth frame, in the order of the landscape's cells, is kept for validation, which picks the
 epoch of each model. An interrupted run resumes from the last checkpoints.
