@@ -20,6 +20,7 @@ from ase_calculators.distillation.comparison_figures import (
     draw_landscape,
     draw_parity,
 )
+from ase_calculators.distillation.coverage import Visits, outside
 from ase_calculators.distillation.models import NETWORKS, Model
 from ase_calculators.distillation.prediction import (
     QUANTITIES,
@@ -65,6 +66,9 @@ class Comparison:
         Reports of `validate`, one per model.
     notes : list of str
         Notes on the whole comparison.
+    outside : dict of str to dict
+        For each model and property the share of structures outside the coverage of the training
+        set; None where it is not known.
     """
 
     folder: Path
@@ -74,6 +78,7 @@ class Comparison:
     table: LandscapeTable | None = None
     reports: list[Report] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    outside: dict[str, dict[str, float | None]] = field(default_factory=dict)
 
     def table_rows(self) -> list[dict[str, Any]]:
         """Return one row per model.
@@ -113,6 +118,9 @@ class Comparison:
             lines.append(f"| {row['model']} | {' | '.join(text)} |")
         remarks = [f"- {name}: FAILED: {reason}" for name, reason in self.failed.items()]
         remarks += [f"- {note}" for note in self.notes]
+        for name, shares in self.outside.items():
+            remarks += [f"- {name}, {key}: outside the coverage: {_share(share)}"
+                        for key, share in shares.items() if share != 0]  # fmt: skip
         return "\n".join(lines + ([""] + remarks if remarks else [])) + "\n"
 
     def write(self) -> None:
@@ -128,6 +136,7 @@ class Comparison:
         record = {
             "models": {name: e.summary() for name, e in self.errors.items()},
             "units": QUANTITIES, "failed": self.failed, "notes": self.notes,
+            "outside": self.outside,
             "landscape": None if self.table is None else self.table.parameters,
             "versions": versions(*PACKAGES),
         }  # fmt: skip
@@ -176,6 +185,8 @@ def compare_models(
     settings: Mapping[str, Mapping[str, Any]] | None = None,
     reference: Any = None,
     progress: bool = True,
+    train: str | PathLike[str] | Iterable[Any] | None = None,
+    cell: tuple[float, float] = (0.4, 0.02),
 ) -> Comparison:
     """Compare models on one labelled test set and, if requested, by the properties of a crystal.
 
@@ -213,6 +224,12 @@ def compare_models(
         Reference of the properties, as for `validate`.
     progress : bool
         Show progress bars and a line per model.
+    train : path-like, or iterable of path-like, or iterable of ase.Atoms, optional
+        The training set; needs `calc`. Structures of the properties that are further than one
+        `cell` from each of its frames on the landscape are outside its coverage: what the models
+        say there is extrapolated. Structures of the dynamics that LAMMPS runs are not seen.
+    cell : (float, float)
+        Cell (dsS, dQ) of the coverage.
 
     Returns
     -------
@@ -238,6 +255,10 @@ def compare_models(
     properties = list(properties)
     if properties and element is None:
         raise ValueError("element = None: properties need it; give the symbol of the crystal")
+    if train is not None and calc is None:
+        raise ValueError("calc = None: train needs it; give an EntropySymmetry")
+    if np.shape(cell) != (2,) or not all(np.isfinite(cell)) or min(cell) <= 0:
+        raise ValueError(f"cell = {cell}: must be (dsS, dQ), two positive numbers; use (0.4, 0.02)")
     slugs = _slugs(models)
     _check_labels(frames, prefix)
     folder = Path(workdir)
@@ -247,6 +268,9 @@ def compare_models(
         comparison.notes.append("the mean energy error per atom of each model was subtracted")
     if calc is not None:
         comparison.table = map_landscape(frames, calc, progress=False)
+    known = None
+    if train is not None and properties:
+        known = map_landscape(train, calc, progress=False)  # type: ignore[arg-type]
     frames_hash = structure_hash(frames)
     for name, given in models.items():
         started = time.perf_counter()
@@ -272,13 +296,25 @@ def compare_models(
             seconds = "there already" if resumed else f"{time.perf_counter() - started:.1f} s"
             print(f"{name}: RMSE {summary}  ({seconds})", flush=True)
         if properties:
-            comparison.reports.append(validate(
-                model.calculator, str(element), crystal, properties, reference,
-                folder / "properties" / slugs[name], settings, name, model.identity["files"],
-                progress=progress,
-            ))  # fmt: skip
+            place, visits = folder / "properties" / slugs[name], Visits()
+            report = validate(
+                model.calculator, str(element), crystal, properties, reference, place, settings,
+                name, model.identity["files"], progress=progress, watch=visits,
+            )  # fmt: skip
+            comparison.reports.append(report)
+            if calc is not None:
+                visits.write(place, calc)
+            if known is not None:
+                done = [key for key in properties if key not in report.failed]
+                comparison.outside[name] = outside(place, done, known, cell)
     comparison.write()
     return comparison
+
+
+def _share(share: float | None) -> str:
+    if share is None:
+        return "not known, since none of its structures was seen"
+    return f"{100 * share:.0f} % of its structures"
 
 
 def _slugs(names: Iterable[str]) -> dict[str, str]:

@@ -24,6 +24,7 @@ import numpy as np
 from ase import Atoms, units
 from ase.stress import voigt_6_to_full_3x3_stress
 
+from ase_calculators.distillation.training import WEIGHT
 from ase_calculators.provenance import atomic_write, write_json
 
 CHECKPOINT, BEST, RESULT = "checkpoint.pt", "best.pt", "result.json"
@@ -111,11 +112,12 @@ def fit_shifts(
     return dict(zip(elements, shifts.tolist(), strict=True))
 
 
-def _targets(atoms: Atoms) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return energy (eV), forces (eV/Å) and stress (GPa; NaN if there is none)."""
+def _targets(atoms: Atoms) -> tuple[float, np.ndarray, np.ndarray, float]:
+    """Return energy (eV), forces (eV/Å), stress (GPa; NaN if there is none) and energy's weight."""
     stress = atoms.info.get("REF_stress")
     full = np.full((3, 3), np.nan) if stress is None else voigt_6_to_full_3x3_stress(stress)
-    return atoms.info["REF_energy"], atoms.arrays["REF_forces"], full / units.GPa
+    weight = atoms.info.get(WEIGHT, 1.0)
+    return atoms.info["REF_energy"], atoms.arrays["REF_forces"], full / units.GPa, weight
 
 
 class _Set:
@@ -126,14 +128,16 @@ class _Set:
         self.labels = [_targets(atoms) for atoms in frames]
 
     def batches(self, size: int, order: Sequence[int]) -> Any:
-        """Yield batches as PotentialLightningModule.step takes them."""
+        """Yield batches for PotentialLightningModule.step, and weights of the energies."""
         import torch
 
         place, dtype = self.potential.data_mean.device, self.potential.data_mean.dtype
         for start in range(0, len(order), size):
             part = order[start : start + size]
-            energy, forces, stress = zip(*(self.labels[k] for k in part), strict=True)
-            arrays = (np.array(energy), np.concatenate(forces), np.concatenate(stress))
+            energy, forces, stress, weight = zip(*(self.labels[k] for k in part), strict=True)
+            arrays = (
+                np.array(energy), np.concatenate(forces), np.concatenate(stress), np.array(weight),
+            )  # fmt: skip
             yield (
                 *batch_of(self.potential, [self.data[k] for k in part]),
                 *(torch.as_tensor(array, dtype=dtype, device=place) for array in arrays),
@@ -142,12 +146,19 @@ class _Set:
 
 def _loss(module: Any, batch: tuple[Any, ...]) -> Any:
     """Return the loss of a batch; of one without any stress, that of energies and forces."""
-    *others, stress = batch
+    *others, stress, weight = batch
     module.model.calc_stresses = not bool(stress.isnan().all())
     if not module.model.calc_stresses:
         stress = stress.new_zeros(1)
     results, _ = module.step((*others, stress))
-    return results["Total_Loss"]
+    # the step counts each energy once
+    n_atoms = module._last_num_atoms
+    pair = (
+        module._last_preds[0].reshape(weight.shape),
+        module._last_labels[0].reshape(weight.shape),
+    )
+    each = module.loss(*(energy / n_atoms for energy in pair), reduction="none")
+    return results["Total_Loss"] + module.energy_weight * ((weight - 1) * each).mean()
 
 
 def _errors(module: Any, frames: _Set, size: int) -> tuple[float, float, float, float]:

@@ -27,6 +27,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from ase_calculators.argument_checks import check_whole
 from ase_calculators.committee import Committee
 from ase_calculators.distillation.training import (
+    WEIGHT,
     Training,
     TrainingProgress,
     read_profile,
@@ -84,7 +85,8 @@ def train_teacher(
     ----------
     train, validation : path-like, or iterable of path-like, or iterable of ase.Atoms
         Labelled frames. The validation frames pick the epoch that is kept; they must not be the
-        test frames.
+        test frames. ``atoms.info["config_energy_weight"]`` tells how often the energy of a frame
+        counts (1).
     folder : path-like
         Folder of all files.
     profile : {"small", "paper", "finetune"}, path-like or dict, optional
@@ -358,12 +360,25 @@ def _write_frames(frames: Any, path: Path, prefix: str) -> dict[str, Any]:
             bare.pbc = True
             bare.info["REF_energy"] = label.energy
             bare.arrays["REF_forces"] = label.forces
+            bare.info.pop(WEIGHT, None)
+            if WEIGHT in atoms.info:
+                bare.info[WEIGHT] = _weight(atoms.info[WEIGHT], path.stem)
             if label.stress is not None and scale is not None:
                 bare.info["REF_stress"] = label.stress / scale
             ase.io.write(file, bare, format="extxyz")
     draft.replace(path)
     elements = sorted({symbol for atoms in found for symbol in atoms.symbols})
     return {"n_frames": len(found), "elements": elements, "sha256": file_hash(path)}
+
+
+def _weight(given: Any, name: str) -> float:
+    """Return how often the energy of a frame counts."""
+    if not _is_number(given) or given < 0:
+        raise ValueError(
+            f"{name}: {WEIGHT} = {given!r} of a frame: must be a number of 0 or more, how often "
+            "its energy counts; 1 if not given"
+        )
+    return float(given)
 
 
 def _check_elements(settings: dict[str, Any], train: list[str], validation: list[str]) -> None:

@@ -19,6 +19,8 @@ from tqdm.auto import tqdm
 from ase_calculators.argument_checks import one_line
 
 PROFILES = Path(__file__).parent / "profiles"
+# of a frame in Atoms.info: how often its energy counts; MACE's own name
+WEIGHT = "config_energy_weight"
 # seconds between two readings of what the programs have written
 _POLL = 0.5
 # seconds that a program may take to end after its parent was killed

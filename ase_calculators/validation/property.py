@@ -30,7 +30,8 @@ class CalculationFailed(RuntimeError):
 class CheckedCalculator(Calculator):
     """Calculator that passes on the results of another one, and checks that they are finite.
 
-    The last structure stays in `atoms`; `n_calls` counts the calculations.
+    The last structure stays in `atoms`; `n_calls` counts the calculations. `watch`, if it is not
+    None, is called with each structure before it is calculated.
 
     Parameters
     ----------
@@ -43,6 +44,7 @@ class CheckedCalculator(Calculator):
         self.model = calculator
         self.implemented_properties = list(calculator.implemented_properties)
         self.n_calls = 0
+        self.watch: Callable[[Any], None] | None = None
 
     def calculate(
         self, atoms: Any = None, properties: Any = ("energy",), system_changes: Any = all_changes
@@ -65,6 +67,8 @@ class CheckedCalculator(Calculator):
         """
         super().calculate(atoms, properties, system_changes)
         self.n_calls += 1
+        if self.watch is not None:
+            self.watch(self.atoms)
         try:
             for name in properties:
                 self.model.get_property(name, self.atoms)

@@ -4,7 +4,7 @@
 import json
 import pickle
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
@@ -48,6 +48,7 @@ def validate(
     c_over_a: float | None = None,
     progress: bool = True,
     executor: Executor | None = None,
+    watch: Callable[[str, Any], None] | None = None,
 ) -> Report:
     """Calculate the properties of a crystal by a model, and compare them with a reference.
 
@@ -89,6 +90,9 @@ def validate(
         Executor that calculates the properties, such as that of a cluster. Its workers see
         `workdir`, and it is not shut down; give LAMMPS commands, or a calculator that can be
         pickled. Default: this process calculates them one after the other.
+    watch : callable, optional
+        Called with the name of the property and each structure that it calculates in this process.
+        Structures of the dynamics that LAMMPS runs by itself are not seen.
 
     Returns
     -------
@@ -141,7 +145,7 @@ def validate(
         checked, commands, found, others, folder.resolve(), known, progress and executor is None,
         fingerprint(identity),
     )  # fmt: skip
-    calculate = partial(_record, sample, changes, identity, name)
+    calculate = partial(_record, sample, changes, identity, name, watch=watch)
     if executor is not None:
         there = replace(sample, calculator=None)  # type: ignore[arg-type]
         calculate = partial(_record_there, sent, there, changes, identity, name)
@@ -229,7 +233,7 @@ def _finished(
 
 def _record(
     sample: Sample, changes: dict[str, dict[str, Any]], identity: dict[str, Any], name: str,
-    key: str,
+    key: str, watch: Callable[[str, Any], None] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Return the record of a property: the existing one, or a new one."""
     kind, path = PROPERTIES[key], sample.folder / f"{key}.json"
@@ -251,6 +255,8 @@ def _record(
             return old
     started = time.perf_counter()
     prop = kind(sample, **changes.get(key, {}))
+    if watch is not None:
+        sample.calculator.watch = partial(watch, key)
     record: dict[str, Any] = {
         "property": key, "title": kind.title, "model": name, "status": "failed", "asked": asked,
         "element": crystal.element, "crystal": crystal.structure, "identity": identity,

@@ -5,6 +5,7 @@
 python compare.py                                       models of student.py and teacher.py
 python compare.py --model DNN=alone/student.pb --model "EAM=pair_style eam/fs; pair_coeff * * F Al"
 python compare.py --properties elastic_constants vacancy --speed
+python compare.py --properties vacancy --train sets/standard.extxyz   what lies outside its coverage
 python compare.py --speed --dft labels.extxyz --cores 8         with the cost of Auto-DFT's labels
 
 A model is the folder of a teacher, a DeePMD model, a file or lines with pair_style and pair_coeff,
@@ -68,6 +69,15 @@ def main() -> None:
     parser.add_argument("--crystal", default="fcc", help="(%(default)s)")
     parser.add_argument("--properties", nargs="*", default=(), help="see below (none)")
     parser.add_argument(
+        "--train", nargs="+", help="training set; properties whose structures leave it are named"
+    )
+    parser.add_argument("--cell", type=float, nargs=2, default=(0.4, 0.02), help="(0.4 0.02)")
+    parser.add_argument("--rmax", type=float, default=ALUMINIUM["rmax"], help="Å (%(default)s)")
+    parser.add_argument("--sigma", type=float, default=ALUMINIUM["sigma"], help="Å (%(default)s)")
+    parser.add_argument(
+        "--q6-cutoff", type=float, default=ALUMINIUM["q6_cutoff"], help="Å (%(default)s)"
+    )
+    parser.add_argument(
         "--align", action="store_true", help="subtract each model's mean energy error"
     )
     parser.add_argument("--speed", action="store_true", help="measure the speed ladder too")
@@ -91,8 +101,10 @@ def main() -> None:
         parser.error(f"--model: none of {', '.join(DEFAULT.values())} is there; name one")
     try:
         compared = compare_models(
-            args.test, models, args.output, EntropySymmetry(**ALUMINIUM), args.properties,
-            args.element, args.crystal, align=args.align,
+            args.test, models, args.output,
+            EntropySymmetry(args.rmax, args.sigma, args.q6_cutoff, smooth=ALUMINIUM["smooth"]),
+            args.properties, args.element, args.crystal, align=args.align, train=args.train,
+            cell=tuple(args.cell),
         )  # fmt: skip
         print("\n" + compared.markdown())
         if args.speed:

@@ -5,6 +5,7 @@
 python finetune.py --start TensorNet-MatPES-PBE-v2025.1-PES --faults faults.extxyz
 python finetune.py --start ../models/TensorNet --trust --seeds 1 --epochs 20
 python finetune.py --start my_mace.model --trust --properties stacking_faults
+python finetune.py --start MODEL --trust --faults labels.extxyz --only none --also MACE=teacher
 
 Trains on sets/standard.extxyz of sets.py, tests on sets/test.extxyz. Every fifth frame of the
 faults is held out and tested on its own. Default of --start: the environment variable
@@ -18,57 +19,24 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ase import Atoms
-from teacher import split_validation
+import numpy as np
+from ase import Atoms, units
+from ase.build import bulk
+from teacher import split_faults, split_validation, weighed
 
-from ase_calculators.distillation import open_teacher, train_teacher
+from ase_calculators.distillation import open_model, open_teacher, train_teacher
 from ase_calculators.distillation.prediction import QUANTITIES, Errors, errors, predict
 from ase_calculators.distillation.training import read_profile
 from ase_calculators.frame_source import read_frames
 from ase_calculators.provenance import atomic_write, write_json
 from ase_calculators.validation import validate
 
-HELD, FIRST = 5, 3  # one of so many faults is held out, from this one on
+WIDE = 1.09  # so many lattice constants: hcp's third shell is beyond 5 Å
+EXTRA = {
+    "spread": "spread of their energy, meV/atom", "isf": "ISF of stacks, mJ/m^2",
+    "hcp": "hcp - fcc, meV/atom", "wide": "the same, 9 % wider", "ISF": "ISF, mJ/m^2",
+}  # fmt: skip
 EMBEDDING = {"matgl": ["tensor_embedding"], "mace": 1}
-
-
-def unnamed(atoms: Atoms) -> Atoms:
-    """Return a labelled frame that does not name the settings of its label.
-
-    Frames of other settings may not be mixed by mistake. Here they are on purpose: the mesh of the
-    faults differs, and their zero of energy is that of the others.
-
-    Parameters
-    ----------
-    atoms : ase.Atoms
-        The frame; not modified.
-
-    Returns
-    -------
-    ase.Atoms
-        A copy with the same labels.
-    """
-    copy = atoms.copy()
-    copy.calc = atoms.calc
-    copy.info.pop("settings", None)
-    return copy
-
-
-def split_faults(path: str | None) -> tuple[list[Atoms], list[Atoms]]:
-    """Split the labels of faults into frames to learn from and frames to test on.
-
-    Parameters
-    ----------
-    path : str or None
-        The labelled frames. Settings that they name are not compared with those of other frames.
-
-    Returns
-    -------
-    (list of ase.Atoms, list of ase.Atoms)
-        The frames; none if there is no file.
-    """
-    frames = [unnamed(atoms) for atoms in read_frames(path)] if path else []
-    return [a for k, a in enumerate(frames) if k % HELD != FIRST], frames[FIRST::HELD]
 
 
 def tested(calculator: Any, frames: list[Atoms], name: str, align: bool) -> dict[str, float]:
@@ -96,28 +64,90 @@ def tested(calculator: Any, frames: list[Atoms], name: str, align: bool) -> dict
     return {quantity: kinds["RMSE"] for quantity, kinds in found.summary().items()}
 
 
+def intrinsic_fault(calculator: Any, frames: list[Atoms], a: str = "a=4.04 d=1.0") -> float:
+    """Return the energy of the intrinsic fault, from two stacks among the frames.
+
+    Parameters
+    ----------
+    calculator : ase calculator or None
+        The model. None: the labels of the frames.
+    frames : list of ase.Atoms
+        Labelled stacks with names, such as those of al_faults_pbe.
+    a : str, optional
+        The rest of the names, after "fcc" and "isf".
+
+    Returns
+    -------
+    float
+        Energy of the faulted stack, less as many atoms of fcc, over its area, mJ/m^2; NaN if one
+        of the two is not there.
+    """
+    energies = []
+    for name in ("fcc", "isf"):
+        found = [atoms for atoms in frames if atoms.info.get("name") == f"{name} {a}"]
+        if not found:
+            return np.nan
+        energy = (calculator or found[0].calc).get_potential_energy(found[0])
+        energies.append(energy / len(found[0]))
+    area = float(np.linalg.norm(np.cross(*found[0].cell[:2])))
+    return float(len(found[0]) * (energies[1] - energies[0]) / area / (units.J / units.m**2)) * 1e3
+
+
+def hcp_above_fcc(calculator: Any, a: float, element: str = "Al") -> float:
+    """Return how far hcp is above fcc, both of touching spheres.
+
+    Up to the two neighbours of hcp at sqrt(8/3) diameters both have as many neighbours at each
+    distance, and the sums of their second harmonics vanish. A network with harmonics up to l = 2,
+    whose cutoff ends there, cannot tell one from the other: 0 exactly.
+
+    Parameters
+    ----------
+    calculator : ase calculator
+        The model.
+    a : float
+        Lattice constant of fcc, Å.
+    element : str, optional
+        Chemical symbol.
+
+    Returns
+    -------
+    float
+        Energy, meV/atom.
+    """
+    diameter = a / np.sqrt(2)
+    fcc, hcp = (
+        calculator.get_potential_energy(atoms) / len(atoms)
+        for atoms in (
+            bulk(element, "fcc", a=a),
+            bulk(element, "hcp", a=diameter, c=np.sqrt(8 / 3) * diameter),
+        )
+    )
+    return 1e3 * float(hcp - fcc)
+
+
 def table(rows: dict[str, dict[str, Any]]) -> str:
     """Return the table of all models.
 
     Parameters
     ----------
     rows : dict of str to dict
-        For each model the errors on "test" and "faults", and "ISF" in mJ/m^2.
+        For each model the errors on "test" and "faults", and the numbers of `EXTRA`.
 
     Returns
     -------
     str
         The text.
     """
-    units = " | ".join(f"{quantity}, {unit}" for quantity, unit in QUANTITIES.items())
-    lines = [f"| model | {units} | faults: {units} | ISF, mJ/m^2 |", "|---" * 8 + "|"]
+    columns = " | ".join(f"{quantity}, {unit}" for quantity, unit in QUANTITIES.items())
+    extra = " | ".join(EXTRA.values())
+    lines = [f"| model | {columns} | faults: {columns} | {extra} |", "|---" * 12 + "|"]
     for name, row in rows.items():
         cells = [
             f"{row[part][quantity]:.3g}" if quantity in row.get(part, {}) else ""
             for part in ("test", "faults") for quantity in QUANTITIES
         ]  # fmt: skip
-        fault = f"{row['ISF']:.3g}" if "ISF" in row else ""
-        lines.append(f"| {name} | {' | '.join(cells)} | {fault} |")
+        cells += [f"{row[key]:.3g}" if key in row else "" for key in EXTRA]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -140,13 +170,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--standard", default="sets/standard.extxyz", help="(%(default)s)")
     parser.add_argument("--test", default="sets/test.extxyz", help="(%(default)s)")
     parser.add_argument("--faults", help="labelled stacks and faults")
+    parser.add_argument("--energy", type=float, default=1.0, help="weight of their energy (1)")
+    parser.add_argument(
+        "--also", nargs="+", default=(), metavar="NAME=FOLDER", help="other models to test"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="(1 2 3)")
     parser.add_argument("--profile", default="finetune", help="(%(default)s)")
     parser.add_argument("--epochs", type=int, help="(the profile's)")
-    parser.add_argument("--only", nargs="+", help="these trainings, see the table (all)")
+    parser.add_argument("--only", nargs="+", help="these trainings, or none (all)")
     parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
     parser.add_argument("--properties", nargs="*", default=(), help="stacking_faults")
-    parser.add_argument("--element", default="Al", help="of them (%(default)s)")
+    parser.add_argument("--element", default="Al", help="(%(default)s)")
+    parser.add_argument("--a", type=float, default=4.04, help="of its fcc, Å (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("finetune"), help="(%(default)s)")
     args = parser.parse_args()
     if not args.start:
@@ -162,7 +197,8 @@ def main() -> None:
     rows: dict[str, dict[str, Any]] = {}
     try:
         standard, validation = split_validation(args.standard)
-        learned, held = split_faults(args.faults)
+        learned, held = split_faults(args.faults, args.energy)
+        stacks = list(read_frames(args.faults)) if args.faults else []
         test = list(read_frames(args.test))
         profile = read_profile(args.profile, "mace" if is_mace else "matgl")
         if args.epochs:
@@ -171,7 +207,10 @@ def main() -> None:
         trainings = {
             "standard": (standard, profile),
             "standard, embedding frozen": (standard, frozen),
-            "standard and faults": ([*map(unnamed, standard), *learned], profile),
+            "standard and faults": (
+                [*(weighed(atoms, 1.0) for atoms in standard), *learned],
+                profile,
+            ),
         }
         models: dict[str, Any] = {}
         if Path(args.start).exists():
@@ -185,10 +224,17 @@ def main() -> None:
                 processes=args.processes, start=args.start, trust=args.trust,
             )  # fmt: skip
             models[name] = open_teacher(folder, "cpu")
+        for pair in args.also:
+            name, _, folder = pair.partition("=")
+            models[name] = open_model(folder)
         for name, calculator in models.items():
             row = rows[name] = {"test": tested(calculator, test, name, name == "zero-shot")}
             if held:
                 row["faults"] = tested(calculator, held, name, name == "zero-shot")
+                row["spread"] = tested(calculator, held, name, True)["energy"]
+                row["isf"] = intrinsic_fault(calculator, stacks)
+            for key, scale in (("hcp", 1.0), ("wide", WIDE)):
+                row[key] = hcp_above_fcc(calculator, scale * args.a, args.element)
             if args.properties:
                 report = validate(
                     calculator, args.element, "fcc", args.properties,
@@ -202,6 +248,8 @@ def main() -> None:
     except (ValueError, ImportError, OSError, ArithmeticError, RuntimeError) as error:
         raise SystemExit(str(error)) from None
     print(table(rows))
+    if stacks:
+        print(f"intrinsic fault by the labels: {intrinsic_fault(None, stacks):.0f} mJ/m^2")
 
 
 if __name__ == "__main__":

@@ -68,8 +68,10 @@ def crystals(n_atoms: int, seed: int) -> list[Atoms]:
     return found
 
 
-def label(frames: Iterable[Atoms], path: Path, total: int | None = None) -> int:
-    """Write frames with energy, forces and stress of POTENTIAL; keep those already written.
+def label(
+    frames: Iterable[Atoms], path: Path, total: int | None = None, potential: str = POTENTIAL
+) -> int:
+    """Write frames with energy, forces and stress of a potential; keep those already written.
 
     Parameters
     ----------
@@ -79,6 +81,8 @@ def label(frames: Iterable[Atoms], path: Path, total: int | None = None) -> int:
         Extended XYZ file, complete or missing.
     total : int, optional
         Number of frames.
+    potential : str, optional
+        LAMMPS's pair_style and pair_coeff.
 
     Returns
     -------
@@ -99,14 +103,14 @@ def label(frames: Iterable[Atoms], path: Path, total: int | None = None) -> int:
         )
     if complete:
         return n_done
-    calculator = LammpsPotential(POTENTIAL, "Al")
+    calculator = LammpsPotential(potential, "Al")
     with open(draft, "a", encoding="utf-8") as file:
         for atoms in tqdm(islice(frames, n_done, None), path.name, total, initial=n_done):
             bare = Atoms(atoms.symbols, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
             calculator.calculate(bare, ["energy", "forces", "stress"])
             results = {key: calculator.results[key] for key in ("energy", "forces", "stress")}
             bare.calc = SinglePointCalculator(bare, **results)
-            bare.info["settings"] = POTENTIAL
+            bare.info["settings"] = potential
             ase.io.write(file, bare, format="extxyz")
             n_done += 1
     draft.replace(path)
@@ -148,6 +152,9 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--heat", type=int, default=20000, help="steps of heating (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
+    parser.add_argument(
+        "--potential", default=POTENTIAL, help="of the labels, pair_style and pair_coeff (an EAM)"
+    )
     parser.add_argument("--output", type=Path, default=Path("library"), help="folder (%(default)s)")
     args = parser.parse_args()
     args.output.mkdir(parents=True, exist_ok=True)
@@ -173,7 +180,11 @@ def main() -> None:
         )  # fmt: skip
         if done.returncode:
             raise SystemExit(f"in.trajectory: LAMMPS says {(done.stdout + done.stderr)[-300:]}")
-    n_md = label(ase.io.iread(folder / "trajectory.dump"), folder / "trajectory.extxyz")
+    n_md = label(
+        ase.io.iread(folder / "trajectory.dump"),
+        folder / "trajectory.extxyz",
+        potential=args.potential,
+    )
 
     calc = EntropySymmetry(**ALUMINIUM)
     melt = ase.io.read(folder / "parents.extxyz", ":")
@@ -190,7 +201,7 @@ def main() -> None:
         warnings.simplefilter("ignore")  # some cells cannot be hit
         n_children = len(gen.run(folder / "children.extxyz"))
     frames = chain(start, ase.io.iread(folder / "children.extxyz"))
-    n = label(frames, folder / "library.extxyz", len(start) + n_children)
+    n = label(frames, folder / "library.extxyz", len(start) + n_children, args.potential)
     table = map_landscape(folder / "library.extxyz", calc)
     table.write(folder / "landscape.csv")
     ax = plot_landscape(table, "energy")

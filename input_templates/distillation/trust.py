@@ -23,6 +23,7 @@ import numpy as np
 from ase_calculators import EntropySymmetry, map_landscape
 from ase_calculators.committee import Committee
 from ase_calculators.distillation import open_model, open_teacher
+from ase_calculators.distillation.coverage import cells_away
 from ase_calculators.distillation.prediction import errors
 from ase_calculators.figures import save_figure
 from ase_calculators.frame_source import read_frames
@@ -91,26 +92,6 @@ def skill(error: np.ndarray, number: np.ndarray) -> float:
     return float((error.mean() - risk(error, number).mean()) / best)
 
 
-def distances(train: Any, test: Any, cell: tuple[float, float]) -> np.ndarray:
-    """Return how far test frames are from the nearest training frame on the landscape.
-
-    Parameters
-    ----------
-    train, test : LandscapeTable
-        The frames on the landscape.
-    cell : (float, float)
-        Unit of length along sS and Q.
-
-    Returns
-    -------
-    (n_test,) float64
-        Distances, in cells.
-    """
-    sS = (test.sS[:, None] - train.sS) / cell[0]
-    Q = (test.Q[:, None] - train.Q) / cell[1]
-    return np.sqrt((sS**2 + Q**2).min(axis=1))
-
-
 def draw(error: dict[str, Any], numbers: dict[str, Any], path: Path) -> None:
     """Draw the mean error of the frames trusted so far.
 
@@ -176,7 +157,7 @@ def main() -> None:
         }
     except (ValueError, ImportError, OSError) as failure:
         raise SystemExit(str(failure)) from None
-    away = distances(*tables, tuple(args.cell))
+    away = cells_away(*tables, tuple(args.cell))
     numbers = {
         quantity: {
             "spread": np.array([found[f"{quantity}_spread"] for found in results]),

@@ -17,7 +17,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.singlepoint import SinglePointCalculator
 
-from ase_calculators import EntropySymmetry
+from ase_calculators import EntropySymmetry, LandscapeTable
 from ase_calculators.distillation import (
     Committee,
     LabelTime,
@@ -285,6 +285,43 @@ def test_align_takes_the_mean_away(frames, tmp_path):
     assert abs(plain.energy.mean()) > 1000 and (aligned.forces == plain.forces).all()
 
 
+def test_properties_outside_the_coverage_are_named(frames, tmp_path):
+    calc = EntropySymmetry(5.5, 0.2, 3.5)
+    crystals = [bulk("Al", a=a) for a in np.linspace(3.2, 4.7, 76)]
+
+    def shares(train, **options):
+        compared = compare_models(
+            frames[:1], {"jea": JEA}, tmp_path, calc, ["equation_of_state", "bain_path"], "Al",
+            train=train, progress=False, **options,
+        )  # fmt: skip
+        said = (tmp_path / "comparison.md").read_text()
+        record = json.loads((tmp_path / "comparison.json").read_text())
+        assert record["outside"] == compared.outside
+        return compared.outside["jea"], said
+
+    found, said = shares(crystals)
+    # isotropic strains of fcc are all between two of its frames; the way to bcc leaves them
+    assert found["equation_of_state"] == 0 and 0.5 < found["bain_path"] < 1
+    share = f"{100 * found['bain_path']:.0f} %"
+    assert f"- jea, bain_path: outside the coverage: {share} of its structures" in said
+    assert "equation_of_state: outside" not in said
+    # by hand, from the structures that were seen: nearest frame, in cells
+    seen = LandscapeTable.read(tmp_path / "properties" / "jea" / "equation_of_state.landscape.csv")
+    assert 10 < len(seen) <= 64
+    # results that are there are not calculated again, and their places are known still
+    (tmp_path / "properties" / "jea" / "bain_path.landscape.csv").unlink()
+    again, said = shares(crystals[30:32])
+    assert again["bain_path"] is None
+    assert "- jea, bain_path: outside the coverage: not known" in said
+    places = [
+        [calc.get_property(name, atoms) for name in ("sS", "Q6")] for atoms in crystals[30:32]
+    ]
+    far = [min(np.hypot((sS - s) / 0.4, (Q - q) / 0.02) for s, q in places) > 1
+           for sS, Q in zip(seen.sS, seen.Q, strict=True)]  # fmt: skip
+    assert again["equation_of_state"] == np.mean(far) > 0
+    assert shares(crystals[:1], cell=(100.0, 1.0))[0]["equation_of_state"] == 0
+
+
 def test_bad_input(frames, tmp_path):
     bare = [frames[0], frames[1].copy(), frames[2]]
     bad = [
@@ -293,6 +330,8 @@ def test_bad_input(frames, tmp_path):
         ((frames, {}), {}, "models: there are none"),
         ((frames, {"a b": EMT(), "a_b": EMT()}), {}, "models: a b, a_b give the same file names"),
         ((frames, {"a": EMT()}), {"properties": ["vacancy"]}, "element = None: properties need"),
+        ((frames, {"a": EMT()}), {"train": frames}, "calc = None: train needs it"),
+        ((frames, {"a": EMT()}), {"cell": (0, 1)}, r"cell = \(0, 1\): must be"),
     ]
     for arguments, options, message in bad:
         with pytest.raises(ValueError, match=message):

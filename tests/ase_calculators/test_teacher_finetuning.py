@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import ase.io
 import numpy as np
 import pytest
 from ase import Atoms, units
@@ -138,6 +139,41 @@ def test_it_learns(folder, universal):
         for model in (start, teacher)
     )
     assert after < 0.8 * before
+
+
+def test_weights_of_energies(universal, tmp_path):
+    from matgl.utils.training import PotentialLightningModule
+
+    frames, given = [atoms.copy() for atoms in TRAIN[:4]], [1.0, 20.0, 0.0, 3.0]
+    for copy, atoms, weight in zip(frames, TRAIN, given, strict=False):
+        copy.calc = atoms.calc
+        if weight != 1:
+            copy.info["config_energy_weight"] = weight
+    losses = {}
+    for name, part in (("weighed", frames), ("plain", TRAIN[:4])):
+        _write_frames(part, tmp_path / f"{name}.extxyz", "")
+        read = ase.io.read(tmp_path / f"{name}.extxyz", ":")
+        potential = matgl.load_model(universal)
+        module = PotentialLightningModule(
+            potential.model, energy_weight=7.0, stress_weight=0.1, loss="huber_loss",
+            data_std=2.0, element_refs=potential.element_refs.property_offset.numpy(),
+            allow_missing_labels=True,
+        )  # fmt: skip
+        data = matgl_training.graphs(module.model, read)
+        (batch,) = matgl_training._Set(module.model, read, data).batches(4, range(4))
+        losses[name] = float(matgl_training._loss(module, batch))
+    start = PESCalculator(matgl.load_model(universal))
+    off = np.array([
+        (start.get_potential_energy(a.copy()) - a.get_potential_energy()) / len(a)
+        for a in TRAIN[:4]
+    ])  # fmt: skip
+    huber = np.where(abs(off) < 1, off**2 / 2, abs(off) - 0.5)
+    assert losses["weighed"] - losses["plain"] == pytest.approx(
+        7 * np.mean((np.array(given) - 1) * huber), rel=1e-4
+    )
+    frames[0].info["config_energy_weight"] = "often"
+    with pytest.raises(ValueError, match="config_energy_weight = 'often' of a frame: must be"):
+        _write_frames(frames, tmp_path / "bad.extxyz", "")
 
 
 def test_models_that_are_there_are_kept(folder, universal):

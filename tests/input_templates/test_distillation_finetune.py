@@ -64,6 +64,26 @@ def test_trust(folder, script, is_picture, monkeypatch):
     assert abs(np.mean(random)) < 4 * np.std(random) / np.sqrt(2000)
 
 
+def test_stacks(folder, monkeypatch):
+    monkeypatch.syspath_prepend(str(folder))
+    import finetune
+    from ase.calculators.emt import EMT
+
+    labels = Path(__file__).parents[1] / "reference" / "al_faults_pbe" / "labels.extxyz"
+    frames = ase.io.read(labels, ":")
+    by_name = {atoms.info["name"]: atoms for atoms in frames}
+    isf, fcc = (by_name[f"{name} a=4.04 d=1.0"] for name in ("isf", "fcc"))
+    # one atom a layer: the area is that of a triangular lattice
+    area = 4.04**2 / 2 * np.sqrt(3) / 2
+    energy = isf.get_potential_energy() - 8 * fcc.get_potential_energy() / len(fcc)
+    assert finetune.intrinsic_fault(None, frames) == pytest.approx(16021.77 * energy / area)
+    assert 100 < finetune.intrinsic_fault(None, frames) < 150
+    assert np.isnan(finetune.intrinsic_fault(None, frames[1:]))
+    # EMT: within three shells of neighbours, only their distances count
+    shells = finetune.hcp_above_fcc(EMT(), 4.0), finetune.intrinsic_fault(EMT(), frames)
+    assert 0 < abs(shells[0]) < 20 and 0 < abs(shells[1]) < 200
+
+
 @pytest.mark.slow
 @pytest.mark.distillation
 def test_finetune(folder, script):
@@ -87,3 +107,11 @@ def test_finetune(folder, script):
         assert f"| {name} |" in said and row["test"].keys() == row["faults"].keys()
     record = json.loads((folder / "finetune" / "standard-and-faults" / "teacher.json").read_text())
     assert record["train"]["n_frames"] == 18 + 4 and record["validation"]["n_frames"] == 2
+    known = (folder / "finetune" / "standard-and-faults" / "train.extxyz").read_text()
+    assert known.count("config_energy_weight=1.0") == 22
+    said = script("finetune.py", *options, "--trust", "--only", "none", "--also",
+                  "again=finetune/standard-and-faults", cwd=folder)  # fmt: skip
+    again = json.loads((folder / "finetune" / "finetune.json").read_text())
+    assert again["again"] == rows["standard and faults"]
+    # one block of cutoff 5 Å and no angle beyond l = 2: fcc and hcp look alike
+    assert abs(again["again"]["wide"]) < 1e-2
