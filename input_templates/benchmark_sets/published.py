@@ -207,7 +207,7 @@ def taught(
 
 def row_of(
     name: str, model: Any, lines: list[str] | None, test: list[Atoms], element: str,
-    seconds: float, known: dict[str, Any],
+    seconds: float, large: bool, known: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """Return a row of the table.
 
@@ -225,6 +225,8 @@ def row_of(
         Mo or Si.
     seconds : float
         Processor time of each measurement of the cost.
+    large : bool
+        Whether to measure 4,000 atoms too.
     known : dict
         Row of an earlier run; its costs are kept if it is of the same commands.
 
@@ -297,8 +299,9 @@ def draw(folder: Path) -> None:
                     ax.annotate(row["name"], (0.99, value), ha="right", va="bottom", fontsize=7,
                                 xycoords=("axes fraction", "data"))  # fmt: skip
                 else:
-                    ax.plot(row["cost_large"], value, "o" if ours else "s", color=color, ms=5)
-                    ax.annotate(row["name"], (row["cost_large"], value), (4, 3), fontsize=7,
+                    place = row["cost_large"] or row["cost"], value
+                    ax.plot(*place, "o" if ours else "s", color=color, ms=5)
+                    ax.annotate(row["name"], place, (4, 3), fontsize=7,
                                 textcoords="offset points")  # fmt: skip
             unit = "eV/Å" if quantity == "forces" else "meV/atom"
             ax.set(xscale="log", yscale="log", title=element,
@@ -322,6 +325,7 @@ def main() -> None:
     add("--epochs", type=int, help="of the teacher (that of mace.yaml)")
     add("--teach", type=int, default=0, help="bred frames that the teacher labels (%(default)s)")
     add("--frames", type=int, help="training frames at most (all)")
+    add("--small", action="store_true", help="leave out the cost of 4,000 atoms")
     add("--seconds", type=float, default=5.0, help="of each measurement of the cost (%(default)s)")
     args = parser.parse_args()
     element, folder = args.element, args.folder / args.element
@@ -354,7 +358,11 @@ def main() -> None:
     known = {row["name"]: row for row in before}
     rows = []
     for name, (model, lines) in models.items():
-        rows.append(row_of(name, model, lines, test, element, args.seconds, known.get(name, {})))
+        rows.append(
+            row_of(
+                name, model, lines, test, element, args.seconds, not args.small, known.get(name, {})
+            )
+        )
         print(markdown(rows[-1:]).splitlines()[-1], flush=True)
         write_json(path, {
             "element": element, "training_frames": len(train), "test_frames": len(test),
