@@ -242,7 +242,7 @@ def row_of(
         return row | {key: known[key] for key in ("cost", "cost_large", "seconds")}
     return row | {
         "cost": cost(lines, element, False, seconds),
-        "cost_large": cost(lines, element, True, seconds), "seconds": seconds,
+        "cost_large": cost(lines, element, True, seconds) if large else None, "seconds": seconds,
     }  # fmt: skip
 
 
@@ -358,11 +358,8 @@ def main() -> None:
     known = {row["name"]: row for row in before}
     rows = []
     for name, (model, lines) in models.items():
-        rows.append(
-            row_of(
-                name, model, lines, test, element, args.seconds, not args.small, known.get(name, {})
-            )
-        )
+        old = known.get(name, {})
+        rows.append(row_of(name, model, lines, test, element, args.seconds, not args.small, old))
         print(markdown(rows[-1:]).splitlines()[-1], flush=True)
         write_json(path, {
             "element": element, "training_frames": len(train), "test_frames": len(test),

@@ -85,12 +85,32 @@ def test_data_that_is_missing(folder, script):
     assert "there is no such set" in output and "Traceback" not in output
 
 
+def test_properties(folder, script):
+    output = script("properties.py", "crystals", "--element", "Mo", cwd=folder, fails=True)
+    assert "run published.py before" in output
+    (folder / "crystals/Mo").mkdir(parents=True)
+    rows = [
+        {"name": "SNAP (Zuo)", "lines": ["pair_style snap", "pair_coeff * * "
+         "Mo_Zuo_JPCA2020.snapcoeff Mo_Zuo_JPCA2020.snapparam Mo"]},
+        {"name": "TensorNet (zero-shot)", "lines": None},
+    ]  # fmt: skip
+    (folder / "crystals/Mo/published.json").write_text(json.dumps({"rows": rows}))
+    script("properties.py", "crystals", "--element", "Mo", "--properties", "elastic_constants",
+           cwd=folder)  # fmt: skip
+    text = (folder / "crystals/Mo/properties.md").read_text()
+    assert "| quantity | unit | SNAP (Zuo) | reference |" in text
+    [c11] = [float(line.split("|")[3]) for line in text.split("\n") if line.startswith("| C11")]
+    assert c11 == pytest.approx(457, abs=15)  # DFT 472, experiment 464 GPa
+
+
 @pytest.mark.slow
 @pytest.mark.distillation
 def test_networks(folder, script):
     for module in ("deepmd", "mace"):
         pytest.importorskip(module, reason="pip install 'entsym[distillation]'")
-    script("published.py", "networks", "--element", "Si", "--frames", 12, "--seconds", 0.01, "--small",
-           "--networks", "--steps", 20, "--epochs", 1, "--teach", 6, cwd=folder)  # fmt: skip
+    script(
+        "published.py", "networks", "--element", "Si", "--frames", 12, "--small", "--networks",
+        "--seconds", 0.01, "--steps", 20, "--epochs", 1, "--teach", 6, cwd=folder,
+    )  # fmt: skip
     rows = json.loads((folder / "networks/Si/published.json").read_text())["rows"]
     assert {"se_e2_a", "MACE teacher", "POD taught"} <= {row["name"] for row in rows}
