@@ -128,36 +128,38 @@ def teacher(train: list[Atoms], folder: Path, epochs: int | None) -> Any:
     return open_teacher(folder / "teacher")
 
 
-def bred(train: list[Atoms], element: str, number: int) -> list[Atoms]:
+def bred(train: list[Atoms], element: str, number: int, path: Path) -> list[Atoms]:
     """Breed frames over the landscape from the training frames.
 
     Parameters
     ----------
     train : list of ase.Atoms
-        Training frames; parents are ten of at most 64 atoms, spread over them.
+        Training frames; parents are ten of the commonest number of atoms, spread over them.
     element : str
         Mo or Si.
     number : int
         Number of frames, about.
+    path : pathlib.Path
+        Library of all children.
 
     Returns
     -------
     list of ase.Atoms
-        Frames, evenly from the landscape of all children.
+        Frames, one in so many of all children.
     """
-    small = [atoms for atoms in train if 8 <= len(atoms) <= 64]
+    sizes = [len(atoms) for atoms in train]
+    alike = [atoms for atoms in train if len(atoms) == max(sizes, key=sizes.count)]
     parents = [
         Atoms(a.numbers, a.positions, cell=a.cell, pbc=True)
-        for a in small[:: max(1, len(small) // 10)]
+        for a in alike[:: max(1, len(alike) // 10)]
     ]
     edge = max(2, round(np.sqrt(number / 8)))
     generator = PolymorphGen(
         parents, EntropySymmetry(**LANDSCAPE[element]), "grid", edge, generations=4,
         individuals=2, mode="roulette", min_distance=NEAREST[element], seed=1,
     )  # fmt: skip
-    path = Path("bred.extxyz")
-    children = generator.run(path, progress=False)
-    found = list(ase.io.iread(path)) if path.exists() else list(children)
+    generator.run(path, progress=False)
+    found = list(ase.io.iread(path))
     return found[:: max(1, len(found) // number)][:number]
 
 
@@ -186,7 +188,7 @@ def taught(
     """
     path = folder / "supplementary.extxyz"
     if not path.exists():
-        frames = bred(train, element, number)
+        frames = bred(train, element, number, folder / "bred.extxyz")
         found = predict(model, frames)
         starts = np.cumsum([0, *map(len, frames)])
         for k, atoms in enumerate(frames):
