@@ -181,14 +181,14 @@ class Equations:
             ]  # fmt: skip
             row = np.column_stack((self.matrices[k], self.targets[k])) * weight[:, None]
             rows.append(row[np.isfinite(self.targets[k])])
-        stack = np.concatenate(rows)
+        stack: np.ndarray = np.concatenate(rows)
         n = stack.shape[1] - 1
-        scale = np.sqrt(np.mean(stack[:, :n] ** 2, axis=0))
+        scale: np.ndarray = np.sqrt(np.mean(stack[:, :n] ** 2, axis=0))
         scale[scale == 0] = 1.0  # an element that no frame has, a descriptor that is always 0
         stack[:, :n] /= scale
         ridge = np.zeros((n, n + 1))
         np.fill_diagonal(ridge, math.sqrt(self.settings["ridge"] * len(stack)))
-        triangle = np.linalg.qr(np.concatenate((stack, ridge)), mode="r")
+        triangle = np.asarray(np.linalg.qr(np.concatenate((stack, ridge)), mode="r"))
         found = np.linalg.lstsq(triangle[:n, :n], triangle[:n, n], rcond=None)[0]
         return np.asarray(found / scale)
 

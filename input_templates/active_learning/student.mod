@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # The student: a linear SNAP, fitted by active_learning.py, and a repulsion at distances that no frame
-# has. Another model needs other lines here, and another `fit` there.
+# has. Another model needs other lines here, and another `equations_of` there.
 #
 #   -var     default  meaning
 #   student  student  name of the .snapparam and .snapcoeff

@@ -144,7 +144,7 @@ def draw(folder: Path) -> None:
             ax.errorbar(shares, [np.mean(v) for v in values], color=color, fmt="o-", ms=3.5,
                         yerr=[np.std(v, ddof=1) if len(v) > 1 else 0 for v in values],
                         capsize=2, lw=1.2, label=f"{group} test frames")  # fmt: skip
-        ax.set(yscale="log", xlabel="share of the pool, from the middle of the landscape",
+        ax.set(yscale="log", xlabel="share of the pool",
                ylabel="forces RMSE (meV/Å)", title=path.parent.name)  # fmt: skip
         ax.legend(frameon=False, fontsize=8)
         tidy(ax)

@@ -5,7 +5,7 @@
 python peers.py results/Mo/pool.extxyz results/Mo/QUESTS.choice.json 25 50 100 200
 
 selection.py, which writes the pool, then tests these choices too. Run time: a minute.
-D. Schwalbe-Koda et al., Nat. Commun. 16, 4014 (2025), doi:10.1038/s41467-025-59232-0.
+D. Schwalbe-Koda et al., Nature Communications 16, 4014 (2025), doi:10.1038/s41467-025-59232-0.
 """
 
 import json

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from learning import Learning
+from matplotlib.ticker import NullLocator, ScalarFormatter
 from published_sets import DATA, LANDSCAPE
 
 from ase_calculators import EntropySymmetry
@@ -159,10 +160,12 @@ def draw(folder: Path) -> None:
                    title=f"{path.parent.name}, {group} test frames")  # fmt: skip
             ticks = sorted({record["number"] for record in records})
             ax.set_xticks(ticks, [str(n) for n in ticks])
-            ax.minorticks_off()
+            ax.xaxis.set_minor_locator(NullLocator())
+            ax.yaxis.set_minor_formatter(ScalarFormatter())
+            ax.tick_params(axis="y", which="both", labelsize=7)
             tidy(ax)
     grid[0, 0].legend(frameon=False, fontsize=7)
-    save_figure(figure, folder / "selection.png", dpi=90)
+    save_figure(figure, folder / "selection.png", dpi=80)
 
 
 def markdown(records: list[dict[str, Any]]) -> str:

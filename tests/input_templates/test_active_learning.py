@@ -120,7 +120,7 @@ def test_linear_equations_are_those_of_the_student_in_lammps(folder):
     spec.loader.exec_module(learning)
     results = folder / "results"
     frames = ase.io.read(results / "first.train.extxyz", ":4")
-    design = learning.Design(frames)
+    design = learning.equations_of(frames)
     coefficients = np.loadtxt(results / "first.student.snapcoeff", skiprows=2)
     # minimum of least squares: the weighted residuals are orthogonal to the columns
     weight = np.concatenate([[100.0] + 6 * [30.0] + [1.0] * (len(t) - 7) for t in design.targets])

@@ -61,12 +61,32 @@ def test_elastic_constants_of_molybdenum():
     np.testing.assert_allclose(constants, (480, 164, 106), rtol=0.06)
 
 
+@pytest.mark.parametrize(("name", "frames_of"), [
+    ("mlearn/Mo_training", "Mo 3x3x3"), ("mlearn/Si_training", "Si 2x2x2"),
+])  # fmt: skip
+def test_each_shear_has_its_own_stress(name, frames_of):
+    """The three shears of a cubic crystal are alike, and none has the stress of another."""
+    found = {}
+    for atoms in read(name):
+        shear = (atoms.cell.array - np.diag(atoms.cell.lengths())) / atoms.cell.lengths()[0]
+        e = np.array([shear[k] + shear[k[::-1]] for k in PLACES[3:]])
+        if not atoms.info["description"].startswith(frames_of) or not 0 < np.abs(e).max() < 0.09:
+            continue
+        stress = atoms.get_stress()[3:] / units.GPa
+        k = int(np.abs(e).argmax())
+        assert np.abs(np.delete(stress, k)).max() < 0.5
+        found.setdefault(k, []).append(stress[k] / e[k])
+    means = [np.mean(found[k]) for k in range(3)]
+    assert min(means) > 30
+    np.testing.assert_allclose(means, means[0], rtol=0.02)
+
+
 def test_energy_and_stress_agree():
     """Along a series of strains, the energy's slope is volume x stress: units, sign, order."""
     frames = read("maml_mo/Mo_Elastic")
     by_mode = {}
     for atoms in frames:
-        mode, _, strain = atoms.info["description"].partition("-")
+        mode, _, strain = atoms.info["description"].partition("--")
         by_mode.setdefault(mode, []).append((float(strain), atoms))
     checked = 0
     for series in by_mode.values():

@@ -258,9 +258,10 @@ def draw(rows: list[dict[str, str]], path: Path) -> None:
         energy = np.array([atoms.get_potential_energy() / len(atoms) for atoms in frames])
         left.plot(volume, energy - energy[0], "s--" if from_line(row["start"]) else "o-", ms=3.5,
                   lw=0.9, color="#0072b2" if from_line(row["start"]) else "#d55e00")  # fmt: skip
+        left.plot(float(row["volume"]), float(row["barrier"]), "k_", ms=9, mew=1.5)
     left.set(xlabel="volume (Å$^3$ per atom)", ylabel="eV per atom from graphite",
              xlim=(6.75, 5.85), ylim=(0.35, 0.64),
-             title="minima and saddles, near the top")  # fmt: skip
+             title="minima and saddles; dashes: the highest")  # fmt: skip
     rows.sort(key=lambda row: float(row["barrier"]))
     for place, row in enumerate(rows):
         line = from_line(row["start"])

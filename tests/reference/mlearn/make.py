@@ -5,9 +5,9 @@
 python make.py mlearn/data/Mo/training.json Mo_training.extxyz.xz
 python make.py maml/mvl_models/pes/MoNbTaW/training/Mo_AIMD.json ../maml_mo/Mo_AIMD.extxyz.xz
 
-Positions in Å, energies in eV, forces in eV/Å. The stress of the source is VASP's: kbar, positive
-if compressed, in the order xx yy zz xy yz zx; the one written is ASE's: eV/Å^3, dE/d(strain) /
-volume, in the order xx yy zz yz xz xy, as the nine components that extended XYZ has.
+Positions in Å, energies in eV, forces in eV/Å. The stresses of the sources are in kbar and positive
+if compressed; the one written is ASE's: eV/Å^3, dE/d(strain) / volume, as the nine components that
+extended XYZ has. The order of the sources is not the same everywhere, see `ORDERS`.
 """
 
 import json
@@ -24,8 +24,10 @@ from ase import Atoms, units
 from ase.calculators.singlepoint import SinglePointCalculator
 
 KBAR = 0.1 * units.GPa
-# places of xx yy zz yz xz xy in xx yy zz xy yz zx
-ORDER = [0, 1, 2, 4, 5, 3]
+# places of yz, xz, xy in the six numbers: VASP's order is xx yy zz xy yz zx, which maml's set has,
+# and mlearn's elastic cells and surfaces of silicon; all others of mlearn have xx yy zz xy xz yz.
+# Shears of known direction show it and, in other frames, published potentials.
+ORDERS = {"vasp": [0, 1, 2, 4, 5, 3], "mlearn": [0, 1, 2, 5, 4, 3]}
 
 
 def frame_of(entry: Mapping[str, Any]) -> Atoms:
@@ -50,10 +52,14 @@ def frame_of(entry: Mapping[str, Any]) -> Atoms:
         cell=structure["lattice"]["matrix"],
         pbc=True,
     )
-    stress = outputs["virial_stress"] if "virial_stress" in outputs else outputs["stress"]
+    stress, order = outputs.get("stress"), ORDERS["vasp"]
+    if stress is None:  # of mlearn
+        stress = outputs["virial_stress"]
+        if (entry["element"], entry["group"]) not in (("Si", "Elastic"), ("Si", "Surface")):
+            order = ORDERS["mlearn"]
     atoms.calc = SinglePointCalculator(
         atoms, energy=outputs["energy"], forces=np.array(outputs["forces"]),
-        stress=-KBAR * np.array(stress)[ORDER],
+        stress=-KBAR * np.array(stress)[order],
     )  # fmt: skip
     tags = entry.get("notes", {})
     dynamics = any(tag.startswith("Md") for tag in tags)
