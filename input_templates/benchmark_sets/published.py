@@ -309,12 +309,11 @@ def draw(folder: Path) -> None:
             ax.set(xscale="log", yscale="log", title=element,
                    xlabel="µs per atom and step (LAMMPS, one core, 4,000 atoms)",
                    ylabel=f"{quantity} RMSE ({unit})")  # fmt: skip
-            for axis in (ax.yaxis, ax.xaxis):
-                axis.set_major_formatter(lambda value, _: f"{value:g}")
-                axis.set_minor_formatter(lambda value, _: f"{value:g}")
             low, high = ax.get_xlim()
             ax.set_xlim(low * 0.8, high * 2.5)
             tidy(ax)
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            ax.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
     save_figure(figure, folder / "published.png", dpi=100)
 
 
