@@ -27,6 +27,7 @@ def folder(copy_of):
     return folder
 
 
+@pytest.mark.slow
 def test_published(folder, script, is_picture):
     script("published.py", "results", "--element", "Si", "--frames", 12, "--seconds", 0.01,
            "--small", cwd=folder)  # fmt: skip
