@@ -312,6 +312,8 @@ def draw(folder: Path) -> None:
             low, high = ax.get_xlim()
             ax.set_xlim(low * 0.8, high * 2.5)
             tidy(ax)
+            ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            ax.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
     save_figure(figure, folder / "published.png", dpi=100)
 
 

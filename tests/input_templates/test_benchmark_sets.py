@@ -27,6 +27,7 @@ def folder(copy_of):
     return folder
 
 
+@pytest.mark.slow
 def test_published(folder, script, is_picture):
     script("published.py", "results", "--element", "Si", "--frames", 12, "--seconds", 0.01,
            "--small", cwd=folder)  # fmt: skip
@@ -86,7 +87,7 @@ def test_data_that_is_missing(folder, script):
 
 
 def test_properties(folder, script):
-    output = script("properties.py", "crystals", "--element", "Mo", cwd=folder, fails=True)
+    output = script("properties.py", "crystals", cwd=folder, fails=True)
     assert "run published.py before" in output
     (folder / "crystals/Mo").mkdir(parents=True)
     rows = [
@@ -95,7 +96,7 @@ def test_properties(folder, script):
         {"name": "TensorNet (zero-shot)", "lines": None},
     ]  # fmt: skip
     (folder / "crystals/Mo/published.json").write_text(json.dumps({"rows": rows}))
-    script("properties.py", "crystals", "--element", "Mo", "--properties", "elastic_constants",
+    script("properties.py", "crystals", "--properties", "elastic_constants",
            cwd=folder)  # fmt: skip
     text = (folder / "crystals/Mo/properties.md").read_text()
     assert "| quantity | unit | SNAP (Zuo) | reference |" in text
