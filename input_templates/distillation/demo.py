@@ -39,7 +39,10 @@ HERE = Path(__file__).resolve().parent
 # cells of the landscape (dsS, dQ6): one standard frame each, one supplementary frame each, held out
 STANDARD, SUPPLEMENTARY, TEST = (1.0, 0.05), (0.05, 0.0025), (1.0, 0.05)
 # Jelinek et al., Phys. Rev. B 85, 245102 (2012); its files ship with LAMMPS
-POTENTIAL = "pair_style meam; pair_coeff * * library.meam AlS SiS MgS CuS FeS AlSiMgCuFe.meam AlS"
+POTENTIAL = (
+    "pair_style meam; "
+    "pair_coeff * * library.meam AlS SiS MgS CuS FeS AlSiMgCuFe.meam AlS"  # codespell:ignore als
+)
 
 
 def step(name: str, folder: Path, command: list[str], result: str) -> None:

@@ -328,7 +328,7 @@ def test_structures_are_kept_evenly(tmp_path):
     for k in range(1000):
         visits("one", bulk("Al", a=3.5 + k / 1000))
     kept = [round(1000 * (atoms.cell[0].max() * 2 - 3.5)) for atoms in visits.frames]
-    assert 32 <= len(kept) < 64 and set(np.diff(kept)) == {32} and kept[0] == 0
+    assert 32 <= len(kept) < 64 and set(np.diff(kept)) == {16} and kept[0] == 0
     visits("two", bulk("Al"))
     assert len(LandscapeTable.read(tmp_path / "one.landscape.csv")) == len(kept)
 
