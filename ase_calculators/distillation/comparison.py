@@ -296,14 +296,14 @@ def compare_models(
             seconds = "there already" if resumed else f"{time.perf_counter() - started:.1f} s"
             print(f"{name}: RMSE {summary}  ({seconds})", flush=True)
         if properties:
-            place, visits = folder / "properties" / slugs[name], Visits()
+            place = folder / "properties" / slugs[name]
+            visits = Visits(place, calc)
             report = validate(
                 model.calculator, str(element), crystal, properties, reference, place, settings,
                 name, model.identity["files"], progress=progress, watch=visits,
             )  # fmt: skip
             comparison.reports.append(report)
-            if calc is not None:
-                visits.write(place, calc)
+            visits.write()
             if known is not None:
                 done = [key for key in properties if key not in report.failed]
                 comparison.outside[name] = outside(place, done, known, cell)

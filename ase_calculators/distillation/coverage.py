@@ -37,12 +37,24 @@ def cells_away(
 
 
 class Visits:
-    """Structures that properties calculate, a few of each property, evenly over its run."""
+    """Structures that properties calculate, a few of each, evenly over its run.
 
-    def __init__(self) -> None:
-        self.frames: dict[str, list[Atoms]] = {}
-        self._steps: dict[str, int] = {}
-        self._counts: dict[str, int] = {}
+    They are mapped to ``<property>.landscape.csv`` when the next property begins, so that an
+    interrupted run keeps those of the finished ones, and by `write`.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the properties.
+    calc : EntropySymmetry or None
+        Parameters of the landscape. None: nothing is kept.
+    """
+
+    def __init__(self, folder: Path, calc: EntropySymmetry | None) -> None:
+        self.folder, self.calc = folder, calc
+        self.name = ""
+        self.frames: list[Atoms] = []
+        self._step, self._count = 1, 0
 
     def __call__(self, name: str, atoms: Atoms) -> None:
         """Keep a structure of a property, or leave it out.
@@ -54,32 +66,28 @@ class Visits:
         atoms : ase.Atoms
             The structure.
         """
-        kept, step = self.frames.setdefault(name, []), self._steps.setdefault(name, 1)
-        count = self._counts.get(name, 0)
-        self._counts[name] = count + 1
-        if count % step:
+        if self.calc is None:
             return
-        kept.append(atoms.copy())
-        if len(kept) == _MOST:
-            del kept[1::2]
-            self._steps[name] = 2 * step
+        if name != self.name:
+            self.write()
+            self.name, self._step, self._count = name, 1, 0
+        if self._count % self._step == 0:
+            self.frames.append(atoms.copy())
+            if len(self.frames) == _MOST:
+                del self.frames[1::2]
+                self._step *= 2
+        self._count += 1
 
-    def write(self, folder: Path, calc: EntropySymmetry) -> None:
-        """Map the structures of each property to ``<property>.landscape.csv``.
-
-        Parameters
-        ----------
-        folder : pathlib.Path
-            Folder of the properties.
-        calc : EntropySymmetry
-            Parameters of the landscape.
-        """
-        for name, frames in self.frames.items():
-            try:
-                table = map_landscape(frames, calc, progress=False)
-            except ValueError:
-                continue  # no structure of it has a place, such as an atom alone
-            table.write(folder / f"{name}.landscape.csv")
+    def write(self) -> None:
+        """Map the structures of the last property."""
+        frames, self.frames = self.frames, []
+        if not frames or self.calc is None:
+            return
+        try:
+            table = map_landscape(frames, self.calc, progress=False)
+        except ValueError:
+            return  # no structure of it has a place, such as an atom alone
+        table.write(self.folder / f"{self.name}.landscape.csv")
 
 
 def outside(

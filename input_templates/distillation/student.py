@@ -5,6 +5,7 @@
 python student.py                                     sets/standard.extxyz and relabelled.extxyz
 python student.py --alone --output alone              the standard frames only, to compare
 python student.py --profile paper --weight 2          the paper's input; DFT frames count twice
+python student.py --faults labels.extxyz              learns stacks and faults too
 python student.py --alone --start student --steps 2000 --output tuned      fine-tune on DFT frames
 
 Writes student.pb, compressed, for LAMMPS (in.student) and ASE, and frozen.pb, what it was made of.
@@ -16,14 +17,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ase import Atoms
-from teacher import split_validation
+from teacher import split_faults, split_validation
 
 from ase_calculators.distillation import Student, train_student, write_deepmd
 from ase_calculators.training_sets import DFT, TEACHER
 
 
 def write_data(
-    standard: str | Path, relabelled: Iterable[Atoms] | str | Path | None, folder: Path
+    standard: str | Path,
+    relabelled: Iterable[Atoms] | str | Path | None,
+    folder: Path,
+    faults: str | None = None,
 ) -> dict[str, Path]:
     """Write the sets as DeePMD-kit reads them.
 
@@ -35,17 +39,21 @@ def write_data(
         Frames with the teacher's labels.
     folder : pathlib.Path
         Folder of the DeePMD data.
+    faults : str, optional
+        Labelled stacks and faults; every fifth is left out.
 
     Returns
     -------
     dict of str to pathlib.Path
-        "standard", "validation" (the frames that teacher.py holds out too) and
-        "relabelled".
+        "standard", "validation" (the frames that teacher.py holds out too), and, if given,
+        "relabelled" and "faults".
     """
     train, validation = split_validation(standard)
     found = {}
+    learned = split_faults(faults)[0] if faults else None
     for name, frames in (
-        ("standard", train), ("validation", validation), ("relabelled", relabelled)
+        ("standard", train), ("validation", validation), ("relabelled", relabelled),
+        ("faults", learned),
     ):  # fmt: skip
         prefix = TEACHER if name == "relabelled" else DFT
         if frames is not None:
@@ -69,6 +77,7 @@ def main() -> None:
         help="weight of a standard frame in the loss, next to 1 of a teacher's frame "
         "(%(default)s)",
     )  # fmt: skip
+    parser.add_argument("--faults", help="labelled stacks and faults; every fifth is left out")
     parser.add_argument("--output", type=Path, default=Path("student"), help="(%(default)s)")
     parser.add_argument("--profile", default="small", help="small, paper or a file (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
@@ -77,8 +86,8 @@ def main() -> None:
     args = parser.parse_args()
     try:
         relabelled = None if args.alone else args.relabelled
-        data = write_data(args.standard, relabelled, args.output / "sets")
-        weights = {data["standard"]: args.weight}
+        data = write_data(args.standard, relabelled, args.output / "sets", args.faults)
+        weights = {data[name]: args.weight for name in ("standard", "faults") if name in data}
         if not args.alone:
             weights[data["relabelled"]] = 1.0
         student: Student = train_student(

@@ -9,8 +9,9 @@ For each test frame: the error of the committee's mean, the spread of its member
 to the nearest training frame on the landscape, in cells of --cell. Two things are printed for each
 number. Rank correlation with the error: 1 if the number knows the order of the errors. Skill:
 frames are trusted in the order of the number, and the mean error of those trusted so far is
-averaged over all shares; 0 is a random order, 1 the order of the errors. Writes trust.md and
-trust.png. Seconds, once the models are there.
+averaged over all shares; 0 is a random order, 1 the order of the errors. Then the mean errors
+within one cell of a training frame, and outside. Writes trust.md and trust.png. Seconds, once the
+models are there.
 """
 
 import argparse
@@ -173,6 +174,14 @@ def main() -> None:
                 f"{skill(found, number):.2f} |"
             )
     lines += ["", f"{len(frames)} frames, {len(committee.members)} models"]
+    outside = away > 1
+    lines.append(f"{outside.sum()} frames are further than one cell from each training frame")
+    if 0 < outside.sum() < len(frames):
+        lines += [
+            f"mean error of {quantity}: {found[~outside].mean():.3g} {UNITS[quantity]} inside, "
+            f"{found[outside].mean():.3g} outside"
+            for quantity, found in error.items()
+        ]
     args.output.mkdir(parents=True, exist_ok=True)
     with atomic_write(args.output / "trust.md") as file:
         file.write("\n".join(lines) + "\n")

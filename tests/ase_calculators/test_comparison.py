@@ -25,6 +25,7 @@ from ase_calculators.distillation import (
     label_time,
     speed_ladder,
 )
+from ase_calculators.distillation.coverage import Visits
 from ase_calculators.validation import LammpsPotential
 
 MM = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
@@ -320,6 +321,16 @@ def test_properties_outside_the_coverage_are_named(frames, tmp_path):
            for sS, Q in zip(seen.sS, seen.Q, strict=True)]  # fmt: skip
     assert again["equation_of_state"] == np.mean(far) > 0
     assert shares(crystals[:1], cell=(100.0, 1.0))[0]["equation_of_state"] == 0
+
+
+def test_structures_are_kept_evenly(tmp_path):
+    visits = Visits(tmp_path, EntropySymmetry(5.5, 0.2, 3.5))
+    for k in range(1000):
+        visits("one", bulk("Al", a=3.5 + k / 1000))
+    kept = [round(1000 * (atoms.cell[0].max() * 2 - 3.5)) for atoms in visits.frames]
+    assert 32 <= len(kept) < 64 and set(np.diff(kept)) == {16} and kept[0] == 0
+    visits("two", bulk("Al"))
+    assert len(LandscapeTable.read(tmp_path / "one.landscape.csv")) == len(kept)
 
 
 def test_bad_input(frames, tmp_path):

@@ -49,6 +49,7 @@ def test_trust(folder, script, is_picture, monkeypatch):
     spread = [np.linalg.norm(f, axis=1).max() for f in forces]
     assert rows[0][1] == "spread"
     assert float(rows[0][2]) == pytest.approx(spearmanr(off, spread).statistic, abs=0.006)
+    assert "frames are further than one cell from each training frame" in said
     said = script("trust.py", "--model", "ase.calculators.emt:EMT", cwd=folder, fails=True)
     assert "one model has no spread; give two or more" in said
     monkeypatch.syspath_prepend(str(folder))
@@ -115,3 +116,21 @@ def test_finetune(folder, script):
     assert again["again"] == rows["standard and faults"]
     # one block of cutoff 5 Å and no angle beyond l = 2: fcc and hcp look alike
     assert abs(again["again"]["wide"]) < 1e-2
+
+
+@pytest.mark.slow
+@pytest.mark.distillation
+def test_blind(folder, script):
+    pytest.importorskip("mace", reason="pip install 'entsym[distillation]'")
+    common = (
+        (folder / "mace_al_pbe.yaml").read_text().replace("num_channels: 16", "num_channels: 4")
+    )
+    (folder / "l2.yaml").write_text(common)
+    (folder / "l3.yaml").write_text(common.replace("max_ell: 2", "max_ell: 3"))
+    said = script("blind.py", "l2.yaml", "l3.yaml", "--frames", 4, "--a", 4.04, 4.4, cwd=folder)
+    near, far = {}, {}
+    for line in (line for line in said.splitlines() if line.startswith("| l")):
+        name, *values = line.strip("| ").split(" | ")
+        near[name], far[name] = map(float, values)
+    assert abs(far["l2.yaml"]) < 1e-8 < 1e-6 < abs(far["l3.yaml"])
+    assert abs(near["l2.yaml"]) > 1e-6  # two neighbours just within the cutoff
