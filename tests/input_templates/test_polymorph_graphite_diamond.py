@@ -85,6 +85,22 @@ def test_tersoff_leaves_the_layers_unbound(lmp, folder, tmp_path):
     assert found["graphite"][3] == 0
 
 
+@pytest.mark.parametrize("carbon, low, high", [("tersoff", 0, 2e-5), ("lcbop", 0.3, 3)])
+def test_forces_and_slopes(lmp, folder, tmp_path, carbon, low, high):
+    """LCBOP's forces are wrong where the fourth bonds form; README.md says so."""
+    for name in ("in.forces", "potential.mod"):
+        shutil.copy(folder / name, tmp_path)
+    said = lmp("in.forces", ("carbon", carbon), cwd=tmp_path)
+    found = re.findall(
+        r"^forces at (\S+) of the way: largest (\S+), largest error (\S+) eV", said, re.M
+    )
+    share, force, error = np.array(found, float).T
+    np.testing.assert_allclose(share, np.arange(1, 10) / 10)
+    assert (force > 5).all()
+    assert low <= error.max() < high
+    assert error[:3].max() < 2e-5
+
+
 def test_unknown_potential(lmp, folder):
     said = lmp("in.phases", ("carbon", "coal"), cwd=folder, fails=True)
     assert "carbon = coal: choose lcbop, airebo, tersoff or snap" in said
