@@ -87,7 +87,8 @@ def test_stacks(folder, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.distillation
-def test_finetune(folder, script):
+def test_finetune(folder, script, monkeypatch):
+    monkeypatch.delenv("ENTSYM_UNIVERSAL_MODEL", raising=False)
     torch = pytest.importorskip("torch", reason="pip install 'entsym[matgl]'")
     pytest.importorskip("matgl", reason="pip install 'entsym[matgl]'")
     from matgl.apps.pes import Potential
