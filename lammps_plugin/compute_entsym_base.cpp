@@ -23,8 +23,8 @@ using namespace LAMMPS_NS;
 /* ---------------------------------------------------------------------- */
 
 ComputeEntsymBase::ComputeEntsymBase(LAMMPS *lmp, int narg, char **arg)
-    : Compute(lmp, narg, arg), ghosts(false), repeated(false), shared_value(nullptr),
-      shared_qlm(nullptr), user_density(0.0), cutoff(0.0)
+    : Compute(lmp, narg, arg), ghosts(false), cutoff(0.0), repeated(false), shared_value(nullptr),
+      shared_qlm(nullptr), user_density(0.0)
 {
   if (domain->dimension == 2)
     error->all(FLERR, "Compute {} {}: dimension 2 is not supported; use 'dimension 3'", style, id);
