@@ -79,7 +79,7 @@ def test_lcbop_has_both_phases_as_measured(lmp, folder):
 
 
 def test_tersoff_leaves_the_layers_unbound(lmp, folder, tmp_path):
-    for name in ("in.phases", "potential.mod"):
+    for name in ("in.phases", "lattice.mod", "potential.mod"):
         shutil.copy(folder / name, tmp_path)
     found = phases(lmp("in.phases", ("carbon", "tersoff"), ("x", 2), ("y", 1), cwd=tmp_path))
     assert found["graphite"][3] == 0
@@ -88,7 +88,7 @@ def test_tersoff_leaves_the_layers_unbound(lmp, folder, tmp_path):
 @pytest.mark.parametrize("carbon, low, high", [("tersoff", 0, 2e-5), ("lcbop", 0.3, 3)])
 def test_forces_and_slopes(lmp, folder, tmp_path, carbon, low, high):
     """LCBOP's forces are wrong where the fourth bonds form; README.md says so."""
-    for name in ("in.forces", "potential.mod"):
+    for name in ("in.forces", "lattice.mod", "potential.mod"):
         shutil.copy(folder / name, tmp_path)
     said = lmp("in.forces", ("carbon", carbon), cwd=tmp_path)
     found = re.findall(
@@ -459,7 +459,7 @@ def test_steering(script, is_picture, folder, bred, neb):
 
 
 def test_steering_at_a_temperature(lmp, folder, tmp_path):
-    for name in ("in.steer", "potential.mod"):
+    for name in ("in.steer", "lattice.mod", "potential.mod"):
         shutil.copy(folder / name, tmp_path)
     said = lmp("in.steer", ("steps", 50), ("hold", 20), cwd=tmp_path)
     work, energy, neighbours = map(float, re.search(
