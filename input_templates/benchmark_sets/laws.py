@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from learning import Learning
+from learning import Learning, draw_curves, with_spread
 from published_sets import DATA, LANDSCAPE
 
 from ase_calculators.distillation.scaling import (
     fit_knee,
     halvings,
-    mean_and_spread,
     random,
     uniform,
 )
@@ -98,13 +97,8 @@ def markdown(records: list[dict[str, Any]], part: str, column: str) -> str:
              + " |", "|" + "---|" * (3 + len(groups))]  # fmt: skip
     for name, n in dict.fromkeys((record["name"], record["number"]) for record in mine):
         rows = [r["errors"] for r in mine if (r["name"], r["number"]) == (name, n)]
-
-        def text(values: list[float], digits: int) -> str:
-            spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
-            return f"{np.mean(values):.{digits}f}{spread}"
-
-        cells = [text([row["all"]["energy"] for row in rows], 1)]
-        cells += [text([row[g]["forces"] for row in rows], 0) for g in groups]
+        cells = [with_spread([row["all"]["energy"] for row in rows], 1)]
+        cells += [with_spread([row[g]["forces"] for row in rows], 0) for g in groups]
         lines.append(f"| {name} | {n} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -124,12 +118,8 @@ def draw(folder: Path) -> None:
         number = [record for record in records if record["part"] == "number"]
         for column, quantity in enumerate(QUANTITIES):
             ax = figure.add_subplot(len(paths), 3, 3 * row + column + 1)
-            curves = mean_and_spread(number, "errors", "all", quantity)
-            for color, (name, points) in zip(COLORS, curves.items(), strict=False):
-                n, mean, spread, _ = points.T
-                ax.errorbar(n, mean, yerr=np.nan_to_num(spread), fmt="o-", ms=3.5, capsize=2,
-                            color=color, label=name, lw=1.2)  # fmt: skip
-            ax.set(xscale="log", yscale="log", xlabel="frames", title=path.parent.name,
+            draw_curves(ax, number, "all", quantity)
+            ax.set(title=path.parent.name,
                    ylabel=f"{quantity} RMSE ({QUANTITIES[quantity]})")  # fmt: skip
             ax.legend(frameon=False, fontsize=8)
             tidy(ax)

@@ -15,7 +15,9 @@ from published_sets import HERE, LANDSCAPE, groups_of, read_set
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
 from ase_calculators.distillation.linear_students import Equations
+from ase_calculators.distillation.scaling import mean_and_spread
 from ase_calculators.distillation.training import read_profile
+from ase_calculators.figures import COLORS
 from ase_calculators.provenance import atomic_write
 
 KIND = "pod"  # of pod_Mo.yaml or pod_Si.yaml: 215 coefficients
@@ -79,13 +81,12 @@ class Learning:
                        **groups_of(tests, element)}  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "pool.extxyz"
+        bare = [_bare(atoms) for atoms in self.pool]
         if not path.exists():
             with atomic_write(path) as file:
-                ase.io.write(file, [_bare(atoms) for atoms in self.pool], format="extxyz")
+                ase.io.write(file, bare, format="extxyz")
         calc = EntropySymmetry(**LANDSCAPE[element])
-        self.table: LandscapeTable = map_landscape(
-            [_bare(atoms) for atoms in self.pool], calc, progress=False
-        )
+        self.table: LandscapeTable = map_landscape(bare, calc, progress=False)
 
     def errors(self, chosen: Any) -> dict[str, dict[str, float]]:
         """Return the errors of a student of some frames of the pool.
@@ -106,6 +107,47 @@ class Learning:
             rms = self.equations.rms(fit, self.tests[mask].tolist())
             found[name] = {quantity: rms[quantity] for quantity in ("energy", "forces")}
         return found
+
+
+def with_spread(values: list[float], digits: int) -> str:
+    """Return mean and standard deviation as text, without the latter for one value.
+
+    Parameters
+    ----------
+    values : list of float
+        Values of several seeds.
+    digits : int
+        Digits after the point.
+
+    Returns
+    -------
+    str
+        Text.
+    """
+    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.{digits}f}{spread}"
+
+
+def draw_curves(ax: Any, records: list[dict[str, Any]], group: str, quantity: str) -> None:
+    """Draw errors against the number of frames, with error bars, a curve for each name.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Axes.
+    records : list of dict
+        Records of several seeds.
+    group : str
+        Group of test frames.
+    quantity : {"energy", "forces"}
+        Error to draw.
+    """
+    curves = mean_and_spread(records, "errors", group, quantity)
+    for color, (name, points) in zip(COLORS, curves.items(), strict=False):
+        n, mean, spread, _ = points.T
+        ax.errorbar(n, mean, yerr=np.nan_to_num(spread), fmt="o-", ms=3.5, lw=1.2, capsize=2,
+                    color=color, label=name)  # fmt: skip
+    ax.set(xscale="log", yscale="log", xlabel="frames")
 
 
 def _bare(atoms: Atoms) -> Atoms:

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from learning import Learning
+from learning import Learning, draw_curves, with_spread
 from matplotlib.ticker import NullLocator, ScalarFormatter
 from published_sets import DATA, LANDSCAPE
 
 from ase_calculators import EntropySymmetry
-from ase_calculators.distillation.scaling import farthest_point, mean_and_spread, random, uniform
-from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
+from ase_calculators.distillation.scaling import farthest_point, random, uniform
+from ase_calculators.figures import new_figure, save_figure, tidy
 from ase_calculators.provenance import atomic_write, write_json
 
 CELL = (0.25, 0.02)  # of the landscape of atoms
@@ -151,12 +151,8 @@ def draw(folder: Path) -> None:
         for ax, group in zip(axes, GROUPS, strict=True):
             if group not in records[0]["errors"]:
                 continue
-            curves = mean_and_spread(records, "errors", group, "forces")
-            for color, (name, points) in zip(COLORS, curves.items(), strict=False):
-                n, mean, spread, _ = points.T
-                ax.errorbar(n, mean, yerr=np.nan_to_num(spread), fmt="o-", ms=3, lw=1.2,
-                            capsize=2, color=color, label=name)  # fmt: skip
-            ax.set(xscale="log", yscale="log", xlabel="frames", ylabel="forces RMSE (meV/Å)",
+            draw_curves(ax, records, group, "forces")
+            ax.set(ylabel="forces RMSE (meV/Å)",
                    title=f"{path.parent.name}, {group} test frames")  # fmt: skip
             ticks = sorted({record["number"] for record in records})
             ax.set_xticks(ticks, [str(n) for n in ticks])
@@ -190,8 +186,7 @@ def markdown(records: list[dict[str, Any]]) -> str:
             for number in numbers:
                 mine = [r["errors"] for r in records if (r["name"], r["number"]) == (name, number)]
                 values = [errors[group]["forces"] for errors in mine if group in errors]
-                spread = f" ± {np.std(values, ddof=1):.0f}" if len(values) > 1 else ""
-                cells.append(f"{np.mean(values):.0f}{spread}" if values else "")
+                cells.append(with_spread(values, 0) if values else "")
             lines.append(f"| {name} | {group} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
