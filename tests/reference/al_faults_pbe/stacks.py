@@ -120,7 +120,9 @@ STACKS = {
 }
 
 
-def arguments(description: str, folder: Path) -> argparse.Namespace:
+def arguments(
+    description: str, folder: Path, output: str = "labels.extxyz"
+) -> argparse.Namespace:
     """Read the command line of a `make.py`.
 
     Parameters
@@ -129,6 +131,8 @@ def arguments(description: str, folder: Path) -> argparse.Namespace:
         What it makes.
     folder : pathlib.Path
         Where the labels are written.
+    output : str, optional
+        Name of their file.
 
     Returns
     -------
@@ -140,7 +144,7 @@ def arguments(description: str, folder: Path) -> argparse.Namespace:
     parser.add_argument("--labels", type=int, help="label only the first so many (all)")
     parser.add_argument("--collect", action="store_true", help="write what is done, run nothing")
     parser.add_argument(
-        "--output", type=Path, default=folder / "labels.extxyz", help="labels, read first"
+        "--output", type=Path, default=folder / output, help="labels, read first"
     )
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -179,5 +183,6 @@ def label(cells: Sequence[Atoms], settings: DFTSettings, args: argparse.Namespac
         for name in PRIVATE:
             atoms.info.pop(name, None)
     if done:
-        export(done, args.output, "extxyz", settings)
+        elements = sorted({symbol for atoms in done for symbol in atoms.symbols})
+        export(done, args.output, "extxyz", settings, elements)
     print(f"{len(done)} of {len(cells)} cells are labelled; this ledger: {dft.status()}")
