@@ -16,7 +16,7 @@ from ase_calculators.provenance import file_hash
 
 
 class Committee(Calculator):
-    """Average models of one kind and measure how far they disagree.
+    """Average models and measure how far they disagree.
 
     With E_m and F_m of the models m, and means over them in angle brackets:
     ``energy_spread = sqrt(<(E_m - <E>)^2>) / n`` and
@@ -37,7 +37,7 @@ class Committee(Calculator):
     checkpoints : list of pathlib.Path
         Their files.
     hash : str
-        SHA-256 over the files or, of models without files, over their classes and parameters.
+        SHA-256 over the files and, of models without files, over their classes and parameters.
 
     Raises
     ------
@@ -72,19 +72,29 @@ class Committee(Calculator):
         if not members:
             raise ValueError("members: there are none; give at least one calculator")
         self.members = list(members)
+        nameless: list[Any] = []
         if checkpoints is None:
-            checkpoints = [
-                path for member in members if hasattr(member, "files") for path in member.files()
-            ]
+            named = [member.files() if hasattr(member, "files") else [] for member in members]
+            checkpoints = [path for paths in named for path in paths]
+            nameless = [m for m, paths in zip(members, named, strict=True) if not paths]
         self.checkpoints = [Path(path) for path in checkpoints]
         digest = hashlib.sha256()
         for path in self.checkpoints:
             digest.update(bytes.fromhex(file_hash(path)))
-        if not self.checkpoints:
-            for member in self.members:
-                described = [type(member).__qualname__, getattr(member, "parameters", {})]
-                digest.update(json.dumps(described, default=str, sort_keys=True).encode())
+        for member in nameless:
+            described = [type(member).__qualname__, getattr(member, "parameters", {})]
+            digest.update(json.dumps(described, default=str, sort_keys=True).encode())
         self.hash = digest.hexdigest()
+
+    def files(self) -> list[Path]:
+        """Return the files of the models.
+
+        Returns
+        -------
+        list of pathlib.Path
+            The files; none if the models have none.
+        """
+        return self.checkpoints
 
     def evaluate(self, frames: Sequence[Atoms]) -> list[dict[str, Any]]:
         """Calculate frames, in batches if the models can.
@@ -101,9 +111,15 @@ class Committee(Calculator):
             every model has one) and, of two models or more, energy_spread (eV/atom) and
             forces_spread (eV/Å).
         """
+        results = [
+            member.evaluate(frames)
+            if isinstance(member, Committee)
+            else [results_of(member, atoms) for atoms in frames]
+            for member in self.members
+        ]
         return [
-            self.mean([results_of(member, atoms) for member in self.members], len(atoms))
-            for atoms in frames
+            self.mean(of_frame, len(atoms))
+            for atoms, of_frame in zip(frames, zip(*results, strict=True), strict=True)
         ]
 
     @staticmethod

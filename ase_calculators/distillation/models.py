@@ -9,6 +9,7 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
+from ase_calculators.committee import Committee
 from ase_calculators.distillation.student import open_student
 from ase_calculators.distillation.teacher import RECORD, model_files, open_teacher
 from ase_calculators.lammps_potential import (
@@ -24,15 +25,19 @@ NETWORKS = ("deepmd-kit", "mace-torch", "torch", "tensorflow-cpu", "tensorflow")
 _STUDENTS = (".pb", ".pth", ".pt", ".pt2", ".pte", ".dp", ".savedmodel", ".savedmodeltf")
 
 
-def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = None) -> Any:
-    """Open a model by its name or path.
+def open_model(
+    name: str | PathLike[str] | Sequence[str | PathLike[str]],
+    element: str | Sequence[str] | None = None,
+) -> Any:
+    """Open a model by its name or path, or several as a committee.
 
     Parameters
     ----------
-    name : str or path-like
+    name : str, path-like, or sequence of them
         A folder of `train_teacher`, or of a linear `train_student`; a DeePMD model, known by its
         suffix (.pb, .pth, ...); a file with ``pair_style`` and ``pair_coeff``; or
-        ``module:callable`` of any ASE calculator.
+        ``module:callable`` of any ASE calculator. Several of any kinds are one `Committee`: errors
+        of models that differ cancel in part in their mean.
     element : str or sequence of str, optional
         Elements of the atom types 1, 2, ... of a ``pair_style``, as in `LammpsPotential`: one of
         several that ``pair_coeff`` names is enough.
@@ -53,6 +58,9 @@ def open_model(name: str | PathLike[str], element: str | Sequence[str] | None = 
     >>> open_model("ase.calculators.emt:EMT").name
     'emt'
     """
+    if not isinstance(name, str | PathLike):
+        members = [open_model(part, element) for part in name]
+        return members[0] if len(members) == 1 else Committee(members)
     path = Path(name)
     if path.is_dir() and not path.suffix.startswith(".savedmodel"):
         return open_student(path) if (path / "student.json").exists() else open_teacher(path)

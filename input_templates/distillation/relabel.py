@@ -6,6 +6,7 @@ python relabel.py                                          sets/supplementary.ex
 python relabel.py --teacher potential.mod --element Al     by a pair_style of LAMMPS
 python relabel.py --teacher salt.mod --element Na Cl       of several elements, in LAMMPS's order
 python relabel.py --teacher ase.calculators.emt:EMT        by any ASE calculator
+python relabel.py --teacher teacher tensornet pod          by the mean of several, of any kinds
 python relabel.py --max-spread 0.3 --max-force 20          what is beyond goes to *.rejected.extxyz
 
 An interrupted run resumes. The rejected frames are for label.py of the
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument(
         "frames", nargs="?", default="sets/supplementary.extxyz", help="(%(default)s)"
     )
-    parser.add_argument("--teacher", default="teacher", help="(%(default)s)")
+    parser.add_argument("--teacher", nargs="+", default=["teacher"], help="(teacher)")
     parser.add_argument("--element", nargs="+", help="of atom types 1, 2, ..., for a pair_style")
     parser.add_argument("--output", default="relabelled.extxyz", help="(%(default)s)")
     parser.add_argument("--processes", type=int, default=1, help="CPU (%(default)s)")

@@ -442,3 +442,23 @@ def test_models_by_name(tmp_path):
     ):
         with pytest.raises(ValueError, match=message):
             open_model(name)
+
+
+def test_several_models_of_any_kind_are_one_committee(tmp_path):
+    (tmp_path / "al.mod").write_text(MENDELEV.replace("; ", "\n") + "\n")
+    names = [tmp_path / "al.mod", "ase.calculators.emt:EMT"]
+    assert isinstance(open_model(names[1:]), EMT)
+    atoms, other = some_frames(2)
+    members = [open_model(name, "Al") for name in names]
+    both = open_model(names, "Al")
+    energies = [member.get_potential_energy(atoms) for member in members]
+    found = both.evaluate([atoms, other])
+    assert found[0]["energy"] == pytest.approx(np.mean(energies), rel=1e-12)
+    assert found[0]["energy_spread"] == pytest.approx(np.std(energies) / len(atoms))
+    # the model with a file and the one without both count in the hash
+    assert len({both.hash, *(Committee([member]).hash for member in members)}) == 3
+    nested = Committee([both, EMT()])
+    forces = 0.5 * (found[0]["forces"] + members[1].get_forces(atoms))
+    assert nested.evaluate([atoms])[0]["forces"] == pytest.approx(forces, abs=1e-12)
+    done = relabel([atoms, other], partial(open_model, names, "Al"), tmp_path / "b.extxyz")
+    assert done.n == 2

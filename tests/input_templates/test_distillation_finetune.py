@@ -85,6 +85,49 @@ def test_stacks(folder, monkeypatch):
     assert 0 < abs(shells[0]) < 20 and 0 < abs(shells[1]) < 200
 
 
+def test_fault_curves(folder, script, is_picture, monkeypatch):
+    monkeypatch.syspath_prepend(str(folder))
+    import fault_curves
+    from ase.calculators.emt import EMT
+
+    labels = Path(__file__).parents[1] / "reference" / "al_faults_pbe" / "labels.extxyz"
+    places, stacks = fault_curves.path_of(ase.io.read(labels, ":"), 4.04)
+    assert places.tolist() == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5]
+    curve = fault_curves.energies(None, stacks)
+    # an independent count of the intrinsic fault and of its saddle
+    area = 4.04**2 / 2 * np.sqrt(3) / 2
+    fcc = stacks[0].get_potential_energy() / len(stacks[0])
+    for place in (0.5, 1.0):
+        atoms = stacks[places.tolist().index(place)]
+        above = atoms.get_potential_energy() - len(atoms) * fcc
+        assert curve[places == place] == pytest.approx(16021.77 * above / area)
+    assert curve[0] == 0 and curve[2] > curve[4] > 100  # USF above ISF
+    # as many planes that cost as much the second time: UTF / USF alone decides
+    assert fault_curves.twinnability(
+        np.array([0.5, 1, 1.5]), np.array([100.0, 0, 100])
+    ) == pytest.approx(1.136)
+    assert np.isnan(fault_curves.twinnability(np.array([0.5]), np.array([1.0])))
+    emt = "ase.calculators.emt:EMT"
+    said = script("fault_curves.py", labels, "--model", f"EMT={emt}", "--model", f"EMT={emt}", cwd=folder)  # fmt: skip
+    row = fault_curves.energies(EMT(), stacks)
+    assert f"| EMT | {row[2]:.0f} ± 0 | {row[4]:.0f} ± 0 |" in said and is_picture(
+        folder / "faults" / "fault_curves.png"
+    )
+    said = script("fault_curves.py", labels, "--model", "a=b", "--lattice", 5, cwd=folder, fails=True)  # fmt: skip
+    assert "no stack is named 'fcc a=5 d=1.0'" in said
+
+
+def test_stacks_for_the_teacher(folder, script):
+    labels = Path(__file__).parents[1] / "reference" / "al_faults_pbe" / "labels.extxyz"
+    said = script("stacks.py", labels, "--frames", 60, cwd=folder)
+    frames = ase.io.read(folder / "sets" / "stacks.extxyz", ":")
+    assert f"{len(frames)} stacks" in said and 40 < len(frames) < 80
+    assert {len(atoms) for atoms in frames} == {2, 3, 4, 5, 6, 7, 8, 9}
+    for atoms in frames:
+        distances = (atoms * (3, 3, 1)).get_all_distances(mic=True)
+        assert distances[distances > 0].min() > 2.3 and not atoms.calc
+
+
 @pytest.mark.slow
 @pytest.mark.distillation
 def test_finetune(folder, script, monkeypatch):
