@@ -5,10 +5,10 @@
 python fault_curves.py labels.extxyz --model DNN=DNN-1 --model MACE=teacher
 python fault_curves.py labels.extxyz --model "EAM=pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
 
-The labels are stacks with names, such as those of al_faults_pbe: fcc, intrinsic and extrinsic fault
-(isf, esf), steps of the path from fcc to the first (gsf), from there to the second (gpf2) and on to
-the third plane (gpf3). No atom relaxes. Models are those of compare.py; several of one name, such as
-the seeds of a student, are drawn as their mean and spread. Writes fault_curves.png and .md.
+The labels are stacks with names, such as those of al_faults_pbe: fcc, intrinsic and extrinsic
+fault (isf, esf), steps of the path from fcc to the first (gsf), from there to the second (gpf2) and
+on to the third plane (gpf3). No atom relaxes. Models are those of compare.py; several of one name,
+such as the seeds of a student, are drawn as their mean and spread. Writes fault_curves.png and .md.
 """
 
 import argparse
@@ -166,7 +166,9 @@ def main() -> None:
     print(table(places, curves))
     figure, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
     for number, (name, found) in enumerate(curves.items()):
-        style = {"c": "k", "lw": 2, "marker": "o"} if not number else {"c": f"C{number - 1}", "lw": 1.2}
+        style = (
+            {"c": "k", "lw": 2, "marker": "o"} if not number else {"c": f"C{number - 1}", "lw": 1.2}
+        )
         spread = found.std(axis=0, ddof=1) if len(found) > 1 else None
         ax.errorbar(places, found.mean(axis=0), spread, label=name, capsize=2, **style)
     for place, name in NAMED.items():

@@ -3,8 +3,8 @@
 """Breed stacks and faults for the teacher to label, from those that have labels.
 
 python stacks.py labels.extxyz                      to sets/stacks.extxyz
-python stacks.py labels.extxyz --frames 600
-cat sets/supplementary.extxyz sets/stacks.extxyz > sets/more.extxyz       then relabel.py sets/more.extxyz
+cat sets/supplementary.extxyz sets/stacks.extxyz > sets/more.extxyz
+python relabel.py sets/more.extxyz
 
 The labelled stacks that teacher.py --faults learns are the parents, those that it holds out are
 not. Supplementary frames of a landscape hold hardly a stack: without such frames a student does not

@@ -120,9 +120,7 @@ STACKS = {
 }
 
 
-def arguments(
-    description: str, folder: Path, output: str = "labels.extxyz"
-) -> argparse.Namespace:
+def arguments(description: str, folder: Path, output: str = "labels.extxyz") -> argparse.Namespace:
     """Read the command line of a `make.py`.
 
     Parameters
@@ -143,9 +141,7 @@ def arguments(
     parser.add_argument("--folder", type=Path, default=Path("work"), help="ledger (%(default)s)")
     parser.add_argument("--labels", type=int, help="label only the first so many (all)")
     parser.add_argument("--collect", action="store_true", help="write what is done, run nothing")
-    parser.add_argument(
-        "--output", type=Path, default=folder / output, help="labels, read first"
-    )
+    parser.add_argument("--output", type=Path, default=folder / output, help="labels, read first")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     return args

@@ -60,7 +60,10 @@ def frames(folder: Path) -> list[Atoms]:
     used = {tuple(fine[row]) for row in tested}
     free = []
     for row in np.random.default_rng(0).permutation(np.flatnonzero(~known)):
-        if tuple(np.floor(place[row] / SPLIT["test_cell"])) in coarse and tuple(fine[row]) not in used:
+        if (
+            tuple(np.floor(place[row] / SPLIT["test_cell"])) in coarse
+            and tuple(fine[row]) not in used
+        ):
             used.add(tuple(fine[row]))
             free.append(row)
     chosen = []
@@ -71,7 +74,11 @@ def frames(folder: Path) -> list[Atoms]:
     for _, row in sorted(chosen):
         atoms = library[row]
         bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
-        bare.info = {"name": f"test {len(bare)}", "sS": float(table.sS[row]), "Q6": float(table.Q[row])}
+        bare.info = {
+            "name": f"test {len(bare)}",
+            "sS": float(table.sS[row]),
+            "Q6": float(table.Q[row]),
+        }
         cells.append(bare)
     return cells
 
