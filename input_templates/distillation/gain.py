@@ -167,8 +167,8 @@ def crystal_table(comparison: Comparison, names: dict[str, list[str]], element: 
     str
         The text.
     """
-    values = {report.name: report.values for report in comparison.reports}
-    reference = {key: entry["value"] for key, entry in read_reference(element).items()}
+    values = {report.model: report.values for report in comparison.reports}
+    reference = {key: entry["value"] for key, entry in read_reference(None, element).items()}
     units = {
         key: entry.get("unit", "") for report in comparison.reports
         for record in report.records.values() for key, entry in record["values"].items()

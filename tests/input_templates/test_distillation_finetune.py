@@ -108,13 +108,40 @@ def test_fault_curves(folder, script, is_picture, monkeypatch):
     ) == pytest.approx(1.136)
     assert np.isnan(fault_curves.twinnability(np.array([0.5]), np.array([1.0])))
     emt = "ase.calculators.emt:EMT"
-    said = script("fault_curves.py", labels, "--model", f"EMT={emt}", "--model", f"EMT={emt}", cwd=folder)  # fmt: skip
+    models = ("--model", f"EMT={emt}") * 2
+    said = script("fault_curves.py", labels, *models, cwd=folder)
     row = fault_curves.energies(EMT(), stacks)
     assert f"| EMT | {row[2]:.0f} ± 0 | {row[4]:.0f} ± 0 |" in said and is_picture(
         folder / "faults" / "fault_curves.png"
     )
-    said = script("fault_curves.py", labels, "--model", "a=b", "--lattice", 5, cwd=folder, fails=True)  # fmt: skip
+    said = script("fault_curves.py", labels, *models, "--lattice", 5, cwd=folder, fails=True)
     assert "no stack is named 'fcc a=5 d=1.0'" in said
+
+
+def test_gain(folder, script, is_picture, monkeypatch):
+    monkeypatch.syspath_prepend(str(folder))
+    import gain
+
+    # a group whose errors are half of those of the other, on whatever frames
+    sums, counts = np.array([4.0, 1, 9, 16]), np.array([1.0, 2, 3, 4])
+    share, error = gain.gain([(sums, counts)], [(sums / 4, counts)], np.random.default_rng(0))
+    assert share == pytest.approx(0.5) and error == pytest.approx(0, abs=1e-12)
+    # seeds and frames that differ have an error: of the mean of n frames
+    rng = np.random.default_rng(1)
+    noisy = [(rng.exponential(size=100), np.ones(100)) for _ in range(2)]
+    share, error = gain.gain([(np.ones(100), np.ones(100))], noisy, rng)
+    assert share == pytest.approx(1 - gain.rmse(noisy, np.arange(100)).mean())
+    assert 0.02 < error < 0.1
+    emt, other = "ase.calculators.emt:EMT", "calculators:Other"
+    said = script("gain.py", "--group", "other", other, other, "--group", "EMT", emt, "--faults",
+                  "faults.extxyz", "--properties", "elastic_constants", cwd=folder)  # fmt: skip
+    # the labels are EMT's
+    assert "| EMT | 1 | 0.0 | 100 ± 0 | 0.0 | 100 ± 0 |" in said
+    assert "| other | 2 | 100.0 ± 0.0 |" in said and "Held-out stacks and faults, 1 frames" in said
+    assert "mean deviation of 3: C11, C12, C44" in said
+    assert said.strip() and is_picture(folder / "gain" / "gain.png")
+    said = script("gain.py", "--group", "alone", cwd=folder, fails=True)
+    assert "--group alone: has no models" in said
 
 
 def test_stacks_for_the_teacher(folder, script):

@@ -6,7 +6,7 @@ python make_test.py                 # libraries and split as the distillation te
 python make_test.py --collect       # write what is done, run nothing
 
 The cells are those that `sets.py --labelled --test 0.2 --test-cell 0.8 0.04` holds out of al_pbe.
-`cat labels.extxyz test.extxyz library_*.extxyz` leads to the same split, with these frames in its test.
+`cat labels.extxyz test.extxyz library_*.extxyz` leads to the same split, with these in its test.
 """
 
 import sys
@@ -28,7 +28,8 @@ from stacks import arguments, label  # noqa: E402
 # cells of each size that are labelled; the split of the distillation template; as in make.py
 NUMBERS = {2: 14, 4: 14, 6: 8, 8: 4}
 SPLIT = {
-    "standard": (0.06, 0.003), "supplementary": (0.05, 0.0025), "test": 0.2, "test_cell": (0.8, 0.04)
+    "standard": (0.06, 0.003), "supplementary": (0.05, 0.0025), "test": 0.2,
+    "test_cell": (0.8, 0.04),
 }  # fmt: skip
 KEPT = 45
 
