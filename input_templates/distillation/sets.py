@@ -5,6 +5,7 @@
 python sets.py                                    the library of library.py, to sets/
 python sets.py mine.extxyz --standard 0.2 0.01    other frames (mapped first), coarser cells
 python sets.py mine.extxyz --labelled             learn from and test on frames with labels
+python sets.py mine.extxyz --also faults=f.extxyz      show other frames in the picture
 
 Whole cells of the landscape are held out for the test. Frames keep their labels. Those without are
 for label.py of the autodft template (standard, test) and for relabel.py (supplementary).
@@ -77,7 +78,7 @@ def landscape(library: str, path: Path, calc: EntropySymmetry, named: bool) -> L
     return table
 
 
-def draw(sets: Sets, table: LandscapeTable, path: Path) -> None:
+def draw(sets: Sets, table: LandscapeTable, path: Path, also: dict[str, LandscapeTable]) -> None:
     """Draw the split on the landscape.
 
     Parameters
@@ -88,6 +89,8 @@ def draw(sets: Sets, table: LandscapeTable, path: Path) -> None:
         The landscape.
     path : pathlib.Path
         Figure file.
+    also : dict of str to LandscapeTable
+        Other frames to show.
     """
     figure, ax = plt.subplots(figsize=(5.5, 4.2), layout="constrained")
     ax.scatter(table.sS, table.Q, s=3, c="0.85", lw=0, label=f"library, {len(table)}")
@@ -98,6 +101,11 @@ def draw(sets: Sets, table: LandscapeTable, path: Path) -> None:
         ax.scatter(
             table.sS[rows], table.Q[rows], s=size, c=color, lw=0, label=f"{name}, {len(rows)}"
         )
+    for number, (name, other) in enumerate(also.items()):
+        ax.scatter(
+            other.sS, other.Q, s=12, c=f"C{4 + number}", marker="+", lw=0.8,
+            label=f"{name}, {len(other)}",
+        )  # fmt: skip
     ax.set_xlabel(r"sS ($k_\mathrm{B}$ per atom)")
     ax.set_ylabel(f"Q{table.parameters['degree']}")
     ax.legend(frameon=False, fontsize=8)
@@ -125,6 +133,9 @@ def main() -> None:
         "--labelled", action="store_true",
         help="standard and test frames are those that have an energy, supplementary the others",
     )  # fmt: skip
+    parser.add_argument(
+        "--also", nargs="+", default=(), metavar="NAME=FILE", help="frames to show in the picture"
+    )
     for name, value in ALUMINIUM.items():
         parser.add_argument(
             f"--{name.replace('_', '-')}", type=float, default=value, help="Å (%(default)s)"
@@ -143,9 +154,13 @@ def main() -> None:
         labelled = np.isfinite(table.energy) if args.labelled else None
         sets = split_sets(table, **options, labelled=labelled)
         write_sets(sets, table, args.library, args.output)
+        also = {
+            name: map_landscape(file, calc)
+            for name, _, file in (pair.partition("=") for pair in args.also)
+        }
     except (OSError, ValueError) as error:
         parser.error(str(error))
-    draw(sets, table, args.output / "sets.png")
+    draw(sets, table, args.output / "sets.png", also)
     counts = {name: len(rows) for name, rows in sets._asdict().items()}
     content = {"library": args.library, "frames": {"library": len(table), **counts}, **options,
                "labelled": args.labelled,

@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Train the student: a DeePMD network on the standard frames and on those of the teacher.
+"""Train the student: a fast potential, on the standard frames and on those of the teacher.
 
 python student.py                                     sets/standard.extxyz and relabelled.extxyz
 python student.py --alone --output alone              the standard frames only, to compare
 python student.py --profile paper --weight 2          the paper's input; DFT frames count twice
 python student.py --faults labels.extxyz              learns stacks and faults too
+python student.py --kind pod --profile pod_al_faults.yaml      a linear student, in a minute
 python student.py --alone --start student --steps 2000 --output tuned      fine-tune on DFT frames
 
-Writes student.pb, compressed, for LAMMPS (in.student) and ASE, and frozen.pb, what it was made of.
-An interrupted run resumes from the last checkpoint.
+Writes student.pb, compressed, for LAMMPS (in.student) and ASE, and frozen.pb, what it was made of;
+of a linear student its two files, and the lines that LAMMPS needs. An interrupted run resumes from the last checkpoint.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 from ase import Atoms
 from teacher import split_faults, split_validation
 
-from ase_calculators.distillation import Student, train_student, write_deepmd
+from ase_calculators.distillation import Student, lammps_lines, train_student, write_deepmd
 from ase_calculators.training_sets import DFT, TEACHER
 
 
@@ -79,6 +80,9 @@ def main() -> None:
     )  # fmt: skip
     parser.add_argument("--faults", help="labelled stacks and faults; every fifth is left out")
     parser.add_argument("--output", type=Path, default=Path("student"), help="(%(default)s)")
+    parser.add_argument(
+        "--kind", default="se_e2_a", help="se_e2_a, snap, qsnap or pod (%(default)s)"
+    )
     parser.add_argument("--profile", default="small", help="small, paper or a file (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="(%(default)s)")
     parser.add_argument("--start", help="a student's folder or model to continue from")
@@ -98,11 +102,15 @@ def main() -> None:
             args.seed,
             args.start,
             args.steps,
+            kind=args.kind,
         )
     except (ImportError, OSError, ValueError) as error:
         parser.error(str(error))
     except (ArithmeticError, RuntimeError) as error:
         raise SystemExit(str(error)) from None
+    if args.kind != "se_e2_a":
+        print("\n".join(lammps_lines(student.folder)))
+        return
     print(f"{student.compressed}\nlmp -in in.student -var student {student.compressed}")
 
 
