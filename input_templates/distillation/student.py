@@ -10,7 +10,8 @@ python student.py --kind pod --profile pod_al_faults.yaml      a linear student,
 python student.py --alone --start student --steps 2000 --output tuned      fine-tune on DFT frames
 
 Writes student.pb, compressed, for LAMMPS (in.student) and ASE, and frozen.pb, what it was made of;
-of a linear student its two files, and the lines that LAMMPS needs. An interrupted run resumes from the last checkpoint.
+of a linear student its two files, and the lines that LAMMPS needs. An interrupted run resumes from
+the last checkpoint.
 """
 
 import argparse
