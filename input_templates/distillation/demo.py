@@ -134,7 +134,7 @@ def run(folder: Path, args: argparse.Namespace) -> None:
     )  # fmt: skip
     print(f"the teacher labelled {labelled.n} frames")
 
-    written = write_data(standard, labelled.path, folder / "deepmd")
+    written = write_data(standard, [labelled.path], folder / "deepmd")
     taught = {"DNN": ["standard"], "DNN-KD": ["standard", "relabelled"]}
     with ThreadPoolExecutor(args.processes) as pool:
         waiting = {

@@ -15,7 +15,7 @@ the last checkpoint.
 """
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ase import Atoms
@@ -27,7 +27,7 @@ from ase_calculators.training_sets import DFT, TEACHER
 
 def write_data(
     standard: str | Path,
-    relabelled: Iterable[Atoms] | str | Path | None,
+    relabelled: Sequence[Iterable[Atoms] | str | Path],
     folder: Path,
     faults: str | None = None,
 ) -> dict[str, Path]:
@@ -37,8 +37,8 @@ def write_data(
     ----------
     standard : path-like
         Frames with first-principles labels.
-    relabelled : path-like, optional
-        Frames with the teacher's labels.
+    relabelled : sequence of path-like or of frames
+        Frames with the teacher's labels, a set for each teacher.
     folder : pathlib.Path
         Folder of the DeePMD data.
     faults : str, optional
@@ -48,20 +48,17 @@ def write_data(
     -------
     dict of str to pathlib.Path
         "standard", "validation" (the frames that teacher.py holds out too), and, if given,
-        "relabelled" and "faults".
+        "relabelled" ("relabelled-2", ... of further teachers) and "faults".
     """
     train, validation = split_validation(standard)
-    found = {}
-    learned = split_faults(faults)[0] if faults else None
-    for name, frames in (
-        ("standard", train), ("validation", validation), ("relabelled", relabelled),
-        ("faults", learned),
-    ):  # fmt: skip
-        prefix = TEACHER if name == "relabelled" else DFT
-        if frames is not None:
-            found[name] = folder / name
-            write_deepmd(frames, folder / name, prefix)
-    return found
+    given = {"standard": train, "validation": validation}
+    for number, frames in enumerate(relabelled, start=1):
+        given["relabelled" if number == 1 else f"relabelled-{number}"] = frames
+    if faults:
+        given["faults"] = split_faults(faults)[0]
+    for name, frames in given.items():
+        write_deepmd(frames, folder / name, TEACHER if name.startswith("relabelled") else DFT)
+    return {name: folder / name for name in given}
 
 
 def main() -> None:
@@ -71,8 +68,9 @@ def main() -> None:
     )
     parser.add_argument("standard", nargs="?", default="sets/standard.extxyz", help="(%(default)s)")
     parser.add_argument(
-        "--relabelled", default="relabelled.extxyz", help="what relabel.py wrote (%(default)s)"
-    )
+        "--relabelled", nargs="+", default=["relabelled.extxyz"],
+        help="what relabel.py wrote, a file for each teacher (relabelled.extxyz)",
+    )  # fmt: skip
     parser.add_argument("--alone", action="store_true", help="learn from the standard frames only")
     parser.add_argument(
         "--weight", type=float, default=1.0,
@@ -90,11 +88,12 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="(the profile's)")
     args = parser.parse_args()
     try:
-        relabelled = None if args.alone else args.relabelled
+        relabelled = [] if args.alone else args.relabelled
         data = write_data(args.standard, relabelled, args.output / "sets", args.faults)
-        weights = {data[name]: args.weight for name in ("standard", "faults") if name in data}
-        if not args.alone:
-            weights[data["relabelled"]] = 1.0
+        weights = {
+            path: 1.0 if name.startswith("relabelled") else args.weight
+            for name, path in data.items() if name != "validation"
+        }  # fmt: skip
         student: Student = train_student(
             weights,
             data["validation"],
