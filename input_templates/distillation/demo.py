@@ -38,7 +38,7 @@ from ase_calculators.provenance import atomic_write
 
 HERE = Path(__file__).resolve().parent
 # the potential ends at second neighbours: 5 Å are enough, and a step costs less than with 6
-TEACHER = {"r_max": 5.0}
+TEACHER = {"r_max": 5.0, "max_ell": 3}
 # cells of the landscape (dsS, dQ6): one standard frame each, one supplementary frame each, held out
 STANDARD, SUPPLEMENTARY, TEST = (1.0, 0.05), (0.05, 0.0025), (1.0, 0.05)
 # Jelinek et al., Phys. Rev. B 85, 245102 (2012); its files ship with LAMMPS
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--per-edge", type=int, default=25, help="of library.py (%(default)s)")
     parser.add_argument("--heat", type=int, default=10000, help="of library.py (%(default)s)")
     parser.add_argument("--standard", type=float, nargs=2, default=STANDARD, help="(1.0 0.05)")
-    parser.add_argument("--epochs", type=int, default=40, help="of the teacher (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=60, help="of the teacher (%(default)s)")
     parser.add_argument("--steps", type=int, help="of the students (the small profile's)")
     parser.add_argument("--md-steps", type=int, default=2000, help="2 fs each (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="of everything (%(default)s)")

@@ -34,7 +34,8 @@ HERE = Path(__file__).resolve().parent
 # Å; as in in.trajectory
 ALUMINIUM = {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.75, "smooth": 0.3}
 POTENTIAL = "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"
-MIN_DISTANCE = 2.0  # Å
+# Å, 0.77 of the crystal's: closer, a MEAM of aluminium has forces up to 50 eV/Å
+MIN_DISTANCE = 2.2
 # limits of the volume per atom, relative to the smallest and the largest parent
 STRETCH = (0.85, 1.1)
 RATTLES = (0.0, 0.05, 0.1, 0.15, 0.2)  # Å, displacements of the crystals among the parents
