@@ -1,0 +1,152 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Fit students to our own DFT labels of iridium, and compare them with MEAM and experiment.
+
+python students.py results                          SNAP, quadratic SNAP, POD; MEAM
+python students.py results --teacher FOLDER         also POD taught by a teacher of these labels
+
+Learns from the cells and stacks of tests/reference/ir_pbe/labels.extxyz, as many as there are;
+those of the part "test" are held out. The teacher, a folder of train_teacher, labels the cells of
+frames.extxyz that DFT has not labelled, and bred ones. Properties by the validation suite, in
+OUTPUT/NAME. Writes students.md, and the pictures of the suite, with the fault curves of all.
+
+Run time of one core: 3 minutes.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import ase.io
+from ase import Atoms
+from frames import MEAM, breed, even, label
+from substitution import DATA
+
+from ase_calculators.distillation import open_model, train_student
+from ase_calculators.distillation.prediction import errors, predict
+from ase_calculators.distillation.student import open_student
+from ase_calculators.lammps_potential import LammpsPotential
+from ase_calculators.provenance import atomic_write
+from ase_calculators.validation import Report, compare, validate
+
+STUDENTS = {"SNAP": "snap", "POD": "pod", "qSNAP": "qsnap"}
+PROPERTIES = ("equation_of_state", "elastic_constants", "vacancy", "stacking_faults")
+SETTINGS: dict[str, dict[str, Any]] = {
+    "equation_of_state": {"n_curve": 11, "compression": 0.8, "expansion": 1.2},
+    "vacancy": {"length": 12.0, "smaller": 8.0, "images": 3},
+    "stacking_faults": {"n": 6, "planes": 5},
+}
+
+
+def key(atoms: Atoms) -> tuple[float, ...]:
+    """Return what tells one cell from another.
+
+    Parameters
+    ----------
+    atoms : ase.Atoms
+        Cell.
+
+    Returns
+    -------
+    tuple of float
+        Volume and the first vectors and positions, rounded.
+    """
+    return tuple([*atoms.cell.array.ravel().round(4), *atoms.positions[-1].round(4)])
+
+
+def tested(calculator: Any, frames: list[Atoms], name: str, align: bool) -> dict[str, float]:
+    """Return root mean square errors on frames.
+
+    Parameters
+    ----------
+    calculator : ase calculator
+        Model.
+    frames : list of ase.Atoms
+        Labelled frames.
+    name : str
+        Name of the model.
+    align : bool
+        Whether to take off the mean error of the energy, for a model with another zero.
+
+    Returns
+    -------
+    dict of str to float
+        By quantity.
+    """
+    found = errors(predict(calculator, frames, name, progress=False), frames)
+    if align:
+        found = found._replace(energy=found.energy - found.energy.mean())
+    return {quantity: kinds["RMSE"] for quantity, kinds in found.summary().items()}
+
+
+def main() -> None:
+    """Fit, test, validate, compare."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("folder", type=Path, help="where everything is written")
+    add("--data", type=Path, default=DATA, help="folder of ir_pbe (%(default)s)")
+    add("--teacher", type=Path, help="folder of a teacher trained on the same labels")
+    add("--bred", type=int, default=150, help="bred cells for it to label (%(default)s)")
+    add("--only", nargs="+", choices=STUDENTS, default=list(STUDENTS), help="(all)")
+    add("--properties", nargs="*", default=PROPERTIES, help="(four)")
+    args = parser.parse_args()
+    try:
+        labelled = ase.io.read(args.data / "ir_pbe/labels.extxyz", ":")
+        chosen = ase.io.read(args.data / "ir_pbe/frames.extxyz", ":")
+    except OSError as error:
+        parser.error(f"--data {args.data}: {error}; name the folder of ir_pbe")
+    args.folder.mkdir(parents=True, exist_ok=True)
+    parts = {part: [a for a in labelled if a.info["part"] == part]
+             for part in ("standard", "stacks", "test")}  # fmt: skip
+    learned = parts["standard"] + parts["stacks"]
+    models: dict[str, Any] = {}
+    for name in args.only:
+        student = train_student(learned, parts["test"], args.folder / "students" / name, "small",
+                                kind=STUDENTS[name])  # fmt: skip
+        models[name] = open_student(student)
+    if args.teacher:
+        teacher = models["teacher"] = open_model(args.teacher)
+        known = {key(atoms) for atoms in labelled}
+        rest = [a for a in chosen if key(a) not in known and a.info["part"] != "test"]
+        library = breed(args.folder / "library.extxyz", 1)
+        rest += [library[k] for k in even(library, args.bred, 1)]
+        path = args.folder / "taught.extxyz"
+        if not path.exists():
+            frames = [label(a, teacher) for a in rest]
+            with atomic_write(path) as file:
+                ase.io.write(file, frames, format="extxyz")
+        taught = ase.io.read(path, ":")
+        student = train_student([(learned, 3.0), (taught, 1.0)], parts["test"],
+                                args.folder / "students" / "POD taught", "small",
+                                kind="pod")  # fmt: skip
+        models["POD taught"] = open_student(student)
+    models["MEAM"] = LammpsPotential(MEAM, "Ir")
+    lines = [
+        f"Learned from {len(parts['standard'])} cells and {len(parts['stacks'])} stacks; "
+        f"{len(parts['test'])} test cells. MEAM without its mean error of the energy.", "",
+        "| model | learned: meV/atom | meV/Å | virial, meV/atom | test: meV/atom | meV/Å "
+        "| virial, meV/atom |", "|" + "---|" * 7,
+    ]  # fmt: skip
+    reports: list[Report] = []
+    for name, calculator in models.items():
+        cells = []
+        for frames in (learned, parts["test"]):
+            row = tested(calculator, frames, name, name == "MEAM")
+            cells += [f"{row[q]:.0f}" for q in ("energy", "forces", "virial")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+        try:
+            reports.append(validate(
+                calculator, "Ir", "fcc", args.properties, None,
+                args.folder / "properties" / name, {p: SETTINGS[p] for p in args.properties
+                                                    if p in SETTINGS}, name,
+            ))  # fmt: skip
+        except ValueError as error:  # no such crystal
+            lines.append(f"\n{name}: {error}\n")
+    text = "\n".join(lines) + "\n\n" + compare(reports, args.folder / "comparison")
+    with atomic_write(args.folder / "students.md") as file:
+        file.write(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
