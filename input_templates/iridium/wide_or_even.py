@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from frames import LATTICE, MEAM, even, hot_liquid, made, pools, strained, wide
+from frames import LATTICE, MEAM, VOLUME, even, hot_liquid, made, pools, strained, wide
 from learning import CONSTANTS, Learning, elastic, model
 
 from ase_calculators.distillation.linear_students import KINDS
@@ -131,6 +131,30 @@ def enough(records: list[dict[str, Any]], name: str) -> int | None:
     return good[0] if good else None
 
 
+def near_share(folder: Path, seeds: int, most: int, name: str) -> float:
+    """Return the share of frames within 10 % of the crystal's volume.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Folder of the results.
+    seeds : int
+        Number of seeds.
+    most : int
+        Frames of each.
+    name : {"wide", "landscape"}
+        Source.
+
+    Returns
+    -------
+    float
+        Share.
+    """
+    frames = [a for seed in range(1, seeds + 1)
+              for a in pools(folder / "frames", seed, most, most)[name]]  # fmt: skip
+    return float(np.mean([0.9 < a.get_volume() / len(a) / VOLUME < 1.1 for a in frames]))
+
+
 def draw(records: list[dict[str, Any]], source: dict[str, float], path: Path) -> None:
     """Draw C12 - C44 and the errors against the number of frames.
 
@@ -227,6 +251,9 @@ def main() -> None:
     for name in SETS:
         n = enough(records, name)
         text += f"- {name}: right sign in all draws {f'from {n} frames on' if n else 'never'}\n"
+    for name in ("wide", "landscape"):
+        text += f"- {name}: {near_share(args.folder, args.seeds, most, name):.0%} of the frames "
+        text += "within 10 % of the crystal's volume\n"
     with atomic_write(record.with_suffix(".md")) as file:
         file.write(text)
     draw(records, source, record.with_suffix(".png"))
