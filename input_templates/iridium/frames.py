@@ -32,7 +32,10 @@ VOLUME = LATTICE**3 / 4
 LANDSCAPE = {"rmax": 5.73, "sigma": 0.24, "q6_cutoff": 3.44}
 HOTTEST, HIGHEST = 15500.0, 500.0  # K, GPa: the paper's set
 DENSEST, WIDEST = 0.7, 1.5  # volumes of bred cells, in units of VOLUME
-BULK_MODULUS, SLOPE = 371.0, 5.0  # GPa and its derivative, of the crystals that dynamics starts from
+BULK_MODULUS, SLOPE = (
+    371.0,
+    5.0,
+)  # GPa; its derivative
 MIN_DISTANCE = 2.1  # Å, of bred cells
 CELL = 2  # cubic cells along each edge
 
@@ -75,7 +78,7 @@ def dynamics(
             "create_atoms 1 box", *MEAM.split("; "), "timestep 0.002",
             f"velocity all create {2 * hottest} {seed} dist gaussian",
         ])  # fmt: skip
-        # a barostat of first order: in small stiff cells that of npt is unstable within a run so short
+        # a barostat of first order: that of npt is unstable in stiff cells if it acts so fast
         modulus = 1e4 * (BULK_MODULUS + SLOPE * pressure)
         for number, steps in enumerate(stages):
             kelvin = hottest if number == 0 else temperature
@@ -315,5 +318,5 @@ def pools(folder: Path, seed: int, n_wide: int, n_even: int) -> dict[str, list[A
 
     return {
         "wide": made(folder / f"wide_{seed}.extxyz", lambda: wide(seed), n_wide, calculator),
-        "landscape": made(folder / f"landscape_{seed}.extxyz", chosen, n_even, calculator),
+        "landscape": made(folder / f"landscape_{seed}_{n_even}.extxyz", chosen, n_even, calculator),
     }

@@ -86,8 +86,8 @@ def elastic(calculator: Any, a: float) -> dict[str, float]:
     Returns
     -------
     dict of str to float
-        "a", Å; "C11", "C12", "C44", GPa, from the stress under strains of 0.2 %. Empty if the energy
-        has no minimum there.
+        "a", Å; "C11", "C12", "C44", GPa, from the stress under strains of 0.2 %. Empty if the
+        energy has no minimum there.
     """
     from scipy.optimize import minimize_scalar
 

@@ -178,8 +178,10 @@ def main() -> None:
             ))  # fmt: skip
         except ValueError as error:  # no such crystal
             lines.append(f"\n{name}: {error}\n")
-    lines += ["", f"Without each of {FOLDS} parts of the labels:", "",
-              "| student | C11, GPa | C12 | C44 | C12 < C44 |", "|---|---|---|---|---|"]  # fmt: skip
+    lines += [
+        "", f"Without each of {FOLDS} parts of the labels:", "",
+        "| student | C11, GPa | C12 | C44 | C12 < C44 |", "|---|---|---|---|---|",
+    ]  # fmt: skip
     lines += [f"| {name} | {left_out(STUDENTS[name], learned)} |" for name in args.only]
     text = "\n".join(lines) + "\n\n" + compare(reports, args.folder / "comparison")
     with atomic_write(args.folder / "students.md") as file:

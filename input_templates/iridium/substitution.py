@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Learn iridium from aluminium's configurations with its atoms replaced, or from its own.
 
-python substitution.py results                      quadratic SNAP
+python substitution.py results                      SNAP
 python substitution.py results --kind pod           POD
 
 Both sources are landscapes of small cells that were bred for DFT (tests/reference/al_pbe and
@@ -143,7 +143,7 @@ def main() -> None:
     add = parser.add_argument
     add("folder", type=Path, help="where everything is written")
     add("--data", type=Path, default=DATA, help="folder of al_pbe and ir_pbe (%(default)s)")
-    add("--kind", choices=KINDS, default="qsnap", help="(%(default)s)")
+    add("--kind", choices=KINDS, default="snap", help="(%(default)s)")
     add("--profile", default="small", help="(%(default)s)")
     add("--numbers", type=int, nargs="+", default=(24, 48, 72), help="of cells (24 48 72)")
     add("--draws", type=int, default=5, help="(%(default)s)")

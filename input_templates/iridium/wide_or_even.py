@@ -88,8 +88,8 @@ def table(records: list[dict[str, Any]], source: dict[str, float]) -> str:
         Markdown, a row for each set and number.
     """
     lines = [
-        "| set | frames | right sign | C12 - C44, GPa | C11 | C12 | C44 | a, Å | liquid: meV/atom | meV/Å "
-        "| strained: meV/atom | meV/Å | wide: meV/Å |",
+        "| set | frames | right sign | C12 - C44, GPa | C11 | C12 | C44 | a, Å "
+        "| liquid: meV/atom | meV/Å | strained: meV/atom | meV/Å | wide: meV/Å |",
         "|" + "---|" * 13,
         f"| **labels** | | | {source['C12'] - source['C44']:.1f} | {source['C11']:.0f} | "
         f"{source['C12']:.0f} | {source['C44']:.0f} | {source['a']:.3f} | | | | | |",
@@ -212,45 +212,55 @@ def main() -> None:
     source = elastic(model(MEAM), LATTICE)
     record = args.folder / f"{args.kind}.json"
     asked = {key: str(value) for key, value in vars(args).items() if key != "folder"}
+    records: list[dict[str, Any]] = []
+    complete = False
     if record.exists() and (known := json.loads(record.read_text()))["asked"] == asked:
-        records = known["records"]
-    else:
-        learning = Learning(args.kind, args.profile)
-        tests = {
-            name: learning.add(made(
-                frames / f"test_{name}.extxyz", lambda source=source: source(OTHER_SEED),
-                args.tests, model(MEAM),
-            )) for name, source in TESTS.items()
-        }  # fmt: skip
-        records, whole = [], {}
+        records, complete = known["records"], known["complete"]
+    done = {(r["set"], r["n"], r["seed"]) for r in records}
+    learning = Learning(args.kind, args.profile)
+    rows: dict[int, dict[str, list[int]]] = {}
+    tests: dict[str, list[int]] = {}
 
-        def test(name: str, n: int, seed: str, rows: list[int]) -> None:
-            fit = learning.equations.fit(rows)
-            student = model(learning.commands(fit, args.folder / "student"))
-            errors = {key: learning.equations.rms(fit, of) for key, of in tests.items()}
-            records.append({"set": name, "n": n, "used": len(rows), "seed": seed,
-                            "errors": errors, "elastic": elastic(student, LATTICE)})  # fmt: skip
+    def test(name: str, n: int, seed: str, chosen: list[int]) -> None:
+        if (name, n, seed) in done:
+            return
+        fit = learning.equations.fit(chosen)
+        student = model(learning.commands(fit, args.folder / f"student_{args.kind}"))
+        errors = {key: learning.equations.rms(fit, of) for key, of in tests.items()}
+        records.append({"set": name, "n": n, "used": len(chosen), "seed": seed,
+                        "errors": errors, "elastic": elastic(student, LATTICE)})  # fmt: skip
+        save(complete=False)
 
+    def save(complete: bool) -> None:
+        write_json(record, {"asked": asked, "complete": complete, "source": source,
+                            "records": records})  # fmt: skip
+
+    if not complete:
+        for name, draws in TESTS.items():
+            tests[name] = learning.add(made(
+                frames / f"test_{name}.extxyz", lambda draws=draws: draws(OTHER_SEED), args.tests,
+                model(MEAM),
+            ))  # fmt: skip
         for seed in range(1, args.seeds + 1):
             pool = pools(frames, seed, most, most)
-            rows = {name: learning.add(of) for name, of in pool.items()}
-            whole[seed] = rows
+            rows[seed] = {name: learning.add(of) for name, of in pool.items()}
             for n in args.numbers:
-                test("wide", n, str(seed), rows["wide"][:n])
+                test("wide", n, str(seed), rows[seed]["wide"][:n])
                 for name, of in (("wide, even", "wide"), ("landscape", "landscape")):
                     if n < most or name == "landscape":
                         chosen = even(pool[of], n, seed)
-                        test(name, n, str(seed), [rows[of][k] for k in chosen])
+                        test(name, n, str(seed), [rows[seed][of][k] for k in chosen])
         for size in range(2, args.seeds + 1):
-            for seeds in combinations(whole, size):
+            for seeds in combinations(rows, size):
                 for name in ("wide", "landscape"):
-                    rows = [k for seed in seeds for k in whole[seed][name]]
-                    test(name, size * most, "+".join(map(str, seeds)), rows)
-        write_json(record, {"asked": asked, "source": source, "records": records})
+                    both = [k for seed in seeds for k in rows[seed][name]]
+                    test(name, size * most, "+".join(map(str, seeds)), both)
+        save(complete=True)
     text = table(records, source) + "\n"
     for name in SETS:
-        n = enough(records, name)
-        text += f"- {name}: right sign in all draws {f'from {n} frames on' if n else 'never'}\n"
+        number = enough(records, name)
+        since = f"from {number} frames on" if number else "never"
+        text += f"- {name}: right sign in all draws {since}\n"
     for name in ("wide", "landscape"):
         text += f"- {name}: {near_share(args.folder, args.seeds, most, name):.0%} of the frames "
         text += "within 10 % of the crystal's volume\n"

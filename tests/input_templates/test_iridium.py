@@ -50,7 +50,7 @@ def test_elastic_constants_are_those_of_the_suite(template):
 
 
 def test_a_model_without_a_crystal_has_no_constants(template):
-    frames, learning, _ = template
+    _, learning, _ = template
     # repulsion alone
     assert learning.elastic(learning.model("pair_style zbl 5 6; pair_coeff * * 77 77"), 3.84) == {}
 
@@ -109,9 +109,9 @@ def test_wide_or_even(folder, script, is_picture):
     assert content["source"]["C12"] < content["source"]["C44"]
     for record in content["records"]:
         assert all(np.isfinite(e["forces"]) for e in record["errors"].values())
-    assert "| **labels** | | | -13.0 | 600 | 256 | 269 |" in (
-        folder / "results/snap.md"
-    ).read_text()
+    assert (
+        "| **labels** | | | -13.0 | 600 | 256 | 269 |" in (folder / "results/snap.md").read_text()
+    )
     assert is_picture(folder / "results/snap.png")
     before = (folder / "results/snap.json").stat().st_mtime_ns
     script("wide_or_even.py", *arguments, cwd=folder)  # what is there is not made again
