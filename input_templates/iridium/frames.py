@@ -32,10 +32,7 @@ VOLUME = LATTICE**3 / 4
 LANDSCAPE = {"rmax": 5.73, "sigma": 0.24, "q6_cutoff": 3.44}
 HOTTEST, HIGHEST = 15500.0, 500.0  # K, GPa: the paper's set
 DENSEST, WIDEST = 0.7, 1.5  # volumes of bred cells, in units of VOLUME
-BULK_MODULUS, SLOPE = (
-    371.0,
-    5.0,
-)  # GPa; its derivative
+BULK_MODULUS, SLOPE = 371.0, 5.0  # GPa, of MEAM; its derivative
 MIN_DISTANCE = 2.1  # Å, of bred cells
 CELL = 2  # cubic cells along each edge
 

@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import ase.io
+import numpy as np
 from ase import Atoms
 from frames import LATTICE, MEAM, breed, even, label
 from learning import CONSTANTS, Learning, elastic, model
@@ -32,6 +33,7 @@ from ase_calculators.distillation.student import open_student
 from ase_calculators.lammps_potential import LammpsPotential
 from ase_calculators.provenance import atomic_write
 from ase_calculators.validation import Report, compare, validate
+from ase_calculators.validation.gamma_surface import MILLIJOULE
 
 STUDENTS = {"SNAP": "snap", "POD": "pod", "qSNAP": "qsnap"}
 FOLDS = 5
@@ -83,6 +85,30 @@ def tested(calculator: Any, frames: list[Atoms], name: str, align: bool) -> dict
     if align:
         found = found._replace(energy=found.energy - found.energy.mean())
     return {quantity: kinds["RMSE"] for quantity, kinds in found.summary().items()}
+
+
+def of_stacks(calculator: Any, frames: list[Atoms]) -> list[str]:
+    """Return hcp - fcc and the intrinsic fault from stacks among the labelled frames.
+
+    Parameters
+    ----------
+    calculator : ase calculator or None
+        Model. None: the labels.
+    frames : list of ase.Atoms
+        Labelled frames, three stacks at a = 3.87 Å among them.
+
+    Returns
+    -------
+    list of str
+        hcp - fcc, meV/atom; energy of a fault in eight layers, mJ/m^2. Nothing is relaxed.
+    """
+    energy, area = {}, np.nan
+    for name in ("fcc", "hcp", "isf8"):
+        [atoms] = [a for a in frames if a.info["name"] == f"{name} a=3.87"]
+        energy[name] = (calculator or atoms.calc).get_potential_energy(atoms) / len(atoms)
+        area = float(np.linalg.norm(np.cross(*atoms.cell[:2])))
+    fault = len(atoms) * (energy["isf8"] - energy["fcc"]) / area / MILLIJOULE
+    return [f"{1e3 * (energy['hcp'] - energy['fcc']):.0f}", f"{fault:.0f}"]
 
 
 def left_out(kind: str, frames: list[Atoms]) -> str:
@@ -161,7 +187,8 @@ def main() -> None:
         f"Learned from {len(parts['standard'])} cells and {len(parts['stacks'])} stacks; "
         f"{len(parts['test'])} test cells. MEAM without its mean error of the energy.", "",
         "| model | learned: meV/atom | meV/Å | virial, meV/atom | test: meV/atom | meV/Å "
-        "| virial, meV/atom |", "|" + "---|" * 7,
+        "| virial, meV/atom | hcp - fcc, meV/atom | ISF of stacks, mJ/m^2 |", "|" + "---|" * 9,
+        f"| **labels** | | | | | | | {' | '.join(of_stacks(None, labelled))} |",
     ]  # fmt: skip
     reports: list[Report] = []
     for name, calculator in models.items():
@@ -169,6 +196,7 @@ def main() -> None:
         for frames in (learned, parts["test"]):
             row = tested(calculator, frames, name, name == "MEAM")
             cells += [f"{row[q]:.0f}" for q in ("energy", "forces", "virial")]
+        cells += of_stacks(calculator, labelled)
         lines.append(f"| {name} | {' | '.join(cells)} |")
         try:
             reports.append(validate(
