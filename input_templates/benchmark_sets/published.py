@@ -22,10 +22,17 @@ from typing import Any
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
-from published_sets import DATA, HERE, LANDSCAPE, cost, errors_of, published_lines, read_set
+from published_sets import (
+    DATA,
+    HERE,
+    bred,
+    cost,
+    errors_of,
+    labelled,
+    published_lines,
+    read_set,
+)
 
-from ase_calculators import EntropySymmetry, PolymorphGen
 from ase_calculators.distillation import (
     open_student,
     open_teacher,
@@ -33,7 +40,6 @@ from ase_calculators.distillation import (
     train_teacher,
     write_deepmd,
 )
-from ase_calculators.distillation.prediction import predict
 from ase_calculators.distillation.training import read_profile
 from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
 from ase_calculators.lammps_potential import LammpsPotential
@@ -42,7 +48,6 @@ from ase_calculators.provenance import atomic_write, write_json
 # marks: energy (meV/atom), forces (eV/Å), cost (µs per atom and step; of the student)
 MARKS = {"Mo": {"student": (4.0, 0.20, 100), "teacher": (3.0, 0.12, np.inf)},
          "Si": {"student": (5.3, 0.12, 100), "teacher": (3.0, 0.08, np.inf)}}  # fmt: skip
-NEAREST = {"Mo": 1.9, "Si": 1.9}  # shortest distance of bred frames, Å
 TAUGHT_WEIGHT = 0.3  # of a frame with the teacher's label against one of DFT
 PROFILES = {
     "SNAP": ("snap", "small"), "qSNAP": ("qsnap", "small"), "POD small": ("pod", "small"),
@@ -128,41 +133,6 @@ def teacher(train: list[Atoms], folder: Path, epochs: int | None) -> Any:
     return open_teacher(folder / "teacher")
 
 
-def bred(train: list[Atoms], element: str, number: int, path: Path) -> list[Atoms]:
-    """Breed frames over the landscape from the training frames.
-
-    Parameters
-    ----------
-    train : list of ase.Atoms
-        Training frames; parents are ten of the commonest number of atoms, spread over them.
-    element : str
-        Mo or Si.
-    number : int
-        Number of frames, about.
-    path : pathlib.Path
-        Library of all children.
-
-    Returns
-    -------
-    list of ase.Atoms
-        Frames, one in so many of all children.
-    """
-    sizes = [len(atoms) for atoms in train]
-    alike = [atoms for atoms in train if len(atoms) == max(sizes, key=sizes.count)]
-    parents = [
-        Atoms(a.numbers, a.positions, cell=a.cell, pbc=True)
-        for a in alike[:: max(1, len(alike) // 10)]
-    ]
-    edge = max(2, round(np.sqrt(number / 8)))
-    generator = PolymorphGen(
-        parents, EntropySymmetry(**LANDSCAPE[element]), "grid", edge, generations=4,
-        individuals=2, mode="roulette", min_distance=NEAREST[element], seed=1,
-    )  # fmt: skip
-    generator.run(path, progress=False)
-    found = list(ase.io.iread(path))
-    return found[:: max(1, len(found) // number)][:number]
-
-
 def taught(
     train: list[Atoms], test: list[Atoms], folder: Path, element: str, model: Any, number: int
 ) -> Any:
@@ -188,14 +158,7 @@ def taught(
     """
     path = folder / "supplementary.extxyz"
     if not path.exists():
-        frames = bred(train, element, number, folder / "bred.extxyz")
-        found = predict(model, frames)
-        starts = np.cumsum([0, *map(len, frames)])
-        for k, atoms in enumerate(frames):
-            atoms.calc = SinglePointCalculator(
-                atoms, energy=found["energy"][k], stress=found["stress"][k],
-                forces=found["forces"][starts[k] : starts[k + 1]],
-            )  # fmt: skip
+        frames = labelled(bred(train, element, number, folder / "bred.extxyz"), model)
         with atomic_write(path) as file:
             ase.io.write(file, frames, format="extxyz")
     sets = [(train, 1.0), (path, TAUGHT_WEIGHT)]
