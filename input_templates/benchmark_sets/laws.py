@@ -139,11 +139,12 @@ def draw(folder: Path, name: str) -> None:
             if group not in covered[0]["errors"]:
                 continue
             shares = sorted({record["share"] for record in covered})
+            label = f"{'bred' if group == 'all' else group} test frames"
             values = [[r["errors"][group]["forces"] for r in covered if r["share"] == share]
                       for share in shares]  # fmt: skip
             ax.errorbar(shares, [np.mean(v) for v in values], color=color, fmt="o-", ms=3.5,
                         yerr=[np.std(v, ddof=1) if len(v) > 1 else 0 for v in values],
-                        capsize=2, lw=1.2, label=f"{group.replace('all', 'bred')} test frames")  # fmt: skip
+                        capsize=2, lw=1.2, label=label)  # fmt: skip
         ax.set(yscale="log", xlabel="share of the pool",
                ylabel="forces RMSE (meV/Å)", title=path.parent.name)  # fmt: skip
         ax.legend(frameon=False, fontsize=8)

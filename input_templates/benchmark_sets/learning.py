@@ -46,8 +46,8 @@ class Learning:
     Attributes
     ----------
     pool : list of ase.Atoms
-        Training frames of mlearn and, of Mo, the molecular dynamics of maml; or bred frames. Without
-        every fourth.
+        Training frames of mlearn and, of Mo, the molecular dynamics of maml, or bred frames;
+        without every fourth.
     groups : dict of str to (n_test,) bool ndarray
         Test frames: "all" (of a bred pool, all bred ones), those of mlearn's test set
         ("published"), and the hot, the strained and the cold ones.

@@ -3,15 +3,16 @@
 """Compare potentials on the published sets of Mo and Si: errors on the test set against cost.
 
 python published.py results --element Mo                  SNAP, quadratic SNAP, POD
-python published.py results --element Mo --networks       also se_e2_a and a MACE teacher
-python published.py results --element Mo --networks --teach 200    also POD taught by the teacher
+python published.py results --element Mo --networks se_e2_a teacher     also se_e2_a, a MACE teacher
+python published.py results --element Mo --networks teacher --teach 200  POD taught by the teacher
 
 The published potentials run on the same test frames, in the same LAMMPS. Networks need the
 environment of the extra `distillation`. Predictions of zero_shot.py in the folder (*.npz) are rows
 too. Students, teacher and costs that are there are not made again: an interrupted run resumes.
-Writes ELEMENT/published.json and published.md, and published.png of all elements in the folder.
+Writes ELEMENT/published.json and published.md, and published.png of all elements in the folder. The
+last line tells which student is worth it.
 
-Run time of one core: 2 minutes for each element; se_e2_a 4, teacher 8, taught student 3 minutes.
+Run time of one core: 2 minutes for each element; se_e2_a 4, teacher 7, taught student 3 minutes.
 """
 
 import argparse
@@ -238,6 +239,36 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def advice(rows: list[dict[str, Any]]) -> str:
+    """Tell in plain words which potentials are worth it.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Rows.
+
+    Returns
+    -------
+    str
+        Those that no other beats in the errors of the forces at a cost at most 10 % higher, from
+        the most accurate to the cheapest; then the others.
+    """
+    known = [(row["errors"]["all"]["forces"], row["cost_large"] or row["cost"], row["name"])
+             for row in rows if row["cost"] is not None]  # fmt: skip
+    best = [
+        one for one in sorted(known)
+        if not any(other[0] < one[0] and other[1] <= 1.1 * one[1] for other in known)
+    ]  # fmt: skip
+    first, *others = [f"{name} ({error:.3f} eV/Å, {cost:.0f} µs)" for error, cost, name in best]
+    text = f"Most accurate in the forces: {first}."
+    if others:
+        text += f" Worth it if that is too slow: {', '.join(others)}."
+    left = [name for error, cost, name in sorted(known) if (error, cost, name) not in best]
+    if left:
+        text += f" Not worth it, since one of these is better and as fast: {', '.join(left)}."
+    return text + "\n"
+
+
 def draw(folder: Path) -> None:
     """Draw errors of the forces and of the energy against cost, for all elements in the folder.
 
@@ -287,7 +318,7 @@ def main() -> None:
     add("folder", type=Path, help="where everything is written")
     add("--element", choices=sorted(MARKS), default="Mo", help="(%(default)s)")
     add("--data", type=Path, default=DATA, help="folder of the sets (%(default)s)")
-    add("--networks", action="store_true", help="also se_e2_a and a MACE teacher")
+    add("--networks", nargs="+", choices=("se_e2_a", "teacher"), default=(), help="networks (none)")
     add("--steps", type=int, help="of se_e2_a (that of se_e2_a.json)")
     add("--epochs", type=int, help="of the teacher (that of mace.yaml)")
     add("--teach", type=int, default=0, help="bred frames that the teacher labels (%(default)s)")
@@ -295,6 +326,8 @@ def main() -> None:
     add("--small", action="store_true", help="leave out the cost of 4,000 atoms")
     add("--seconds", type=float, default=5.0, help="of each measurement of the cost (%(default)s)")
     args = parser.parse_args()
+    if args.teach and "teacher" not in args.networks:
+        parser.error(f"--teach {args.teach}: needs the teacher; add --networks teacher")
     element, folder = args.element, args.folder / args.element
     folder.mkdir(parents=True, exist_ok=True)
     train = read_set(f"mlearn/{element}_training", args.data)
@@ -310,11 +343,11 @@ def main() -> None:
         models[f"{path.stem} (zero-shot)"] = dict(np.load(path)), None
     for name, model in fit_linear(train, test, folder).items():
         models[name] = model, model.commands
-    if args.networks or (folder / "se_e2_a" / "student.pb").exists():
+    if "se_e2_a" in args.networks:
         student = network(train, folder, args.steps)
         model = student.compressed.resolve()
         models["se_e2_a"] = open_student(student), [f"pair_style deepmd {model}", "pair_coeff * *"]
-    if args.networks:
+    if "teacher" in args.networks:
         models["MACE teacher"] = (mace := teacher(train, folder, args.epochs)), None
         if args.teach:
             model = taught(train, test, folder, element, mace, args.teach)
@@ -332,8 +365,11 @@ def main() -> None:
             "element": element, "training_frames": len(train), "test_frames": len(test),
             "rows": rows + [row for row in before if row["name"] not in models],
         })  # fmt: skip
+    rows += [row for row in before if row["name"] not in models]
+    text = advice(rows)
     with atomic_write(folder / "published.md") as file:
-        file.write(markdown(rows))
+        file.write(f"{markdown(rows)}\n{text}")
+    print(f"{element}: {text}", end="")
     draw(args.folder)
 
 
