@@ -112,6 +112,9 @@ def network(train: list[Atoms], folder: Path, steps: int | None) -> Any:
 def teacher(train: list[Atoms], folder: Path, epochs: int | None) -> Any:
     """Train a MACE model; every fifteenth frame picks the epoch that is kept.
 
+    Frames with few atoms, surfaces that come once, are all for training: one of them among the
+    others would alone decide which epoch is best.
+
     Parameters
     ----------
     train : list of ase.Atoms
@@ -129,8 +132,12 @@ def teacher(train: list[Atoms], folder: Path, epochs: int | None) -> Any:
     settings = read_profile(HERE / "mace.yaml", "mace")
     if epochs is not None:
         settings["max_num_epochs"] = epochs
-    kept = [atoms for number, atoms in enumerate(train) if number % 15]
-    train_teacher(kept, train[::15], folder / "teacher", settings, seeds=(1,))
+    sizes = [len(atoms) for atoms in train]
+    least = 0.9 * max(sizes, key=sizes.count)
+    is_held = [k % 15 == 0 and size >= least for k, size in enumerate(sizes)]
+    held = [atoms for atoms, chosen in zip(train, is_held, strict=True) if chosen]
+    kept = [atoms for atoms, chosen in zip(train, is_held, strict=True) if not chosen]
+    train_teacher(kept, held, folder / "teacher", settings, seeds=(1,))
     return open_teacher(folder / "teacher")
 
 
