@@ -3,15 +3,20 @@
 """Number law and coverage law on the published frames, and molecular dynamics against landscape.
 
 python laws.py results --element Mo
+python laws.py results --element Mo --bred 2700
 
 Number: students of n frames, at random and evenly from the landscape; a power law with a plateau
 is fitted. Coverage: students of equally many frames from the share of the pool nearest to the
 middle of its landscape, and evenly from there. Sources: students of equally many frames of one
-temperature, of all molecular dynamics, and evenly from the landscape of the whole pool. Pool, tests
-and student (POD of 215 coefficients) are those of selection.py. Writes ELEMENT/laws.json, laws.md,
-and laws.png of all elements in the folder.
+temperature, of all molecular dynamics at random and evenly from its landscape, and evenly from the
+landscape of the whole pool. Pool, tests and student (POD of 215 coefficients) are those of
+selection.py. Writes ELEMENT/laws.json, laws.md, and laws.png of all elements in the folder.
 
-Run time of one core: 3 minutes for each element.
+--bred: pool and tests are that many frames, bred over the landscape and labelled by the published
+quadratic SNAP: labels without noise, as many as wanted. Number and coverage only; writes
+ELEMENT/laws_bred.json and laws_bred.md, and laws_bred.png of all elements.
+
+Run time of one core: 3 minutes for each element; 10 minutes with --bred 2700.
 """
 
 import argparse
@@ -103,15 +108,17 @@ def markdown(records: list[dict[str, Any]], part: str, column: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def draw(folder: Path) -> None:
+def draw(folder: Path, name: str) -> None:
     """Draw the laws.
 
     Parameters
     ----------
     folder : pathlib.Path
         Folder of the results.
+    name : str
+        Name of the files without ending.
     """
-    paths = sorted(folder.glob("*/laws.json"))
+    paths = sorted(folder.glob(f"*/{name}.json"))
     figure = new_figure(11.0, 3.5 * len(paths))
     for row, path in enumerate(paths):
         records = json.loads(path.read_text())["records"]
@@ -125,20 +132,24 @@ def draw(folder: Path) -> None:
             tidy(ax)
         ax = figure.add_subplot(len(paths), 3, 3 * row + 3)
         covered = [record for record in records if record["part"] == "coverage"]
-        for color, group in zip(COLORS, ("hot", "strained", "cold"), strict=False):
+        groups = (
+            ("hot", "strained", "cold") if name == "laws" else ("all", "hot", "strained", "cold")
+        )
+        for color, group in zip(COLORS, groups, strict=False):
             if group not in covered[0]["errors"]:
                 continue
             shares = sorted({record["share"] for record in covered})
+            label = f"{'bred' if group == 'all' else group} test frames"
             values = [[r["errors"][group]["forces"] for r in covered if r["share"] == share]
                       for share in shares]  # fmt: skip
             ax.errorbar(shares, [np.mean(v) for v in values], color=color, fmt="o-", ms=3.5,
                         yerr=[np.std(v, ddof=1) if len(v) > 1 else 0 for v in values],
-                        capsize=2, lw=1.2, label=f"{group} test frames")  # fmt: skip
+                        capsize=2, lw=1.2, label=label)  # fmt: skip
         ax.set(yscale="log", xlabel="share of the pool",
                ylabel="forces RMSE (meV/Å)", title=path.parent.name)  # fmt: skip
         ax.legend(frameon=False, fontsize=8)
         tidy(ax)
-    save_figure(figure, folder / "laws.png", dpi=90)
+    save_figure(figure, folder / f"{name}.png", dpi=90)
 
 
 def main() -> None:
@@ -152,9 +163,11 @@ def main() -> None:
     add("--frames", type=int, default=30, help="of coverage and sources (%(default)s)")
     add("--seeds", type=int, default=5, help="(%(default)s)")
     add("--stride", type=int, default=1, help="use one in so many frames (%(default)s)")
+    add("--bred", type=int, default=0, help="bred frames in place of the published (%(default)s)")
     args = parser.parse_args()
     folder = args.folder / args.element
-    learning = Learning(args.element, args.data, folder, args.stride)
+    file_name = "laws_bred" if args.bred else "laws"
+    learning = Learning(args.element, args.data, folder, args.stride, args.bred)
     whole, n_pool = learning.table, len(learning.pool)
     records: list[dict[str, Any]] = []
 
@@ -173,13 +186,14 @@ def main() -> None:
         for seed in seeds:
             chosen = uniform(whole, number, seed, rows)
             test("coverage", f"{share:.0%}", number, seed, chosen, share=share)
-    for name, rows in sources_of(learning).items():
+    for name, rows in ({} if args.bred else sources_of(learning)).items():
         number = min(args.frames, len(rows))
         for seed in seeds:
             test("sources", name, number, seed, random(whole, number, seed, rows))
-    for seed in seeds:
-        chosen = uniform(whole, args.frames, seed)
-        test("sources", "landscape, even", args.frames, seed, chosen)
+        if name in ("all MD", "whole pool"):
+            for seed in seeds:
+                chosen = uniform(whole, number, seed, rows)
+                test("sources", f"{name}, landscape, even", number, seed, chosen)
 
     knees = {}
     for name in ("random", "landscape, even"):
@@ -188,16 +202,22 @@ def main() -> None:
             if len({r["n"] for r in mine}) >= 4:
                 values = [r["errors"]["all"][quantity] for r in mine]
                 knees[f"{name}, {quantity}"] = str(fit_knee([r["n"] for r in mine], values))
-    write_json(folder / "laws.json", {"pool": n_pool, "records": records, "knees": knees})
+    resolution = learning.resolution(range(n_pool))
+    write_json(folder / f"{file_name}.json", {
+        "pool": n_pool, "records": records, "knees": knees, "resolution": resolution,
+    })  # fmt: skip
+    headings = {"number": "choice", "coverage": "share", "sources": "source"}
+    parts = dict.fromkeys(record["part"] for record in records)
     text = "\n".join([
-        markdown(records, "number", "choice"), markdown(records, "coverage", "share"),
-        markdown(records, "sources", "source"),
-        *(f"- {name}: {knee}" for name, knee in knees.items()), "",
+        *(markdown(records, part, headings[part]) for part in parts),
+        *(f"- {name}: {knee}" for name, knee in knees.items()),
+        f"- standard error of the forces' error from {learning.groups['all'].sum()} test frames: "
+        f"{100 * resolution:.1f} %", "",
     ])  # fmt: skip
-    with atomic_write(folder / "laws.md") as file:
+    with atomic_write(folder / f"{file_name}.md") as file:
         file.write(text)
     print(f"{args.element}: pool of {n_pool} frames, {len(learning.tests)} for testing\n\n{text}")
-    draw(args.folder)
+    draw(args.folder, file_name)
 
 
 if __name__ == "__main__":

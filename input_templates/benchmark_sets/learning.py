@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A pool of published frames, a POD student of any part of it, and its errors.
+"""A pool of published or of bred frames, a POD student of any part of it, and its errors.
 
 The equations of all frames are calculated once; a student of some of them is one least-squares fit.
 """
@@ -11,13 +11,14 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
-from published_sets import HERE, LANDSCAPE, groups_of, read_set
+from published_sets import HERE, LANDSCAPE, bred, groups_of, labelled, published_lines, read_set
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
 from ase_calculators.distillation.linear_students import Equations
 from ase_calculators.distillation.scaling import mean_and_spread
 from ase_calculators.distillation.training import read_profile
 from ase_calculators.figures import COLORS
+from ase_calculators.lammps_potential import LammpsPotential
 from ase_calculators.provenance import atomic_write
 
 KIND = "pod"  # of pod_Mo.yaml or pod_Si.yaml: 215 coefficients
@@ -37,27 +38,39 @@ class Learning:
         Folder for ``pool.extxyz``, the frames to learn from, which peers may choose from.
     stride : int
         Use one in so many frames, for a trial.
+    n_bred : int
+        Number of frames that are bred over the landscape, for the pool and for testing, in place of
+        the published ones. All labels are then of the published quadratic SNAP: without noise, and
+        as many as wanted.
 
     Attributes
     ----------
     pool : list of ase.Atoms
-        Training frames of mlearn and, of Mo, the molecular dynamics of maml, without every fourth.
+        Training frames of mlearn and, of Mo, the molecular dynamics of maml, or bred frames;
+        without every fourth.
     groups : dict of str to (n_test,) bool ndarray
-        Test frames: those of mlearn's test set ("published"), and of all test frames the hot, the
-        strained and the cold ones.
+        Test frames: "all" (of a bred pool, all bred ones), those of mlearn's test set
+        ("published"), and the hot, the strained and the cold ones.
     table : LandscapeTable
         Landscape of the pool.
     """
 
-    def __init__(self, element: str, data: Path, folder: Path, stride: int = 1) -> None:
+    def __init__(
+        self, element: str, data: Path, folder: Path, stride: int = 1, n_bred: int = 0
+    ) -> None:
         frames = read_set(f"mlearn/{element}_training", data)[::stride]
         known = read_set(f"mlearn/{element}_test", data)[::stride]
+        if n_bred:
+            model = LammpsPotential(published_lines(element, "qsnap"), element)
+            folder.mkdir(parents=True, exist_ok=True)
+            frames = labelled(bred(frames, element, n_bred, folder / "bred_pool.extxyz"), model)
+            known = labelled(known, model)
         self.element = element
         settings = read_profile(HERE / f"pod_{element}.yaml", KIND)
         settings["weights"]["virial"] = 0  # ten times faster
         self.equations = Equations(KIND, [element], settings)
         self.equations.extend(frames)
-        if element == "Mo":
+        if element == "Mo" and not n_bred:
             others = read_set("maml_mo/Mo_AIMD", data)[::stride]
             first = len(frames)
             self.equations.extend(others)
@@ -77,12 +90,13 @@ class Learning:
         self.tests = np.r_[np.flatnonzero(held), len(frames) + np.arange(len(known))]
         self.equations.extend(known)
         published = np.arange(len(tests)) >= held.sum()
-        self.groups = {"all": np.ones(len(tests), bool), "published": published,
-                       **groups_of(tests, element)}  # fmt: skip
+        counted = published if n_bred else np.ones(len(tests), bool)
+        parts = {name: mask & counted for name, mask in groups_of(tests, element).items()}
+        self.groups = {"all": ~published if n_bred else counted, "published": published, **parts}
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "pool.extxyz"
         bare = [_bare(atoms) for atoms in self.pool]
-        if not path.exists():
+        if not n_bred and not path.exists():
             with atomic_write(path) as file:
                 ase.io.write(file, bare, format="extxyz")
         calc = EntropySymmetry(**LANDSCAPE[element])
@@ -107,6 +121,24 @@ class Learning:
             rms = self.equations.rms(fit, self.tests[mask].tolist())
             found[name] = {quantity: rms[quantity] for quantity in ("energy", "forces")}
         return found
+
+    def resolution(self, chosen: Any) -> float:
+        """Return how well the test frames tell the error of the forces, "all" of them.
+
+        Parameters
+        ----------
+        chosen : sequence of int
+            Numbers of the frames of the pool that a student learns from.
+
+        Returns
+        -------
+        float
+            Relative standard error of the root mean square from the spread between test frames.
+        """
+        fit = self.equations.fit(self.rows[np.asarray(chosen, dtype=int)].tolist())
+        squares = [self.equations.rms(fit, [k])["forces"] ** 2  # type: ignore[operator]
+                   for k in self.tests[self.groups["all"]].tolist()]  # fmt: skip
+        return float(np.std(squares, ddof=1) / np.mean(squares) / 2 / np.sqrt(len(squares)))
 
 
 def with_spread(values: list[float], digits: int) -> str:

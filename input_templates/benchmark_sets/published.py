@@ -3,15 +3,16 @@
 """Compare potentials on the published sets of Mo and Si: errors on the test set against cost.
 
 python published.py results --element Mo                  SNAP, quadratic SNAP, POD
-python published.py results --element Mo --networks       also se_e2_a and a MACE teacher
-python published.py results --element Mo --networks --teach 200    also POD taught by the teacher
+python published.py results --element Mo --networks se_e2_a teacher     also se_e2_a, a MACE teacher
+python published.py results --element Mo --networks teacher --teach 200  POD taught by the teacher
 
 The published potentials run on the same test frames, in the same LAMMPS. Networks need the
 environment of the extra `distillation`. Predictions of zero_shot.py in the folder (*.npz) are rows
 too. Students, teacher and costs that are there are not made again: an interrupted run resumes.
-Writes ELEMENT/published.json and published.md, and published.png of all elements in the folder.
+Writes ELEMENT/published.json and published.md, and published.png of all elements in the folder. The
+last line tells which student is worth it.
 
-Run time of one core: 2 minutes for each element; se_e2_a 4, teacher 8, taught student 3 minutes.
+Run time of one core: 2 minutes for each element; se_e2_a 4, teacher 20, taught student 3 minutes.
 """
 
 import argparse
@@ -22,10 +23,17 @@ from typing import Any
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
-from published_sets import DATA, HERE, LANDSCAPE, cost, errors_of, published_lines, read_set
+from published_sets import (
+    DATA,
+    HERE,
+    bred,
+    cost,
+    errors_of,
+    labelled,
+    published_lines,
+    read_set,
+)
 
-from ase_calculators import EntropySymmetry, PolymorphGen
 from ase_calculators.distillation import (
     open_student,
     open_teacher,
@@ -33,7 +41,6 @@ from ase_calculators.distillation import (
     train_teacher,
     write_deepmd,
 )
-from ase_calculators.distillation.prediction import predict
 from ase_calculators.distillation.training import read_profile
 from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
 from ase_calculators.lammps_potential import LammpsPotential
@@ -42,7 +49,6 @@ from ase_calculators.provenance import atomic_write, write_json
 # marks: energy (meV/atom), forces (eV/Å), cost (µs per atom and step; of the student)
 MARKS = {"Mo": {"student": (4.0, 0.20, 100), "teacher": (3.0, 0.12, np.inf)},
          "Si": {"student": (5.3, 0.12, 100), "teacher": (3.0, 0.08, np.inf)}}  # fmt: skip
-NEAREST = {"Mo": 1.9, "Si": 1.9}  # shortest distance of bred frames, Å
 TAUGHT_WEIGHT = 0.3  # of a frame with the teacher's label against one of DFT
 PROFILES = {
     "SNAP": ("snap", "small"), "qSNAP": ("qsnap", "small"), "POD small": ("pod", "small"),
@@ -106,6 +112,9 @@ def network(train: list[Atoms], folder: Path, steps: int | None) -> Any:
 def teacher(train: list[Atoms], folder: Path, epochs: int | None) -> Any:
     """Train a MACE model; every fifteenth frame picks the epoch that is kept.
 
+    Frames with few atoms, surfaces that come once, are all for training: one of them among the
+    others would alone decide which epoch is best.
+
     Parameters
     ----------
     train : list of ase.Atoms
@@ -123,44 +132,13 @@ def teacher(train: list[Atoms], folder: Path, epochs: int | None) -> Any:
     settings = read_profile(HERE / "mace.yaml", "mace")
     if epochs is not None:
         settings["max_num_epochs"] = epochs
-    kept = [atoms for number, atoms in enumerate(train) if number % 15]
-    train_teacher(kept, train[::15], folder / "teacher", settings, seeds=(1,))
-    return open_teacher(folder / "teacher")
-
-
-def bred(train: list[Atoms], element: str, number: int, path: Path) -> list[Atoms]:
-    """Breed frames over the landscape from the training frames.
-
-    Parameters
-    ----------
-    train : list of ase.Atoms
-        Training frames; parents are ten of the commonest number of atoms, spread over them.
-    element : str
-        Mo or Si.
-    number : int
-        Number of frames, about.
-    path : pathlib.Path
-        Library of all children.
-
-    Returns
-    -------
-    list of ase.Atoms
-        Frames, one in so many of all children.
-    """
     sizes = [len(atoms) for atoms in train]
-    alike = [atoms for atoms in train if len(atoms) == max(sizes, key=sizes.count)]
-    parents = [
-        Atoms(a.numbers, a.positions, cell=a.cell, pbc=True)
-        for a in alike[:: max(1, len(alike) // 10)]
-    ]
-    edge = max(2, round(np.sqrt(number / 8)))
-    generator = PolymorphGen(
-        parents, EntropySymmetry(**LANDSCAPE[element]), "grid", edge, generations=4,
-        individuals=2, mode="roulette", min_distance=NEAREST[element], seed=1,
-    )  # fmt: skip
-    generator.run(path, progress=False)
-    found = list(ase.io.iread(path))
-    return found[:: max(1, len(found) // number)][:number]
+    least = 0.9 * max(sizes, key=sizes.count)
+    is_held = [k % 15 == 0 and size >= least for k, size in enumerate(sizes)]
+    held = [atoms for atoms, chosen in zip(train, is_held, strict=True) if chosen]
+    kept = [atoms for atoms, chosen in zip(train, is_held, strict=True) if not chosen]
+    train_teacher(kept, held, folder / "teacher", settings, seeds=(1,))
+    return open_teacher(folder / "teacher")
 
 
 def taught(
@@ -188,14 +166,7 @@ def taught(
     """
     path = folder / "supplementary.extxyz"
     if not path.exists():
-        frames = bred(train, element, number, folder / "bred.extxyz")
-        found = predict(model, frames)
-        starts = np.cumsum([0, *map(len, frames)])
-        for k, atoms in enumerate(frames):
-            atoms.calc = SinglePointCalculator(
-                atoms, energy=found["energy"][k], stress=found["stress"][k],
-                forces=found["forces"][starts[k] : starts[k + 1]],
-            )  # fmt: skip
+        frames = labelled(bred(train, element, number, folder / "bred.extxyz"), model)
         with atomic_write(path) as file:
             ase.io.write(file, frames, format="extxyz")
     sets = [(train, 1.0), (path, TAUGHT_WEIGHT)]
@@ -275,6 +246,36 @@ def markdown(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def advice(rows: list[dict[str, Any]]) -> str:
+    """Tell in plain words which potentials are worth it.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Rows.
+
+    Returns
+    -------
+    str
+        Those that no other beats in the errors of the forces at a cost at most 10 % higher, from
+        the most accurate to the cheapest; then the others.
+    """
+    known = [(row["errors"]["all"]["forces"], row["cost_large"] or row["cost"], row["name"])
+             for row in rows if row["cost"] is not None]  # fmt: skip
+    best = [
+        one for one in sorted(known)
+        if not any(other[0] < one[0] and other[1] <= 1.1 * one[1] for other in known)
+    ]  # fmt: skip
+    first, *others = [f"{name} ({error:.3f} eV/Å, {cost:.0f} µs)" for error, cost, name in best]
+    text = f"Most accurate in the forces: {first}."
+    if others:
+        text += f" Worth it if that is too slow: {', '.join(others)}."
+    left = [name for error, cost, name in sorted(known) if (error, cost, name) not in best]
+    if left:
+        text += f" Not worth it, since one of these is better and as fast: {', '.join(left)}."
+    return text + "\n"
+
+
 def draw(folder: Path) -> None:
     """Draw errors of the forces and of the energy against cost, for all elements in the folder.
 
@@ -324,7 +325,7 @@ def main() -> None:
     add("folder", type=Path, help="where everything is written")
     add("--element", choices=sorted(MARKS), default="Mo", help="(%(default)s)")
     add("--data", type=Path, default=DATA, help="folder of the sets (%(default)s)")
-    add("--networks", action="store_true", help="also se_e2_a and a MACE teacher")
+    add("--networks", nargs="+", choices=("se_e2_a", "teacher"), default=(), help="networks (none)")
     add("--steps", type=int, help="of se_e2_a (that of se_e2_a.json)")
     add("--epochs", type=int, help="of the teacher (that of mace.yaml)")
     add("--teach", type=int, default=0, help="bred frames that the teacher labels (%(default)s)")
@@ -332,6 +333,8 @@ def main() -> None:
     add("--small", action="store_true", help="leave out the cost of 4,000 atoms")
     add("--seconds", type=float, default=5.0, help="of each measurement of the cost (%(default)s)")
     args = parser.parse_args()
+    if args.teach and "teacher" not in args.networks:
+        parser.error(f"--teach {args.teach}: needs the teacher; add --networks teacher")
     element, folder = args.element, args.folder / args.element
     folder.mkdir(parents=True, exist_ok=True)
     train = read_set(f"mlearn/{element}_training", args.data)
@@ -347,11 +350,11 @@ def main() -> None:
         models[f"{path.stem} (zero-shot)"] = dict(np.load(path)), None
     for name, model in fit_linear(train, test, folder).items():
         models[name] = model, model.commands
-    if args.networks or (folder / "se_e2_a" / "student.pb").exists():
+    if "se_e2_a" in args.networks:
         student = network(train, folder, args.steps)
         model = student.compressed.resolve()
         models["se_e2_a"] = open_student(student), [f"pair_style deepmd {model}", "pair_coeff * *"]
-    if args.networks:
+    if "teacher" in args.networks:
         models["MACE teacher"] = (mace := teacher(train, folder, args.epochs)), None
         if args.teach:
             model = taught(train, test, folder, element, mace, args.teach)
@@ -369,8 +372,11 @@ def main() -> None:
             "element": element, "training_frames": len(train), "test_frames": len(test),
             "rows": rows + [row for row in before if row["name"] not in models],
         })  # fmt: skip
+    rows += [row for row in before if row["name"] not in models]
+    text = advice(rows)
     with atomic_write(folder / "published.md") as file:
-        file.write(markdown(rows))
+        file.write(f"{markdown(rows)}\n{text}")
+    print(f"{element}: {text}", end="")
     draw(args.folder)
 
 

@@ -9,7 +9,9 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.singlepoint import SinglePointCalculator
 
+from ase_calculators import EntropySymmetry, PolymorphGen
 from ase_calculators.distillation.prediction import errors, predict
 
 HERE = Path(__file__).resolve().parent
@@ -24,6 +26,7 @@ BOXES = {"bcc": ((4, 4, 8), (10, 10, 20)), "diamond": ((4, 4, 2), (10, 10, 5))}
 # of the landscape: rmax, sigma and cutoff of Q6, Å
 LANDSCAPE = {"Mo": {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.8},
              "Si": {"rmax": 6.0, "sigma": 0.2, "q6_cutoff": 3.0}}  # fmt: skip
+NEAREST = {"Mo": 1.9, "Si": 1.9}  # shortest distance of bred frames, Å
 HOT = {"Mo": 3000, "Si": 2000}  # K: near melting and above
 
 
@@ -65,7 +68,7 @@ def groups_of(frames: list[Atoms], element: str) -> dict[str, np.ndarray]:
         without a frame are left out.
     """
     hot = np.array([a.info.get("temperature", 0) >= HOT[element] for a in frames])
-    strained = np.array([a.info["group"] == "Elastic" for a in frames])
+    strained = np.array([a.info.get("group") == "Elastic" for a in frames])
     found = {"hot": hot, "strained": strained, "cold": ~hot & ~strained}
     return {name: mask for name, mask in found.items() if mask.any()}
 
@@ -87,6 +90,69 @@ def published_lines(element: str, kind: str) -> list[str]:
     """
     name = f"{element}_Zuo_JPCA2020" + (".quadratic" if kind == "qsnap" else "")
     return ["pair_style snap", f"pair_coeff * * {name}.snapcoeff {name}.snapparam {element}"]
+
+
+def bred(train: list[Atoms], element: str, number: int, path: Path) -> list[Atoms]:
+    """Breed frames over the landscape from the training frames.
+
+    Parameters
+    ----------
+    train : list of ase.Atoms
+        Training frames; parents are ten of the commonest number of atoms, spread over them.
+    element : str
+        Mo or Si.
+    number : int
+        Number of frames, about.
+    path : pathlib.Path
+        Library of all children.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Frames, one in so many of all children.
+    """
+    sizes = [len(atoms) for atoms in train]
+    alike = [atoms for atoms in train if len(atoms) == max(sizes, key=sizes.count)]
+    parents = [
+        Atoms(a.numbers, a.positions, cell=a.cell, pbc=True)
+        for a in alike[:: max(1, len(alike) // 10)]
+    ]
+    edge = max(2, round(np.sqrt(number / 8)))
+    generator = PolymorphGen(
+        parents, EntropySymmetry(**LANDSCAPE[element]), "grid", edge, generations=4,
+        individuals=2, mode="roulette", min_distance=NEAREST[element], seed=1,
+    )  # fmt: skip
+    generator.run(path, progress=False)
+    found = list(ase.io.iread(path))
+    return found[:: max(1, len(found) // number)][:number]
+
+
+def labelled(frames: list[Atoms], model: Any) -> list[Atoms]:
+    """Return frames with the labels of a model.
+
+    Parameters
+    ----------
+    frames : list of ase.Atoms
+        Frames.
+    model : ase calculator
+        The model.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Copies with energy, forces and stress; ``info`` is kept.
+    """
+    found = predict(model, frames)
+    starts = np.cumsum([0, *map(len, frames)])
+    copies = []
+    for k, atoms in enumerate(frames):
+        copy = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True, info=atoms.info)
+        copy.calc = SinglePointCalculator(
+            copy, energy=found["energy"][k], stress=found["stress"][k],
+            forces=found["forces"][starts[k] : starts[k + 1]],
+        )  # fmt: skip
+        copies.append(copy)
+    return copies
 
 
 def errors_of(model: Any, frames: list[Atoms], element: str) -> dict[str, dict[str, float]]:

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The scripts of the benchmark sets, shortened."""
 
+import importlib
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +45,9 @@ def test_published(folder, script, is_picture):
     assert errors[1]["forces"] == pytest.approx(0.177, abs=0.001)
     assert all(error["forces"] < 1 for error in errors)
     assert all(row["cost"] > 1 for row in rows)
-    assert (folder / "results/Si/published.md").read_text().count("\n") == 8
+    text = (folder / "results/Si/published.md").read_text()
+    assert text.count("\n") == 10
+    assert text.splitlines()[-1].startswith("Most accurate in the forces: ")
     assert is_picture(folder / "results/published.png")
     # what is there is not made again
     student = folder / "results/Si/pod/student.json"
@@ -81,6 +85,58 @@ def test_laws(folder, script, is_picture):
     assert is_picture(folder / "results/laws.png")
 
 
+def test_laws_of_bred_frames(folder, script, is_picture):
+    script("laws.py", "results", "--element", "Mo", "--bred", 40, "--seeds", 2, "--frames", 6,
+           "--least", 3, cwd=folder)  # fmt: skip
+    content = json.loads((folder / "results/Mo/laws_bred.json").read_text())
+    assert {record["part"] for record in content["records"]} == {"number", "coverage"}
+    assert len(content["knees"]) == 4 and 0 < content["resolution"] < 1
+    groups = content["records"][0]["errors"]
+    assert {"all", "published", "hot", "strained", "cold"} == set(groups)
+    # the published frames with labels of quadratic SNAP: POD comes near to them
+    whole = [r["errors"] for r in content["records"] if r["number"] == content["pool"]]
+    assert whole[0]["strained"]["forces"] < 100
+    assert "standard error of the forces' error" in (folder / "results/Mo/laws_bred.md").read_text()
+    assert is_picture(folder / "results/laws_bred.png")
+
+
+def test_advice(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    advice = importlib.import_module("published").advice
+    rows = [
+        {"name": name, "errors": {"all": {"forces": error}}, "cost": cost, "cost_large": large}
+        for name, error, cost, large in (
+            ("SNAP", 0.38, 70, 99), ("POD small", 0.23, 53, 53), ("POD", 0.19, 100, 110),
+            ("qSNAP", 0.33, 107, 100), ("teacher", 0.1, None, None), ("fast", 0.3, 39, None),
+        )
+    ]  # fmt: skip
+    assert advice(rows) == (
+        "Most accurate in the forces: POD (0.190 eV/Å, 110 µs). Worth it if that is too slow: "
+        "POD small (0.230 eV/Å, 53 µs), fast (0.300 eV/Å, 39 µs). Not worth it, since one of "
+        "these is better and as fast: qSNAP, SNAP.\n"
+    )
+    for name in ("published", "published_sets"):
+        del sys.modules[name]
+
+
+def test_peers_usage(folder, script):
+    output = script("peers.py", "SOAP", "pool", "choice", 5, cwd=folder, fails=True)
+    assert "python peers.py DIRECT" in output and "Traceback" not in output
+
+
+def test_direct(folder, script):
+    pytest.importorskip("maml", reason="pip install maml")
+    np.savez(folder / "pool.npz", features=np.random.default_rng(1).normal(size=(40, 6)))
+    script("peers.py", "DIRECT", "pool.npz", "DIRECT.choice.json", 5, 10, 50, cwd=folder)
+    found = json.loads((folder / "DIRECT.choice.json").read_text())
+    assert {name: len(set(chosen)) for name, chosen in found.items()} == {"5": 5, "10": 10}
+
+
+def test_teach_without_a_teacher(folder, script):
+    output = script("published.py", "results", "--teach", 5, cwd=folder, fails=True)
+    assert "add --networks teacher" in output
+
+
 def test_data_that_is_missing(folder, script):
     output = script("laws.py", "results", "--data", "nowhere", cwd=folder, fails=True)
     assert "there is no such set" in output and "Traceback" not in output
@@ -104,14 +160,33 @@ def test_properties(folder, script):
     assert c11 == pytest.approx(457, abs=15)  # DFT 472, experiment 464 GPa
 
 
+def test_properties_of_silicon(folder, script):
+    (folder / "crystals/Si").mkdir(parents=True)
+    name = "Si_Zuo_JPCA2020.quadratic"
+    lines = ["pair_style snap", f"pair_coeff * * {name}.snapcoeff {name}.snapparam Si"]
+    (folder / "crystals/Si/published.json").write_text(
+        json.dumps({"rows": [{"name": "qSNAP (Zuo)", "lines": lines}]})
+    )
+    script("properties.py", "crystals", "--element", "Si", cwd=folder)
+    rows = (folder / "crystals/Si/properties.md").read_text().split("\n")
+    assert rows[0] == "| quantity | unit | qSNAP (Zuo) | experiment |"
+    found = {row.split("|")[1].strip(): float(row.split("|")[3]) for row in rows[2:6]}
+    # PBE, as the potential's training set, by the Materials Project (mp-149)
+    assert found["a"] == pytest.approx(5.469, abs=0.01)
+    assert found["C11"] == pytest.approx(153, abs=8)
+    assert found["C12"] == pytest.approx(57, abs=5)
+    assert found["C44"] == pytest.approx(75, abs=8)
+
+
 @pytest.mark.slow
 @pytest.mark.distillation
 def test_networks(folder, script):
     for module in ("deepmd", "mace"):
         pytest.importorskip(module, reason="pip install 'entsym[distillation]'")
     script(
-        "published.py", "networks", "--element", "Si", "--frames", 12, "--small", "--networks",
-        "--seconds", 0.01, "--steps", 20, "--epochs", 1, "--teach", 6, cwd=folder,
+        "published.py", "networks", "--element", "Si", "--frames", 12, "--small",
+        "--networks", "se_e2_a", "teacher", "--seconds", 0.01, "--steps", 20, "--epochs", 1,
+        "--teach", 6, cwd=folder,
     )  # fmt: skip
     rows = json.loads((folder / "networks/Si/published.json").read_text())["rows"]
     assert {"se_e2_a", "MACE teacher", "POD taught"} <= {row["name"] for row in rows}
