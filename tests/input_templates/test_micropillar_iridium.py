@@ -7,12 +7,14 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
 
 pytest.importorskip("ovito")
 
+import ase_calculators
 from ase_calculators.pillar import COLUMNS, PillarTable
 
 FOLDER = Path(__file__).parents[2] / "input_templates" / "micropillar" / "iridium_aluminium"
@@ -299,3 +301,11 @@ def test_a_folder_without_runs_is_named(copy_of, script):
     folder = copy_of("micropillar") / "iridium_aluminium"
     said = script("report.py", "nowhere", cwd=folder, fails=True)
     assert "folder = 'nowhere': has no run of run.py; start run.py first" in said
+
+
+def test_the_line_that_renders_a_movie(monkeypatch):
+    line = re.search(r'^python -c "(.*)"$', (FOLDER / "README.md").read_text(), re.MULTILINE)[1]
+    movie = create_autospec(ase_calculators.render_movie)
+    monkeypatch.setattr(ase_calculators, "render_movie", movie)
+    exec(line)
+    assert movie.call_args.args[2] in ("structure", "fault", "entropy")
