@@ -6,25 +6,30 @@ import re
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import create_autospec
 
 import numpy as np
 import pytest
 
 pytest.importorskip("ovito")
 
+import ase_calculators
 from ase_calculators.pillar import COLUMNS, PillarTable
 
 FOLDER = Path(__file__).parents[2] / "input_templates" / "micropillar" / "iridium_aluminium"
 
 
+MODULES = ("measurements", "slip_order", "verdicts", "report_tables", "report_plots", "report")
+
+
 @pytest.fixture(scope="module")
-def report():
-    """Return the module report.py."""
+def template():
+    """Return the template's modules by name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(FOLDER))
-        module = importlib.import_module("report")
-        yield module
-    for name in ("report", "analyse"):
+        yield SimpleNamespace(**{name: importlib.import_module(name) for name in MODULES})
+    for name in (*MODULES, "analyse"):
         sys.modules.pop(name, None)
 
 
@@ -56,23 +61,25 @@ def ramp(table_strain, start, end):
 STRAIN = np.linspace(0, 0.2, 41)
 
 
-def pillars(report, metal, tables, perfect=None, temperatures=(300.0,)):
+def pillars(template, metal, tables, perfect=None, temperatures=(300.0,)):
     """Return pillars of these tables, each at one of the temperatures in turn."""
     return [
-        report.Pillar(metal, temperatures[k % len(temperatures)], 2e10, str(k), table, perfect)
+        template.measurements.Pillar(
+            metal, temperatures[k % len(temperatures)], 2e10, str(k), table, perfect
+        )
         for k, table in enumerate(tables)
     ]
 
 
-def test_a_partial_strains_by_a_third(report):
+def test_a_partial_strains_by_a_third(template):
     normal, slip, axis = np.array([1, 1, 1]), np.array([1, 1, -2]), np.array([0, 0, 1])
     shear = np.linalg.norm(slip / 6) / (1 / np.sqrt(3))  # Burgers vector over spacing, a = 1
     schmid = abs(axis @ normal) * abs(axis @ slip) / np.linalg.norm(normal) / np.linalg.norm(slip)
-    assert pytest.approx(shear * schmid) == report.SCHMID_SHEAR
+    assert pytest.approx(shear * schmid) == template.measurements.SCHMID_SHEAR
 
 
-def test_plastic_strain_is_shared(report):
-    found = report.measure(
+def test_plastic_strain_is_shared(template):
+    found = template.measurements.measure(
         make_table(twinned=np.where(STRAIN > 0.1, 0.3, 0), HCP=np.where(STRAIN > 0.1, 0.12, 0))
     )
     # the last five frames are at 19 % on the mean, 2 GPa are 2 % of elastic strain
@@ -83,10 +90,10 @@ def test_plastic_strain_is_shared(report):
     assert found["yield_stress"] == pytest.approx(8) and found["detwinned"] == pytest.approx(0)
 
 
-def test_yield_is_before_what_hardens_later(report):
+def test_yield_is_before_what_hardens_later(template):
     stress = np.where(STRAIN <= 0.08 + 1e-9, 100 * STRAIN, np.interp(STRAIN, [0.08, 0.2], [2, 20]))
     table = make_table(stress_GPa=stress, ISF=np.where(STRAIN > 0.08, 50, 0))
-    found = report.measure(table)
+    found = template.measurements.measure(table)
     assert found["yield_stress"] == pytest.approx(8) and found["yield_strain"] == pytest.approx(
         0.08
     )
@@ -94,26 +101,30 @@ def test_yield_is_before_what_hardens_later(report):
     assert found["plastic"] == pytest.approx(0.19 - 0.08)
 
 
-def test_detwinning_is_what_is_gone(report):
+def test_detwinning_is_what_is_gone(template):
     twinned = np.interp(STRAIN, [0.08, 0.1, 0.12, 0.14, 0.16], [0, 0.2, 0.2, 0.05, 0.05])
-    found = report.measure(make_table(twinned=twinned))
+    found = template.measurements.measure(make_table(twinned=twinned))
     assert found["detwinned"] == pytest.approx(0.75, abs=0.01)
     assert found["vanished"] == pytest.approx(0.75, abs=0.01)
-    assert np.isnan(report.measure(make_table())["detwinned"])
+    assert np.isnan(template.measurements.measure(make_table())["detwinned"])
     # a molten pillar has no twins either, and is not counted
-    molten = report.measure(make_table(twinned=twinned, other=np.where(STRAIN > 0.15, 0.8, 0)))
+    molten = template.measurements.measure(
+        make_table(twinned=twinned, other=np.where(STRAIN > 0.15, 0.8, 0))
+    )
     assert np.isnan([molten["detwinned"], molten["by_twins"], molten["by_slip"]]).all()
 
 
-def test_bcc_is_compared_at_the_strain_of_the_perfect_crystal(report):
+def test_bcc_is_compared_at_the_strain_of_the_perfect_crystal(template):
     perfect = make_table(BCC=np.maximum(0, STRAIN - 0.05))
-    share, error = report.reference_bcc(np.array([0.0, 0.05, 0.1, 0.19]), perfect, 0.02)
+    share, error = template.measurements.reference_bcc(
+        np.array([0.0, 0.05, 0.1, 0.19]), perfect, 0.02
+    )
     total = 1 - 0.98 * (1 - np.array([0.0, 0.05, 0.1]))
     np.testing.assert_allclose(share[:3], np.maximum(0, total - 0.05), atol=1e-9)
     assert np.isnan(share[3])  # 20.6 % of strain: beyond its end
     np.testing.assert_allclose(error[2], np.sqrt(share[2] * (1 - share[2]) / 1000))
     broken = make_table(BCC=np.maximum(0, STRAIN - 0.05), HCP=np.where(STRAIN > 0.1, 0.2, 0))
-    assert np.isnan(report.reference_bcc(np.array([0.12]), broken, 0.0)[0]).all()
+    assert np.isnan(template.measurements.reference_bcc(np.array([0.12]), broken, 0.0)[0]).all()
 
 
 ROUTES = {
@@ -132,11 +143,11 @@ ROUTES = {
 
 @pytest.mark.parametrize("states, order, is_132", ROUTES.values(), ids=ROUTES)
 @pytest.mark.parametrize("moved", [0, 1], ids=["same planes", "a plane less"])
-def test_order_of_slip_at_a_twin(report, states, order, is_132, moved):
+def test_order_of_slip_at_a_twin(template, states, order, is_132, moved):
     frames = [{"(111)": stack(state)} for state in states]
     # the lowest plane, a few atoms, is found in some frames only
     frames[2] = {"(111)": frames[2]["(111)"][moved:]}
-    found = report.slip_order(make_table(len(frames), letters=frames))
+    found = template.slip_order.slip_order(make_table(len(frames), letters=frames))
     assert (found.order if found else None) == order
     if found:
         assert found.is_132 is is_132
@@ -144,16 +155,23 @@ def test_order_of_slip_at_a_twin(report, states, order, is_132, moved):
         assert down[0] == 0 and down[-1] == len(order)
 
 
-def test_decide_and_count(report):
-    assert report.decide([0.7, 0.8, 0.9], 0.5)[0] == "holds"
-    assert report.decide([0.1, 0.2, np.nan], 0.5)[0] == "does not hold"
-    assert report.decide([0.1, 0.9], 0.5)[0] == "cannot be told"
-    assert report.decide([0.9], 0.5)[0] == "cannot be told"
-    assert report.decide([], 0.5)[3] == 0
-    _, mean, error, n = report.decide([1.0, 2.0, 3.0], 0.0)
+def test_decide_and_count(template):
+    assert template.verdicts.decide([0.7, 0.8, 0.9], 0.5)[0] == "holds"
+    assert template.verdicts.decide([0.1, 0.2, np.nan], 0.5)[0] == "does not hold"
+    assert template.verdicts.decide([0.1, 0.9], 0.5)[0] == "cannot be told"
+    assert template.verdicts.decide([0.9], 0.5)[0] == "cannot be told"
+    assert template.verdicts.decide([], 0.5)[3] == 0
+    _, mean, error, n = template.verdicts.decide([1.0, 2.0, 3.0], 0.0)
     assert (mean, n) == (2.0, 3) and error == pytest.approx(1 / np.sqrt(3))
-    assert report.count([True] * 3) == "holds" and report.count([False] * 3) == "does not hold"
-    assert report.count([True, False]) == report.count([True]) == "cannot be told"
+    assert (
+        template.verdicts.count([True] * 3) == "holds"
+        and template.verdicts.count([False] * 3) == "does not hold"
+    )
+    assert (
+        template.verdicts.count([True, False])
+        == template.verdicts.count([True])
+        == "cannot be told"
+    )
 
 
 def transient(amount):
@@ -168,31 +186,31 @@ def twinning(amount):
     )  # fmt: skip
 
 
-def test_verdicts_of_the_paper_and_of_its_opposite(report):
+def test_verdicts_of_the_paper_and_of_its_opposite(template):
     paper = {
         v.claim: v.text
-        for v in report.verdicts(
-            pillars(report, "Al", [transient(a) for a in (0.1, 0.12, 0.11)])
-            + pillars(report, "Ir", [twinning(a) for a in (0.45, 0.5, 0.48)])
+        for v in template.verdicts.verdicts(
+            pillars(template, "Al", [transient(a) for a in (0.1, 0.12, 0.11)])
+            + pillars(template, "Ir", [twinning(a) for a in (0.45, 0.5, 0.48)])
         )
     }
     texts = list(paper.values())
     assert texts[:3] == ["holds"] * 3
-    opposite = report.verdicts(
-        pillars(report, "Al", [twinning(a) for a in (0.45, 0.5, 0.48)])
-        + pillars(report, "Ir", [transient(a) for a in (0.1, 0.12, 0.11)])
+    opposite = template.verdicts.verdicts(
+        pillars(template, "Al", [twinning(a) for a in (0.45, 0.5, 0.48)])
+        + pillars(template, "Ir", [transient(a) for a in (0.1, 0.12, 0.11)])
     )
     assert [v.text for v in opposite[:3]] == ["does not hold"] * 3
-    mixed = report.verdicts(
-        pillars(report, "Al", [transient(0.1), twinning(0.5)])
-        + pillars(report, "Ir", [transient(0.1), twinning(0.5)])
+    mixed = template.verdicts.verdicts(
+        pillars(template, "Al", [transient(0.1), twinning(0.5)])
+        + pillars(template, "Ir", [transient(0.1), twinning(0.5)])
     )
     assert [v.text for v in mixed[:3]] == ["cannot be told"] * 3
-    nothing = report.verdicts([])
+    nothing = template.verdicts.verdicts([])
     assert len(nothing) == 6 and {v.text for v in nothing} == {"cannot be told"}
 
 
-def test_verdict_of_the_route(report):
+def test_verdict_of_the_route(template):
     one, other = (
         make_table(len(states), letters=[{"(111)": stack(s)} for s in states])
         for states, _, _ in (ROUTES["1-3-2"], ROUTES["1-2-3"])
@@ -202,7 +220,7 @@ def test_verdict_of_the_route(report):
         ([one, other], "cannot be told"), ([make_table()] * 2, "cannot be told"),
     )  # fmt: skip
     for tables, text in cases:
-        assert report.verdicts(pillars(report, "Ir", tables))[3].text == text
+        assert template.verdicts.verdicts(pillars(template, "Ir", tables))[3].text == text
 
 
 def embryos(start, fault, share=0.03):
@@ -213,7 +231,7 @@ def embryos(start, fault, share=0.03):
     return make_table(BCC=bcc, bcc_cluster_sizes=sizes, ISF=faults)
 
 
-def test_verdict_of_bcc_first(report):
+def test_verdict_of_bcc_first(template):
     cold, hot = make_table(), make_table(BCC=np.where(STRAIN > 0.05, 0.03, 0))
     cases = (
         ([embryos(0.06, 0.08)] * 2, cold, "holds"),
@@ -223,11 +241,11 @@ def test_verdict_of_bcc_first(report):
         ([embryos(0.06, 0.08)] * 2, hot, "does not hold"),
     )  # fmt: skip
     for tables, perfect, text in cases:
-        found = report.verdicts(pillars(report, "Ir", tables, perfect))[4]
+        found = template.verdicts.verdicts(pillars(template, "Ir", tables, perfect))[4]
         assert found.text == text, found
 
 
-def test_verdict_of_bcc_with_temperature(report):
+def test_verdict_of_bcc_with_temperature(template):
     def judge(cold, hot, noise):
         found = []
         for metal in ("Al", "Ir"):
@@ -237,8 +255,12 @@ def test_verdict_of_bcc_with_temperature(report):
                     table = make_table(
                         BCC=ramp(STRAIN, 0.0, share + 1e-3 * k), ISF=np.where(STRAIN > 0.07, 50, 0)
                     )
-                    found.append(report.Pillar(metal, temperature, 2e10, str(k), table, perfect))
-        return report.verdicts(found)[5]
+                    found.append(
+                        template.measurements.Pillar(
+                            metal, temperature, 2e10, str(k), table, perfect
+                        )
+                    )
+        return template.verdicts.verdicts(found)[5]
 
     assert judge(0.05, 0.25, 0.0).text == "holds"
     # the same growth in the perfect crystal, or none at all
@@ -279,3 +301,11 @@ def test_a_folder_without_runs_is_named(copy_of, script):
     folder = copy_of("micropillar") / "iridium_aluminium"
     said = script("report.py", "nowhere", cwd=folder, fails=True)
     assert "folder = 'nowhere': has no run of run.py; start run.py first" in said
+
+
+def test_the_line_that_renders_a_movie(monkeypatch):
+    line = re.search(r'^python -c "(.*)"$', (FOLDER / "README.md").read_text(), re.MULTILINE)[1]
+    movie = create_autospec(ase_calculators.render_movie)
+    monkeypatch.setattr(ase_calculators, "render_movie", movie)
+    exec(line)
+    assert movie.call_args.args[2] in ("structure", "fault", "entropy")
