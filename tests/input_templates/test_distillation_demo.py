@@ -29,9 +29,9 @@ def test_demo(copy_of, is_picture):
         said = done.stdout
         assert done.returncode == 0, said[-3000:]
     assert "what the teacher's labels take off the student's RMSE: energy" in said
-    assert re.search(r"which student to take.*: DNN-KD \d+ meV/Å, \d+ µs; POD-KD \d+ meV/Å", said)
+    assert re.search(r"which student to take.*: DNN-KD \d+ meV/Å, \d+ µs; POD \d+ meV/Å", said)
     result = (folder / "demo" / "result.txt").read_text()
     assert result.startswith("temperature ")
     models = json.loads((folder / "demo" / "comparison" / "comparison.json").read_text())["models"]
-    assert set(models) == {"DNN", "DNN-KD", "POD-KD", "MPNN"}
+    assert set(models) == {"DNN", "DNN-KD", "POD", "MPNN"}
     assert is_picture(folder / "demo" / "comparison" / "boxes.png")
