@@ -145,9 +145,9 @@ def run(folder: Path, args: argparse.Namespace) -> None:
     )  # fmt: skip
     # a second teacher, of another kind: a linear student of the same frames
     train_student(
-        *split_validation(standard), folder / "POD", HERE / "pod_al_faults.yaml", kind="pod"
+        *split_validation(standard), folder / "teacher-POD", HERE / "pod_al_faults.yaml", kind="pod"
     )
-    teachers = [folder / "teacher", folder / "POD"]
+    teachers = [folder / "teacher", folder / "teacher-POD"]
     labelled = relabel(
         sets / "supplementary.extxyz", partial(open_model, teachers), folder / "relabelled.extxyz",
         processes=args.processes,
@@ -165,6 +165,10 @@ def run(folder: Path, args: argparse.Namespace) -> None:
             for name, parts in taught.items()
         }  # fmt: skip
         students = {name: future.result() for name, future in waiting.items()}
+    for name, parts in {"POD": taught["DNN"], "POD-KD": taught["DNN-KD"]}.items():
+        students[name] = train_student(
+            {written[part]: 1.0 for part in parts}, written["validation"], folder / name, kind="pod"
+        )
 
     for name in ("in.student", "student.mod"):
         shutil.copy(HERE / name, folder)
@@ -174,25 +178,28 @@ def run(folder: Path, args: argparse.Namespace) -> None:
     step("LAMMPS", folder, command, "result.txt")
     print((folder / "result.txt").read_text().rstrip())
 
-    models = {name: student.compressed for name, student in students.items()}
+    models = {
+        name: student.compressed if name in taught else student.folder
+        for name, student in students.items()
+    }
+    models |= {"MPNN": folder / "teacher", "POD, five bodies": folder / "teacher-POD"}
     comparison = compare_models(
-        sets / "test.extxyz",
-        models | {"MPNN": folder / "teacher", "POD": folder / "POD"},
-        folder / "comparison", EntropySymmetry(**ALUMINIUM),
-    )  # fmt: skip
+        sets / "test.extxyz", models, folder / "comparison", EntropySymmetry(**ALUMINIUM)
+    )
     print(comparison.markdown())
     rmse = {
         name: {quantity: kinds["RMSE"] for quantity, kinds in errors.summary().items()}
         for name, errors in comparison.errors.items()
     }
-    gains = ", ".join(
-        f"{quantity} {100 * (1 - rmse['DNN-KD'][quantity] / alone):.0f} %"
-        for quantity, alone in rmse["DNN"].items()
-    )
-    print(f"what the teacher's labels take off the student's RMSE: {gains}")
+    for name in ("DNN", "POD"):
+        gains = ", ".join(
+            f"{quantity} {100 * (1 - rmse[f'{name}-KD'][quantity] / alone):.0f} %"
+            for quantity, alone in rmse[name].items()
+        )
+        print(f"what the teachers' labels take off the RMSE of the {name}: {gains}")
     commands = {
         "DNN-KD": f"pair_style deepmd {models['DNN-KD']}; pair_coeff * * Al",
-        "POD": lammps_lines(folder / "POD"),
+        "POD-KD": lammps_lines(folder / "POD-KD"),
     }
     cost = speed_ladder(commands, (3,), folder / "comparison", clock="cpu", progress=False).best()
     worth = "; ".join(

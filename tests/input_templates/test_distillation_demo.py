@@ -28,10 +28,11 @@ def test_demo(copy_of, is_picture):
         )  # fmt: skip
         said = done.stdout
         assert done.returncode == 0, said[-3000:]
-    assert "what the teacher's labels take off the student's RMSE: energy" in said
-    assert re.search(r"which student to take.*: DNN-KD \d+ meV/Å, \d+ µs; POD \d+ meV/Å", said)
+    for name in ("DNN", "POD"):
+        assert f"what the teachers' labels take off the RMSE of the {name}: energy" in said
+    assert re.search(r"which student to take.*: DNN-KD \d+ meV/Å, \d+ µs; POD-KD \d+ meV/Å", said)
     result = (folder / "demo" / "result.txt").read_text()
     assert result.startswith("temperature ")
     models = json.loads((folder / "demo" / "comparison" / "comparison.json").read_text())["models"]
-    assert set(models) == {"DNN", "DNN-KD", "POD", "MPNN"}
+    assert set(models) == {"DNN", "DNN-KD", "POD", "POD-KD", "MPNN", "POD, five bodies"}
     assert is_picture(folder / "demo" / "comparison" / "boxes.png")
