@@ -179,7 +179,7 @@ def main() -> None:
                 ase.io.write(file, frames, format="extxyz")
         taught = ase.io.read(path, ":")
         student = train_student([(learned, 3.0), (taught, 1.0)], parts["test"],
-                                args.folder / "students" / "POD taught", "small",
+                                args.folder / "students" / "POD-taught", "small",
                                 kind="pod")  # fmt: skip
         models["POD taught"] = open_student(student)
     models["MEAM"] = LammpsPotential(MEAM, "Ir")

@@ -70,7 +70,7 @@ def test_more_test_frames_keep_the_split(stacks, monkeypatch):
     more = ase.io.read(REFERENCE / "al_pbe" / "test.extxyz", ":")
     check_labels([*frames, *more])  # of the same settings
     from make import CALCULATOR
-    from make_test import SPLIT
+    from make_held_out import SPLIT
 
     from ase_calculators import EntropySymmetry, map_landscape
     from ase_calculators.distillation import split_sets
