@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Label more test frames: frames of the libraries, in the landscape cells that no model has seen.
 
-python make_held_out.py                 # libraries and split as the distillation template's; resumes
-python make_held_out.py --collect       # write what is done, run nothing
+python make_held_out.py             # libraries and split as the distillation template's; resumes
+python make_held_out.py --collect   # write what is done, run nothing
 
 The cells are those that `sets.py --labelled --test 0.2 --test-cell 0.8 0.04` holds out of al_pbe.
 `cat labels.extxyz test.extxyz library_*.extxyz` leads to the same split, with these in its test.
