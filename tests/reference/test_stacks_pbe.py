@@ -46,10 +46,7 @@ def test_stacks_are_close_packed_and_have_one_mesh(stacks):
         assert near == pytest.approx(a / np.sqrt(2), rel=1e-6)
 
 
-def test_a_finished_set_is_written_again_without_a_calculation(
-    stacks, tmp_path, capsys, monkeypatch
-):
-    monkeypatch.chdir(tmp_path)  # dpdispatcher logs where it is
+def test_a_finished_set_is_written_again_without_a_calculation(stacks, tmp_path, capsys):
     known = ase.io.read(FAULTS / "labels.extxyz", ":3")
     output = tmp_path / "labels.extxyz"
     ase.io.write(output, known)
