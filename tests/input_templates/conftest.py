@@ -35,7 +35,7 @@ def run():
 
     def run(*command, cwd, fails=False, **environment):
         done = subprocess.run(
-            [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=120,
+            [str(part) for part in command], cwd=cwd, capture_output=True, text=True, timeout=300,
             env=os.environ | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"} | environment,
         )  # fmt: skip
         output = done.stdout + done.stderr

@@ -184,9 +184,9 @@ def test_networks(folder, script):
     for module in ("deepmd", "mace"):
         pytest.importorskip(module, reason="pip install 'entsym[distillation]'")
     script(
-        "published.py", "networks", "--element", "Si", "--frames", 12, "--small",
+        "published.py", "networks", "--element", "Si", "--frames", 8, "--small",
         "--networks", "se_e2_a", "teacher", "--seconds", 0.01, "--steps", 20, "--epochs", 1,
-        "--teach", 6, cwd=folder,
+        "--teach", 3, cwd=folder,
     )  # fmt: skip
     rows = json.loads((folder / "networks/Si/published.json").read_text())["rows"]
     assert {"se_e2_a", "MACE teacher", "POD taught"} <= {row["name"] for row in rows}
