@@ -163,8 +163,6 @@ class Model:
         """
         if self._closed_files is not None:
             return self._closed_files
-        if hasattr(self.calculator, "checkpoints"):
-            return [Path(path) for path in self.calculator.checkpoints]
         return list(self.calculator.files()) if hasattr(self.calculator, "files") else []
 
     @cached_property

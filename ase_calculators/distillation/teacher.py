@@ -890,7 +890,7 @@ def open_teacher(teacher: Any, device: str | None = None, trust: bool = False) -
         openers[kind]([path], [content], place)
         for kind, path, content in zip(kinds, paths, contents, strict=True)
     ]
-    return Committee(mixed, [file for member in mixed for file in member.checkpoints])
+    return Committee(mixed)
 
 
 def _open_mace(paths: list[Path], contents: list[list[bytes]], device: str) -> MaceCommittee:

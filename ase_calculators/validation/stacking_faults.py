@@ -30,6 +30,23 @@ NO_TWINNABILITY = {
 }
 
 
+def twinnability(usf: float, isf: float, utf: float) -> float:
+    """Return the twinnability of an fcc crystal.
+
+    Parameters
+    ----------
+    usf, isf, utf : float
+        Unstable, intrinsic and unstable twin fault, of one unit.
+
+    Returns
+    -------
+    float
+        ``(1.136 - 0.151 ISF / USF) sqrt(USF / UTF)``; above 1 a crystal prefers to twin. E. B.
+        Tadmor, N. Bernstein, J. Mech. Phys. Solids 52, 2507 (2004), doi:10.1016/j.jmps.2004.05.002.
+    """
+    return float((1.136 - 0.151 * isf / usf) * np.sqrt(usf / utf))
+
+
 class StackingFaults(Property):
     """Energies along the slip of neighbouring planes: GSFE of the first, GPFE of the next ones.
 
@@ -175,8 +192,8 @@ class StackingFaults(Property):
             values["UTF"] = (_peak(d["slip"], E, n, 2 * n), unit)
             values["ESF"] = (float(E[2 * n]), unit)
             usf, isf, utf = (values[k][0] for k in ("USF", "ISF", "UTF"))
-            tau = (1.136 - 0.151 * isf / usf) * np.sqrt(usf / utf)
-            values["twinnability"] = (float(tau), "")
+            tau = twinnability(usf, isf, utf)
+            values["twinnability"] = (tau, "")
             trailing, twin = usf - isf, utf - isf
             mode = "full dislocations, the trailing partial follows"
             if twin < trailing:

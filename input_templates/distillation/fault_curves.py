@@ -19,17 +19,18 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 
 from ase_calculators.distillation.models import Model
 from ase_calculators.figures import save_figure
 from ase_calculators.frame_source import read_frames
 from ase_calculators.provenance import atomic_write
+from ase_calculators.validation import stacking_faults
+from ase_calculators.validation.gamma_surface import MILLIJOULE
 
 # place along the path, in steps of a/6 <112>, at which each kind of stack begins
 BEGIN = {"fcc": 0.0, "gsf": 0.0, "isf": 1.0, "gpf2": 1.0, "esf": 2.0, "gpf3": 2.0}
 NAMED = {0.5: "USF", 1.0: "ISF", 1.5: "UTF", 2.0: "ESF"}
-MJ = 1e3 / (units.J / units.m**2)
 
 
 def path_of(frames: Sequence[Atoms], lattice: float) -> tuple[np.ndarray, list[Atoms]]:
@@ -82,7 +83,7 @@ def energies(calculator: Any, stacks: Sequence[Atoms]) -> np.ndarray:
     total = np.array([(calculator or a.calc).get_potential_energy(a) for a in stacks])
     number = np.array([len(atoms) for atoms in stacks])
     area = np.linalg.norm(np.cross(*stacks[0].cell[:2]))
-    return (total - total[0] / number[0] * number) / area * MJ
+    return (total - total[0] / number[0] * number) / area / MILLIJOULE
 
 
 def twinnability(places: np.ndarray, curve: np.ndarray) -> float:
@@ -91,21 +92,20 @@ def twinnability(places: np.ndarray, curve: np.ndarray) -> float:
     Parameters
     ----------
     places : (n,) array
-        Places, with 0.5, 1 and 1.5 among them.
+        Places.
     curve : (n,) array
         Energies, mJ/m^2.
 
     Returns
     -------
     float
-        ``(1.136 - 0.151 ISF / USF) sqrt(USF / UTF)`` of Tadmor and Bernstein, J. Mech. Phys. Solids
-        52, 2507 (2004), doi:10.1016/j.jmps.2004.05.002; above 1 a crystal prefers to twin. NaN if a
-        place is missing.
+        As `validate` has it; NaN if USF, ISF or UTF is missing.
     """
     at = dict(zip(places.tolist(), curve.tolist(), strict=True))
-    usf, isf, utf = (at.get(place, np.nan) for place in (0.5, 1.0, 1.5))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return float((1.136 - 0.151 * isf / usf) * np.sqrt(usf / utf))
+        return stacking_faults.twinnability(
+            *(np.float64(at.get(place, np.nan)) for place in (0.5, 1.0, 1.5))
+        )
 
 
 def table(places: np.ndarray, curves: dict[str, np.ndarray]) -> str:
