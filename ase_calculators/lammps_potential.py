@@ -131,9 +131,9 @@ class LammpsPotential(LAMMPSlib):
             among them.
         """
         found = []
-        for word in dict.fromkeys(
-            re.findall(r"[^\s\"']+", "\n".join(self._with_included(self.commands)))
-        ):
+        text = "\n".join(self._with_included(self.commands))
+        words = [word.strip("\"'") for word in re.findall(r"""\"[^"]*"|'[^']*'|[^\s"']+""", text)]
+        for word in dict.fromkeys(words):
             for folder in (".", environ.get("LAMMPS_POTENTIALS", ".")):
                 if Path(folder, word).is_file():
                     found.append(Path(folder, word))

@@ -286,7 +286,7 @@ def compare_models(
                 print(f"{name}: FAILED: {comparison.failed[name]}", flush=True)
             continue
         if align:
-            found = found._replace(energy=found.energy - found.energy.mean())
+            found = found.aligned()
         comparison.errors[name] = found
         if progress:
             summary = ", ".join(

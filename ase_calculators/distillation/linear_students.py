@@ -271,7 +271,7 @@ class Equations:
             f"create_box {n_elements} box",
             *(f"mass {k} {atomic_masses[atomic_numbers[name]]}"
               for k, name in enumerate(self.elements, 1)),
-            *pair_lines(self.settings, self.elements, f"zero {cutoff + 0.01} full", "* * zero"),
+            *pair_lines(self.settings, self.elements, f"zero {cutoff + 0.01} full"),
         ])  # fmt: skip
         places = prism.vector_to_lammps(box.positions, wrap=True)
         lmp.create_atoms(n, None, types, places.ravel().tolist())
@@ -351,7 +351,7 @@ class Equations:
 
 
 def pair_lines(
-    settings: Mapping[str, Any], elements: Sequence[str], style: str, coeff: str
+    settings: Mapping[str, Any], elements: Sequence[str], style: str, coeff: str = ""
 ) -> list[str]:
     """Return the lines of a pair style, with a repulsion if the settings have one.
 
@@ -364,7 +364,7 @@ def pair_lines(
     style : str
         Pair style and its arguments.
     coeff : str
-        Arguments of ``pair_coeff``, with the name of the style.
+        Arguments of ``pair_coeff * *``, without the name of the style.
 
     Returns
     -------
@@ -373,15 +373,40 @@ def pair_lines(
     """
     cutoffs = settings.get("repulsion")
     if not cutoffs:
-        words = coeff.split()
-        return [f"pair_style {style}", " ".join(["pair_coeff", *words[:2], *words[3:]])]
+        return [f"pair_style {style}", f"pair_coeff * * {coeff}".rstrip()]
     numbers = [int(atomic_numbers[name]) for name in elements]
     return [
         f"pair_style hybrid/overlay zbl {cutoffs[0]} {cutoffs[1]} {style}",
         *(f"pair_coeff {i} {j} zbl {numbers[i - 1]} {numbers[j - 1]}"
           for i in range(1, len(numbers) + 1) for j in range(i, len(numbers) + 1)),
-        f"pair_coeff {coeff}",
+        f"pair_coeff * * {style.split()[0]} {coeff}".rstrip(),
     ]  # fmt: skip
+
+
+def potential_lines(
+    kind: str, settings: Mapping[str, Any], elements: Sequence[str], files: Sequence[Path]
+) -> list[str]:
+    """Return the commands by which LAMMPS uses a linear student.
+
+    Parameters
+    ----------
+    kind : {"snap", "qsnap", "pod"}
+        Kind.
+    settings : dict
+        Settings, as in `Equations`.
+    elements : sequence of str
+        Elements of the atom types.
+    files : sequence of pathlib.Path
+        File of the parameters, file of the coefficients, as `Equations.write` returns them.
+
+    Returns
+    -------
+    list of str
+        ``pair_style`` and ``pair_coeff``, with the files' whole paths in quotes.
+    """
+    style, order = ("pod", files) if kind == "pod" else ("snap", files[::-1])
+    paths = " ".join(f'"{path.resolve()}"' for path in order)
+    return pair_lines(settings, elements, style, f"{paths} {' '.join(elements)}")
 
 
 def checked_settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -483,7 +508,4 @@ def lammps_lines(folder: str | PathLike[str]) -> list[str]:
             f"student = {str(path)!r}: {' or '.join(f.name for f in files)} is not what "
             "student.json records; train it again"
         )
-    style = "pod" if kind == "pod" else "snap"
-    first, second = files if kind == "pod" else files[::-1]
-    coeff = f"* * {style} {first} {second} {' '.join(elements)}"
-    return pair_lines(record["profile"], elements, style, coeff)
+    return potential_lines(kind, record["profile"], elements, files)

@@ -75,6 +75,26 @@ class Errors(NamedTuple):
             for name in QUANTITIES if (values := getattr(self, name)) is not None
         }  # fmt: skip
 
+    def rmse(self) -> dict[str, float]:
+        """Return the RMSE of each quantity, as in `summary`.
+
+        Returns
+        -------
+        dict of str to float
+            In the units of `QUANTITIES`.
+        """
+        return {name: kinds["RMSE"] for name, kinds in self.summary().items()}
+
+    def aligned(self) -> "Errors":
+        """Return the errors without the mean error of the energy.
+
+        Returns
+        -------
+        Errors
+            Those of a model whose energies have another zero than the labels.
+        """
+        return self._replace(energy=self.energy - self.energy.mean())
+
     def take(self, frames: np.ndarray) -> "Errors":
         """Return the errors of some frames.
 

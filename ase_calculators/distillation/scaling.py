@@ -476,10 +476,7 @@ def _measure(
     """Train a model and return its line of the curve."""
     model = train(frames, used["seed"], folder)
     of_model = errors(predict(model, test, progress=False), test, prefix)
-    rmse = {
-        name: {q: kinds["RMSE"] for q, kinds in of_model.take(mask).summary().items()}
-        for name, mask in masks.items()
-    }
+    rmse = {name: of_model.take(mask).rmse() for name, mask in masks.items()}
     line = {
         **used, "key": key, "errors": rmse, "units": QUANTITIES,
         "judged": dict(judge(model, folder)) if judge else {}, "versions": versions(*PACKAGES),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Slip along a line: stacking faults, twin faults, and the twinnability that follows."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -45,6 +46,28 @@ def twinnability(usf: float, isf: float, utf: float) -> float:
         Tadmor, N. Bernstein, J. Mech. Phys. Solids 52, 2507 (2004), doi:10.1016/j.jmps.2004.05.002.
     """
     return float((1.136 - 0.151 * isf / usf) * np.sqrt(usf / utf))
+
+
+def fault_energies(stacks: Sequence[Atoms], calculator: Any = None) -> np.ndarray:
+    """Return the fault energies of stacks as they are, nothing relaxed.
+
+    Parameters
+    ----------
+    stacks : sequence of ase.Atoms
+        Stacks of equal area, layers along the third vector, the perfect crystal first; numbers of
+        atoms may differ.
+    calculator : ase calculator, optional
+        The model. Default: the stacks' own, such as labels.
+
+    Returns
+    -------
+    (n,) float64 ndarray
+        Energy above the perfect crystal with as many atoms, over the area of a layer, mJ/m^2.
+    """
+    total = np.array([(calculator or a.calc).get_potential_energy(a) for a in stacks])
+    number = np.array([len(atoms) for atoms in stacks])
+    area = np.linalg.norm(np.cross(*stacks[0].cell[:2]))
+    return (total - total[0] / number[0] * number) / area / MILLIJOULE
 
 
 class StackingFaults(Property):

@@ -352,8 +352,8 @@ def main() -> None:
         models[name] = model, model.commands
     if "se_e2_a" in args.networks:
         student = network(train, folder, args.steps)
-        model = student.compressed.resolve()
-        models["se_e2_a"] = open_student(student), [f"pair_style deepmd {model}", "pair_coeff * *"]
+        lines = [f'pair_style deepmd "{student.compressed.resolve()}"', "pair_coeff * *"]
+        models["se_e2_a"] = open_student(student), lines
     if "teacher" in args.networks:
         models["MACE teacher"] = (mace := teacher(train, folder, args.epochs)), None
         if args.teach:

@@ -175,13 +175,10 @@ def errors_of(model: Any, frames: list[Atoms], element: str) -> dict[str, dict[s
     """
     found = errors(model if isinstance(model, dict) else predict(model, frames, progress=False),
                    frames)  # fmt: skip
-    shifted = found._replace(energy=found.energy - found.energy.mean())
     rows = {}
     for name, mask in {"all": np.ones(len(frames), bool), **groups_of(frames, element)}.items():
-        summary = shifted.take(mask).summary()
-        rows[name] = {
-            "energy": summary["energy"]["RMSE"], "forces": summary["forces"]["RMSE"] / 1000
-        }  # fmt: skip
+        rmse = found.aligned().take(mask).rmse()
+        rows[name] = {"energy": rmse["energy"], "forces": rmse["forces"] / 1000}
     return rows
 
 

@@ -49,7 +49,7 @@ def rungs(models: dict[str, str], element: str) -> dict[str, str]:
             if path.with_name("frozen.pb").is_file() and path.name != "frozen.pb":
                 found[f"{name}, not compressed"] = str(path.with_name("frozen.pb"))
             found[f"{name} in LAMMPS"] = (
-                f"pair_style deepmd {path.resolve()}; pair_coeff * * {element}"
+                f'pair_style deepmd "{path.resolve()}"; pair_coeff * * {element}'
             )
         found[name] = model
     return found

@@ -187,10 +187,7 @@ def run(folder: Path, args: argparse.Namespace) -> None:
         sets / "test.extxyz", models, folder / "comparison", EntropySymmetry(**ALUMINIUM)
     )
     print(comparison.markdown())
-    rmse = {
-        name: {quantity: kinds["RMSE"] for quantity, kinds in errors.summary().items()}
-        for name, errors in comparison.errors.items()
-    }
+    rmse = {name: errors.rmse() for name, errors in comparison.errors.items()}
     for name in ("DNN", "POD"):
         gains = ", ".join(
             f"{quantity} {100 * (1 - rmse[f'{name}-KD'][quantity] / alone):.0f} %"
@@ -198,7 +195,7 @@ def run(folder: Path, args: argparse.Namespace) -> None:
         )
         print(f"what the teachers' labels take off the RMSE of the {name}: {gains}")
     commands = {
-        "DNN-KD": f"pair_style deepmd {models['DNN-KD']}; pair_coeff * * Al",
+        "DNN-KD": f'pair_style deepmd "{models["DNN-KD"]}"; pair_coeff * * Al',
         "POD-KD": lammps_lines(folder / "POD-KD"),
     }
     cost = speed_ladder(commands, (3,), folder / "comparison", clock="cpu", progress=False).best()

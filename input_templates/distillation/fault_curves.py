@@ -15,7 +15,6 @@ import argparse
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -26,7 +25,6 @@ from ase_calculators.figures import save_figure
 from ase_calculators.frame_source import read_frames
 from ase_calculators.provenance import atomic_write
 from ase_calculators.validation import stacking_faults
-from ase_calculators.validation.gamma_surface import MILLIJOULE
 
 # place along the path, in steps of a/6 <112>, at which each kind of stack begins
 BEGIN = {"fcc": 0.0, "gsf": 0.0, "isf": 1.0, "gpf2": 1.0, "esf": 2.0, "gpf3": 2.0}
@@ -63,27 +61,6 @@ def path_of(frames: Sequence[Atoms], lattice: float) -> tuple[np.ndarray, list[A
         raise ValueError(f"lattice = {lattice:g}: no stack is named 'fcc a={lattice:g} d=1.0'")
     places = sorted(found)
     return np.array(places), [found[place] for place in places]
-
-
-def energies(calculator: Any, stacks: Sequence[Atoms]) -> np.ndarray:
-    """Return the fault energy of each stack.
-
-    Parameters
-    ----------
-    calculator : ase calculator or None
-        The model; None: the labels.
-    stacks : sequence of ase.Atoms
-        The stacks, fcc first.
-
-    Returns
-    -------
-    (n,) array
-        Energy above fcc with as many atoms, per area of a layer, mJ/m^2.
-    """
-    total = np.array([(calculator or a.calc).get_potential_energy(a) for a in stacks])
-    number = np.array([len(atoms) for atoms in stacks])
-    area = np.linalg.norm(np.cross(*stacks[0].cell[:2]))
-    return (total - total[0] / number[0] * number) / area / MILLIJOULE
 
 
 def twinnability(places: np.ndarray, curve: np.ndarray) -> float:
@@ -153,10 +130,11 @@ def main() -> None:
     args = parser.parse_args()
     try:
         places, stacks = path_of(list(read_frames(args.labels)), args.lattice)
-        curves = {args.source: energies(None, stacks)[None]}
+        curves = {args.source: stacking_faults.fault_energies(stacks)[None]}
         for text in args.model:
             name, _, model = text.partition("=")
-            curve = energies(Model(name, model, args.element).calculator, stacks)
+            calculator = Model(name, model, args.element).calculator
+            curve = stacking_faults.fault_energies(stacks, calculator)
             curves[name] = np.vstack([*curves.get(name, np.empty((0, len(places)))), curve])
     except (ImportError, OSError, ValueError) as error:
         parser.error(str(error))

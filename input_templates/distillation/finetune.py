@@ -20,16 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms, units
+from ase import Atoms
 from ase.build import bulk
 from teacher import split_faults, split_validation, weighed
 
 from ase_calculators.distillation import open_model, open_teacher, train_teacher
-from ase_calculators.distillation.prediction import QUANTITIES, Errors, errors, predict
+from ase_calculators.distillation.prediction import QUANTITIES, errors, predict
 from ase_calculators.distillation.training import read_profile
 from ase_calculators.frame_source import read_frames
 from ase_calculators.provenance import atomic_write, write_json
 from ase_calculators.validation import validate
+from ase_calculators.validation.stacking_faults import fault_energies
 
 WIDE = 1.09  # so many lattice constants: hcp's third shell is beyond 5 Å
 EXTRA = {
@@ -58,10 +59,8 @@ def tested(calculator: Any, frames: list[Atoms], name: str, align: bool) -> dict
     dict of str to float
         RMSE of energy, forces and virial, in the units of `QUANTITIES`.
     """
-    found: Errors = errors(predict(calculator, frames, name), frames)
-    if align:
-        found = found._replace(energy=found.energy - found.energy.mean())
-    return {quantity: kinds["RMSE"] for quantity, kinds in found.summary().items()}
+    found = errors(predict(calculator, frames, name), frames)
+    return (found.aligned() if align else found).rmse()
 
 
 def intrinsic_fault(calculator: Any, frames: list[Atoms], a: str = "a=4.04 d=1.0") -> float:
@@ -82,15 +81,12 @@ def intrinsic_fault(calculator: Any, frames: list[Atoms], a: str = "a=4.04 d=1.0
         Energy of the faulted stack, less as many atoms of fcc, over its area, mJ/m^2; NaN if one
         of the two is not there.
     """
-    energies = []
-    for name in ("fcc", "isf"):
-        found = [atoms for atoms in frames if atoms.info.get("name") == f"{name} {a}"]
-        if not found:
-            return np.nan
-        energy = (calculator or found[0].calc).get_potential_energy(found[0])
-        energies.append(energy / len(found[0]))
-    area = float(np.linalg.norm(np.cross(*found[0].cell[:2])))
-    return float(len(found[0]) * (energies[1] - energies[0]) / area / (units.J / units.m**2)) * 1e3
+    stacks = {atoms.info.get("name"): atoms for atoms in frames}
+    try:
+        pair = [stacks[f"{name} {a}"] for name in ("fcc", "isf")]
+    except KeyError:
+        return np.nan
+    return float(fault_energies(pair, calculator)[1])
 
 
 def hcp_above_fcc(calculator: Any, a: float, element: str = "Al") -> float:

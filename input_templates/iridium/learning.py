@@ -10,7 +10,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.units import GPa
 
-from ase_calculators.distillation.linear_students import Equations, pair_lines
+from ase_calculators.distillation.linear_students import Equations, potential_lines
 from ase_calculators.distillation.training import read_profile
 from ase_calculators.lammps_potential import LammpsPotential
 
@@ -65,11 +65,8 @@ class Learning:
             ``pair_style``, ``pair_coeff`` and ``mass``.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        first, second = (path.resolve() for path in self.equations.write(fit, folder))
-        pair = f"pod {first} {second}" if self.kind == "pod" else f"snap {second} {first}"
-        style = "pod" if self.kind == "pod" else "snap"
-        lines = pair_lines(self.equations.settings, ["Ir"], style, f"* * {pair} Ir")
-        return [*lines, "mass 1 192.217"]
+        files, settings = self.equations.write(fit, folder), self.equations.settings
+        return [*potential_lines(self.kind, settings, ["Ir"], files), "mass 1 192.217"]
 
 
 def elastic(calculator: Any, a: float) -> dict[str, float]:

@@ -21,7 +21,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import ase.io
-import numpy as np
 from ase import Atoms
 from frames import LATTICE, MEAM, breed, even, label
 from learning import CONSTANTS, Learning, elastic, model
@@ -33,7 +32,7 @@ from ase_calculators.distillation.student import open_student
 from ase_calculators.lammps_potential import LammpsPotential
 from ase_calculators.provenance import atomic_write
 from ase_calculators.validation import Report, compare, validate
-from ase_calculators.validation.gamma_surface import MILLIJOULE
+from ase_calculators.validation.stacking_faults import fault_energies
 
 STUDENTS = {"SNAP": "snap", "POD": "pod", "qSNAP": "qsnap"}
 FOLDS = 5
@@ -82,9 +81,7 @@ def tested(calculator: Any, frames: list[Atoms], name: str, align: bool) -> dict
         By quantity.
     """
     found = errors(predict(calculator, frames, name, progress=False), frames)
-    if align:
-        found = found._replace(energy=found.energy - found.energy.mean())
-    return {quantity: kinds["RMSE"] for quantity, kinds in found.summary().items()}
+    return (found.aligned() if align else found).rmse()
 
 
 def of_stacks(calculator: Any, frames: list[Atoms]) -> list[str]:
@@ -102,13 +99,12 @@ def of_stacks(calculator: Any, frames: list[Atoms]) -> list[str]:
     list of str
         hcp - fcc, meV/atom; energy of a fault in eight layers, mJ/m^2. Nothing is relaxed.
     """
-    energy, area = {}, np.nan
-    for name in ("fcc", "hcp", "isf8"):
-        [atoms] = [a for a in frames if a.info["name"] == f"{name} a=3.87"]
-        energy[name] = (calculator or atoms.calc).get_potential_energy(atoms) / len(atoms)
-        area = float(np.linalg.norm(np.cross(*atoms.cell[:2])))
-    fault = len(atoms) * (energy["isf8"] - energy["fcc"]) / area / MILLIJOULE
-    return [f"{1e3 * (energy['hcp'] - energy['fcc']):.0f}", f"{fault:.0f}"]
+    stacks = {atoms.info["name"]: atoms for atoms in frames}
+    fcc, hcp, isf = (stacks[f"{name} a=3.87"] for name in ("fcc", "hcp", "isf8"))
+    above = [(calculator or atoms.calc).get_potential_energy(atoms) / len(atoms)
+             for atoms in (fcc, hcp)]  # fmt: skip
+    fault = fault_energies([fcc, isf], calculator)[1]
+    return [f"{1e3 * (above[1] - above[0]):.0f}", f"{fault:.0f}"]
 
 
 def left_out(kind: str, frames: list[Atoms]) -> str:
@@ -179,7 +175,7 @@ def main() -> None:
                 ase.io.write(file, frames, format="extxyz")
         taught = ase.io.read(path, ":")
         student = train_student([(learned, 3.0), (taught, 1.0)], parts["test"],
-                                args.folder / "students" / "POD-taught", "small",
+                                args.folder / "students" / "POD taught", "small",
                                 kind="pod")  # fmt: skip
         models["POD taught"] = open_student(student)
     models["MEAM"] = LammpsPotential(MEAM, "Ir")

@@ -21,7 +21,7 @@ from ase_calculators.distillation.linear_students import (
     Equations,
     checked_settings,
     lammps_lines,
-    pair_lines,
+    potential_lines,
 )
 from ase_calculators.distillation.training import read_profile
 from ase_calculators.lammps_potential import LammpsPotential
@@ -96,10 +96,8 @@ def test_equations_are_what_the_pair_style_calculates(kind, repulsion, tmp_path)
     rng = np.random.default_rng(2)
     scale = np.sqrt(np.mean(equations.matrices[0] ** 2, axis=0)) + 1e-6
     coefficients = rng.normal(size=len(scale)) / scale
-    first, second = equations.write(coefficients, tmp_path)
-    style = "pod" if kind == "pod" else "snap"
-    names = f"{first} {second}" if kind == "pod" else f"{second} {first}"
-    lines = pair_lines(equations.settings, ["Al", "Cu"], style, f"* * {style} {names} Al Cu")
+    files = equations.write(coefficients, tmp_path)
+    lines = potential_lines(kind, equations.settings, ["Al", "Cu"], files)
     calc = LammpsPotential(lines, ["Al", "Cu"])
     for atoms, matrix, target in zip(cells, equations.matrices, equations.targets, strict=True):
         ours = matrix @ coefficients - target  # labels of zero: the target is minus the repulsion
@@ -196,8 +194,8 @@ def test_all_ways_to_open_it_and_lines_for_lammps(student, frames):
 
 
 def test_moved_folder_works_and_changed_files_do_not(student, tmp_path):
-    moved = shutil.copytree(student.folder, tmp_path / "moved")
-    open_student(moved)
+    moved = shutil.copytree(student.folder, tmp_path / "moved, with spaces")
+    assert len(open_student(moved).files()) == 2
     path = moved / FILES[json.loads((moved / "student.json").read_text())["kind"]][1]
     path.write_text(path.read_text().replace("1", "2", 1))
     with pytest.raises(ValueError, match="is not what student.json records"):

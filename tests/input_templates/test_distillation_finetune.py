@@ -90,10 +90,12 @@ def test_fault_curves(folder, script, is_picture, monkeypatch):
     import fault_curves
     from ase.calculators.emt import EMT
 
+    from ase_calculators.validation.stacking_faults import fault_energies
+
     labels = Path(__file__).parents[1] / "reference" / "al_faults_pbe" / "labels.extxyz"
     places, stacks = fault_curves.path_of(ase.io.read(labels, ":"), 4.04)
     assert places.tolist() == [0, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2, 2.5]
-    curve = fault_curves.energies(None, stacks)
+    curve = fault_energies(stacks)
     # an independent count of the intrinsic fault and of its saddle
     area = 4.04**2 / 2 * np.sqrt(3) / 2
     fcc = stacks[0].get_potential_energy() / len(stacks[0])
@@ -110,7 +112,7 @@ def test_fault_curves(folder, script, is_picture, monkeypatch):
     emt = "ase.calculators.emt:EMT"
     models = ("--model", f"EMT={emt}") * 2
     said = script("fault_curves.py", labels, *models, cwd=folder)
-    row = fault_curves.energies(EMT(), stacks)
+    row = fault_energies(stacks, EMT())
     assert f"| EMT | {row[2]:.0f} ± 0 | {row[4]:.0f} ± 0 |" in said and is_picture(
         folder / "faults" / "fault_curves.png"
     )
