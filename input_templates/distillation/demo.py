@@ -155,20 +155,18 @@ def run(folder: Path, args: argparse.Namespace) -> None:
     print(f"both teachers labelled {labelled.n} frames")
 
     written = write_data(standard, [labelled.path], folder / "deepmd")
-    taught = {"DNN": ["standard"], "DNN-KD": ["standard", "relabelled"]}
+    kinds = {"DNN": "se_e2_a", "POD": "pod"}
     with ThreadPoolExecutor(args.processes) as pool:
         waiting = {
-            name: pool.submit(
+            name + suffix: pool.submit(
                 train_student, {written[part]: 1.0 for part in parts}, written["validation"],
-                folder / name, seed=args.seed, steps=args.steps,
+                folder / (name + suffix), seed=args.seed, kind=kind,
+                steps=args.steps if name == "DNN" else None,
             )
-            for name, parts in taught.items()
+            for name, kind in kinds.items()
+            for suffix, parts in (("", ["standard"]), ("-KD", ["standard", "relabelled"]))
         }  # fmt: skip
         students = {name: future.result() for name, future in waiting.items()}
-    for name, parts in {"POD": taught["DNN"], "POD-KD": taught["DNN-KD"]}.items():
-        students[name] = train_student(
-            {written[part]: 1.0 for part in parts}, written["validation"], folder / name, kind="pod"
-        )
 
     for name in ("in.student", "student.mod"):
         shutil.copy(HERE / name, folder)
@@ -179,7 +177,7 @@ def run(folder: Path, args: argparse.Namespace) -> None:
     print((folder / "result.txt").read_text().rstrip())
 
     models = {
-        name: student.compressed if name in taught else student.folder
+        name: student.compressed if name.startswith("DNN") else student.folder
         for name, student in students.items()
     }
     models |= {"MPNN": folder / "teacher", "POD, five bodies": folder / "teacher-POD"}
@@ -188,7 +186,7 @@ def run(folder: Path, args: argparse.Namespace) -> None:
     )
     print(comparison.markdown())
     rmse = {name: errors.rmse() for name, errors in comparison.errors.items()}
-    for name in ("DNN", "POD"):
+    for name in kinds:
         gains = ", ".join(
             f"{quantity} {100 * (1 - rmse[f'{name}-KD'][quantity] / alone):.0f} %"
             for quantity, alone in rmse[name].items()
