@@ -132,6 +132,17 @@ def test_substitution(folder, script, is_picture):
 
 
 @pytest.mark.slow
+def test_data_efficiency(folder, script):
+    script("data_efficiency.py", "results", "--kind", "snap", "--frames", 6, "--most", 8,
+           "--seeds", 2, "--properties", "elastic_constants", cwd=folder)  # fmt: skip
+    text = (folder / "results/data_efficiency.md").read_text()
+    rows = ("MEAM", "wide, 6", "wide, 16", "landscape, 6", "landscape, 16")
+    assert all(f"| {name} | " in text for name in rows)
+    # four_metals.md: 256 less 269; no liquid was asked for
+    assert "| MEAM | -13 |" in text
+
+
+@pytest.mark.slow
 def test_students_and_a_teacher(folder, script):
     labels = ase.io.read(folder / "reference/ir_pbe/labels.extxyz", ":")
     from ase_calculators.distillation import train_student

@@ -286,6 +286,10 @@ def test_runs_and_report(copy_of, script, is_picture):
     time = finished.stat().st_mtime_ns
     script("run.py", "out", *small, "--strain", 0.1, "--seeds", 1, 2, cwd=folder)
     assert finished.stat().st_mtime_ns == time
+    # another width belongs in another folder
+    said = script("run.py", "out", "--temperatures", 300, "--rate", 2e11, "--scale", 1, cwd=folder,
+                  fails=True)  # fmt: skip
+    assert "was begun with other values of dump_strain, relax, width; give the same" in said
     said = script("report.py", "out", "--processes", 1, cwd=folder)
     text = (folder / "out" / "report.md").read_text()
     assert text.strip() == said.strip()

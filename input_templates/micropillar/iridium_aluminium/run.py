@@ -11,6 +11,7 @@ complete or not.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -77,12 +78,20 @@ def run_deck(folder: Path, deck: str, given: dict[str, Any]) -> None:
     Raises
     ------
     SystemExit
-        If LAMMPS stops, with its message.
+        If LAMMPS stops, with its message, or the folder was begun with other variables.
     """
-    finished = folder / "finished"
+    finished, record = folder / "finished", folder / "variables.json"
+    asked = {name: str(value) for name, value in given.items() if name != "strain"}
+    if record.exists() and (begun := json.loads(record.read_text())) != asked:
+        other = ", ".join(sorted({name for name, _ in begun.items() ^ asked.items()}))
+        raise SystemExit(
+            f"{folder}: was begun with other values of {other}; give the same ones, or another "
+            "FOLDER"
+        )
     if finished.exists() and float(finished.read_text()) >= given["strain"]:
         return
     folder.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(asked, indent=1) + "\n")
     for name in ("init.mod", "potential.mod", "resume.awk", "in.micropillar"):
         shutil.copy(HERE.parent / name, folder)
     shutil.copy(HERE / "in.perfect", folder)
