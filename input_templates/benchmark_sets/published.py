@@ -5,14 +5,15 @@
 python published.py results --element Mo                  SNAP, quadratic SNAP, POD
 python published.py results --element Mo --networks se_e2_a teacher     also se_e2_a, a MACE teacher
 python published.py results --element Mo --networks teacher --teach 200  POD taught by the teacher
+python published.py results --element Mo --networks teacher --start MODEL      fine-tunes TensorNet
 
 The published potentials run on the same test frames, in the same LAMMPS. Networks need the
 environment of the extra `distillation`. Predictions of zero_shot.py in the folder (*.npz) are rows
 too. Students, teacher and costs that are there are not made again: an interrupted run resumes.
 Writes ELEMENT/published.json and published.md, and published.png of all elements in the folder. The
-last line tells which student is worth it.
+last line tells which student is worth it. MODEL is a name or folder of matgl, whose files are trusted.
 
-Run time of one core: 2 minutes for each element; se_e2_a 4, teacher 20, taught student 3 minutes.
+Run time of one core: 2 minutes for each element; se_e2_a 4, a teacher 20, taught student 3 minutes.
 """
 
 import argparse
@@ -109,8 +110,8 @@ def network(train: list[Atoms], folder: Path, steps: int | None) -> Any:
     )  # fmt: skip
 
 
-def teacher(train: list[Atoms], folder: Path, epochs: int | None) -> Any:
-    """Train a MACE model; every fifteenth frame picks the epoch that is kept.
+def teacher(train: list[Atoms], folder: Path, epochs: int | None, start: str | None) -> Any:
+    """Train a MACE model, or fine-tune a universal one; every fifteenth frame picks the epoch.
 
     Frames with few atoms, surfaces that come once, are all for training: one of them among the
     others would alone decide which epoch is best.
@@ -122,14 +123,17 @@ def teacher(train: list[Atoms], folder: Path, epochs: int | None) -> Any:
     folder : pathlib.Path
         Folder of the element.
     epochs : int, optional
-        Number of epochs. Default: that of mace.yaml.
+        Number of epochs. Default: that of mace.yaml or tensornet.yaml.
+    start : str, optional
+        Universal model of matgl.
 
     Returns
     -------
-    MaceCommittee
+    ase calculator
         The teacher, of one seed.
     """
-    settings = read_profile(HERE / "mace.yaml", "mace")
+    kind, name = ("matgl", "tensornet") if start else ("mace", "mace")
+    settings = read_profile(HERE / f"{name}.yaml", kind)
     if epochs is not None:
         settings["max_num_epochs"] = epochs
     sizes = [len(atoms) for atoms in train]
@@ -137,8 +141,9 @@ def teacher(train: list[Atoms], folder: Path, epochs: int | None) -> Any:
     is_held = [k % 15 == 0 and size >= least for k, size in enumerate(sizes)]
     held = [atoms for atoms, chosen in zip(train, is_held, strict=True) if chosen]
     kept = [atoms for atoms, chosen in zip(train, is_held, strict=True) if not chosen]
-    train_teacher(kept, held, folder / "teacher", settings, seeds=(1,))
-    return open_teacher(folder / "teacher")
+    path = folder / f"teacher-{name}"
+    train_teacher(kept, held, path, settings, seeds=(1,), start=start, trust=True)
+    return open_teacher(path)
 
 
 def taught(
@@ -327,7 +332,8 @@ def main() -> None:
     add("--data", type=Path, default=DATA, help="folder of the sets (%(default)s)")
     add("--networks", nargs="+", choices=("se_e2_a", "teacher"), default=(), help="networks (none)")
     add("--steps", type=int, help="of se_e2_a (that of se_e2_a.json)")
-    add("--epochs", type=int, help="of the teacher (that of mace.yaml)")
+    add("--epochs", type=int, help="of the teacher (its profile's)")
+    add("--start", help="universal model that the teacher starts from (none: MACE from nothing)")
     add("--teach", type=int, default=0, help="bred frames that the teacher labels (%(default)s)")
     add("--frames", type=int, help="training frames at most (all)")
     add("--small", action="store_true", help="leave out the cost of 4,000 atoms")
@@ -355,9 +361,10 @@ def main() -> None:
         lines = [f'pair_style deepmd "{student.compressed.resolve()}"', "pair_coeff * *"]
         models["se_e2_a"] = open_student(student), lines
     if "teacher" in args.networks:
-        models["MACE teacher"] = (mace := teacher(train, folder, args.epochs)), None
+        calculator = teacher(train, folder, args.epochs, args.start)
+        models["TensorNet teacher" if args.start else "MACE teacher"] = calculator, None
         if args.teach:
-            model = taught(train, test, folder, element, mace, args.teach)
+            model = taught(train, test, folder, element, calculator, args.teach)
             models["POD taught"] = model, model.commands
 
     path = folder / "published.json"
