@@ -11,7 +11,7 @@ The published potentials run on the same test frames, in the same LAMMPS. Networ
 environment of the extra `distillation`. Predictions of zero_shot.py in the folder (*.npz) are rows
 too. Students, teacher and costs that are there are not made again: an interrupted run resumes.
 Writes ELEMENT/published.json and published.md, and published.png of all elements in the folder. The
-last line tells which student is worth it. MODEL is a name or folder of matgl, whose files are trusted.
+last line tells which student is worth it. MODEL: name or folder of matgl, whose files are trusted.
 
 Run time of one core: 2 minutes for each element; se_e2_a 4, a teacher 20, taught student 3 minutes.
 """

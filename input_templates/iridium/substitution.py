@@ -22,7 +22,7 @@ import ase.io
 import numpy as np
 from frames import LATTICE, MEAM, hot_liquid, label, made, strained
 from learning import CONSTANTS, Learning, elastic, model
-from wide_or_even import OTHER_SEED, right, spread
+from wide_or_even import OTHER_SEED, force_errors, right, spread
 
 from ase_calculators.distillation.linear_students import KINDS
 from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
@@ -112,16 +112,12 @@ def draw(records: list[dict[str, Any]], source: dict[str, float], path: Path) ->
         Picture.
     """
     figure = new_figure(11.0, 3.4)
-    panels = figure.subplots(1, 3)
+    panels, largest = figure.subplots(1, 3), max(r["n"] for r in records)
     for number, (color, name) in enumerate(zip(COLORS, SETS, strict=False)):
         rows = [r for r in records if r["set"] == name]
-        numbers = sorted({r["n"] for r in rows})
         for ax, test in zip(panels[:2], TESTS, strict=False):
-            of = [[r["errors"][test]["forces"] for r in rows if r["n"] == n] for n in numbers]
-            ax.errorbar(numbers, [np.mean(v) for v in of], fmt="o-", ms=4, color=color, label=name,
-                        yerr=[np.std(v, ddof=1) if len(v) > 1 else 0 for v in of],
-                        capsize=2)  # fmt: skip
-        last = [r["elastic"] for r in rows if r["n"] == numbers[-1] and r["elastic"]]
+            force_errors(ax, rows, test, color, name)
+        last = [r["elastic"] for r in rows if r["n"] == largest and r["elastic"]]
         for place, key in enumerate(CONSTANTS):
             values = [C[key] for C in last]
             panels[2].plot(place + 0.2 * (number - 0.5) + np.zeros(len(values)), values, "o",
@@ -131,7 +127,7 @@ def draw(records: list[dict[str, Any]], source: dict[str, float], path: Path) ->
         ax.set(xlabel="cells", ylabel="forces RMSE (meV/Å)", yscale="log", title=title)
     panels[0].legend(frameon=False, fontsize=8)
     panels[2].set(xticks=range(3), xticklabels=CONSTANTS, ylabel="GPa",
-                  title=f"{max(r['n'] for r in records)} cells; dashed: labels")  # fmt: skip
+                  title=f"{largest} cells; dashed: labels")  # fmt: skip
     for ax in panels:
         tidy(ax)
     save_figure(figure, path, dpi=90)

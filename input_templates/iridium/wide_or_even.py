@@ -157,6 +157,26 @@ def near_share(folder: Path, seeds: int, most: int, name: str) -> float:
     return float(np.mean([0.9 < a.get_volume() / len(a) / VOLUME < 1.1 for a in frames]))
 
 
+def force_errors(ax: Any, rows: list[dict[str, Any]], test: str, color: str, name: str) -> None:
+    """Draw the errors of the forces against the number of frames, with their spread.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where.
+    rows : list of dict
+        Records of one set.
+    test : str
+        Test frames.
+    color, name : str
+        Colour and label.
+    """
+    numbers = sorted({r["n"] for r in rows})
+    of = [[r["errors"][test]["forces"] for r in rows if r["n"] == n] for n in numbers]
+    ax.errorbar(numbers, [np.mean(v) for v in of], fmt="o-", ms=4, color=color, label=name,
+                yerr=[np.std(v, ddof=1) if len(v) > 1 else 0 for v in of], capsize=2)  # fmt: skip
+
+
 def draw(records: list[dict[str, Any]], source: dict[str, float], path: Path) -> None:
     """Draw C12 - C44 and the errors against the number of frames.
 
@@ -180,10 +200,7 @@ def draw(records: list[dict[str, Any]], source: dict[str, float], path: Path) ->
         for n, of in zip(numbers, values, strict=True):
             panels[0].plot([n] * len(of), of, "o", ms=4, color=color, label=None)
         for ax, test in zip(panels[1:], ("liquid", "strained"), strict=True):
-            of = [[r["errors"][test]["forces"] for r in rows if r["n"] == n] for n in numbers]
-            ax.errorbar(numbers, [np.mean(v) for v in of], fmt="o-", ms=4, color=color, label=name,
-                        yerr=[np.std(v, ddof=1) if len(v) > 1 else 0 for v in of],
-                        capsize=2)  # fmt: skip
+            force_errors(ax, rows, test, color, name)
     panels[0].axhline(source["C12"] - source["C44"], color="0.3", ls="--", lw=1)
     panels[0].axhspan(0, 1e4, color="0.93", lw=0)
     largest = [abs(r["elastic"]["C12"] - r["elastic"]["C44"]) for r in records if r["elastic"]]
