@@ -8,7 +8,7 @@ Frames are those of wide_or_even.py. From each source 77 frames of the first see
 seeds. Properties by the validation suite; the liquid has 256 atoms at 3,000 K. Writes
 data_efficiency.md and the suite's pictures in FOLDER/comparison.
 
-Run time of one core: 5 minutes.
+Run time of one core: 4 minutes.
 """
 
 import argparse
