@@ -2,7 +2,7 @@
 # The potential of in.micropillar and in.fault_reference; edit to yours.
 #
 #   -var       default       meaning
-#   pair       eam           which of the blocks below: eam, meam, deepmd or snap
+#   pair       eam           which of the blocks below: eam, meam, deepmd, snap or pod
 #   potential  Al_mm.eam.fs  its file, here or in the folder that LAMMPS_POTENTIALS names
 #
 #   lmp -in in.micropillar -var pair meam -var potential library.meam \
@@ -10,16 +10,18 @@
 #   lmp -in in.micropillar -var pair deepmd -var potential student.pb
 #   lmp -in in.micropillar -var pair snap -var potential Cu_Zuo_JPCA2020 \
 #       -var element Cu -var mass 63.546 -var a 3.621 -var q6cut 3.1
+#   lmp -in in.micropillar -var pair pod -var potential ../distillation/al_pod/student
 
 variable pair      index eam
 variable potential index Al_mm.eam.fs
 
-if "${pair} != eam && ${pair} != meam && ${pair} != deepmd && ${pair} != snap" then &
-  'print "ERROR: pair = ${pair}: must be eam, meam, deepmd or snap, or add a block to potential.mod"' &
+if "${pair} != eam && ${pair} != meam && ${pair} != deepmd && ${pair} != snap && ${pair} != pod" then &
+  'print "ERROR: pair = ${pair}: must be eam, meam, deepmd, snap or pod, or add a block to potential.mod"' &
   "quit 1"
 
 variable file string ${potential}
 if "${pair} == snap" then "variable file string ${potential}.snapcoeff"
+if "${pair} == pod" then "variable file string ${potential}.pod"
 variable folder getenv LAMMPS_POTENTIALS
 variable found  equal is_file(${file})
 if "${found} == 0" then "variable found equal is_file(${folder}/${file})"
@@ -53,3 +55,9 @@ if "${pair} == deepmd" then &
 if "${pair} == snap" then &
   "pair_style snap" &
   "pair_coeff * * ${potential}.snapcoeff ${potential}.snapparam ${element}"
+
+# A linear student of student.py --kind pod; potential names its two files without .pod and
+# _coefficients.pod. Its profile must have no repulsion.
+if "${pair} == pod" then &
+  "pair_style pod" &
+  "pair_coeff * * ${potential}.pod ${potential}_coefficients.pod ${element}"

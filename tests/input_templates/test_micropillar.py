@@ -236,7 +236,7 @@ WRONG = {
     "vacuum": ({"vacuum": 3}, "vacuum = 3 A on each side: the pillar meets its images within"),
     "shape": ({"shape": "star"}, "shape = star: must be square or round"),
     "ends": ({"ends": "shut"}, "ends = shut: must be periodic or open"),
-    "pair": ({"pair": "lj"}, "pair = lj: must be eam, meam, deepmd or snap"),
+    "pair": ({"pair": "lj"}, "pair = lj: must be eam, meam, deepmd, snap or pod"),
     "potential": ({"potential": "no.fs"}, "potential = no.fs: no such file here or in LAMMPS_POT"),
     "orient": ({"orient_x": "1,1,0"}, "orient vectors are not orthogonal"),
 }
@@ -312,6 +312,16 @@ def test_snap(lmp, folder):
     lines = [line.split() for line in (folder / "faults.txt").read_text().splitlines()[1:]]
     energies = {name: float(energy) for name, *_, energy in lines}
     assert 10 < energies["isf"] < 80  # copper: 41 mJ/m^2 in density functional theory
+
+
+def test_student_of_the_distillation(lmp, folder):
+    student = Path(__file__).parents[2] / "input_templates" / "distillation" / "al_pod" / "student"
+    lmp("in.fault_reference", ("pair", "pod"), ("potential", student), ("a", 4.04), ("around", 6),
+        ("nx", 1), ("ny", 1), cwd=folder)  # fmt: skip
+    lines = [line.split() for line in (folder / "faults.txt").read_text().splitlines()[1:]]
+    energies = {name: float(energy) for name, *_, energy in lines}
+    # its README.md; GPAW: 127 mJ/m^2, eight layers, not relaxed
+    assert 100 < energies["isf"] < 140
 
 
 IRIDIUM = {
