@@ -135,7 +135,7 @@ class LammpsPotential(LAMMPSlib):
         words = [word.strip("\"'") for word in re.findall(r"""\"[^"]*"|'[^']*'|[^\s"']+""", text)]
         for word in dict.fromkeys(words):
             for folder in (".", environ.get("LAMMPS_POTENTIALS", ".")):
-                if Path(folder, word).is_file():
+                if _is_file(Path(folder, word)):
                     found.append(Path(folder, word))
                     break
         return found
@@ -171,6 +171,14 @@ class LammpsPotential(LAMMPSlib):
                 text = included(line).read_text()
                 found += self._with_included(text.split("\n"), depth + 1)
         return found
+
+
+def _is_file(text: str | Path) -> bool:
+    """Return whether a text is the path of a file; commands may be longer than a path may be."""
+    try:
+        return Path(text).is_file()
+    except OSError:
+        return False
 
 
 def own_communicator() -> Any:
@@ -297,7 +305,7 @@ def potential_commands(commands: str | PathLike[str] | list[str]) -> list[str]:
     """
     if isinstance(commands, str | PathLike):
         text = fspath(commands)
-        if "\n" not in text and Path(text).is_file():
+        if "\n" not in text and _is_file(text):
             if "pair_style" not in Path(text).read_text():
                 raise ValueError(f"pair_style: there is none in the file {text!r}; add one")
             return [f'include "{Path(text).resolve()}"']

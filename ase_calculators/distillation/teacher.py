@@ -144,7 +144,7 @@ def train_teacher(
             f"seeds = {seeds}: must be different whole numbers from 0 to 2^32 - 1, at least one"
         )
     check_whole("processes", processes)
-    begin = _Start(*_kind(start)) if start is not None else _Start("mace", "")
+    begin = _Start(*start_kind(start)) if start is not None else _Start("mace", "")
     if profile is None:
         profile = "small" if start is None else "finetune"
     settings = read_profile(profile, begin.kind)
@@ -208,8 +208,24 @@ class _Start(NamedTuple):
     record: dict[str, str] | None = None
 
 
-def _kind(start: str | PathLike[str]) -> tuple[str, str]:
-    """Return the kind of a universal model and its name or path."""
+def start_kind(start: str | PathLike[str]) -> tuple[str, str]:
+    """Return the kind of a universal model and its name or path.
+
+    Parameters
+    ----------
+    start : str or path-like
+        As in `train_teacher`.
+
+    Returns
+    -------
+    (str, str)
+        "mace" or "matgl"; name or path.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model.
+    """
     path = Path(fspath(start))
     if path.is_file():
         return "mace", str(path)

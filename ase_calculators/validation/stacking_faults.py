@@ -63,11 +63,23 @@ def fault_energies(stacks: Sequence[Atoms], calculator: Any = None) -> np.ndarra
     -------
     (n,) float64 ndarray
         Energy above the perfect crystal with as many atoms, over the area of a layer, mJ/m^2.
+
+    Raises
+    ------
+    ValueError
+        If areas differ, or a stack has neither a label nor a model.
     """
+    areas = [np.linalg.norm(np.cross(*atoms.cell[:2])) for atoms in stacks]
+    if not np.allclose(areas, areas[0], rtol=1e-6):
+        raise ValueError(
+            f"stacks: have areas of {min(areas):.4g} to {max(areas):.4g} Å^2; give stacks of one "
+            "lattice constant"
+        )
+    if calculator is None and any(atoms.calc is None for atoms in stacks):
+        raise ValueError("stacks: some have no label; give a calculator, or labelled stacks")
     total = np.array([(calculator or a.calc).get_potential_energy(a) for a in stacks])
     number = np.array([len(atoms) for atoms in stacks])
-    area = np.linalg.norm(np.cross(*stacks[0].cell[:2]))
-    return (total - total[0] / number[0] * number) / area / MILLIJOULE
+    return (total - total[0] / number[0] * number) / areas[0] / MILLIJOULE
 
 
 class StackingFaults(Property):

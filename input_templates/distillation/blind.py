@@ -4,10 +4,10 @@
 
 python blind.py mace_al_pbe.yaml mace_al_faults.yaml
 
-Trains each profile of MACE for one epoch on a few frames of sets/standard.extxyz, with a cutoff of
---cutoff and in double precision, and prints how far hcp is above fcc, both of touching spheres, in
-meV/atom. The nearest neighbours that only hcp has are at 1.155 lattice constants of fcc: beyond the
-cutoff a network without harmonics of l = 3 says exactly 0. Half a minute each.
+Trains each profile of MACE for one epoch on a few frames of sets/standard.extxyz, in double
+precision, and prints how far hcp is above fcc, both of touching spheres, in meV/atom. The nearest
+neighbours that only hcp has are at 1.155 lattice constants of fcc: beyond the cutoff a network
+without harmonics of l = 3 says exactly 0. Half a minute each.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("profile", nargs="+", help="of MACE")
     parser.add_argument("--standard", default="sets/standard.extxyz", help="(%(default)s)")
     parser.add_argument("--frames", type=int, default=24, help="learned (%(default)s)")
-    parser.add_argument("--cutoff", type=float, default=5.0, help="Å (%(default)s)")
+    parser.add_argument("--cutoff", type=float, help="Å (the profile's)")
     parser.add_argument("--element", default="Al", help="(%(default)s)")
     parser.add_argument(
         "--a", type=float, nargs="+", default=(4.04, 4.20, 4.32, 4.40, 4.50),
@@ -37,21 +37,22 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("blind"), help="(%(default)s)")
     args = parser.parse_args()
     lines = [
-        f"hcp - fcc, meV/atom, cutoff {args.cutoff:g} Å",
-        f"| profile | {' | '.join(f'a = {a:g} Å' for a in args.a)} |",
-        "|---" * (1 + len(args.a)) + "|",
+        "hcp - fcc, meV/atom",
+        f"| profile | cutoff, Å | {' | '.join(f'a = {a:g} Å' for a in args.a)} |",
+        "|---" * (2 + len(args.a)) + "|",
     ]
     try:
         learned, checked = split_validation(args.standard)
         for name in args.profile:
-            profile = read_profile(name, "mace") | {
-                "r_max": args.cutoff, "max_num_epochs": 1, "default_dtype": "float64",
-            }  # fmt: skip
+            profile = read_profile(name, "mace")
+            profile |= {"max_num_epochs": 1, "default_dtype": "float64"}
+            profile["r_max"] = args.cutoff or profile["r_max"]
             folder = args.output / Path(name).stem
             train_teacher(learned[: args.frames], checked[:4], folder, profile, (1,), "cpu")
             model = open_teacher(folder, "cpu")
             found = [hcp_above_fcc(model, a, args.element) for a in args.a]
-            lines.append(f"| {Path(name).name} | {' | '.join(f'{x:.2g}' for x in found)} |")
+            start = f"| {Path(name).name} | {profile['r_max']:g}"
+            lines.append(f"{start} | {' | '.join(f'{x:.2g}' for x in found)} |")
     except (ValueError, ImportError, OSError, ArithmeticError, RuntimeError) as error:
         raise SystemExit(str(error)) from None
     print("\n".join(lines))

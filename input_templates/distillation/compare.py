@@ -13,6 +13,7 @@ or module:callable of an ASE calculator. An interrupted run resumes with the nex
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -25,6 +26,33 @@ from ase_calculators.validation import PROPERTIES
 matplotlib.use("Agg")
 
 DEFAULT = {"DNN": "alone/student.pb", "DNN-KD": "student/student.pb", "MPNN": "teacher"}
+
+
+def named(option: str, texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Return names and models of NAME=MODEL.
+
+    Parameters
+    ----------
+    option : str
+        Option, for the message.
+    texts : sequence of str
+        Its values.
+
+    Returns
+    -------
+    list of (str, str)
+        Name and model of each.
+
+    Raises
+    ------
+    ValueError
+        If one of them is not NAME=MODEL.
+    """
+    pairs = [text.partition("=") for text in texts]
+    for text, (name, _, model) in zip(texts, pairs, strict=True):
+        if not name or not model:
+            raise ValueError(f"{option} {text}: must be NAME=MODEL, such as DNN=student.pb")
+    return [(name, model) for name, _, model in pairs]
 
 
 def rungs(models: dict[str, str], element: str) -> dict[str, str]:
@@ -72,11 +100,9 @@ def main() -> None:
         "--train", nargs="+", help="training set; properties whose structures leave it are named"
     )
     parser.add_argument("--cell", type=float, nargs=2, default=(0.4, 0.02), help="(0.4 0.02)")
-    parser.add_argument("--rmax", type=float, default=ALUMINIUM["rmax"], help="Å (%(default)s)")
-    parser.add_argument("--sigma", type=float, default=ALUMINIUM["sigma"], help="Å (%(default)s)")
-    parser.add_argument(
-        "--q6-cutoff", type=float, default=ALUMINIUM["q6_cutoff"], help="Å (%(default)s)"
-    )
+    for name, value in ALUMINIUM.items():
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, type=float, default=value, help="Å (%(default)s)")
     parser.add_argument(
         "--align", action="store_true", help="subtract each model's mean energy error"
     )
@@ -93,16 +119,16 @@ def main() -> None:
     args = parser.parse_args()
     models = {name: path for name, path in DEFAULT.items() if Path(path).exists()}
     if args.model:
-        pairs = [text.partition("=") for text in args.model]
-        if any(not name or not model for name, _, model in pairs):
-            parser.error(f"--model {args.model}: each must be NAME=MODEL")
-        models = {name: model for name, _, model in pairs}
+        try:
+            models = dict(named("--model", args.model))
+        except ValueError as error:
+            parser.error(str(error))
     if not models:
         parser.error(f"--model: none of {', '.join(DEFAULT.values())} is there; name one")
     try:
         compared = compare_models(
             args.test, models, args.output,
-            EntropySymmetry(args.rmax, args.sigma, args.q6_cutoff, smooth=ALUMINIUM["smooth"]),
+            EntropySymmetry(**{name: getattr(args, name) for name in ALUMINIUM}),
             args.properties, args.element, args.crystal, align=args.align, train=args.train,
             cell=tuple(args.cell),
         )  # fmt: skip

@@ -19,6 +19,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 from ase import Atoms
+from compare import named
 
 from ase_calculators.distillation.models import Model
 from ase_calculators.figures import save_figure
@@ -131,12 +132,11 @@ def main() -> None:
     try:
         places, stacks = path_of(list(read_frames(args.labels)), args.lattice)
         curves = {args.source: stacking_faults.fault_energies(stacks)[None]}
-        for text in args.model:
-            name, _, model = text.partition("=")
+        for name, model in named("--model", args.model):
             calculator = Model(name, model, args.element).calculator
             curve = stacking_faults.fault_energies(stacks, calculator)
             curves[name] = np.vstack([*curves.get(name, np.empty((0, len(places)))), curve])
-    except (ImportError, OSError, ValueError) as error:
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
         parser.error(str(error))
     args.output.mkdir(parents=True, exist_ok=True)
     with atomic_write(args.output / "fault_curves.md") as file:

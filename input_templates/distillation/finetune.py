@@ -9,9 +9,10 @@ python finetune.py --start MODEL --trust --faults labels.extxyz --only none --al
 
 Trains on sets/standard.extxyz of sets.py, tests on sets/test.extxyz. Every fifth frame of the
 faults is held out and tested on its own. Default of --start: the environment variable
-ENTSYM_UNIVERSAL_MODEL. Three trainings of three models: standard frames; the same with the layers
-of --freeze as they are; standard frames and faults. Each takes 5 s of one core per epoch and 100
-small cells. An interrupted run resumes. Writes finetune.md and finetune.json.
+ENTSYM_UNIVERSAL_MODEL. Three trainings of three models: standard frames; the same with the
+embedding as it is; standard frames and faults. Each takes 5 s of one core per epoch and 100 small
+cells. A model given by its name has no zero-shot row. An interrupted run resumes. Writes
+finetune.md and finetune.json.
 """
 
 import argparse
@@ -22,10 +23,12 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.build import bulk
+from compare import named
 from teacher import split_faults, split_validation, weighed
 
 from ase_calculators.distillation import open_model, open_teacher, train_teacher
 from ase_calculators.distillation.prediction import QUANTITIES, errors, predict
+from ase_calculators.distillation.teacher import start_kind
 from ase_calculators.distillation.training import read_profile
 from ase_calculators.frame_source import read_frames
 from ase_calculators.provenance import atomic_write, write_json
@@ -37,6 +40,7 @@ EXTRA = {
     "spread": "spread of their energy, meV/atom", "isf": "ISF of stacks, mJ/m^2",
     "hcp": "hcp - fcc, meV/atom", "wide": "the same, 9 % wider", "ISF": "ISF, mJ/m^2",
 }  # fmt: skip
+TRAININGS = ("standard", "standard, embedding frozen", "standard and faults")
 EMBEDDING = {"matgl": ["tensor_embedding"], "mace": 1}
 
 
@@ -173,7 +177,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="(1 2 3)")
     parser.add_argument("--profile", default="finetune", help="(%(default)s)")
     parser.add_argument("--epochs", type=int, help="(the profile's)")
-    parser.add_argument("--only", nargs="+", help="these trainings, or none (all)")
+    parser.add_argument("--only", nargs="+", choices=[*TRAININGS, "none"], help="(all)")
     parser.add_argument("--processes", type=int, default=1, help="models at once (%(default)s)")
     parser.add_argument("--properties", nargs="*", default=(), help="stacking_faults")
     parser.add_argument("--element", default="Al", help="(%(default)s)")
@@ -189,25 +193,21 @@ def main() -> None:
     """Train, test and write the table."""
     args = arguments()
     args.output.mkdir(parents=True, exist_ok=True)
-    is_mace = Path(args.start).is_file()
     rows: dict[str, dict[str, Any]] = {}
     try:
         standard, validation = split_validation(args.standard)
         learned, held = split_faults(args.faults, args.energy)
         stacks = list(read_frames(args.faults)) if args.faults else []
         test = list(read_frames(args.test))
-        profile = read_profile(args.profile, "mace" if is_mace else "matgl")
+        kind, _ = start_kind(args.start)
+        profile = read_profile(args.profile, kind)
         if args.epochs:
             profile["max_num_epochs"] = args.epochs
-        frozen = profile | {"freeze": EMBEDDING["mace" if is_mace else "matgl"]}
-        trainings = {
-            "standard": (standard, profile),
-            "standard, embedding frozen": (standard, frozen),
-            "standard and faults": (
-                [*(weighed(atoms, 1.0) for atoms in standard), *learned],
-                profile,
-            ),
-        }
+        frozen = profile | {"freeze": EMBEDDING[kind]}
+        both = [*(weighed(atoms, 1.0) for atoms in standard), *learned]
+        trainings = dict(zip(
+            TRAININGS, ((standard, profile), (standard, frozen), (both, profile)), strict=True
+        ))  # fmt: skip
         models: dict[str, Any] = {}
         if Path(args.start).exists():
             models["zero-shot"] = open_teacher(args.start, "cpu", args.trust)
@@ -220,15 +220,14 @@ def main() -> None:
                 processes=args.processes, start=args.start, trust=args.trust,
             )  # fmt: skip
             models[name] = open_teacher(folder, "cpu")
-        for pair in args.also:
-            name, _, folder = pair.partition("=")
+        for name, folder in named("--also", args.also):
             models[name] = open_model(folder)
         for name, calculator in models.items():
             row = rows[name] = {"test": tested(calculator, test, name, name == "zero-shot")}
             if held:
                 row["faults"] = tested(calculator, held, name, name == "zero-shot")
                 row["spread"] = tested(calculator, held, name, True)["energy"]
-                row["isf"] = intrinsic_fault(calculator, stacks)
+                row["isf"] = intrinsic_fault(calculator, stacks, f"a={args.a:g} d=1.0")
             for key, scale in (("hcp", 1.0), ("wide", WIDE)):
                 row[key] = hcp_above_fcc(calculator, scale * args.a, args.element)
             if args.properties:
@@ -245,7 +244,8 @@ def main() -> None:
         raise SystemExit(str(error)) from None
     print(table(rows))
     if stacks:
-        print(f"intrinsic fault by the labels: {intrinsic_fault(None, stacks):.0f} mJ/m^2")
+        fault = intrinsic_fault(None, stacks, f"a={args.a:g} d=1.0")
+        print(f"intrinsic fault by the labels: {fault:.0f} mJ/m^2")
 
 
 if __name__ == "__main__":

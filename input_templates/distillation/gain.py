@@ -140,13 +140,17 @@ def error_table(title: str, groups: dict[str, Squares]) -> tuple[str, dict[str, 
         cells, gains[name] = [], []
         for quantity in QUANTITIES:
             of_models = found[quantity]
+            if not of_models or not first[quantity]:  # labels or models without stress
+                cells += ["", ""]
+                gains[name] += [(np.nan, 0.0)] * (found is not first)
+                continue
             values = rmse(of_models, np.arange(n_frames))
             text = ""
             if found is not first:
                 gains[name].append(gain(first[quantity], of_models, rng))
                 text = f"{100 * gains[name][-1][0]:.0f} ± {100 * gains[name][-1][1]:.0f}"
             cells += [spread(values, 1), text]
-        lines.append(f"| {name} | {len(of_models)} | {' | '.join(cells)} |")
+        lines.append(f"| {name} | {len(found['energy'])} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n", gains
 
 
@@ -219,6 +223,8 @@ def main() -> None:
     names = {
         group[0]: [f"{group[0]} {k + 1}" for k in range(len(group) - 1)] for group in args.group
     }
+    if len(names) < len(args.group):
+        parser.error(f"--group: {', '.join(g[0] for g in args.group)}: name each group once")
     models = {
         name: model for group in args.group
         for name, model in zip(names[group[0]], group[1:], strict=True)

@@ -20,6 +20,8 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from library import ALUMINIUM
+from scipy.stats import spearmanr
 
 from ase_calculators import EntropySymmetry, map_landscape
 from ase_calculators.committee import Committee
@@ -34,28 +36,6 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 UNITS = {"energy": "meV/atom", "forces": "meV/Å"}
-
-
-def rank_correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Return Spearman's rank correlation; equal values share their ranks.
-
-    Parameters
-    ----------
-    x, y : (n,) array
-        The numbers.
-
-    Returns
-    -------
-    float
-        From -1 to 1; NaN if all values of one are equal.
-    """
-    ranks = []
-    for values in (x, y):
-        _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-        ranks.append((np.cumsum(count) - (count - 1) / 2)[place])
-    if min(map(np.ptp, ranks)) == 0:
-        return np.nan
-    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def risk(error: np.ndarray, number: np.ndarray) -> np.ndarray:
@@ -129,9 +109,9 @@ def main() -> None:
     )
     parser.add_argument("--test", default="sets/test.extxyz", help="labelled (%(default)s)")
     parser.add_argument("--cell", type=float, nargs=2, default=(0.4, 0.02), help="(0.4 0.02)")
-    parser.add_argument("--rmax", type=float, default=6.0, help="Å (%(default)s)")
-    parser.add_argument("--sigma", type=float, default=0.2, help="Å (%(default)s)")
-    parser.add_argument("--q6-cutoff", type=float, default=3.75, help="Å (%(default)s)")
+    for name, value in ALUMINIUM.items():
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, type=float, default=value, help="Å (%(default)s)")
     parser.add_argument("--output", type=Path, default=Path("trust"), help="(%(default)s)")
     args = parser.parse_args()
     try:
@@ -147,15 +127,13 @@ def main() -> None:
         results = committee.evaluate(frames)
         if "energy_spread" not in results[0]:
             raise ValueError(f"--model {args.model}: one model has no spread; give two or more")
-        calc = EntropySymmetry(args.rmax, args.sigma, args.q6_cutoff)
+        calc = EntropySymmetry(**{name: getattr(args, name) for name in ALUMINIUM})
         tables = [map_landscape(part, calc, progress=False) for part in (args.train, frames)]
         predicted = {
             "energy": np.array([found["energy"] for found in results]),
             "forces": np.concatenate([found["forces"] for found in results]),
         }
-        error = {
-            quantity: found for quantity, found in errors(predicted, frames).of_frames().items()
-        }
+        error = errors(predicted, frames).of_frames()
     except (ValueError, ImportError, OSError) as failure:
         raise SystemExit(str(failure)) from None
     away = cells_away(*tables, tuple(args.cell))
@@ -170,7 +148,7 @@ def main() -> None:
     for quantity, found in error.items():
         for name, number in numbers[quantity].items():
             lines.append(
-                f"| {quantity} | {name} | {rank_correlation(found, number):.2f} | "
+                f"| {quantity} | {name} | {spearmanr(found, number).statistic:.2f} | "
                 f"{skill(found, number):.2f} |"
             )
     lines += ["", f"{len(frames)} frames, {len(committee.members)} models"]

@@ -69,6 +69,11 @@ def main() -> None:
     add("--seeds", type=int, default=3, help="(%(default)s)")
     add("--properties", nargs="+", default=list(SETTINGS), choices=SETTINGS, help="(all)")
     args = parser.parse_args()
+    if args.seeds < 1 or not 1 <= args.frames <= args.most:
+        parser.error(
+            f"--seeds {args.seeds} --frames {args.frames}: --seeds must be at least 1, --frames 1 "
+            f"to --most, {args.most}"
+        )
     learning = Learning(args.kind, args.profile)
     rows: dict[str, list[int]] = {"wide": [], "landscape": []}
     few: dict[str, list[int]] = {}

@@ -278,7 +278,7 @@ def made(path: Path, frames: Callable[[], Iterator[Atoms]], n: int, calculator: 
         The first n frames.
     """
     record = path.with_suffix(".json")
-    if path.exists() and json.loads(record.read_text())["asked"] >= n:
+    if path.exists() and record.exists() and json.loads(record.read_text())["asked"] >= n:
         return list(ase.io.read(path, f":{n}"))
     path.parent.mkdir(parents=True, exist_ok=True)
     found = [label(a, calculator) for a in tqdm(islice(frames(), n), path.name, n)]

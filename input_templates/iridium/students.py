@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Fit students to our own DFT labels of iridium, and compare them with MEAM and experiment.
 
-python students.py results                          SNAP, quadratic SNAP, POD; MEAM
-python ../distillation/teacher.py results/learned.extxyz --start MODEL --trust --seeds 1 \
-    --output results/teacher                        fine-tunes a universal model, 4 min
-python students.py results --teacher results/teacher      also POD taught by it
+python students.py results/dft                      SNAP, quadratic SNAP, POD; MEAM
+python ../distillation/teacher.py results/dft/learned.extxyz --start MODEL --trust --seeds 1 \
+    --profile tensornet_ir.yaml --output results/dft/teacher      fine-tunes a universal model
+python students.py results/dft --teacher results/dft/teacher      also POD taught by it
 
 Learns from the cells and stacks of tests/reference/ir_pbe/labels.extxyz, as many as there are;
 those of the part "test" are held out. The teacher, a folder of train_teacher, labels the cells of
@@ -31,12 +31,12 @@ from ase_calculators.distillation.prediction import errors, predict
 from ase_calculators.distillation.student import open_student
 from ase_calculators.lammps_potential import LammpsPotential
 from ase_calculators.provenance import atomic_write
-from ase_calculators.validation import Report, compare, validate
+from ase_calculators.validation import PROPERTIES, Report, compare, validate
 from ase_calculators.validation.stacking_faults import fault_energies
 
 STUDENTS = {"SNAP": "snap", "POD": "pod", "qSNAP": "qsnap"}
 FOLDS = 5
-PROPERTIES = ("equation_of_state", "elastic_constants", "vacancy", "stacking_faults")
+DEFAULT = ("equation_of_state", "elastic_constants", "vacancy", "stacking_faults")
 SETTINGS: dict[str, dict[str, Any]] = {
     "equation_of_state": {"n_curve": 11, "compression": 0.8, "expansion": 1.2},
     # the saddle of a jump is half way
@@ -56,7 +56,7 @@ def key(atoms: Atoms) -> tuple[float, ...]:
     Returns
     -------
     tuple of float
-        Volume and the first vectors and positions, rounded.
+        Cell vectors and last position, rounded.
     """
     return tuple([*atoms.cell.array.ravel().round(4), *atoms.positions[-1].round(4)])
 
@@ -144,7 +144,7 @@ def main() -> None:
     add("--teacher", type=Path, help="folder of a teacher trained on the same labels")
     add("--bred", type=int, default=150, help="bred cells for it to label (%(default)s)")
     add("--only", nargs="+", choices=STUDENTS, default=list(STUDENTS), help="(all)")
-    add("--properties", nargs="*", default=PROPERTIES, help="(four)")
+    add("--properties", nargs="*", default=DEFAULT, choices=PROPERTIES, help="(four)")
     args = parser.parse_args()
     try:
         labelled = ase.io.read(args.data / "ir_pbe/labels.extxyz", ":")
@@ -168,7 +168,7 @@ def main() -> None:
         rest = [a for a in chosen if key(a) not in known and a.info["part"] != "test"]
         library = breed(args.folder / "library.extxyz", 1)
         rest += [library[k] for k in even(library, args.bred, 1)]
-        path = args.folder / "taught.extxyz"
+        path = args.folder / f"taught_{args.teacher.name}_{args.bred}.extxyz"
         if not path.exists():
             frames = [label(a, teacher) for a in rest]
             with atomic_write(path) as file:

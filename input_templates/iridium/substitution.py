@@ -11,7 +11,7 @@ from both, and one potential labels all: Baskes's MEAM. Tests: iridium's own tes
 bred with another seed, and the test frames of wide_or_even.py. Writes substitution_KIND.json, .md
 and .png.
 
-Run time of one core: 2 minutes.
+Run time of one core: 1 minute.
 """
 
 import argparse

@@ -223,7 +223,7 @@ def main() -> None:
     add("folder", type=Path, help="where everything is written")
     add("--kind", choices=KINDS, default="snap", help="(%(default)s)")
     add("--profile", default="small", help="(%(default)s)")
-    add("--numbers", type=int, nargs="+", default=NUMBERS, help="of frames (20 40 77 150)")
+    add("--numbers", type=int, nargs="+", default=list(NUMBERS), help="of frames (20 40 77 150)")
     add("--seeds", type=int, default=3, help="(%(default)s)")
     add("--tests", type=int, default=20, help="test frames of each kind (%(default)s)")
     args = parser.parse_args()
@@ -233,7 +233,10 @@ def main() -> None:
     asked = {key: str(value) for key, value in vars(args).items() if key != "folder"}
     records: list[dict[str, Any]] = []
     complete = False
-    if record.exists() and (known := json.loads(record.read_text()))["asked"] == asked:
+    if record.exists():
+        known = json.loads(record.read_text())
+        if known["asked"] != asked:
+            parser.error(f"folder {args.folder}: holds {record.name} of other options; use another")
         records, complete = known["records"], known["complete"]
     done = {(r["set"], r["n"], r["seed"]) for r in records}
     learning = Learning(args.kind, args.profile)

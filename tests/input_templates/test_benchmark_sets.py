@@ -189,4 +189,4 @@ def test_networks(folder, script):
         "--teach", 3, cwd=folder,
     )  # fmt: skip
     rows = json.loads((folder / "networks/Si/published.json").read_text())["rows"]
-    assert {"se_e2_a", "MACE teacher", "POD taught"} <= {row["name"] for row in rows}
+    assert {"se_e2_a", "MACE teacher", "POD taught by MACE"} <= {row["name"] for row in rows}
