@@ -201,8 +201,11 @@ def test_moved_folder_works_and_changed_files_do_not(student, tmp_path):
     with pytest.raises(ValueError, match="is not what student.json records"):
         open_student(moved)
     path.unlink()
-    with pytest.raises(ValueError, match="holds no complete student"):
+    with pytest.raises(ValueError, match="holds no complete linear student"):
         open_student(moved)
+    (moved / "student.json").write_text('{"elements": ["Al"]}')
+    with pytest.raises(ValueError, match="a network: use pair_style deepmd"):
+        lammps_lines(moved)
 
 
 def test_same_call_returns_it_and_another_is_refused(student, frames, monkeypatch):
