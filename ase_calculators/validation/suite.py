@@ -404,9 +404,9 @@ def _identity(model: Any, checkpoint: Any) -> dict[str, Any]:
 
 def _name(model: Any) -> str:
     if isinstance(model, LammpsPotential):
-        files = [included(line) for line in model.commands if line.startswith("include ")]
-        if files and files[0].name != "potential.mod":
+        scripts = [included(line) for line in model.commands if line.startswith("include ")]
+        if scripts and scripts[0].name != "potential.mod":
+            return scripts[0].name
+        if files := [path for path in model.files() if path not in scripts]:
             return files[0].name
-        if model.files():
-            return model.files()[0].name
     return type(model).__name__
