@@ -252,10 +252,8 @@ def main() -> None:
     with atomic_write(args.output / "gain.md") as file:
         file.write(text)
     print(text)
-    figure, axes = plt.subplots(
-        1, len(tests), figsize=(4.2 * len(tests), 3.4), layout="constrained", sharey=True,
-        squeeze=False,
-    )  # fmt: skip
+    size = 4.2 * len(tests) + 1.4, 3.4
+    figure, axes = plt.subplots(1, len(tests), figsize=size, layout="constrained", squeeze=False)
     for ax, (title, gains) in zip(axes[0], all_gains.items(), strict=True):
         shown = {name: found for name, found in gains.items() if found}
         width = 0.8 / max(len(shown), 1)
@@ -268,7 +266,8 @@ def main() -> None:
         ax.set_xticks(range(len(QUANTITIES)), list(QUANTITIES))
         ax.set_title(title, fontsize=9)
     axes[0, 0].set_ylabel(f"gain on {next(iter(names))} (%)")
-    axes[0, 0].legend(frameon=False, fontsize=8)
+    handles, shown_names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, shown_names, loc="outside right upper", frameon=False, fontsize=8)
     save_figure(figure, args.output / "gain.png", dpi=150)
     plt.close(figure)
 
