@@ -4,6 +4,7 @@
 import multiprocessing
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -13,6 +14,7 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from ase.parallel import DummyMPI, world
+from tqdm import tqdm
 
 from ase_calculators.argument_checks import check_whole
 
@@ -168,7 +170,7 @@ class OrderedPool:
         if self._processes == 1:
             return _ThisProcess()
         context = multiprocessing.get_context(self._start_method)
-        return ProcessPoolExecutor(self._processes, context)
+        return ProcessPoolExecutor(self._processes, context, _own_lock)
 
     def _ahead(self) -> int:
         """Return how many jobs may wait or run ahead of the reader."""
@@ -259,6 +261,11 @@ def _cancel(tasks: deque[_Task[Any]]) -> None:
         if task.future:
             task.future.cancel()
     tasks.clear()
+
+
+def _own_lock() -> None:
+    """Give a process its own lock of progress bars: a shared one stays locked if it is killed."""
+    tqdm.set_lock(threading.RLock())
 
 
 def _n_workers(executor: Executor) -> int:

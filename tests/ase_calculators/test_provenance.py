@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
+from tqdm import tqdm
 
 from ase_calculators.autodft import DFTSettings
 from ase_calculators.autodft.export import export
@@ -105,6 +106,7 @@ def test_killed_at_any_moment_old_or_new_is_there(write, tmp_path):
     for _ in range(25):
         child = os.fork()
         if child == 0:
+            tqdm.set_lock(threading.RLock())  # the shared one stays locked if its holder is killed
             try:
                 for number in cycle((0, 1)):
                     write(tmp_path, number)
@@ -245,6 +247,7 @@ def test_several_write_one_file_at_once(tmp_path):
     for letter in "ghi":
         child = os.fork()
         if child == 0:
+            tqdm.set_lock(threading.RLock())  # the shared one stays locked if its holder is killed
             try:
                 write(letter)
                 os._exit(0)
