@@ -17,9 +17,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
-from library import ALUMINIUM
+from library import add_landscape, landscape_calculator
 
-from ase_calculators import EntropySymmetry
 from ase_calculators.distillation import LabelTime, compare_models, label_time, speed_ladder
 from ase_calculators.validation import PROPERTIES
 
@@ -100,9 +99,7 @@ def main() -> None:
         "--train", nargs="+", help="training set; properties whose structures leave it are named"
     )
     parser.add_argument("--cell", type=float, nargs=2, default=(0.4, 0.02), help="(0.4 0.02)")
-    for name, value in ALUMINIUM.items():
-        option = "--" + name.replace("_", "-")
-        parser.add_argument(option, type=float, default=value, help="Å (%(default)s)")
+    add_landscape(parser)
     parser.add_argument(
         "--align", action="store_true", help="subtract each model's mean energy error"
     )
@@ -128,7 +125,7 @@ def main() -> None:
     try:
         compared = compare_models(
             args.test, models, args.output,
-            EntropySymmetry(**{name: getattr(args, name) for name in ALUMINIUM}),
+            landscape_calculator(args),
             args.properties, args.element, args.crystal, align=args.align, train=args.train,
             cell=tuple(args.cell),
         )  # fmt: skip

@@ -41,6 +41,35 @@ STRETCH = (0.85, 1.1)
 RATTLES = (0.0, 0.05, 0.1, 0.15, 0.2)  # Å, displacements of the crystals among the parents
 
 
+def add_landscape(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the landscape, with the values for aluminium.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Parser of a script.
+    """
+    for name, value in ALUMINIUM.items():
+        option = "--" + name.replace("_", "-")
+        parser.add_argument(option, type=float, default=value, help="Å (%(default)s)")
+
+
+def landscape_calculator(args: argparse.Namespace) -> EntropySymmetry:
+    """Return the calculator that the options of `add_landscape` ask for.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        The options.
+
+    Returns
+    -------
+    EntropySymmetry
+        The calculator.
+    """
+    return EntropySymmetry(**{name: getattr(args, name) for name in ALUMINIUM})
+
+
 def crystals(n_atoms: int, seed: int) -> list[Atoms]:
     """Make fcc, bcc and hcp crystals with the same number of atoms in nearly cubic cells.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from library import ALUMINIUM
+from library import add_landscape, landscape_calculator
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
 from ase_calculators.distillation import Sets, split_sets, write_sets
@@ -136,15 +136,12 @@ def main() -> None:
     parser.add_argument(
         "--also", nargs="+", default=(), metavar="NAME=FILE", help="frames to show in the picture"
     )
-    for name, value in ALUMINIUM.items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=float, default=value, help="Å (%(default)s)"
-        )
+    add_landscape(parser)
     args = parser.parse_args()
     try:
         if not Path(args.library).is_file():
             raise FileNotFoundError(f"library = {args.library!r}: there is no such file")
-        calc = EntropySymmetry(args.rmax, args.sigma, args.q6_cutoff, smooth=args.smooth)
+        calc = landscape_calculator(args)
         path = Path(args.landscape or Path(args.library).with_name("landscape.csv"))
         table = landscape(args.library, path, calc, named=bool(args.landscape))
         options = {

@@ -20,10 +20,10 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from library import ALUMINIUM
+from library import add_landscape, landscape_calculator
 from scipy.stats import spearmanr
 
-from ase_calculators import EntropySymmetry, map_landscape
+from ase_calculators import map_landscape
 from ase_calculators.committee import Committee
 from ase_calculators.distillation import open_model, open_teacher
 from ase_calculators.distillation.coverage import cells_away
@@ -109,9 +109,7 @@ def main() -> None:
     )
     parser.add_argument("--test", default="sets/test.extxyz", help="labelled (%(default)s)")
     parser.add_argument("--cell", type=float, nargs=2, default=(0.4, 0.02), help="(0.4 0.02)")
-    for name, value in ALUMINIUM.items():
-        option = "--" + name.replace("_", "-")
-        parser.add_argument(option, type=float, default=value, help="Å (%(default)s)")
+    add_landscape(parser)
     parser.add_argument("--output", type=Path, default=Path("trust"), help="(%(default)s)")
     args = parser.parse_args()
     try:
@@ -127,7 +125,7 @@ def main() -> None:
         results = committee.evaluate(frames)
         if "energy_spread" not in results[0]:
             raise ValueError(f"--model {args.model}: one model has no spread; give two or more")
-        calc = EntropySymmetry(**{name: getattr(args, name) for name in ALUMINIUM})
+        calc = landscape_calculator(args)
         tables = [map_landscape(part, calc, progress=False) for part in (args.train, frames)]
         predicted = {
             "energy": np.array([found["energy"] for found in results]),
