@@ -21,6 +21,7 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from compare import named
 
 from ase_calculators import EntropySymmetry
 from ase_calculators.distillation import compare_models, speed_ladder
@@ -137,10 +138,10 @@ def arguments() -> tuple[argparse.Namespace, dict[str, str]]:
     args = parser.parse_args()
     if not args.library.is_file():
         parser.error(f"--library {args.library}: there is no such file; run library.py")
-    pairs = [text.partition("=") for text in args.model]
-    if any(not name or not model for name, _, model in pairs):
-        parser.error(f"--model {args.model}: each must be NAME=MODEL")
-    return args, {name: model for name, _, model in pairs}
+    try:
+        return args, dict(named("--model", args.model))
+    except ValueError as error:
+        parser.error(str(error))
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from compare import named
 from library import add_landscape, landscape_calculator
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
@@ -152,8 +153,7 @@ def main() -> None:
         sets = split_sets(table, **options, labelled=labelled)
         write_sets(sets, table, args.library, args.output)
         also = {
-            name: map_landscape(file, calc)
-            for name, _, file in (pair.partition("=") for pair in args.also)
+            name: map_landscape(file, calc) for name, file in named("--also", args.also)
         }
     except (OSError, ValueError) as error:
         parser.error(str(error))

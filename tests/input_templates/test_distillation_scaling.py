@@ -182,7 +182,9 @@ WRONG = {
         "gap = (1.0, 0.0, 0.0, 1.0): must be",
     ),
     "trajectory": (("md_or_landscape.py", "--library", "no"), "no: has no library.extxyz"),
-    "model": (("compare.py", "--model", "x"), "--model ['x']: each must be NAME=MODEL"),
+    "model": (
+        ("compare.py", "--model", "x"), "--model x: must be NAME=MODEL, such as DNN=student.pb",
+    ),
     "models": (("compare.py",), "--model: none of alone/student.pb"),
 }  # fmt: skip
 
