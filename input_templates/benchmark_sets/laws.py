@@ -4,6 +4,7 @@
 
 python laws.py results --element Mo
 python laws.py results --element Mo --bred 2700
+python laws.py results --element Mo --networks --seeds 3 --steps 16000
 
 Number: students of n frames, at random and evenly from the landscape; a power law with a plateau
 is fitted. Coverage: students of equally many frames from the share of the pool nearest to the
@@ -16,17 +17,24 @@ selection.py. Writes ELEMENT/laws.json, laws.md, and laws.png of all elements in
 quadratic SNAP: labels without noise, as many as wanted. Number and coverage only; writes
 ELEMENT/laws_bred.json and laws_bred.md, and laws_bred.png of all elements.
 
-Run time of one core: 3 minutes for each element; 10 minutes with --bred 2700.
+--networks: sources again with se_e2_a (se_e2_a.json): all molecular dynamics, at random and evenly,
+and the whole pool evenly. Needs the environment of the extra `distillation`; resumes. Writes
+ELEMENT/laws_networks.json and laws_networks.md.
+
+Run time of one core: 3 minutes for each element; 10 minutes with --bred 2700, 4 minutes for each of
+nine networks of 8,000 steps.
 """
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from learning import Learning, draw_curves, with_spread
 from published_sets import DATA, LANDSCAPE
+from tqdm import tqdm
 
 from ase_calculators.distillation.scaling import (
     fit_knee,
@@ -38,6 +46,8 @@ from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
 from ase_calculators.provenance import atomic_write, write_json
 
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
+EVEN = ", landscape, even"
+NETWORKS = ("all MD", f"all MD{EVEN}", f"whole pool{EVEN}")  # sources of --networks
 QUANTITIES = {"energy": "meV/atom", "forces": "meV/Å"}
 
 
@@ -57,6 +67,33 @@ def sources_of(learning: Learning) -> dict[str, np.ndarray]:
     T = np.array([atoms.info.get("temperature", 0) for atoms in learning.pool])
     found = {f"MD {t} K": np.flatnonzero(t == T) for t in sorted(set(T.tolist()) - {0})}
     return found | {"all MD": np.flatnonzero(T > 0), "whole pool": np.arange(len(T))}
+
+
+def choices(learning: Learning, n: int, seeds: range) -> Iterator[tuple[str, int, np.ndarray]]:
+    """Yield frames of each source.
+
+    Parameters
+    ----------
+    learning : Learning
+        The pool.
+    n : int
+        Number of frames, at most.
+    seeds : range
+        Seeds.
+
+    Yields
+    ------
+    (str, int, (n,) int64 ndarray)
+        Source, seed, numbers of the frames: of each source at random, of all molecular dynamics and
+        of the pool evenly from the landscape as well.
+    """
+    for name, rows in sources_of(learning).items():
+        number = min(n, len(rows))
+        for seed in seeds:
+            yield name, seed, random(learning.table, number, seed, rows)
+        if name in ("all MD", "whole pool"):
+            for seed in seeds:
+                yield f"{name}{EVEN}", seed, uniform(learning.table, number, seed, rows)
 
 
 def nearest_share(learning: Learning, share: float) -> np.ndarray:
@@ -164,7 +201,11 @@ def main() -> None:
     add("--seeds", type=int, default=5, help="(%(default)s)")
     add("--stride", type=int, default=1, help="use one in so many frames (%(default)s)")
     add("--bred", type=int, default=0, help="bred frames in place of the published (%(default)s)")
+    add("--networks", action="store_true", help="sources with se_e2_a in place of POD")
+    add("--steps", type=int, help="of these networks (that of se_e2_a.json)")
     args = parser.parse_args()
+    if args.networks and args.bred:
+        parser.error("--networks: learns from the published frames; leave out --bred")
     folder = args.folder / args.element
     file_name = "laws_bred" if args.bred else "laws"
     learning = Learning(args.element, args.data, folder, args.stride, args.bred)
@@ -176,6 +217,20 @@ def main() -> None:
                         "seed": seed, "errors": learning.errors(chosen), **more})  # fmt: skip
 
     seeds = range(1, args.seeds + 1)
+    if args.networks:
+        for seed in seeds:  # seed by seed, so that a run stopped half-way has all sources
+            each = choices(learning, args.frames, range(seed, seed + 1))
+            for name, _, chosen in tqdm([one for one in each if one[0] in NETWORKS]):
+                place = folder / "networks" / f"{name.replace(', ', '_').replace(' ', '_')}_{seed}"
+                found = learning.errors_of_network(chosen, seed, args.steps, place)
+                records.append({"part": "sources", "name": name, "number": len(chosen),
+                                "seed": seed, "steps": args.steps, "errors": found})  # fmt: skip
+                write_json(folder / "laws_networks.json", {"records": records})
+        text = markdown(records, "sources", "source")
+        with atomic_write(folder / "laws_networks.md") as file:
+            file.write(text)
+        print(text)
+        return
     for number in halvings(n_pool, args.least):
         for seed in seeds if number < n_pool else (1,):
             test("number", "random", number, seed, random(whole, number, seed))
@@ -186,14 +241,8 @@ def main() -> None:
         for seed in seeds:
             chosen = uniform(whole, number, seed, rows)
             test("coverage", f"{share:.0%}", number, seed, chosen, share=share)
-    for name, rows in ({} if args.bred else sources_of(learning)).items():
-        number = min(args.frames, len(rows))
-        for seed in seeds:
-            test("sources", name, number, seed, random(whole, number, seed, rows))
-        if name in ("all MD", "whole pool"):
-            for seed in seeds:
-                chosen = uniform(whole, number, seed, rows)
-                test("sources", f"{name}, landscape, even", number, seed, chosen)
+    for name, seed, chosen in () if args.bred else choices(learning, args.frames, seeds):
+        test("sources", name, len(chosen), seed, chosen)
 
     knees = {}
     for name in ("random", "landscape, even"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""A pool of published or of bred frames, a POD student of any part of it, and its errors.
+"""A pool of published or of bred frames, a student of any part of it (POD, network), its errors.
 
 The equations of all frames are calculated once; a student of some of them is one least-squares fit.
 """
@@ -14,7 +14,9 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from published_sets import HERE, LANDSCAPE, bred, groups_of, labelled, published_lines, read_set
 
 from ase_calculators import EntropySymmetry, LandscapeTable, map_landscape
+from ase_calculators.distillation import open_student, train_student, write_deepmd
 from ase_calculators.distillation.linear_students import Equations
+from ase_calculators.distillation.prediction import errors, predict
 from ase_calculators.distillation.scaling import mean_and_spread
 from ase_calculators.distillation.training import read_profile
 from ase_calculators.figures import COLORS
@@ -47,7 +49,9 @@ class Learning:
     ----------
     pool : list of ase.Atoms
         Training frames of mlearn and, of Mo, the molecular dynamics of maml, or bred frames;
-        without every fourth.
+        without every fourth. Their energies have one zero, as those of tests.
+    tests : list of ase.Atoms
+        Test frames: every fourth, and the published ones.
     groups : dict of str to (n_test,) bool ndarray
         Test frames: "all" (of a bred pool, all bred ones), those of mlearn's test set
         ("published"), and the hot, the strained and the cold ones.
@@ -83,15 +87,16 @@ class Learning:
             ])  # fmt: skip
             for k in later:
                 self.equations.targets[k][0] -= shift
+            frames[first:] = [_moved(atoms, shift) for atoms in others]
         held = np.arange(len(frames)) % _SHARE == _SHARE - 1
         self.rows = np.flatnonzero(~held)  # of the equations
         self.pool = [frames[k] for k in self.rows]
-        tests = [frames[k] for k in np.flatnonzero(held)] + known
-        self.tests = np.r_[np.flatnonzero(held), len(frames) + np.arange(len(known))]
+        self.tests = [frames[k] for k in np.flatnonzero(held)] + known
+        self.test_rows = np.r_[np.flatnonzero(held), len(frames) + np.arange(len(known))]
         self.equations.extend(known)
-        published = np.arange(len(tests)) >= held.sum()
-        counted = published if n_bred else np.ones(len(tests), bool)
-        parts = {name: mask & counted for name, mask in groups_of(tests, element).items()}
+        published = np.arange(len(self.tests)) >= held.sum()
+        counted = published if n_bred else np.ones(len(self.tests), bool)
+        parts = {name: mask & counted for name, mask in groups_of(self.tests, element).items()}
         self.groups = {"all": ~published if n_bred else counted, "published": published, **parts}
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "pool.extxyz"
@@ -118,9 +123,40 @@ class Learning:
         fit = self.equations.fit(self.rows[np.asarray(chosen, dtype=int)].tolist())
         found = {}
         for name, mask in self.groups.items():
-            rms = self.equations.rms(fit, self.tests[mask].tolist())
+            rms = self.equations.rms(fit, self.test_rows[mask].tolist())
             found[name] = {quantity: rms[quantity] for quantity in ("energy", "forces")}
         return found
+
+    def errors_of_network(
+        self, chosen: Any, seed: int, steps: int | None, folder: Path
+    ) -> dict[str, dict[str, float]]:
+        """Train se_e2_a with some frames of the pool and return its errors, as `errors` does.
+
+        Parameters
+        ----------
+        chosen : sequence of int
+            Numbers of the frames.
+        seed : int
+            Seed of the network.
+        steps : int, optional
+            Number of steps. Default: that of se_e2_a.json.
+        folder : pathlib.Path
+            Folder of the student; a finished training is not repeated.
+
+        Returns
+        -------
+        dict of str to dict
+            Of each group: "energy" (meV/atom) and "forces" (meV/Å).
+        """
+        frames = [self.pool[k] for k in chosen]
+        for part, some in (("set", frames), ("validation", frames[::8])):
+            write_deepmd(some, folder / part)
+        student = train_student(
+            folder / "set", folder / "validation", folder, HERE / "se_e2_a.json", seed=seed,
+            steps=steps, compress=False,
+        )  # fmt: skip
+        found = errors(predict(open_student(student), self.tests, progress=False), self.tests)
+        return {name: found.take(mask).rmse() for name, mask in self.groups.items()}
 
     def resolution(self, chosen: Any) -> float:
         """Return how well the test frames tell the error of the forces, "all" of them.
@@ -137,7 +173,7 @@ class Learning:
         """
         fit = self.equations.fit(self.rows[np.asarray(chosen, dtype=int)].tolist())
         squares = [self.equations.rms(fit, [k])["forces"] ** 2  # type: ignore[operator]
-                   for k in self.tests[self.groups["all"]].tolist()]  # fmt: skip
+                   for k in self.test_rows[self.groups["all"]].tolist()]  # fmt: skip
         return float(np.std(squares, ddof=1) / np.mean(squares) / 2 / np.sqrt(len(squares)))
 
 
@@ -180,6 +216,16 @@ def draw_curves(ax: Any, records: list[dict[str, Any]], group: str, quantity: st
         ax.errorbar(n, mean, yerr=np.nan_to_num(spread), fmt="o-", ms=3.5, lw=1.2, capsize=2,
                     color=color, label=name)  # fmt: skip
     ax.set(xscale="log", yscale="log", xlabel="frames")
+
+
+def _moved(atoms: Atoms, shift: float) -> Atoms:
+    """Return a frame with its energy lowered by a shift per atom."""
+    copy = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True, info=atoms.info)
+    energy = atoms.get_potential_energy() - shift * len(atoms)
+    copy.calc = SinglePointCalculator(
+        copy, energy=energy, forces=atoms.get_forces(), stress=atoms.get_stress()
+    )
+    return copy
 
 
 def _bare(atoms: Atoms) -> Atoms:

@@ -152,9 +152,7 @@ def main() -> None:
         labelled = np.isfinite(table.energy) if args.labelled else None
         sets = split_sets(table, **options, labelled=labelled)
         write_sets(sets, table, args.library, args.output)
-        also = {
-            name: map_landscape(file, calc) for name, file in named("--also", args.also)
-        }
+        also = {name: map_landscape(file, calc) for name, file in named("--also", args.also)}
     except (OSError, ValueError) as error:
         parser.error(str(error))
     draw(sets, table, args.output / "sets.png", also)

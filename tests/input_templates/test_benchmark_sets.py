@@ -100,7 +100,7 @@ def test_laws_of_bred_frames(folder, script, is_picture):
     assert is_picture(folder / "results/laws_bred.png")
 
 
-def test_advice(folder, monkeypatch):
+def test_advice_and_table(folder, monkeypatch):
     monkeypatch.syspath_prepend(folder)
     advice = importlib.import_module("published").advice
     rows = [
@@ -115,7 +115,11 @@ def test_advice(folder, monkeypatch):
         "POD small (0.230 eV/Å, 53 µs), fast (0.300 eV/Å, 39 µs). Not worth it, since one of "
         "these is better and as fast: qSNAP, SNAP.\n"
     )
-    for name in ("published", "published_sets"):
+    each = [{"all": {"energy": e, "forces": f}} for e, f in ((3.0, 0.2), (5.0, 0.4))]
+    row = {"name": "dpa1", "of_seeds": each, "cost": 39.6, "cost_large": None}
+    lines = importlib.import_module("published").markdown([row]).splitlines()
+    assert lines[-1] == "| dpa1 | 4.0 ± 1.4 | 0.300 ± 0.141 |  |  |  | 40 |  |"
+    for name in ("published", "published_sets", "learning"):
         del sys.modules[name]
 
 
@@ -185,8 +189,27 @@ def test_networks(folder, script):
         pytest.importorskip(module, reason="pip install 'entsym[distillation]'")
     script(
         "published.py", "networks", "--element", "Si", "--frames", 8, "--small",
-        "--networks", "se_e2_a", "teacher", "--seconds", 0.01, "--steps", 20, "--epochs", 1,
+        "--networks", "se_e2_a", "dpa1", "teacher", "--seconds", 0.01, "--steps", 20, "--epochs", 1,
         "--teach", 3, cwd=folder,
     )  # fmt: skip
     rows = json.loads((folder / "networks/Si/published.json").read_text())["rows"]
-    assert {"se_e2_a", "MACE teacher", "POD taught by MACE"} <= {row["name"] for row in rows}
+    assert {
+        "se_e2_a", "dpa1", "MACE teacher", "mean of MACE and POD", "POD taught by MACE"
+    } <= {row["name"] for row in rows}  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.distillation
+def test_laws_of_networks(folder, script):
+    pytest.importorskip("deepmd", reason="pip install 'entsym[distillation]'")
+    arguments = ("networks", "--element", "Mo", "--stride", 8, "--seeds", 1, "--frames", 6,
+                 "--networks", "--steps", 20)  # fmt: skip
+    text = script("laws.py", *arguments, cwd=folder)
+    assert "| whole pool, landscape, even | 6 |" in text
+    path = folder / "networks/Mo/laws_networks.json"
+    records = json.loads(path.read_text())["records"]
+    assert [record["name"] for record in records] == [
+        "all MD", "all MD, landscape, even", "whole pool, landscape, even"
+    ]  # fmt: skip
+    # the zeros of the two sets are one: no test frame is off by eV
+    assert all(record["errors"]["all"]["energy"] < 2000 for record in records)
