@@ -14,8 +14,8 @@ too. Students, teacher and costs that are there are not made again: an interrupt
 Writes ELEMENT/published.json and published.md, and published.png of all elements in the folder. The
 last line tells which student is worth it. MODEL: name or folder of matgl, whose files are trusted.
 
-Run time of one core: 2 minutes for each element; a seed of se_e2_a 4, of DPA-1 DPA1MINUTES, a teacher 20, a
-taught student 3 minutes.
+Run time of one core: 2 minutes for each element; se_e2_a 4 and DPA-1 DPA1MINUTES for each seed, a
+teacher 20, taught student 3 minutes.
 """
 
 import argparse

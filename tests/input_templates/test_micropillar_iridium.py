@@ -2,7 +2,9 @@
 """Iridium against aluminium: verdicts on tables whose answer is known, the runs and the report."""
 
 import importlib
+import json
 import re
+import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -299,6 +301,21 @@ def test_runs_and_report(copy_of, script, is_picture):
         is_picture(folder / "out" / name)
         assert f"({name})" in text
     assert "| Ir, 300 K |" in text.replace("| Al, 300 K | Ir", "| Ir")
+
+
+def test_a_pillar_of_a_student(copy_of, script):
+    folder = copy_of("micropillar") / "iridium_aluminium"
+    shutil.copytree(FOLDER.parents[1] / "distillation" / "al_pod", folder / "al_pod")
+    small = ("--temperatures", 300, "--scale", 0.5, "--rate", 2e11, "--relax", 0.01, "--seeds", 1,
+             "--dump-strain", 0.01, "--strain", 0.04)  # fmt: skip
+    potential = ("--potential", "pod", "al_pod/student")
+    said = script("run.py", "out", *small, *potential, cwd=folder, fails=True)
+    assert "al_pod/student: is of one metal; give --metals Al" in said
+    script("run.py", "out", *small, *potential, "--metals", "Al", cwd=folder)
+    for name in ("1", "perfect"):
+        run = folder / "out" / f"Al_300K_2e11_{name}"
+        assert (run / "finished").exists()
+        assert json.loads((run / "variables.json").read_text())["pair"] == "pod"
 
 
 def test_a_folder_without_runs_is_named(copy_of, script):

@@ -4,7 +4,9 @@
 import json
 import re
 import runpy
+import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -204,5 +206,15 @@ def test_four_metals(script, folder):
     rows = {row[0].strip(): [cell.strip() for cell in row[1:]] for row in table}
     # potential, experiment, DFT of Al; of Ir, whose constants by DFT we do not have
     assert rows["C11"][1:] == ["110.3", "114.3", "104", "599.8", "580", ""]
+    # beside the templates of the students: two potentials of one metal, then its references
+    templates = Path(__file__).parents[2] / "input_templates"
+    shutil.copytree(templates / "distillation" / "al_pod", folder.parent / "distillation" / "al_pod")
+    script("four_metals.py", "--metals", "Al-POD", "Al", "--properties", "elastic_constants",
+           "--quick", "--output", "two", cwd=folder)  # fmt: skip
+    lines = (folder / "two" / "four_metals.md").read_text().splitlines()
+    assert "| Al: Mendelev's EAM | Al: our POD of GPAW | experiment | DFT |" in "".join(lines)
+    [row] = [line.split("|")[3:7] for line in lines if line.startswith("| C11 |")]
+    # of the student's card
+    assert [float(cell) for cell in row] == pytest.approx([110.3, 120, 114.3, 104], abs=0.5)
     said = script("four_metals.py", "--properties", "nothing", cwd=folder, fails=True)
     assert "nothing" in said.splitlines()[-1]

@@ -3,6 +3,7 @@
 """Compress pillars of aluminium and iridium with the same deck, and a perfect crystal of each.
 
 python run.py [FOLDER]
+python run.py FOLDER --metals Al --potential pod ../../distillation/al_pod/student     a student
 
 runs in.micropillar for each metal, temperature, seed and rate in a folder of its own, such as
 FOLDER/Ir_300K_2e10_1, and in.perfect in FOLDER/Ir_300K_2e10_perfect. Finished runs are left alone,
@@ -33,7 +34,10 @@ SHAPE = {"width": 5.93, "layer": 1.48, "q6cut": 0.84, "rmax": 1.48, "sigma": 0.0
 HEIGHT = 2.0  # in units of the width
 
 
-def variables(metal: str, temperature: float, rate: float, seed: int, scale: float) -> dict:
+def variables(
+    metal: str, temperature: float, rate: float, seed: int, scale: float,
+    potential: tuple[str, str] | None = None,
+) -> dict:  # fmt: skip
     """Return the variables of in.micropillar.
 
     Parameters
@@ -48,6 +52,8 @@ def variables(metal: str, temperature: float, rate: float, seed: int, scale: flo
         Seed of the velocities.
     scale : float
         Width over that of the paper's figure here, 6 cells.
+    potential : (str, str), optional
+        Its block in potential.mod and its file. Default: that of `METALS`.
 
     Returns
     -------
@@ -55,6 +61,8 @@ def variables(metal: str, temperature: float, rate: float, seed: int, scale: flo
         Values by name.
     """
     data = METALS[metal]
+    if potential:
+        data = data | dict(zip(("pair", "potential"), potential, strict=True))
     return {
         "element": metal, **data,
         **{name: f"{value * data['a']:.4g}" for name, value in SHAPE.items()},
@@ -127,8 +135,14 @@ def main() -> None:
     parser.add_argument("--strain", type=float, default=0.22, help="final strain (%(default)s)")
     parser.add_argument("--relax", type=float, default=5.0, help="ps (%(default)s)")
     parser.add_argument("--dump-strain", type=float, default=0.0025, help="(%(default)s)")
+    parser.add_argument("--potential", nargs=2, metavar=("PAIR", "FILE"),
+                        help="block of potential.mod, and file, of one metal")  # fmt: skip
     parser.add_argument("--scale", type=float, default=1.0, help="of the width (%(default)s)")
     args = parser.parse_args()
+    if args.potential and len(args.metals) > 1:
+        parser.error(f"--potential {' '.join(args.potential)}: is of one metal; give --metals Al")
+    if args.potential and "/" in args.potential[1]:  # each run has a folder of its own
+        args.potential[1] = str(Path(args.potential[1]).resolve())
     # seed by seed, so that a run stopped half-way has both metals at all temperatures
     runs = [
         (metal, temperature, seed)
@@ -137,7 +151,7 @@ def main() -> None:
     same = {"strain": args.strain, "relax": args.relax, "dump_strain": args.dump_strain}
     for metal, temperature, seed in tqdm(runs, unit=" pillars"):
         start = f"{metal}_{temperature:g}K_{args.rate:g}".replace("e+", "e")
-        given = variables(metal, temperature, args.rate, seed, args.scale) | same
+        given = variables(metal, temperature, args.rate, seed, args.scale, args.potential) | same
         run_deck(args.folder / f"{start}_{seed}", "in.micropillar", given)
         if seed == args.seeds[0]:
             names = ("element", "a", "mass", "pair", "potential", "temperature", "rate", *same)
