@@ -208,7 +208,9 @@ def test_four_metals(script, folder):
     assert rows["C11"][1:] == ["110.3", "114.3", "104", "599.8", "580", ""]
     # beside the templates of the students: two potentials of one metal, then its references
     templates = Path(__file__).parents[2] / "input_templates"
-    shutil.copytree(templates / "distillation" / "al_pod", folder.parent / "distillation" / "al_pod")
+    shutil.copytree(
+        templates / "distillation" / "al_pod", folder.parent / "distillation" / "al_pod"
+    )
     script("four_metals.py", "--metals", "Al-POD", "Al", "--properties", "elastic_constants",
            "--quick", "--output", "two", cwd=folder)  # fmt: skip
     lines = (folder / "two" / "four_metals.md").read_text().splitlines()
