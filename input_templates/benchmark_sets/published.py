@@ -9,10 +9,11 @@ python published.py results --element Mo --networks teacher --teach 200  POD tau
 python published.py results --element Mo --networks teacher --start MODEL      fine-tunes TensorNet
 
 The published potentials run on the same test frames, in the same LAMMPS. Networks need the
-environment of the extra `distillation`. Predictions of zero_shot.py in the folder (*.npz) are rows
-too. Students, teacher and costs that are there are not made again: an interrupted run resumes.
-Writes ELEMENT/published.json and published.md, and published.png of all elements in the folder. The
-last line tells which student is worth it. MODEL: name or folder of matgl, whose files are trusted.
+environment of the extra `distillation`. Predictions of zero_shot.py and mtp_nnp.py in the folder
+(*.npz) are rows too. Students, teacher and costs that are there are not made again: an interrupted
+run resumes. Writes ELEMENT/published.json and published.md, and published.png of all elements in
+the folder. The last line tells which student is worth it. MODEL: name or folder of matgl, whose
+files are trusted.
 
 Run time of one core: 2 minutes for each element; se_e2_a 4 and DPA-1 DPA1MINUTES for each seed, a
 teacher 20, taught student 3 minutes.
@@ -322,7 +323,7 @@ def draw(folder: Path) -> None:
             ax.axvline(limit[2], color="0.6", lw=0.8, ls="--")
             for row in rows:
                 value = row["errors"]["all"][quantity]
-                ours = "Zuo" not in row["name"] and "zero-shot" not in row["name"]
+                ours = not row["name"].endswith(("(Zuo)", "(zero-shot)"))
                 color = COLORS[0] if ours else COLORS[1]
                 if row["cost"] is None:
                     ax.axhline(value, color=color, lw=0.8, ls=":")
@@ -377,7 +378,7 @@ def main() -> None:
         lines = published_lines(element, kind)
         models[name] = [LammpsPotential(lines, element)], lines
     for path in sorted(folder.glob("*.npz")):
-        models[f"{path.stem} (zero-shot)"] = [dict(np.load(path))], None
+        models[path.stem] = [dict(np.load(path))], None
     for name, model in fit_linear(train, test, folder).items():
         models[name] = [model], model.commands
     for name in sorted(set(args.networks) - {"teacher"}):

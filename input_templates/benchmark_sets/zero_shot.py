@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Write what a universal potential predicts, in an environment of its own that has only matgl.
 
-python zero_shot.py TensorNet-MatPES-PBE-v2025.1-PES ../../tests/reference/mlearn/Mo_test.extxyz.xz results/Mo/TensorNet.npz
+python zero_shot.py TensorNet-MatPES-PBE-v2025.1-PES ../../tests/reference/mlearn/Mo_test.extxyz.xz "results/Mo/TensorNet (zero-shot).npz"
 python zero_shot.py TensorNet-MatPES-PBE-v2025.1-PES results/Mo/pool.extxyz results/Mo/peers/pool.npz --features
 
 published.py reads the predictions. --features: in their place the features of each frame, for

@@ -213,3 +213,12 @@ def test_laws_of_networks(folder, script):
     ]  # fmt: skip
     # the zeros of the two sets are one: no test frame is off by eV
     assert all(record["errors"]["all"]["energy"] < 2000 for record in records)
+
+
+def test_mtp_nnp_usage(folder, script):
+    frames = REFERENCE / "mlearn" / "Mo_test.extxyz.xz"
+    said = script("mtp_nnp.py", "MTP", "nowhere", frames, "out.npz", cwd=folder, fails=True)
+    assert "folder = nowhere: there is no such folder; give that of MTP" in said
+    (folder / "nnp").mkdir()
+    said = script("mtp_nnp.py", "NNP", "nnp", frames, "out.npz", cwd=folder, fails=True)
+    assert "nnp-predict: is not on PATH" in said and "Traceback" not in said
