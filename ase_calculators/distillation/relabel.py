@@ -290,7 +290,8 @@ def _evaluate(
         if len(frames) == 1:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(
-                f"frame {numbers[0]}: the teacher cannot label it ({reason}); fix or remove it"
+                f"frame {numbers[0]}: the teacher cannot label it ({reason}); fix or remove it, or "
+                "check the teacher if it fails for all frames"
             ) from error
     half = len(frames) // 2
     return [

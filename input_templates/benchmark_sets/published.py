@@ -15,7 +15,7 @@ run resumes. Writes ELEMENT/published.json and published.md, and published.png o
 the folder. The last line tells which student is worth it. MODEL: name or folder of matgl, whose
 files are trusted.
 
-Run time of one core: 2 minutes for each element; se_e2_a 4 and DPA-1 DPA1MINUTES for each seed, a
+Run time of one core: 4 minutes for each element; se_e2_a 4 and DPA-1 DPA1MINUTES for each seed, a
 teacher 20, taught student 3 minutes.
 """
 
@@ -60,7 +60,7 @@ DESCRIPTORS = {"se_e2_a": {}, "dpa1": {"type": "se_atten_v2", "attn_layer": 0}}
 TAUGHT_WEIGHT = 0.3  # of a frame with the teacher's label against one of DFT
 PROFILES = {
     "SNAP": ("snap", "small"), "qSNAP": ("qsnap", "small"), "POD small": ("pod", "small"),
-    "POD": ("pod", HERE / "pod_{}.yaml"),
+    "POD": ("pod", HERE / "pod_{}.yaml"), "POD large": ("pod", HERE / "pod_large.yaml"),
 }  # fmt: skip
 
 
@@ -388,10 +388,10 @@ def main() -> None:
     if "teacher" in args.networks:
         calculator = teacher(train, folder, args.epochs, args.start)
         name = "TensorNet" if args.start else "MACE"
-        first, second = (predict(model, test) for model in (calculator, models["POD"][0][0]))
+        first, second = (predict(model, test) for model in (calculator, models["POD large"][0][0]))
         models[f"{name} teacher"] = [first], None
         mean = {key: (first[key] + second[key]) / 2 for key in ("energy", "forces")}
-        models[f"mean of {name} and POD"] = [mean], None
+        models[f"mean of {name} and POD large"] = [mean], None
         if args.teach:
             model = taught(train, test, folder, element, calculator, name, args.teach)
             models[f"POD taught by {name}"] = [model], model.commands
