@@ -8,6 +8,7 @@ from ase.build import bulk
 from scipy.optimize import minimize_scalar
 
 from ase_calculators.figures import colored, tidy
+from ase_calculators.validation.crystal import METALLIC
 from ase_calculators.validation.property import Property, Values
 
 
@@ -21,6 +22,7 @@ class BainPath(Property):
 
     name = "bain_path"
     title = "Bain path"
+    structures = METALLIC
     defaults: ClassVar[dict[str, Any]] = {"smallest": 0.85, "largest": 1.65, "n_points": 33}
     needs = ("energy",)
 

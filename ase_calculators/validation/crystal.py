@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""The perfect crystal of a model: fcc, bcc or hcp, relaxed by energies alone."""
+"""The perfect crystal of a model: fcc, bcc, hcp or diamond, relaxed by energies alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from ase import Atoms
 from ase.build import bulk
 from ase.data import atomic_numbers, reference_states
 
-STRUCTURES = ("fcc", "bcc", "hcp")
+METALLIC = ("fcc", "bcc", "hcp")
+STRUCTURES = (*METALLIC, "diamond")
 IDEAL = float(np.sqrt(8 / 3))  # c/a of hcp
 _ATOMS_PER_CUBE = {"fcc": 4, "bcc": 2, "diamond": 8, "sc": 1}
 
@@ -23,7 +24,7 @@ class Crystal:
     ----------
     element : str
         Chemical symbol.
-    structure : {"fcc", "bcc", "hcp"}
+    structure : {"fcc", "bcc", "hcp", "diamond"}
         Lattice.
     volume : float
         Volume, Å^3 per atom.
@@ -69,7 +70,7 @@ class Crystal:
         Returns
         -------
         ase.Atoms
-            One atom, two for hcp.
+            One atom, two for hcp and diamond.
         """
         if self.structure == "hcp":
             return bulk(self.element, "hcp", a=self.a, c=self.c)
@@ -131,7 +132,7 @@ def guess(
     ----------
     element : str
         Chemical symbol.
-    structure : {"fcc", "bcc", "hcp"}
+    structure : {"fcc", "bcc", "hcp", "diamond"}
         Lattice.
     a : float, optional
         Lattice constant, Å, in place of the guess.

@@ -19,7 +19,7 @@ def constants(structure: str) -> tuple[str, ...]:
 
     Parameters
     ----------
-    structure : {"fcc", "bcc", "hcp"}
+    structure : {"fcc", "bcc", "hcp", "diamond"}
         The crystal.
 
     Returns
@@ -44,7 +44,7 @@ def moduli(C: np.ndarray, structure: str) -> Values:
     ----------
     C : (6, 6) float64
         Elastic constants, GPa.
-    structure : {"fcc", "bcc", "hcp"}
+    structure : {"fcc", "bcc", "hcp", "diamond"}
         The crystal.
 
     Returns

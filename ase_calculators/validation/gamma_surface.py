@@ -9,6 +9,7 @@ from ase.constraints import FixedLine
 from ase.units import J, m
 from scipy.ndimage import zoom
 
+from ase_calculators.validation.crystal import METALLIC
 from ase_calculators.validation.property import Property, Values
 from ase_calculators.validation.surfaces import miller
 
@@ -26,6 +27,7 @@ class GammaSurface(Property):
 
     name = "gamma_surface"
     title = "gamma surface"
+    structures = METALLIC
     defaults: ClassVar[dict[str, Any]] = {"n": 12, "thickness": 28.0, "vacuum": 12.0, "fmax": 5e-3}
     libraries = ("atomman",)
 

@@ -53,8 +53,8 @@ class LandscapeErrors(Property):
             )
         if self.settings["q6_cutoff"] is None:
             crystal = self.sample.crystal
-            # between the first and second shell of a close-packed crystal, after two of bcc
-            factor = {"fcc": 0.854, "bcc": 1.207, "hcp": 1.207}[crystal.structure]
+            # between the first and second shell, after two of bcc
+            factor = {"fcc": 0.854, "bcc": 1.207, "hcp": 1.207, "diamond": 0.570}[crystal.structure]
             self.settings["q6_cutoff"] = round(factor * crystal.a, 3)
 
     def run(self) -> None:

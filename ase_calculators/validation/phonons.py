@@ -39,7 +39,7 @@ def force_constants(
     from phonopy.structure.atoms import PhonopyAtoms
 
     cell = crystal.unit_cell()
-    centring: Any = {"fcc": "F", "bcc": "I", "hcp": "P"}[crystal.structure]
+    centring: Any = {"fcc": "F", "bcc": "I", "hcp": "P", "diamond": "F"}[crystal.structure]
     # an even number of cells, so that the zone boundary is commensurate
     n = [max(2, 2 * round(float(length / edge / 2))) for edge in cell.cell.lengths()]
     phonon: Any = Phonopy(

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from ase_calculators.argument_checks import one_line
 from ase_calculators.figures import COLORS, tidy
 from ase_calculators.provenance import add_json_line, fingerprint, json_lines, jsonable
-from ase_calculators.validation.crystal import Crystal
+from ase_calculators.validation.crystal import STRUCTURES, Crystal
 
 Values = dict[str, tuple[float, str]]
 
@@ -263,6 +263,7 @@ class Property(ABC):
     needs: ClassVar[tuple[str, ...]] = ("energy", "forces")
     libraries: ClassVar[tuple[str, ...]] = ()
     uses: ClassVar[tuple[str, ...]] = ()  # reference values that the result depends on
+    structures: ClassVar[tuple[str, ...]] = STRUCTURES  # crystals that have it
     size: ClassVar[tuple[float, float]] = (5.2, 4.0)
 
     def __init__(self, sample: Sample, **settings: Any) -> None:

@@ -9,6 +9,7 @@ from ase import Atoms
 from ase.build import surface
 
 from ase_calculators.figures import colored, tidy
+from ase_calculators.validation.crystal import METALLIC
 from ase_calculators.validation.gamma_surface import MILLIJOULE, relaxed_along_z
 from ase_calculators.validation.property import Property, Values
 
@@ -107,6 +108,7 @@ class StackingFaults(Property):
 
     name = "stacking_faults"
     title = "stacking faults"
+    structures = METALLIC
     defaults: ClassVar[dict[str, Any]] = {"n": 12, "planes": 9, "vacuum": 12.0, "fmax": 1e-3}
     size = (6.0, 4.0)
 

@@ -27,7 +27,7 @@ from ase_calculators.provenance import (
     versions,
     write_json,
 )
-from ase_calculators.validation.crystal import IDEAL, STRUCTURES, Crystal, guess, relax
+from ase_calculators.validation.crystal import IDEAL, METALLIC, Crystal, guess, relax
 from ase_calculators.validation.property import CheckedCalculator, Sample
 from ase_calculators.validation.reference import read_reference
 from ase_calculators.validation.registry import PROPERTIES
@@ -65,11 +65,11 @@ def validate(
         metal, atom type 1), or a file of them.
     element : str
         Chemical symbol.
-    crystal : {"fcc", "bcc", "hcp"}
+    crystal : {"fcc", "bcc", "hcp", "diamond"}
         Crystal structure.
     properties : iterable of str, optional
-        Names in `PROPERTIES`. Default: all, but `landscape_errors` only with a test set, and
-        `elastic_at_temperature` only for a ``pair_style``.
+        Names in `PROPERTIES`. Default: all that the crystal has, but `landscape_errors` only with
+        a test set, and `elastic_at_temperature` only for a ``pair_style``.
     reference : path-like, dict, Report or None
         Source for `read_reference`, or the report of another model. Default: the package's file
         of the element.
@@ -107,6 +107,13 @@ def validate(
     chosen = list(PROPERTIES if properties is None else properties)
     changes = _changes(chosen, settings or {})
     start = guess(element, crystal, a, c_over_a)
+    if properties is None:
+        chosen = [name for name in chosen if crystal in PROPERTIES[name].structures]
+    for name in chosen:
+        if crystal not in (fit := PROPERTIES[name].structures):
+            raise ValueError(
+                f"properties: {name} is of {', '.join(fit)}; leave it out for {crystal!r}"
+            )
     if isinstance(reference, Report):
         reference = reference.as_reference()
     known = read_reference(reference, element)
@@ -340,7 +347,7 @@ def _crystals(
                 return others[start.structure], others
 
     others = {start.structure: relax(start, energy)}
-    for structure in STRUCTURES:
+    for structure in METALLIC:
         if structure != start.structure:
             volume = others[start.structure].volume
             other = Crystal(start.element, structure, volume, IDEAL if structure == "hcp" else 1.0)

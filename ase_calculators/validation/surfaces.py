@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from ase.units import J, m
 
+from ase_calculators.validation.crystal import METALLIC
 from ase_calculators.validation.property import Property, Values, bars
 
 PLANES = {
@@ -24,6 +25,7 @@ class Surfaces(Property):
 
     name = "surfaces"
     title = "surfaces"
+    structures = METALLIC
     defaults: ClassVar[dict[str, Any]] = {"thickness": 30.0, "vacuum": 12.0, "fmax": 1e-3}
     libraries = ("atomman",)
     size = (4.8, 3.4)

@@ -69,7 +69,7 @@ def main() -> None:
         help="LAMMPS commands separated by ;, or a file of them (potential.mod)",
     )  # fmt: skip
     parser.add_argument("--element", default="Al", help="symbol (%(default)s)")
-    parser.add_argument("--crystal", default="fcc", help="fcc, bcc or hcp (%(default)s)")
+    parser.add_argument("--crystal", default="fcc", help="fcc, bcc, hcp, diamond (%(default)s)")
     parser.add_argument("--a", type=float, help="guess of the lattice constant, Å")
     parser.add_argument("--c-over-a", type=float, help="guess of c/a of hcp")
     parser.add_argument("--reference", help="JSON file; default: the package's file of the element")

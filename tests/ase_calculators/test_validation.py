@@ -818,6 +818,10 @@ WRONG = {
         dict(calculator="pair_style eam/fs; pair_coeff * * nowhere.eam.fs Al"),
         "nowhere.eam.fs",
     ),
+    "of metals": (
+        dict(crystal="diamond", properties=["elastic_constants", "bain_path"]),
+        "properties: bain_path is of fcc, bcc, hcp; leave it out for 'diamond'",
+    ),
     "no minimum": (dict(calculator=EMT(), a=1.0), "its energy has no minimum between 0.6 and 1.6"),
 }  # fmt: skip
 
@@ -831,7 +835,7 @@ def test_wrong_arguments(tmp_path, arguments, message):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("element", ["Al", "Ir", "Mo", "Zr"])
+@pytest.mark.parametrize("element", ["Al", "Ir", "Mo", "Si", "Zr"])
 def test_our_references(element):
     for name in (f"{element}.json", f"{element}-PBE.json"):
         for quantity, entry in read_reference(name, element).items():
@@ -841,7 +845,7 @@ def test_our_references(element):
     # three independent measurements: elastic constants, compression, lattice constant
     if element != "Zr":
         assert values["B"] == pytest.approx((values["C11"] + 2 * values["C12"]) / 3, rel=0.07)
-        n = {"Al": 4, "Ir": 4, "Mo": 2}[element]
+        n = {"Al": 4, "Ir": 4, "Mo": 2, "Si": 8}[element]
         assert values["V0"] == pytest.approx(values["a0"] ** 3 / n, rel=1e-3)
     else:
         assert values["B"] == pytest.approx(values["B(Reuss)"], rel=0.07)
@@ -853,6 +857,27 @@ def test_our_references(element):
             tensor, [C["C11"]] * 2 + [C["C33"]] + [C["C44"]] * 2 + [(C["C11"] - C["C12"]) / 2]
         )
         assert moduli(tensor, "hcp")["B(Reuss)"][0] == pytest.approx(values["B(Reuss)"], abs=0.1)
+
+
+def test_diamond(tmp_path):
+    # Stillinger and Weber's silicon, whose constants were published for other codes:
+    # 151.4, 76.4, 56.4 GPa, H. Balamane et al., Phys. Rev. B 46, 2250 (1992)
+    report = validate(
+        "pair_style sw; pair_coeff * * Si.sw Si", "Si", "diamond",
+        ["equation_of_state", "elastic_constants", "vacancy", "phonons"], workdir=tmp_path,
+        settings={"vacancy": {"length": 11.0, "smaller": 11.0, "images": 1},
+                  "phonons": {"length": 11.0, "mesh": 20.0, "n_points": 3}}, progress=False,
+    )  # fmt: skip
+    found = {row["quantity"]: row["value"] for row in report.rows()}
+    assert found["a0"] == pytest.approx(5.431, abs=1e-3)
+    for name, value in (("C11", 151.4), ("C12", 76.4), ("C44", 56.4)):
+        assert found[name] == pytest.approx(value, abs=0.3)
+    # two bonds of 2.167 eV on each of the four atoms around the vacancy: 4.334 eV, unrelaxed
+    assert 2 < found["vacancy formation"] < 4.4
+    assert found["E(fcc) - E(diamond)"] > 0
+    # three at X and four at L: two sublattices
+    assert {"phonon X 3", "phonon L 4"} < set(found) and "phonon X 4" not in found
+    assert found["highest phonon"] == pytest.approx(17.8, abs=0.3)
 
 
 def test_dft_of_the_faults_of_iridium_is_that_of_our_labels():
