@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Literature values from JSON files; those of Al, Ir, Mo and Zr come with the package."""
+"""Literature values from JSON files; those of Al, Ir, Mo, Si and Zr come with the package."""
 
 import json
 from math import isfinite
