@@ -15,7 +15,7 @@ run resumes. Writes ELEMENT/published.json and published.md, and published.png o
 the folder. The last line tells which student is worth it. MODEL: name or folder of matgl, whose
 files are trusted.
 
-Run time of one core: 4 minutes for each element; se_e2_a 4 and DPA-1 DPA1MINUTES for each seed, a
+Run time of one core: 4 minutes for each element; se_e2_a 4 and DPA-1 5 for each seed, a
 teacher 20, taught student 3 minutes.
 """
 
