@@ -4,7 +4,7 @@
 
 python laws.py results --element Mo
 python laws.py results --element Mo --bred 2700
-python laws.py results --element Mo --networks --seeds 3 --steps 16000
+python laws.py results --element Mo --networks --seeds 3
 
 Number: students of n frames, at random and evenly from the landscape; a power law with a plateau
 is fitted. Coverage: students of equally many frames from the share of the pool nearest to the

@@ -22,9 +22,9 @@ from ase_calculators.provenance import atomic_write
 from ase_calculators.validation import Report, validate
 from ase_calculators.validation.reference import read_reference
 
-# Name, crystal and commands of each potential, or folder of a student in the templates. Of the SNAPs
-# of Mo in LAMMPS, Chen's has the best elastic constants and energies of fcc and hcp (Zuo's quadratic
-# one: the vacancy).
+# Name, crystal and commands of each potential, or folder of a student in the templates. Of the
+# SNAPs of Mo in LAMMPS, Chen's has the best elastic constants and energies of fcc and hcp (Zuo's
+# quadratic one: the vacancy).
 METALS: dict[str, tuple[str, str, str]] = {
     "Al": ("Mendelev's EAM", "fcc", "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"),
     "Al-POD": ("our POD of GPAW", "fcc", "distillation/al_pod"),
