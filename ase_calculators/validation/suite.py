@@ -108,11 +108,11 @@ def validate(
     changes = _changes(chosen, settings or {})
     start = guess(element, crystal, a, c_over_a)
     if properties is None:
-        chosen = [name for name in chosen if crystal in PROPERTIES[name].structures]
-    for name in chosen:
-        if crystal not in (fit := PROPERTIES[name].structures):
+        chosen = [key for key in chosen if crystal in PROPERTIES[key].structures]
+    for key in chosen:
+        if crystal not in (fit := PROPERTIES[key].structures):
             raise ValueError(
-                f"properties: {name} is of {', '.join(fit)}; leave it out for {crystal!r}"
+                f"properties: {key} is of {', '.join(fit)}; leave it out for {crystal!r}"
             )
     if isinstance(reference, Report):
         reference = reference.as_reference()
