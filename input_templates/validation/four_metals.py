@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Validate potentials of Al, Ir, Mo and Zr, of LAMMPS and our own: one table with experiment, DFT.
 
-python four_metals.py                       all, MINUTES min of one core; runs resume
+python four_metals.py                       all, 20 min of one core; runs resume
 python four_metals.py --metals Al Al-POD    two potentials
 python four_metals.py --quick               small cells, short runs
 
