@@ -37,6 +37,7 @@ include_patterns = [
     "input_templates/README.md",
     "input_templates/**/README.md",
     "input_templates/**/RESULTS.md",
+    "input_templates/validation/four_metals.md",
     "benchmarks/RESULTS.md",
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -95,7 +96,8 @@ def _list_templates(app, docname, source):
     """Hang the templates' pages below their index, whose Markdown stays what GitHub shows."""
     if docname == "input_templates/README":
         folders = re.findall(r"\]\((\S+)/README\.md\)", source[0])
-        pages = [f"{folder}/{name}" for folder in folders for name in ("README", "RESULTS")]
+        names = ("README", "RESULTS", "four_metals")
+        pages = [f"{folder}/{name}" for folder in folders for name in names]
         pages = [page for page in pages if f"input_templates/{page}" in app.env.found_docs]
         source[0] += "\n".join(("", "```{toctree}", ":hidden:", "", *pages, "```", ""))
 
