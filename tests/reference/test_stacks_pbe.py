@@ -54,7 +54,7 @@ def test_a_finished_set_is_written_again_without_a_calculation(stacks, tmp_path,
     for atoms in known:
         cells.append(atoms.copy())
         cells[-1].info = {"name": atoms.info["name"]}
-    args = Namespace(folder=tmp_path, output=output, labels=None, collect=False)
+    args = Namespace(folder=tmp_path, output=output, labels=None, collect=False, cheapest=False, cores=1)
     stacks.label(cells, settings_of(stacks), args)
     assert "3 of 3 cells are labelled" in capsys.readouterr().out
     again = ase.io.read(output, ":")

@@ -135,11 +135,13 @@ def arguments(description: str, folder: Path, output: str = "labels.extxyz") -> 
     Returns
     -------
     argparse.Namespace
-        Folder, labels, collect, output.
+        Folder, labels, cheapest, cores, collect, output.
     """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--folder", type=Path, default=Path("work"), help="ledger (%(default)s)")
     parser.add_argument("--labels", type=int, help="label only the first so many (all)")
+    parser.add_argument("--cheapest", action="store_true", help="of these, the cheapest cells first")
+    parser.add_argument("--cores", type=int, default=1, help="cells at a time (%(default)s)")
     parser.add_argument("--collect", action="store_true", help="write what is done, run nothing")
     parser.add_argument("--output", type=Path, default=folder / output, help="labels, read first")
     args = parser.parse_args()
@@ -161,13 +163,15 @@ def label(cells: Sequence[Atoms], settings: DFTSettings, args: argparse.Namespac
     args : argparse.Namespace
         From `arguments`.
     """
-    machine = {"python": sys.executable, "capacity": 1, "minutes": 600,
+    machine = {"python": sys.executable, "capacity": args.cores, "minutes": 600,
                "environment": {"OMP_NUM_THREADS": 1}}  # fmt: skip
     dft = AutoDFT(args.folder / "labels.db", settings, {"here": machine})
     written = ase.io.read(args.output, ":") if args.output.exists() else []
     known = {atoms.info["key"]: atoms for atoms in written}
     if not args.collect:
         wanted = [atoms for atoms in cells[: args.labels] if settings.key(atoms) not in known]
+        if args.cheapest:
+            wanted.sort(key=settings.cost)
         for start in range(0, len(wanted), BATCH):
             batch = wanted[start : start + BATCH]
             for number, reason in dft.add(batch).refused:

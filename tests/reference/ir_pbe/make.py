@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Label iridium with GPAW, PBE: a landscape of small cells, and stacks with faults.
+"""Label iridium with GPAW, PBE: a landscape of small cells, stacks with faults, defects.
 
 python make.py                      # all cells; resumes where it was stopped
 python make.py --collect            # write what is done, run nothing
 python make.py --labels 50          # the first cells only, an even set as well
+python make.py --cheapest --cores 2 # most labels an hour
 
 The landscape is made like that of aluminium (al_pbe), with all lengths scaled. Its cells are bred
 once, chosen evenly over sS and Q6, and labelled in an order in which each beginning is spread over
@@ -18,7 +19,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase import Atoms
-from ase.build import bulk, make_supercell
+from ase.build import bulk, fcc100, fcc110, fcc111, make_supercell
 
 from ase_calculators import EntropySymmetry, Genes, PolymorphGen, map_landscape, select
 from ase_calculators.autodft import DFTSettings
@@ -185,6 +186,25 @@ def stacks(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
         yield atoms, f"rattled {amount}"
 
 
+def defects(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
+    """Yield fcc cells without one of 8 atoms, and surfaces, one atom a layer, 9 Å of vacuum."""
+    whole = make_supercell(bulk(ELEMENT, "fcc", a=LATTICE), np.diag([2, 2, 2]))
+    for scale, amount in ((1.0, 0.0), (0.98, 0.0), (1.0, 0.06)):
+        atoms = whole.copy()
+        atoms.set_cell(atoms.cell * scale, scale_atoms=True)
+        del atoms[0]
+        if amount:
+            atoms.rattle(amount, rng=rng)
+        yield atoms, f"vacancy, 7 of 8, a={LATTICE * scale:.3f}, rattled {amount}"
+    for make, name, n_layers in ((fcc111, "111", 5), (fcc100, "100", 5), (fcc110, "110", 7)):
+        for shift in (0.0, -0.08):
+            atoms = make(ELEMENT, (1, 1, n_layers), a=LATTICE, vacuum=4.5, periodic=True)
+            heights = atoms.positions[:, 2]
+            atoms.positions[heights.argmax(), 2] += shift
+            atoms.positions[heights.argmin(), 2] -= shift
+            yield atoms, f"slab {name}, {n_layers} layers, outer ones {shift:+} Å"
+
+
 def shuffle(lists: Sequence[list[Atoms]]) -> list[Atoms]:
     """Merge lists evenly, each in its order.
 
@@ -218,7 +238,7 @@ def frames(settings: DFTSettings, folder: Path) -> list[Atoms]:
     -------
     list of ase.Atoms
         The cells. ``info["name"]`` says what each is, ``info["part"]`` which part it belongs to:
-        standard, test or stacks.
+        standard, test, stacks or defects.
     """
     path = HERE / "frames.extxyz"
     if path.exists():
@@ -237,6 +257,10 @@ def frames(settings: DFTSettings, folder: Path) -> list[Atoms]:
         cells.append(atoms)
     # a few stacks at once: what they say of the settings is wanted first
     merged = cells[:4] + shuffle([*parts, cells[4:]])
+    for atoms, name in defects(np.random.default_rng(SEED)):
+        bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+        bare.info = {"part": "defects", "name": name}
+        merged.append(bare)
     ase.io.write(path, merged)
     return ase.io.read(path, ":")
 
