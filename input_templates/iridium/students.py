@@ -4,15 +4,18 @@
 
 python students.py results/dft                      SNAP, quadratic SNAP, POD; MEAM
 python ../distillation/teacher.py results/dft/learned.extxyz --start MODEL --trust --seeds 1 \
-    --profile tensornet_ir.yaml --output results/dft/teacher      fine-tunes a universal model
-python students.py results/dft --teacher results/dft/teacher      also POD taught by it
+    --profile tensornet_ir.yaml --output results/dft/tensornet    fine-tunes a universal model
+python ../distillation/teacher.py results/dft/learned.extxyz --seeds 1 --profile mace_ir.yaml \
+    --output results/dft/mace
+python students.py results/dft --only POD DNN --teacher results/dft/tensornet results/dft/mace \
+    results/dft/students/POD                        also POD-KD and DNN-KD, taught by their mean
 
-Learns from the cells and stacks of tests/reference/ir_pbe/labels.extxyz, as many as there are;
-those of the part "test" are held out. The teacher, a folder of train_teacher, labels the cells of
-frames.extxyz that DFT has not labelled, and bred ones. Properties by the validation suite, in
-OUTPUT/NAME. Writes students.md, and the pictures of the suite, with the fault curves of all.
+Learns from the cells, stacks and defects of tests/reference/ir_pbe/labels.extxyz, as many as there
+are; those of the part "test" are held out. The teachers label the cells of frames.extxyz that DFT
+has not labelled, and bred ones. Properties by the validation suite, in OUTPUT/NAME. Writes
+students.md, and the pictures of the suite, with the fault curves of all.
 
-Run time of one core: 3 minutes.
+Run time of one core: 3 minutes; each DNN, 10.
 """
 
 import argparse
@@ -21,20 +24,28 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import ase.io
+import numpy as np
 from ase import Atoms
 from frames import LATTICE, MEAM, breed, even, label
 from learning import CONSTANTS, Learning, elastic, model
 from substitution import DATA
+from tqdm import tqdm
 
 from ase_calculators.distillation import open_model, train_student
 from ase_calculators.distillation.prediction import errors, predict
 from ase_calculators.distillation.student import open_student
 from ase_calculators.lammps_potential import LammpsPotential
 from ase_calculators.provenance import atomic_write
+from ase_calculators.training_sets import write_deepmd
 from ase_calculators.validation import PROPERTIES, Report, compare, validate
 from ase_calculators.validation.stacking_faults import fault_energies
 
-STUDENTS = {"SNAP": "snap", "POD": "pod", "qSNAP": "qsnap"}
+LINEAR = {"SNAP": "snap", "POD": "pod", "qSNAP": "qsnap"}
+STUDENTS = LINEAR | {"DNN": "se_e2_a"}
+TAUGHT = ("POD", "DNN")
+LEARNED = ("standard", "stacks", "defects")
+HERE = Path(__file__).parent
+PROFILES = {"pod": HERE / "pod_ir.yaml"}  # others are "small"
 FOLDS = 5
 DEFAULT = ("equation_of_state", "elastic_constants", "vacancy", "stacking_faults")
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -59,6 +70,63 @@ def key(atoms: Atoms) -> tuple[float, ...]:
         Cell vectors and last position, rounded.
     """
     return tuple([*atoms.cell.array.ravel().round(4), *atoms.positions[-1].round(4)])
+
+
+def around(parents: list[Atoms], n: int, seed: int) -> list[Atoms]:
+    """Return cells that are strained and shaken: what a teacher says beside its own labels.
+
+    Parameters
+    ----------
+    parents : list of ase.Atoms
+        Stacks and defects.
+    n : int
+        How many of each.
+    seed : int
+        Random seed.
+
+    Returns
+    -------
+    list of ase.Atoms
+        Cells; strains of 2 % and displacements of 0.06 Å (standard deviations).
+    """
+    rng = np.random.default_rng(seed)
+    cells = []
+    for parent in parents:
+        for _ in range(n):
+            cell = parent.cell.array @ (np.eye(3) + rng.normal(0.0, 0.02, (3, 3)))
+            atoms = Atoms(parent.numbers, parent.positions, cell=parent.cell, pbc=True)
+            atoms.set_cell(cell, scale_atoms=True)
+            atoms.rattle(0.06, rng=rng)
+            cells.append(atoms)
+    return cells
+
+
+def train(
+    name: str, sets: list[tuple[Path, float]], test: Path, folder: Path, profiles: dict[str, Any]
+) -> Any:
+    """Train a student, and return its calculator.
+
+    Parameters
+    ----------
+    name : str
+        A key of `STUDENTS`, or that with "-KD".
+    sets : list of (pathlib.Path, float)
+        DeePMD data and their weights.
+    test : pathlib.Path
+        DeePMD data, for its errors.
+    folder : pathlib.Path
+        Where it is written, under its name.
+    profiles : dict of str to path-like
+        Settings by kind; "small" of the package for others.
+
+    Returns
+    -------
+    ase calculator
+        The student.
+    """
+    kind = STUDENTS[name.removesuffix("-KD")]
+    student = train_student(sets, test, folder / name, profiles.get(kind, "small"), kind=kind)
+    return open_student(student)
 
 
 def tested(calculator: Any, frames: list[Atoms], name: str, align: bool) -> dict[str, float]:
@@ -122,7 +190,7 @@ def left_out(kind: str, frames: list[Atoms]) -> str:
     str
         Lowest and highest constants of five students, each without a fifth of the frames.
     """
-    learning, found = Learning(kind), []
+    learning, found = Learning(kind, PROFILES.get(kind, "small")), []
     rows = learning.add(frames)
     with TemporaryDirectory() as scratch:
         for part in range(FOLDS):
@@ -141,9 +209,10 @@ def main() -> None:
     add = parser.add_argument
     add("folder", type=Path, help="where everything is written")
     add("--data", type=Path, default=DATA, help="folder of ir_pbe (%(default)s)")
-    add("--teacher", type=Path, help="folder of a teacher trained on the same labels")
+    add("--teacher", type=Path, nargs="+", help="models, trained on the same labels; their mean")
     add("--bred", type=int, default=150, help="bred cells for it to label (%(default)s)")
-    add("--only", nargs="+", choices=STUDENTS, default=list(STUDENTS), help="(all)")
+    add("--around", type=int, default=10, help="and shaken copies of each stack (%(default)s)")
+    add("--only", nargs="+", choices=STUDENTS, default=list(LINEAR), help="(SNAP POD qSNAP)")
     add("--properties", nargs="*", default=DEFAULT, choices=PROPERTIES, help="(four)")
     args = parser.parse_args()
     try:
@@ -152,36 +221,38 @@ def main() -> None:
     except OSError as error:
         parser.error(f"--data {args.data}: {error}; name the folder of ir_pbe")
     args.folder.mkdir(parents=True, exist_ok=True)
-    parts = {part: [a for a in labelled if a.info["part"] == part]
-             for part in ("standard", "stacks", "test")}  # fmt: skip
-    learned = parts["standard"] + parts["stacks"]
+    parts = {part: [a for a in labelled if a.info["part"] == part] for part in (*LEARNED, "test")}
+    learned = [atoms for part in LEARNED for atoms in parts[part]]
     with atomic_write(args.folder / "learned.extxyz") as file:
         ase.io.write(file, learned, format="extxyz")  # for a teacher
+    sets = {name: args.folder / "sets" / name for name in ("learned", "test", "taught")}
+    write_deepmd(learned, sets["learned"])
+    write_deepmd(parts["test"], sets["test"])
+    students = args.folder / "students"
     models: dict[str, Any] = {}
     for name in args.only:
-        student = train_student(learned, parts["test"], args.folder / "students" / name, "small",
-                                kind=STUDENTS[name])  # fmt: skip
-        models[name] = open_student(student)
+        models[name] = train(name, [(sets["learned"], 1.0)], sets["test"], students, PROFILES)
     if args.teacher:
         teacher = models["teacher"] = open_model(args.teacher)
         known = {key(atoms) for atoms in labelled}
-        rest = [a for a in chosen if key(a) not in known and a.info["part"] != "test"]
+        rest = [a for a in chosen if key(a) not in known and a.info["part"] in LEARNED]
         library = breed(args.folder / "library.extxyz", 1)
         rest += [library[k] for k in even(library, args.bred, 1)]
-        path = args.folder / f"taught_{args.teacher.name}_{args.bred}.extxyz"
+        rest += around(parts["stacks"] + parts["defects"], args.around, 1)
+        names = "_".join(path.name for path in args.teacher)
+        path = args.folder / f"taught_{names}_{args.bred}_{args.around}.extxyz"
         if not path.exists():
-            frames = [label(a, teacher) for a in rest]
+            frames = [label(a, teacher) for a in tqdm(rest, unit=" cells")]
             with atomic_write(path) as file:
                 ase.io.write(file, frames, format="extxyz")
-        taught = ase.io.read(path, ":")
-        student = train_student([(learned, 3.0), (taught, 1.0)], parts["test"],
-                                args.folder / "students" / "POD taught", "small",
-                                kind="pod")  # fmt: skip
-        models["POD taught"] = open_student(student)
+        write_deepmd(path, sets["taught"])
+        both = [(sets["learned"], 3.0), (sets["taught"], 1.0)]
+        for name in (f"{name}-KD" for name in args.only if name in TAUGHT):
+            models[name] = train(name, both, sets["test"], students, PROFILES)
     models["MEAM"] = LammpsPotential(MEAM, "Ir")
     lines = [
-        f"Learned from {len(parts['standard'])} cells and {len(parts['stacks'])} stacks; "
-        f"{len(parts['test'])} test cells. MEAM without its mean error of the energy.", "",
+        f"Learned from {len(parts['standard'])} cells, {len(parts['stacks'])} stacks and "
+        f"{len(parts['defects'])} defects; {len(parts['test'])} test cells. MEAM without its mean error of the energy.", "",
         "| model | learned: meV/atom | meV/Å | virial, meV/atom | test: meV/atom | meV/Å "
         "| virial, meV/atom | hcp - fcc, meV/atom | ISF of stacks, mJ/m^2 |", "|" + "---|" * 9,
         f"| **labels** | | | | | | | {' | '.join(of_stacks(None, labelled))} |",
@@ -206,7 +277,8 @@ def main() -> None:
         "", f"Without each of {FOLDS} parts of the labels:", "",
         "| student | C11, GPa | C12 | C44 | C12 < C44 |", "|---|---|---|---|---|",
     ]  # fmt: skip
-    lines += [f"| {name} | {left_out(STUDENTS[name], learned)} |" for name in args.only]
+    lines += [f"| {name} | {left_out(LINEAR[name], learned)} |"
+              for name in args.only if name in LINEAR]  # fmt: skip
     text = "\n".join(lines) + "\n\n" + compare(reports, args.folder / "comparison")
     with atomic_write(args.folder / "students.md") as file:
         file.write(text)

@@ -54,7 +54,9 @@ def test_a_finished_set_is_written_again_without_a_calculation(stacks, tmp_path,
     for atoms in known:
         cells.append(atoms.copy())
         cells[-1].info = {"name": atoms.info["name"]}
-    args = Namespace(folder=tmp_path, output=output, labels=None, collect=False, cheapest=False, cores=1)
+    args = Namespace(
+        folder=tmp_path, output=output, labels=None, collect=False, cheapest=False, cores=1
+    )
     stacks.label(cells, settings_of(stacks), args)
     assert "3 of 3 cells are labelled" in capsys.readouterr().out
     again = ase.io.read(output, ":")
@@ -82,3 +84,44 @@ def test_more_test_frames_keep_the_split(stacks, monkeypatch):
     before, after = parts
     assert np.array_equal(before.standard, after.standard) and len(before.standard) == 125
     assert set(after.test) == {*before.test, *range(len(frames), len(frames) + len(more))}
+
+
+def test_iridium_has_defects_and_rhenium_of_its_own_making(stacks, monkeypatch):
+    monkeypatch.syspath_prepend(str(REFERENCE / "ir_pbe"))
+    monkeypatch.delitem(sys.modules, "make", raising=False)  # al_pbe has one too
+    import make
+
+    frames = ase.io.read(REFERENCE / "ir_pbe" / "frames.extxyz", ":")
+    parts = {part: [a for a in frames if a.info["part"] == part]
+             for part in ("standard", "test", "stacks", "defects", "rhenium")}  # fmt: skip
+    assert [len(cells) for cells in parts.values()] == [120, 30, 32, 9, 24]
+    made = {"defects": make.defects(np.random.default_rng(make.SEED)),
+            "rhenium": make.rhenium(parts["standard"])}  # fmt: skip
+    for part, cells in made.items():
+        for (atoms, name), kept in zip(cells, parts[part], strict=True):
+            assert name == kept.info["name"] and list(atoms.symbols) == list(kept.symbols)
+            assert atoms.cell.array == pytest.approx(kept.cell.array, abs=1e-7)
+            assert atoms.positions == pytest.approx(kept.positions, abs=1e-7)
+    for atoms in parts["rhenium"]:
+        assert atoms.symbols.formula.count()["Re"] == 1
+
+
+def test_the_cheapest_cells_come_first(stacks, monkeypatch, tmp_path):
+    batches = []
+    monkeypatch.setattr(stacks.AutoDFT, "add", lambda self, cells: batches.append(cells) or Added())
+    monkeypatch.setattr(stacks.AutoDFT, "run", lambda self: "")
+    frames = ase.io.read(REFERENCE / "ir_pbe" / "frames.extxyz", ":24")
+    args = Namespace(
+        folder=tmp_path, output=tmp_path / "labels.extxyz", labels=None, collect=False,
+        cheapest=True, cores=1,
+    )  # fmt: skip
+    settings = settings_of(stacks)
+    stacks.label(frames, settings, args)
+    costs = [settings.cost(atoms) for batch in batches for atoms in batch]
+    assert len(costs) == 24 and costs == sorted(costs)
+
+
+class Added:
+    """What AutoDFT.add returns, nothing refused."""
+
+    refused = ()

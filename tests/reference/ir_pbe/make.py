@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Label iridium with GPAW, PBE: a landscape of small cells, stacks with faults, defects.
+"""Label iridium with GPAW, PBE: a landscape of small cells, stacks with faults, defects, rhenium.
 
 python make.py                      # all cells; resumes where it was stopped
 python make.py --collect            # write what is done, run nothing
@@ -21,7 +21,14 @@ import numpy as np
 from ase import Atoms
 from ase.build import bulk, fcc100, fcc110, fcc111, make_supercell
 
-from ase_calculators import EntropySymmetry, Genes, PolymorphGen, map_landscape, select
+from ase_calculators import (
+    EntropySymmetry,
+    Genes,
+    PolymorphGen,
+    map_landscape,
+    select,
+    substitute,
+)
 from ase_calculators.autodft import DFTSettings
 
 HERE = Path(__file__).parent
@@ -205,6 +212,23 @@ def defects(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
             yield atoms, f"slab {name}, {n_layers} layers, outer ones {shift:+} Å"
 
 
+def rhenium(standard: Sequence[Atoms]) -> Iterator[tuple[Atoms, str]]:
+    """Yield cells with one atom of rhenium: fcc of 8 atoms, stacks, the first standard cells."""
+    for scale in (1.0, 0.98, 1.02):
+        atoms = make_supercell(bulk(ELEMENT, "fcc", a=LATTICE * scale), np.diag([2, 2, 2]))
+        atoms.symbols[0] = "Re"
+        yield atoms, f"fcc, 1 of 8 rhenium, a={LATTICE * scale:.3f}"
+    for name in ("fcc", "hcp", "dhcp", "isf5"):
+        atoms = stack(STACKS[name])
+        atoms.symbols[0] = "Re"  # beside the fault
+        yield atoms, f"{name}, 1 of {len(atoms)} layers rhenium"
+    for n_atoms, number in ((4, 14), (6, 3)):
+        parents = [atoms for atoms in standard if len(atoms) == n_atoms][:number]
+        share = 1 / n_atoms
+        for atoms in substitute(parents, {"Ir": {"Ir": 1 - share, "Re": share}}, seed=SEED):
+            yield atoms, f"standard {n_atoms}, 1 rhenium"
+
+
 def shuffle(lists: Sequence[list[Atoms]]) -> list[Atoms]:
     """Merge lists evenly, each in its order.
 
@@ -238,7 +262,7 @@ def frames(settings: DFTSettings, folder: Path) -> list[Atoms]:
     -------
     list of ase.Atoms
         The cells. ``info["name"]`` says what each is, ``info["part"]`` which part it belongs to:
-        standard, test, stacks or defects.
+        standard, test, stacks, defects or rhenium.
     """
     path = HERE / "frames.extxyz"
     if path.exists():
@@ -257,10 +281,13 @@ def frames(settings: DFTSettings, folder: Path) -> list[Atoms]:
         cells.append(atoms)
     # a few stacks at once: what they say of the settings is wanted first
     merged = cells[:4] + shuffle([*parts, cells[4:]])
-    for atoms, name in defects(np.random.default_rng(SEED)):
-        bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
-        bare.info = {"part": "defects", "name": name}
-        merged.append(bare)
+    standard = [atoms for atoms in merged if atoms.info["part"] == "standard"]
+    for part, more in (("defects", defects(np.random.default_rng(SEED))),
+                       ("rhenium", rhenium(standard))):  # fmt: skip
+        for atoms, name in more:
+            bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
+            bare.info = {"part": part, "name": name}
+            merged.append(bare)
     ase.io.write(path, merged)
     return ase.io.read(path, ":")
 
