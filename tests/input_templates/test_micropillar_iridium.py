@@ -311,11 +311,14 @@ def test_a_pillar_of_a_student(copy_of, script):
     potential = ("--potential", "pod", "al_pod/student")
     said = script("run.py", "out", *small, *potential, cwd=folder, fails=True)
     assert "al_pod/student: is of one metal; give --metals Al" in said
-    script("run.py", "out", *small, *potential, "--metals", "Al", cwd=folder)
+    said = script("run.py", "out", *small, "--lattice", 4.03, cwd=folder, fails=True)
+    assert "--lattice 4.03: is that of --potential; give both" in said
+    script("run.py", "out", *small, *potential, "--lattice", 4.03, "--metals", "Al", cwd=folder)
     for name in ("1", "perfect"):
         run = folder / "out" / f"Al_300K_2e11_{name}"
         assert (run / "finished").exists()
-        assert json.loads((run / "variables.json").read_text())["pair"] == "pod"
+        given = json.loads((run / "variables.json").read_text())
+        assert (given["pair"], given["a"]) == ("pod", "4.03")
 
 
 def test_a_folder_without_runs_is_named(copy_of, script):

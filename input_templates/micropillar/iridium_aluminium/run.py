@@ -4,6 +4,7 @@
 
 python run.py [FOLDER]
 python run.py FOLDER --metals Al --potential pod ../../distillation/al_pod/student     a student
+python run.py FOLDER --metals Ir --potential pod FILE --lattice 3.87        another crystal
 
 runs in.micropillar for each metal, temperature, seed and rate in a folder of its own, such as
 FOLDER/Ir_300K_2e10_1, and in.perfect in FOLDER/Ir_300K_2e10_perfect. Finished runs are left alone,
@@ -36,7 +37,7 @@ HEIGHT = 2.0  # in units of the width
 
 def variables(
     metal: str, temperature: float, rate: float, seed: int, scale: float,
-    potential: tuple[str, str] | None = None,
+    potential: tuple[str, str] | None = None, lattice: float | None = None,
 ) -> dict:  # fmt: skip
     """Return the variables of in.micropillar.
 
@@ -54,6 +55,8 @@ def variables(
         Width over that of the paper's figure here, 6 cells.
     potential : (str, str), optional
         Its block in potential.mod and its file. Default: that of `METALS`.
+    lattice : float, optional
+        Lattice constant, Å. Default: that of `METALS`.
 
     Returns
     -------
@@ -63,6 +66,8 @@ def variables(
     data = METALS[metal]
     if potential:
         data = data | dict(zip(("pair", "potential"), potential, strict=True))
+    if lattice:
+        data = data | {"a": lattice}
     return {
         "element": metal, **data,
         **{name: f"{value * data['a']:.4g}" for name, value in SHAPE.items()},
@@ -137,10 +142,13 @@ def main() -> None:
     parser.add_argument("--dump-strain", type=float, default=0.0025, help="(%(default)s)")
     parser.add_argument("--potential", nargs=2, metavar=("PAIR", "FILE"),
                         help="block of potential.mod, and file, of one metal")  # fmt: skip
+    parser.add_argument("--lattice", type=float, help="lattice constant of that potential, Å")
     parser.add_argument("--scale", type=float, default=1.0, help="of the width (%(default)s)")
     args = parser.parse_args()
     if args.potential and len(args.metals) > 1:
         parser.error(f"--potential {' '.join(args.potential)}: is of one metal; give --metals Al")
+    if args.lattice and not args.potential:
+        parser.error(f"--lattice {args.lattice:g}: is that of --potential; give both")
     if args.potential and "/" in args.potential[1]:  # each run has a folder of its own
         args.potential[1] = str(Path(args.potential[1]).resolve())
     # seed by seed, so that a run stopped half-way has both metals at all temperatures
@@ -151,7 +159,9 @@ def main() -> None:
     same = {"strain": args.strain, "relax": args.relax, "dump_strain": args.dump_strain}
     for metal, temperature, seed in tqdm(runs, unit=" pillars"):
         start = f"{metal}_{temperature:g}K_{args.rate:g}".replace("e+", "e")
-        given = variables(metal, temperature, args.rate, seed, args.scale, args.potential) | same
+        given = variables(
+            metal, temperature, args.rate, seed, args.scale, args.potential, args.lattice
+        ) | same  # fmt: skip
         run_deck(args.folder / f"{start}_{seed}", "in.micropillar", given)
         if seed == args.seeds[0]:
             names = ("element", "a", "mass", "pair", "potential", "temperature", "rate", *same)
