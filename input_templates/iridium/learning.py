@@ -26,11 +26,15 @@ class Learning:
         Descriptors.
     profile : path-like or str
         Settings, as in `train_student`.
+    elements : sequence of str
+        Elements of the frames.
     """
 
-    def __init__(self, kind: str, profile: str | Path = "small") -> None:
+    def __init__(
+        self, kind: str, profile: str | Path = "small", elements: Sequence[str] = ("Ir",)
+    ) -> None:
         self.kind = kind
-        self.equations = Equations(kind, ["Ir"], read_profile(profile, kind))
+        self.equations = Equations(kind, list(elements), read_profile(profile, kind))
 
     def add(self, frames: Sequence[Atoms]) -> list[int]:
         """Add frames.

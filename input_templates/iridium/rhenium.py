@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-3-Clause
+"""Learn a dilute alloy: how many cells with an atom of rhenium does a student of iridium need?
+
+python rhenium.py results
+
+Learns from all labels of iridium in tests/reference/ir_pbe and from 0, 2, 4, ... of its cells with
+one atom of rhenium, drawn at random; the others are the test. Energies are compared after one shift
+for each element, since a student that saw no rhenium has no zero for it. Writes rhenium_KIND.json,
+.md.
+
+Run time of one core: 1 minute.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import ase.io
+import numpy as np
+from learning import Learning
+from substitution import DATA
+from wide_or_even import spread
+
+from ase_calculators.distillation.linear_students import KINDS
+from ase_calculators.provenance import atomic_write, write_json
+
+ELEMENTS = ("Ir", "Re")
+
+
+def tested(learning: Learning, fit: np.ndarray, rows: list[int], shares: np.ndarray) -> dict:
+    """Return root mean square errors after one shift of the energy for each element.
+
+    Parameters
+    ----------
+    learning : Learning
+        The frames.
+    fit : (n_coefficients,) float64 ndarray
+        Student.
+    rows : list of int
+        Numbers of the test frames.
+    shares : (n_frames, 2) float64 ndarray
+        Share of each element in them.
+
+    Returns
+    -------
+    dict of str to float
+        "energy", meV/atom, and "forces", meV/Å.
+    """
+    off = [learning.equations.matrices[k] @ fit - learning.equations.targets[k] for k in rows]
+    energies = np.array([error[0] for error in off])
+    shift = np.linalg.lstsq(shares, energies, rcond=None)[0]
+    forces = np.concatenate([error[7:] for error in off])
+    return {
+        "energy": 1e3 * float(np.sqrt(np.mean((energies - shares @ shift) ** 2))),
+        "forces": 1e3 * float(np.sqrt(np.mean(forces**2))),
+    }
+
+
+def main() -> None:
+    """Read the command line, learn, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add("folder", type=Path, help="where everything is written")
+    add("--data", type=Path, default=DATA, help="folder of ir_pbe (%(default)s)")
+    add("--kind", choices=KINDS, default="snap", help="(%(default)s)")
+    add("--profile", default="small", help="(%(default)s)")
+    add("--tests", type=int, default=8, help="test cells of each draw (%(default)s)")
+    add("--draws", type=int, default=10, help="(%(default)s)")
+    args = parser.parse_args()
+    try:
+        labelled = ase.io.read(args.data / "ir_pbe/labels.extxyz", ":")
+    except OSError as error:
+        parser.error(f"--data {args.data}: {error}; name the folder of ir_pbe")
+    alloy = [atoms for atoms in labelled if atoms.info["part"] == "rhenium"]
+    if args.tests > len(alloy) - 2:
+        parser.error(f"--tests {args.tests}: must be at most {len(alloy) - 2}, the cells less two")
+    learning = Learning(args.kind, args.profile, ELEMENTS)
+    pure = learning.add([a for a in labelled if a.info["part"] not in ("rhenium", "test")])
+    rows = learning.add(alloy)
+    shares = np.array([[np.mean(a.symbols == element) for element in ELEMENTS] for a in alloy])
+    records: list[dict[str, Any]] = []
+    for seed in range(args.draws):
+        order = np.random.default_rng([seed, 7]).permutation(len(alloy))
+        held, rest = order[: args.tests], order[args.tests :]
+        for n in range(0, len(rest) + 1, 2):
+            fit = learning.equations.fit(pure + [rows[k] for k in rest[:n]])
+            errors = tested(learning, fit, [rows[k] for k in held], shares[held])
+            records.append({"draw": seed, "n": n, "errors": errors})
+    lines = ["| cells with rhenium | meV/atom | meV/Å |", "|---|---|---|"]
+    for n in dict.fromkeys(record["n"] for record in records):
+        found = [record["errors"] for record in records if record["n"] == n]
+        cells = [spread([errors[q] for errors in found], 0) for q in ("energy", "forces")]
+        lines.append(f"| {n} | {' | '.join(cells)} |")
+    text = "\n".join(lines) + "\n"
+    args.folder.mkdir(parents=True, exist_ok=True)
+    settings = {"kind": args.kind, "profile": str(args.profile), "pure": len(pure)}
+    write_json(args.folder / f"rhenium_{args.kind}.json", settings | {"records": records})
+    with atomic_write(args.folder / f"rhenium_{args.kind}.md") as file:
+        file.write(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
