@@ -10,8 +10,8 @@ python ../distillation/teacher.py results/dft/learned.extxyz --seeds 1 --profile
 python students.py results/dft --only POD DNN --teacher results/dft/tensornet results/dft/mace \
     results/dft/students/POD                        also POD-KD and DNN-KD, taught by their mean
 
-Learns from the cells, stacks and defects of tests/reference/ir_pbe/labels.extxyz, as many as there
-are; those of the part "test" are held out. The teachers label the cells of frames.extxyz that DFT
+Learns from the labels of tests/reference/ir_pbe/labels.extxyz, as many as there are, but for those
+of the parts "test", which are held out, and "rhenium". The teachers label the cells of frames.extxyz that DFT
 has not labelled, and bred ones. Properties by the validation suite, in OUTPUT/NAME. Writes
 students.md, and the pictures of the suite, with the fault curves of all.
 
@@ -43,7 +43,7 @@ from ase_calculators.validation.stacking_faults import fault_energies
 LINEAR = {"SNAP": "snap", "POD": "pod", "qSNAP": "qsnap"}
 STUDENTS = LINEAR | {"DNN": "se_e2_a"}
 TAUGHT = ("POD", "DNN")
-LEARNED = ("standard", "stacks", "defects")
+LEARNED = ("standard", "stacks", "defects", "strained")
 HERE = Path(__file__).parent
 PROFILES = {"pod": HERE / "pod_ir.yaml"}  # others are "small"
 FOLDS = 5
@@ -251,8 +251,8 @@ def main() -> None:
             models[name] = train(name, both, sets["test"], students, PROFILES)
     models["MEAM"] = LammpsPotential(MEAM, "Ir")
     lines = [
-        f"Learned from {len(parts['standard'])} cells, {len(parts['stacks'])} stacks and "
-        f"{len(parts['defects'])} defects; {len(parts['test'])} test cells. MEAM without its mean error of the energy.", "",
+        f"Learned from {', '.join(f'{len(parts[part])} {part}' for part in LEARNED)}; "
+        f"{len(parts['test'])} test cells. MEAM without its mean error of the energy.", "",
         "| model | learned: meV/atom | meV/Å | virial, meV/atom | test: meV/atom | meV/Å "
         "| virial, meV/atom | hcp - fcc, meV/atom | ISF of stacks, mJ/m^2 |", "|" + "---|" * 9,
         f"| **labels** | | | | | | | {' | '.join(of_stacks(None, labelled))} |",

@@ -158,7 +158,7 @@ def test_students_and_a_teacher(folder, script):
     taught = ase.io.read(folder / "dft/taught_teacher_5_1.extxyz", ":")
     # none of DFT's cells, of the test part and of the alloy is among them
     assert not any(a.info.get("part") in ("test", "rhenium") for a in taught)
-    learned = ("standard", "stacks", "defects")
+    learned = ("standard", "stacks", "defects", "strained")
     n_rest = sum(a.info["part"] in learned for a in ase.io.read(
         folder / "reference/ir_pbe/frames.extxyz", ":"))  # fmt: skip
     parts = [a.info["part"] for a in labels]

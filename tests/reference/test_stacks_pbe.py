@@ -86,17 +86,18 @@ def test_more_test_frames_keep_the_split(stacks, monkeypatch):
     assert set(after.test) == {*before.test, *range(len(frames), len(frames) + len(more))}
 
 
-def test_iridium_has_defects_and_rhenium_of_its_own_making(stacks, monkeypatch):
+def test_iridium_has_cells_of_its_own_making(stacks, monkeypatch):
     monkeypatch.syspath_prepend(str(REFERENCE / "ir_pbe"))
     monkeypatch.delitem(sys.modules, "make", raising=False)  # al_pbe has one too
     import make
 
     frames = ase.io.read(REFERENCE / "ir_pbe" / "frames.extxyz", ":")
     parts = {part: [a for a in frames if a.info["part"] == part]
-             for part in ("standard", "test", "stacks", "defects", "rhenium")}  # fmt: skip
-    assert [len(cells) for cells in parts.values()] == [120, 30, 32, 9, 24]
+             for part in ("standard", "test", "stacks", "defects", "rhenium", "strained")}  # fmt: skip
+    assert [len(cells) for cells in parts.values()] == [120, 30, 32, 9, 24, 22]
     made = {"defects": make.defects(np.random.default_rng(make.SEED)),
-            "rhenium": make.rhenium(parts["standard"])}  # fmt: skip
+            "rhenium": make.rhenium(parts["standard"]),
+            "strained": make.strained(np.random.default_rng(make.SEED))}  # fmt: skip
     for part, cells in made.items():
         for (atoms, name), kept in zip(cells, parts[part], strict=True):
             assert name == kept.info["name"] and list(atoms.symbols) == list(kept.symbols)

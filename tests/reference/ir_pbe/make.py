@@ -212,6 +212,19 @@ def defects(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
             yield atoms, f"slab {name}, {n_layers} layers, outer ones {shift:+} Å"
 
 
+def strained(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
+    """Yield fcc cells near the crystal, of which the landscape has few: strained, and shaken."""
+    for n_atoms, number, amount in ((1, 12, 0.0), (2, 6, 0.08), (4, 4, 0.08)):
+        for _ in range(number):
+            atoms = make_supercell(bulk(ELEMENT, "fcc", a=LATTICE), np.diag(SHAPES[n_atoms]))
+            strain = rng.normal(0.0, 0.04, (3, 3))
+            strain = np.eye(3) * rng.uniform(0.95, 1.02) + (strain + strain.T) / 2
+            atoms.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+            if amount:
+                atoms.rattle(amount, rng=rng)
+            yield atoms, f"fcc {n_atoms}, strained, rattled {amount}"
+
+
 def rhenium(standard: Sequence[Atoms]) -> Iterator[tuple[Atoms, str]]:
     """Yield cells with one atom of rhenium: fcc of 8 atoms, stacks, the first standard cells."""
     for scale in (1.0, 0.98, 1.02):
@@ -262,7 +275,7 @@ def frames(settings: DFTSettings, folder: Path) -> list[Atoms]:
     -------
     list of ase.Atoms
         The cells. ``info["name"]`` says what each is, ``info["part"]`` which part it belongs to:
-        standard, test, stacks, defects or rhenium.
+        standard, test, stacks, defects, rhenium or strained.
     """
     path = HERE / "frames.extxyz"
     if path.exists():
@@ -282,8 +295,11 @@ def frames(settings: DFTSettings, folder: Path) -> list[Atoms]:
     # a few stacks at once: what they say of the settings is wanted first
     merged = cells[:4] + shuffle([*parts, cells[4:]])
     standard = [atoms for atoms in merged if atoms.info["part"] == "standard"]
-    for part, more in (("defects", defects(np.random.default_rng(SEED))),
-                       ("rhenium", rhenium(standard))):  # fmt: skip
+    for part, more in (
+        ("defects", defects(np.random.default_rng(SEED))),
+        ("rhenium", rhenium(standard)),
+        ("strained", strained(np.random.default_rng(SEED))),
+    ):
         for atoms, name in more:
             bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
             bare.info = {"part": part, "name": name}
