@@ -5,15 +5,16 @@
 python students.py results/dft                      SNAP, quadratic SNAP, POD; MEAM
 python ../distillation/teacher.py results/dft/learned.extxyz --start MODEL --trust --seeds 1 \
     --profile tensornet_ir.yaml --output results/dft/tensornet    fine-tunes a universal model
-python ../distillation/teacher.py results/dft/learned.extxyz --seeds 1 --profile mace_ir.yaml \
-    --output results/dft/mace
+python ../distillation/teacher.py results/dft/learned.extxyz --seeds 1 --output results/dft/mace \
+    --profile ../distillation/mace_al_faults.yaml
 python students.py results/dft --only POD DNN --teacher results/dft/tensornet results/dft/mace \
     results/dft/students/POD                        also POD-KD and DNN-KD, taught by their mean
 
 Learns from the labels of tests/reference/ir_pbe/labels.extxyz, as many as there are, but for those
-of the parts "test", which are held out, and "rhenium". The teachers label the cells of frames.extxyz that DFT
-has not labelled, and bred ones. Properties by the validation suite, in OUTPUT/NAME. Writes
-students.md, and the pictures of the suite, with the fault curves of all.
+of the parts "test", which are held out, and "rhenium". The teachers label the cells of
+frames.extxyz that DFT has not labelled, bred ones, and shaken copies of stacks and defects.
+Properties by the validation suite, in OUTPUT/NAME. Writes students.md, and the pictures of the
+suite, with the fault curves of all.
 
 Run time of one core: 3 minutes; each DNN, 10.
 """

@@ -140,7 +140,9 @@ def arguments(description: str, folder: Path, output: str = "labels.extxyz") -> 
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--folder", type=Path, default=Path("work"), help="ledger (%(default)s)")
     parser.add_argument("--labels", type=int, help="label only the first so many (all)")
-    parser.add_argument("--cheapest", action="store_true", help="of these, the cheapest cells first")
+    parser.add_argument(
+        "--cheapest", action="store_true", help="of these, the cheapest cells first"
+    )
     parser.add_argument("--cores", type=int, default=1, help="cells at a time (%(default)s)")
     parser.add_argument("--collect", action="store_true", help="write what is done, run nothing")
     parser.add_argument("--output", type=Path, default=folder / output, help="labels, read first")
