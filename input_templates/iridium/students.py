@@ -44,9 +44,12 @@ from ase_calculators.validation.stacking_faults import fault_energies
 LINEAR = {"SNAP": "snap", "POD": "pod", "qSNAP": "qsnap"}
 STUDENTS = LINEAR | {"DNN": "se_e2_a"}
 TAUGHT = ("POD", "DNN")
-LEARNED = ("standard", "stacks", "defects", "strained")
+NEAR = ("stacks", "defects", "strained")  # cells near the crystal
+LEARNED = ("standard", *NEAR)
 HERE = Path(__file__).parent
 PROFILES = {"pod": HERE / "pod_ir.yaml"}  # others are "small"
+# of a frame near the crystal, of another one with a label of DFT's, of one with the teacher's
+WEIGHTS = {"near": 15.0, "far": 3.0, "taught": 1.0}
 FOLDS = 5
 DEFAULT = ("equation_of_state", "elastic_constants", "vacancy", "stacking_faults")
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -102,23 +105,19 @@ def around(parents: list[Atoms], n: int, seed: int) -> list[Atoms]:
     return cells
 
 
-def train(
-    name: str, sets: list[tuple[Path, float]], test: Path, folder: Path, profiles: dict[str, Any]
-) -> Any:
+def train(name: str, sets: dict[Path, float], test: Path, folder: Path) -> Any:
     """Train a student, and return its calculator.
 
     Parameters
     ----------
     name : str
         A key of `STUDENTS`, or that with "-KD".
-    sets : list of (pathlib.Path, float)
+    sets : dict of pathlib.Path to float
         DeePMD data and their weights.
     test : pathlib.Path
         DeePMD data, for its errors.
     folder : pathlib.Path
         Where it is written, under its name.
-    profiles : dict of str to path-like
-        Settings by kind; "small" of the package for others.
 
     Returns
     -------
@@ -126,7 +125,7 @@ def train(
         The student.
     """
     kind = STUDENTS[name.removesuffix("-KD")]
-    student = train_student(sets, test, folder / name, profiles.get(kind, "small"), kind=kind)
+    student = train_student(sets, test, folder / name, PROFILES.get(kind, "small"), kind=kind)
     return open_student(student)
 
 
@@ -193,6 +192,9 @@ def left_out(kind: str, frames: list[Atoms]) -> str:
     """
     learning, found = Learning(kind, PROFILES.get(kind, "small")), []
     rows = learning.add(frames)
+    learning.equations.shares = [
+        WEIGHTS["near" if atoms.info["part"] in NEAR else "far"] for atoms in frames
+    ]
     with TemporaryDirectory() as scratch:
         for part in range(FOLDS):
             fit = learning.equations.fit([row for row in rows if row % FOLDS != part])
@@ -226,13 +228,13 @@ def main() -> None:
     learned = [atoms for part in LEARNED for atoms in parts[part]]
     with atomic_write(args.folder / "learned.extxyz") as file:
         ase.io.write(file, learned, format="extxyz")  # for a teacher
-    sets = {name: args.folder / "sets" / name for name in ("learned", "test", "taught")}
-    write_deepmd(learned, sets["learned"])
-    write_deepmd(parts["test"], sets["test"])
-    students = args.folder / "students"
-    models: dict[str, Any] = {}
-    for name in args.only:
-        models[name] = train(name, [(sets["learned"], 1.0)], sets["test"], students, PROFILES)
+    test, students = args.folder / "sets" / "test", args.folder / "students"
+    sets = {args.folder / "sets" / name: WEIGHTS[name] for name in ("far", "near")}
+    for path in sets:
+        frames = [a for a in learned if (a.info["part"] in NEAR) == (path.name == "near")]
+        write_deepmd(frames, path)
+    write_deepmd(parts["test"], test)
+    models = {name: train(name, sets, test, students) for name in args.only}
     if args.teacher:
         teacher = models["teacher"] = open_model(args.teacher)
         known = {key(atoms) for atoms in labelled}
@@ -246,10 +248,10 @@ def main() -> None:
             frames = [label(a, teacher) for a in tqdm(rest, unit=" cells")]
             with atomic_write(path) as file:
                 ase.io.write(file, frames, format="extxyz")
-        write_deepmd(path, sets["taught"])
-        both = [(sets["learned"], 3.0), (sets["taught"], 1.0)]
+        taught = args.folder / "sets" / "taught"
+        write_deepmd(path, taught)
         for name in (f"{name}-KD" for name in args.only if name in TAUGHT):
-            models[name] = train(name, both, sets["test"], students, PROFILES)
+            models[name] = train(name, sets | {taught: WEIGHTS["taught"]}, test, students)
     models["MEAM"] = LammpsPotential(MEAM, "Ir")
     lines = [
         f"Learned from {', '.join(f'{len(parts[part])} {part}' for part in LEARNED)}; "

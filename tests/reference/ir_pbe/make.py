@@ -194,7 +194,7 @@ def stacks(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
 
 
 def defects(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
-    """Yield fcc cells without one of 8 atoms, and surfaces, one atom a layer, 9 Å of vacuum."""
+    """Yield fcc cells without one atom, and surfaces, one atom a layer, 9 Å of vacuum."""
     whole = make_supercell(bulk(ELEMENT, "fcc", a=LATTICE), np.diag([2, 2, 2]))
     for scale, amount in ((1.0, 0.0), (0.98, 0.0), (1.0, 0.06)):
         atoms = whole.copy()
@@ -210,6 +210,11 @@ def defects(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
             atoms.positions[heights.argmax(), 2] += shift
             atoms.positions[heights.argmin(), 2] -= shift
             yield atoms, f"slab {name}, {n_layers} layers, outer ones {shift:+} Å"
+    # no atom has more than one vacancy beside it
+    cubic = bulk(ELEMENT, "fcc", a=LATTICE, cubic=True)
+    atoms = make_supercell(cubic, [[-1, 1, 1], [1, -1, 1], [1, 1, -1]])
+    del atoms[0]
+    yield atoms, f"vacancy, 15 of 16, a={LATTICE:.3f}"
 
 
 def strained(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
