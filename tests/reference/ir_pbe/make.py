@@ -230,6 +230,17 @@ def strained(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
             yield atoms, f"fcc {n_atoms}, strained, rattled {amount}"
 
 
+def elastic() -> Iterator[tuple[Atoms, str]]:
+    """Yield fcc cells under strains of 1 %, whose stresses are the elastic constants of the labels."""
+    for i, j, name in ((0, 0, "xx"), (1, 2, "yz")):
+        for sign in (1, -1):
+            atoms = bulk(ELEMENT, "fcc", a=LATTICE)
+            strain = np.zeros((3, 3))
+            strain[i, j] = strain[j, i] = 0.01 * sign / (1 if i == j else 2)
+            atoms.set_cell(atoms.cell.array @ (np.eye(3) + strain), scale_atoms=True)
+            yield atoms, f"fcc, strain {name} {sign:+} %"
+
+
 def rhenium(standard: Sequence[Atoms]) -> Iterator[tuple[Atoms, str]]:
     """Yield cells with one atom of rhenium: fcc of 8 atoms, stacks, the first standard cells."""
     for scale in (1.0, 0.98, 1.02):
@@ -280,7 +291,7 @@ def frames(settings: DFTSettings, folder: Path) -> list[Atoms]:
     -------
     list of ase.Atoms
         The cells. ``info["name"]`` says what each is, ``info["part"]`` which part it belongs to:
-        standard, test, stacks, defects, rhenium or strained.
+        standard, test, stacks, defects, rhenium, strained or elastic.
     """
     path = HERE / "frames.extxyz"
     if path.exists():
@@ -304,6 +315,7 @@ def frames(settings: DFTSettings, folder: Path) -> list[Atoms]:
         ("defects", defects(np.random.default_rng(SEED))),
         ("rhenium", rhenium(standard)),
         ("strained", strained(np.random.default_rng(SEED))),
+        ("elastic", elastic()),
     ):
         for atoms, name in more:
             bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
