@@ -12,7 +12,7 @@ python students.py results/dft --only POD DNN --teacher results/dft/tensornet re
 
 Learns from the labels of tests/reference/ir_pbe/labels.extxyz, as many as there are, but for those
 of the parts "test", which are held out, and "rhenium". The teachers label the cells of
-frames.extxyz that DFT has not labelled, bred ones, and shaken copies of stacks and defects.
+frames.extxyz that DFT has not labelled, bred ones, and shaken copies of stacks, defects and wires.
 Properties by the validation suite, in OUTPUT/NAME. Writes students.md, and the pictures of the
 suite, with the fault curves of all.
 
@@ -27,6 +27,7 @@ from typing import Any
 import ase.io
 import numpy as np
 from ase import Atoms
+from ase.build import bulk
 from frames import LATTICE, MEAM, breed, even, label
 from learning import CONSTANTS, Learning, elastic, model
 from substitution import DATA
@@ -77,12 +78,12 @@ def key(atoms: Atoms) -> tuple[float, ...]:
 
 
 def around(parents: list[Atoms], n: int, seed: int) -> list[Atoms]:
-    """Return cells that are strained and shaken: what a teacher says beside its own labels.
+    """Return cells that are strained and shaken.
 
     Parameters
     ----------
     parents : list of ase.Atoms
-        Stacks and defects.
+        Cells.
     n : int
         How many of each.
     seed : int
@@ -103,6 +104,24 @@ def around(parents: list[Atoms], n: int, seed: int) -> list[Atoms]:
             atoms.rattle(0.06, rng=rng)
             cells.append(atoms)
     return cells
+
+
+def wires() -> list[Atoms]:
+    """Return wires along [001] in 9 Å of vacuum: edges, which no cell with a label of DFT's has.
+
+    Returns
+    -------
+    list of ase.Atoms
+        8 to 24 atoms, one to two unit cells thick, two long, a = 3.87 Å.
+    """
+    found = []
+    for first, second in ((2, 2), (3, 2), (3, 3), (4, 3)):  # in (200) layers
+        atoms = bulk("Ir", "fcc", a=3.87, cubic=True) * (2, 2, 2)
+        layers = np.rint(atoms.positions / (3.87 / 2))
+        wire = atoms[(layers[:, 0] < first) & (layers[:, 1] < second)]
+        wire.center(vacuum=4.5, axis=(0, 1))
+        found.append(wire)
+    return found
 
 
 def train(name: str, sets: dict[Path, float], test: Path, folder: Path) -> Any:
@@ -214,7 +233,12 @@ def main() -> None:
     add("--data", type=Path, default=DATA, help="folder of ir_pbe (%(default)s)")
     add("--teacher", type=Path, nargs="+", help="models, trained on the same labels; their mean")
     add("--bred", type=int, default=150, help="bred cells for it to label (%(default)s)")
-    add("--around", type=int, default=10, help="and shaken copies of each stack (%(default)s)")
+    add(
+        "--around",
+        type=int,
+        default=10,
+        help="and shaken copies of each stack, defect and wire (%(default)s)",
+    )
     add("--only", nargs="+", choices=STUDENTS, default=list(LINEAR), help="(SNAP POD qSNAP)")
     add("--properties", nargs="*", default=DEFAULT, choices=PROPERTIES, help="(four)")
     args = parser.parse_args()
@@ -226,6 +250,9 @@ def main() -> None:
     args.folder.mkdir(parents=True, exist_ok=True)
     parts = {part: [a for a in labelled if a.info["part"] == part] for part in (*LEARNED, "test")}
     learned = [atoms for part in LEARNED for atoms in parts[part]]
+    for atoms in learned:
+        if atoms.info["part"] in NEAR:  # both kinds of teachers read it
+            atoms.info["config_energy_weight"] = WEIGHTS["near"] / WEIGHTS["far"]
     with atomic_write(args.folder / "learned.extxyz") as file:
         ase.io.write(file, learned, format="extxyz")  # for a teacher
     test, students = args.folder / "sets" / "test", args.folder / "students"
@@ -241,7 +268,7 @@ def main() -> None:
         rest = [a for a in chosen if key(a) not in known and a.info["part"] in LEARNED]
         library = breed(args.folder / "library.extxyz", 1)
         rest += [library[k] for k in even(library, args.bred, 1)]
-        rest += around(parts["stacks"] + parts["defects"], args.around, 1)
+        rest += around(parts["stacks"] + parts["defects"] + wires(), args.around, 1)
         names = "_".join(path.name for path in args.teacher)
         path = args.folder / f"taught_{names}_{args.bred}_{args.around}.extxyz"
         if not path.exists():
