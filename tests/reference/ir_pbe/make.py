@@ -231,7 +231,7 @@ def strained(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
 
 
 def elastic() -> Iterator[tuple[Atoms, str]]:
-    """Yield fcc cells under strains of 1 %; their stresses give the elastic constants of the labels."""
+    """Yield fcc cells under strains of 1 %: their stresses are the labels' elastic constants."""
     for i, j, name in ((0, 0, "xx"), (1, 2, "yz")):
         for sign in (1, -1):
             atoms = bulk(ELEMENT, "fcc", a=LATTICE)
