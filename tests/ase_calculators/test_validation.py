@@ -880,20 +880,26 @@ def test_diamond(tmp_path):
     assert found["highest phonon"] == pytest.approx(17.8, abs=0.3)
 
 
-def test_dft_of_the_faults_of_iridium_is_that_of_our_labels():
+def test_dft_of_iridium_is_that_of_our_labels():
     path = Path(__file__).parents[1] / "reference" / "ir_pbe" / "labels.extxyz"
-    stacks = {a.info["name"]: a for a in ase.io.read(path, ":") if a.info["part"] == "stacks"}
+    frames = ase.io.read(path, ":")
+    stacks = {a.info["name"]: a for a in frames if a.info["part"] == "stacks"}
     energy = {name: atoms.get_potential_energy() for name, atoms in stacks.items()}
     fcc = energy["fcc a=3.87"] / len(stacks["fcc a=3.87"])
     known = {q: e["value"] for q, e in read_reference("Ir-PBE.json", "Ir").items()}
-    for quantity, name in (("ISF, rigid", "isf8 a=3.87"), ("ESF", "esf a=3.87")):
+    for quantity, name in (("ISF, rigid", "isf8 a=3.87"), ("ESF", "esf a=3.87"),
+                           ("USF, rigid", "gsf t=0.5 gap=1.0")):  # fmt: skip
         cell = stacks[name].cell
         fault = energy[name] - len(stacks[name]) * fcc
         area = 3.87**2 * np.sqrt(3) / 4  # Å^2 per atom of a (111) plane
-        assert cell.volume / cell[2, 2] == pytest.approx(area)
+        assert np.cross(cell[0], cell[1])[2] == pytest.approx(area)
         assert 16021.77 * fault / area == pytest.approx(known[quantity], abs=1)
     hcp = energy["hcp a=3.87"] / len(stacks["hcp a=3.87"])
     assert 1000 * (hcp - fcc) == pytest.approx(known["E(hcp) - E(fcc)"], abs=0.1)
+    stress = {a.info["name"]: a.get_stress() / GPa for a in frames if a.info["part"] == "elastic"}
+    for quantity, strain, component in (("C11", "xx", 0), ("C12", "xx", 1), ("C44", "yz", 3)):
+        steps = [stress[f"fcc, strain {strain} {sign}1 %"][component] for sign in "+-"]
+        assert (steps[0] - steps[1]) / 0.02 == pytest.approx(known[quantity], abs=0.1)
 
 
 def test_vinet_has_the_modulus_and_its_derivative():
