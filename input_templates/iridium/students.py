@@ -12,9 +12,9 @@ python students.py results/dft --only POD DNN --teacher results/dft/tensornet re
 
 Learns from the labels of tests/reference/ir_pbe/labels.extxyz, as many as there are, but for those
 of the parts "test", which are held out, "rhenium" and "elastic". The teachers label the cells of
-frames.extxyz, but for stacks, that DFT has not labelled, bred ones, and shaken copies of defects
-and wires. Properties by the validation suite, in OUTPUT/NAME. Writes students.md, and the pictures
-of the suite, with the fault curves of all.
+frames.extxyz, but for stacks, that DFT has not labelled, bred ones, and shaken copies of defects,
+wires and clusters. Properties by the validation suite, in OUTPUT/NAME. Writes students.md, and the
+pictures of the suite, with the fault curves of all.
 
 Run time of one core: 3 minutes; each DNN, 10.
 """
@@ -91,35 +91,37 @@ def around(parents: list[Atoms], n: int, seed: int) -> list[Atoms]:
     Returns
     -------
     list of ase.Atoms
-        Cells; strains of 2 % and displacements of 0.06 Å (standard deviations).
+        Cells; strains of 2 % and displacements of 0.06, 0.12 and 0.18 Å in turn (standard
+        deviations).
     """
     rng = np.random.default_rng(seed)
     cells = []
     for parent in parents:
-        for _ in range(n):
+        for number in range(n):
             cell = parent.cell.array @ (np.eye(3) + rng.normal(0.0, 0.02, (3, 3)))
             atoms = Atoms(parent.numbers, parent.positions, cell=parent.cell, pbc=True)
             atoms.set_cell(cell, scale_atoms=True)
-            atoms.rattle(0.06, rng=rng)
+            atoms.rattle((0.06, 0.12, 0.18)[number % 3], rng=rng)
             cells.append(atoms)
     return cells
 
 
-def wires() -> list[Atoms]:
-    """Return wires along [001] in 9 Å of vacuum: edges, which no cell with a label of DFT's has.
+def edges() -> list[Atoms]:
+    """Return wires along [001] and clusters in vacuum, a = 3.87 Å: no cell of DFT's has an edge.
 
     Returns
     -------
     list of ase.Atoms
-        8 to 24 atoms, one to two unit cells thick, two long, a = 3.87 Å.
+        Wires, two cells long and one to two thick, with 9 Å of vacuum; clusters of at least 20
+        atoms with corners. 8 to 32 atoms.
     """
     found = []
-    for first, second in ((2, 2), (3, 2), (3, 3), (4, 3)):  # in (200) layers
-        atoms = bulk("Ir", "fcc", a=3.87, cubic=True) * (2, 2, 2)
-        layers = np.rint(atoms.positions / (3.87 / 2))
-        wire = atoms[(layers[:, 0] < first) & (layers[:, 1] < second)]
-        wire.center(vacuum=4.5, axis=(0, 1))
-        found.append(wire)
+    for layers in ((2, 2, 4), (3, 2, 4), (3, 3, 4), (4, 3, 4), (4, 4, 4), (5, 4, 3)):  # (200)
+        atoms = bulk("Ir", "fcc", a=3.87, cubic=True) * (3, 3, 2)
+        inside = np.rint(atoms.positions / (3.87 / 2)) < layers
+        cut = atoms[inside.all(axis=1)]
+        cut.center(vacuum=4.5, axis=(0, 1) if layers[0] < 4 else (0, 1, 2))
+        found.append(cut)
     return found
 
 
@@ -267,7 +269,7 @@ def main() -> None:
                 and a.info["part"] in LEARNED and a.info["part"] != "stacks"]  # fmt: skip
         library = breed(args.folder / "library.extxyz", 1)
         rest += [library[k] for k in even(library, args.bred, 1)]
-        rest += around(parts["defects"] + wires(), args.around, 1)
+        rest += around(parts["defects"] + edges(), args.around, 1)
         names = "_".join(path.name for path in args.teacher)
         path = args.folder / f"taught_{names}_{args.bred}_{args.around}.extxyz"
         if not path.exists():

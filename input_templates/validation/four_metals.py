@@ -29,6 +29,7 @@ METALS: dict[str, tuple[str, str, str]] = {
     "Al": ("Mendelev's EAM", "fcc", "pair_style eam/fs; pair_coeff * * Al_mm.eam.fs Al"),
     "Al-POD": ("our POD of GPAW", "fcc", "distillation/al_pod"),
     "Ir": ("Baskes's MEAM", "fcc", "pair_style meam; pair_coeff * * library.meam Ir NULL Ir"),
+    "Ir-POD": ("our POD of GPAW", "fcc", "iridium/ir_pod"),
     "Mo": (
         "Chen's SNAP", "bcc",
         "pair_style snap; pair_coeff * * Mo_Chen_PRM2017.snapcoeff Mo_Chen_PRM2017.snapparam Mo; "

@@ -131,6 +131,18 @@ def test_substitution(folder, script, is_picture):
     assert "name the folder of al_pbe and ir_pbe" in output and "Traceback" not in output
 
 
+def test_rhenium(folder, script):
+    script("rhenium.py", "results", "--tests", 4, "--draws", 2, cwd=folder)
+    content = json.loads((folder / "results/rhenium_snap.json").read_text())
+    records = [r for r in content["records"] if r["draw"] == 0]
+    assert [r["n"] for r in records[:3]] == [0, 2, 4]
+    # a student that has seen rhenium beside iridium knows the forces better
+    assert records[-1]["errors"]["forces"] < records[0]["errors"]["forces"]
+    assert "| 0 | " in (folder / "results/rhenium_snap.md").read_text()
+    output = script("rhenium.py", "results", "--tests", 99, cwd=folder, fails=True)
+    assert "--tests 99: must be at most" in output and "Traceback" not in output
+
+
 @pytest.mark.slow
 def test_data_efficiency(folder, script):
     script("data_efficiency.py", "results", "--kind", "snap", "--frames", 6, "--most", 8,
@@ -163,7 +175,7 @@ def test_students_and_a_teacher(folder, script):
         folder / "reference/ir_pbe/frames.extxyz", ":"))  # fmt: skip
     parts = [a.info["part"] for a in labels]
     n_done = sum(part in learned for part in parts)
-    n_around = parts.count("defects") + 4  # wires
+    n_around = parts.count("defects") + 6  # wires and clusters
     assert len(taught) == n_rest - n_done + 5 + n_around
     crystal = bulk("Ir", "fcc", a=3.87)
     assert crystal.cell.volume == pytest.approx(14.49, abs=0.01)
