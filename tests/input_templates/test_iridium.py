@@ -136,8 +136,8 @@ def test_rhenium(folder, script):
     content = json.loads((folder / "results/rhenium_snap.json").read_text())
     records = [r for r in content["records"] if r["draw"] == 0]
     assert [r["n"] for r in records[:3]] == [0, 2, 4]
-    # a student that has seen rhenium beside iridium knows the forces better
-    assert records[-1]["errors"]["forces"] < records[0]["errors"]["forces"]
+    # without a cell of rhenium: its atoms are iridium's, errors are of the order of iridium's own
+    assert 0 < records[0]["errors"]["forces"] < 3 * content["own"]["forces"]
     assert "| 0 | " in (folder / "results/rhenium_snap.md").read_text()
     output = script("rhenium.py", "results", "--tests", 99, cwd=folder, fails=True)
     assert "--tests 99: must be at most" in output and "Traceback" not in output
