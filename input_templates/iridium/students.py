@@ -36,6 +36,7 @@ from tqdm import tqdm
 from ase_calculators.distillation import open_model, train_student
 from ase_calculators.distillation.prediction import errors, predict
 from ase_calculators.distillation.student import open_student
+from ase_calculators.distillation.training import read_profile
 from ase_calculators.lammps_potential import LammpsPotential
 from ase_calculators.provenance import atomic_write
 from ase_calculators.training_sets import write_deepmd
@@ -47,7 +48,9 @@ STUDENTS = LINEAR | {"DNN": "se_e2_a"}
 TAUGHT = ("POD", "DNN")
 LEARNED = ("standard", "stacks", "defects", "strained")
 HERE = Path(__file__).parent
-PROFILES = {"pod": HERE / "pod_ir.yaml"}  # others are "small"
+NETWORK = read_profile("small", "student")
+NETWORK["model"]["descriptor"]["sel"] = [110]  # iridium is denser than aluminium
+PROFILES = {"pod": HERE / "pod_ir.yaml", "se_e2_a": NETWORK}  # others are "small"
 # of a frame of each part, and of one with the teachers' label
 WEIGHTS = {"standard": 3.0, "stacks": 150.0, "defects": 15.0, "strained": 15.0, "taught": 1.0}
 FOLDS = 5
