@@ -235,12 +235,7 @@ def main() -> None:
     add("--data", type=Path, default=DATA, help="folder of ir_pbe (%(default)s)")
     add("--teacher", type=Path, nargs="+", help="models, trained on the same labels; their mean")
     add("--bred", type=int, default=150, help="bred cells for it to label (%(default)s)")
-    add(
-        "--around",
-        type=int,
-        default=10,
-        help="and shaken copies of each stack, defect and wire (%(default)s)",
-    )
+    add("--around", type=int, default=10, help="and shaken copies of each defect and edge (10)")
     add("--only", nargs="+", choices=STUDENTS, default=list(LINEAR), help="(SNAP POD qSNAP)")
     add("--properties", nargs="*", default=DEFAULT, choices=PROPERTIES, help="(four)")
     args = parser.parse_args()
