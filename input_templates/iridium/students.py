@@ -148,7 +148,9 @@ def train(name: str, sets: dict[Path, float], test: Path, folder: Path) -> Any:
         The student.
     """
     kind = STUDENTS[name.removesuffix("-KD")]
-    student = train_student(sets, test, folder / name, PROFILES.get(kind, "small"), kind=kind)
+    student = train_student(
+        sets, test, folder / name, PROFILES.get(kind, "small"), kind=kind, compress=False
+    )
     return open_student(student)
 
 
