@@ -245,6 +245,12 @@ def test_verdict_of_bcc_first(template):
     for tables, perfect, text in cases:
         found = template.verdicts.verdicts(pillars(template, "Ir", tables, perfect))[4]
         assert found.text == text, found
+        assert "nan" not in found.number
+    # without a perfect crystal to compare with, and with one run
+    for runs in (pillars(template, "Ir", [embryos(0.06, 0.08)] * 2, None),
+                 pillars(template, "Ir", [embryos(0.06, 0.08)], cold)):  # fmt: skip
+        found = template.verdicts.verdicts(runs)[4]
+        assert found.text == "cannot be told" and "nan" not in found.number
 
 
 def test_verdict_of_bcc_with_temperature(template):

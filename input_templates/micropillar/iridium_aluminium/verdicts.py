@@ -163,12 +163,17 @@ def _bcc_first(pillars: Sequence[Pillar]) -> Verdict:
             groups.setdefault(f"{p.metal} {p.temperature:g} K", []).append(embryo < fault)
             lead.append(100 * (fault - embryo) if np.isfinite(fault - embryo) else np.nan)
     _, mean, error, n = decide(lead, 0.0)
+    number = f"in {sum(cases)} of {len(cases)} runs"
+    if cases:
+        each = (f"{name} {sum(found)} of {len(found)}" for name, found in groups.items())
+        number += f" ({', '.join(each)})"
+    if n > 1:
+        number += f"; strain between them {mean:.2f} ± {error:.2f} % ({n} runs)"
     return Verdict(
-        "BCC clusters come before the first fault, above the perfect crystal's", count(cases),
-        f"in {sum(cases)} of {len(cases)} runs ("
-        + ", ".join(f"{name} {sum(found)} of {len(found)}" for name, found in groups.items())
-        + f"); strain between them {mean:.2f} ± {error:.2f} % ({n} runs)",
-    )  # fmt: skip
+        "BCC clusters come before the first fault, above the perfect crystal's",
+        count(cases),
+        number,
+    )
 
 
 def _bcc_grows(by: dict[str, list[Pillar]]) -> Verdict:
