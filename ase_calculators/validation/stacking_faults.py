@@ -282,9 +282,11 @@ class StackingFaults(Property):
                 label = None
         ax.set(xlabel=f"slip {d['system']}, in steps of one plane each", ylabel="energy (mJ/m$^2$)")
         ax.set_ylim(bottom=min(0, ax.get_ylim()[0]))
+        above = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncol": 4}
         ax.legend(
-            frameon=False, fontsize=8, title="solid: relaxed, dotted: rigid", title_fontsize=7
-        )
+            frameon=False, fontsize=8, title="solid: relaxed, dotted: rigid", title_fontsize=7,
+            **(above if len(records) > 3 else {}),
+        )  # fmt: skip
         tidy(ax)
 
 
