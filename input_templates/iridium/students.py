@@ -7,8 +7,8 @@ python ../distillation/teacher.py results/dft/learned.extxyz --start MODEL --tru
     --profile tensornet_ir.yaml --output results/dft/tensornet    fine-tunes a universal model
 python ../distillation/teacher.py results/dft/learned.extxyz --seeds 1 --output results/dft/mace \
     --profile ../distillation/mace_al_faults.yaml
-python students.py results/dft --only POD DNN --teacher results/dft/tensornet results/dft/mace \
-    results/dft/students/POD                        also POD-KD and DNN-KD, taught by their mean
+python students.py results/dft --only POD DNN --teacher results/dft/tensornet results/dft/mace
+                                                    also POD-KD and DNN-KD, taught by their mean
 
 Learns from the labels of tests/reference/ir_pbe/labels.extxyz, as many as there are, but for those
 of the parts "test", which are held out, "rhenium" and "elastic". The teachers label the cells of
