@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from ase import Atoms
 from ase.build import bulk, fcc100, fcc110, fcc111, make_supercell
-from stacks import STACKS, StackSettings, arguments, label
+from stacks import STACKS, StackSettings, arguments, label, slab
 from stacks import stack as stack_of
 
 ELEMENT, LATTICE = "Al", 4.04
@@ -97,13 +97,9 @@ def slabs(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
         (fcc111, "111", (5, 7)), (fcc100, "100", (5, 7)), (fcc110, "110", (7,)),
     ):  # fmt: skip
         for n_layers in numbers:
-            atoms = make(ELEMENT, (1, 1, n_layers), a=LATTICE, vacuum=4.5, periodic=True)
-            yield atoms, f"slab {name}, {n_layers} layers"
+            yield slab(make, ELEMENT, n_layers, LATTICE), f"slab {name}, {n_layers} layers"
         for amount, shift in ((0.0, -0.08), (0.06, 0.0)):
-            atoms = make(ELEMENT, (1, 1, numbers[0]), a=LATTICE, vacuum=4.5, periodic=True)
-            heights = atoms.positions[:, 2]
-            atoms.positions[heights.argmax(), 2] += shift
-            atoms.positions[heights.argmin(), 2] -= shift
+            atoms = slab(make, ELEMENT, numbers[0], LATTICE, shift)
             if amount:
                 atoms.rattle(amount, rng=rng)
             yield atoms, f"slab {name}, outer layers {shift:+} Å, rattled {amount}"

@@ -3,7 +3,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,6 +102,36 @@ def stack(
     third = places[-1] - np.rint(shifts[-1] / 3) * (first + second)
     atoms = Atoms(f"{element}{len(steps)}", places[:-1], cell=[first, second, third], pbc=True)
     atoms.wrap()
+    return atoms
+
+
+def slab(
+    make: Callable[..., Atoms], element: str, n_layers: int, lattice: float, shift: float = 0.0
+) -> Atoms:
+    """Return a surface, one atom a layer, with 9 Å of vacuum.
+
+    Parameters
+    ----------
+    make : callable
+        fcc111 or another of ase.build.
+    element : str
+        Chemical symbol.
+    n_layers : int
+        Number of layers.
+    lattice : float
+        Lattice constant of the fcc crystal, Å.
+    shift : float
+        How far both outer layers are moved out, Å.
+
+    Returns
+    -------
+    ase.Atoms
+        The cell.
+    """
+    atoms = make(element, (1, 1, n_layers), a=lattice, vacuum=4.5, periodic=True)
+    heights = atoms.positions[:, 2]
+    atoms.positions[heights.argmax(), 2] += shift
+    atoms.positions[heights.argmin(), 2] -= shift
     return atoms
 
 

@@ -33,7 +33,7 @@ from ase_calculators.autodft import DFTSettings
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "al_faults_pbe"))
-from stacks import STACKS, StackSettings, arguments, label  # noqa: E402
+from stacks import STACKS, StackSettings, arguments, label, slab  # noqa: E402
 from stacks import stack as stack_of  # noqa: E402
 
 ELEMENT, LATTICE = "Ir", 3.87
@@ -205,10 +205,7 @@ def defects(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
         yield atoms, f"vacancy, 7 of 8, a={LATTICE * scale:.3f}, rattled {amount}"
     for make, name, n_layers in ((fcc111, "111", 5), (fcc100, "100", 5), (fcc110, "110", 7)):
         for shift in (0.0, -0.08):
-            atoms = make(ELEMENT, (1, 1, n_layers), a=LATTICE, vacuum=4.5, periodic=True)
-            heights = atoms.positions[:, 2]
-            atoms.positions[heights.argmax(), 2] += shift
-            atoms.positions[heights.argmin(), 2] -= shift
+            atoms = slab(make, ELEMENT, n_layers, LATTICE, shift)
             yield atoms, f"slab {name}, {n_layers} layers, outer ones {shift:+} Å"
     # no atom has more than one vacancy beside it
     cubic = bulk(ELEMENT, "fcc", a=LATTICE, cubic=True)
