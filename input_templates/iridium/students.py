@@ -30,7 +30,7 @@ from ase import Atoms
 from ase.build import bulk
 from frames import LATTICE, MEAM, breed, even, label
 from learning import CONSTANTS, Learning, elastic, model
-from substitution import DATA
+from reference_sets import DATA, LEARNED, read_sets
 from tqdm import tqdm
 
 from ase_calculators.distillation import open_model, train_student
@@ -46,7 +46,6 @@ from ase_calculators.validation.stacking_faults import fault_energies
 LINEAR = {"SNAP": "snap", "POD": "pod", "qSNAP": "qsnap"}
 STUDENTS = LINEAR | {"DNN": "se_e2_a"}
 TAUGHT = ("POD", "DNN")
-LEARNED = ("standard", "stacks", "defects", "strained")
 HERE = Path(__file__).parent
 NETWORK = read_profile("small", "student")
 NETWORK["model"]["descriptor"]["sel"] = [110]  # iridium is denser than aluminium
@@ -241,11 +240,8 @@ def main() -> None:
     add("--only", nargs="+", choices=STUDENTS, default=list(LINEAR), help="(SNAP POD qSNAP)")
     add("--properties", nargs="*", default=DEFAULT, choices=PROPERTIES, help="(four)")
     args = parser.parse_args()
-    try:
-        labelled = ase.io.read(args.data / "ir_pbe/labels.extxyz", ":")
-        chosen = ase.io.read(args.data / "ir_pbe/frames.extxyz", ":")
-    except OSError as error:
-        parser.error(f"--data {args.data}: {error}; name the folder of ir_pbe")
+    files = ("ir_pbe/labels.extxyz", "ir_pbe/frames.extxyz")
+    labelled, chosen = read_sets(parser, args.data, *files)
     args.folder.mkdir(parents=True, exist_ok=True)
     parts = {part: [a for a in labelled if a.info["part"] == part] for part in (*LEARNED, "test")}
     learned = [atoms for part in LEARNED for atoms in parts[part]]

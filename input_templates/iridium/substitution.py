@@ -18,10 +18,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import ase.io
 import numpy as np
 from frames import LATTICE, MEAM, hot_liquid, label, made, strained
 from learning import CONSTANTS, Learning, elastic, model
+from reference_sets import DATA, read_sets
 from wide_or_even import OTHER_SEED, force_errors, right, spread
 
 from ase_calculators.distillation.linear_students import KINDS
@@ -29,12 +29,6 @@ from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
 from ase_calculators.provenance import atomic_write, write_json
 from ase_calculators.substitution import substitute
 
-HERE = Path(__file__).resolve().parent
-# where the sets lie: of this package's source, or a copy
-DATA = next(
-    (path for path in (HERE / "reference", HERE.parents[1] / "tests" / "reference")
-     if path.is_dir()), HERE / "reference",
-)  # fmt: skip
 SETS = ("aluminium's, substituted", "iridium's own")
 TESTS = ("landscape", "liquid", "strained")
 
@@ -146,11 +140,7 @@ def main() -> None:
     add("--tests", type=int, default=20, help="test frames of each kind (%(default)s)")
     args = parser.parse_args()
     calculator = model(MEAM)
-    try:
-        aluminium = ase.io.read(args.data / "al_pbe/labels.extxyz", ":")
-        own = ase.io.read(args.data / "ir_pbe/frames.extxyz", ":")
-    except OSError as error:
-        parser.error(f"--data {args.data}: {error}; name the folder of al_pbe and ir_pbe")
+    aluminium, own = read_sets(parser, args.data, "al_pbe/labels.extxyz", "ir_pbe/frames.extxyz")
     volumes = {"Al": 4.05**3 / 4, "Ir": LATTICE**3 / 4}
     pools = {
         SETS[0]: substitute(aluminium, {"Al": "Ir"}, scale=volumes),

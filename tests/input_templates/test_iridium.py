@@ -138,6 +138,8 @@ def test_rhenium(folder, script):
     assert [r["n"] for r in records[:3]] == [0, 2, 4]
     # without a cell of rhenium: its atoms are iridium's, errors are of the order of iridium's own
     assert 0 < records[0]["errors"]["forces"] < 3 * content["own"]["forces"]
+    # cells of rhenium change the student
+    assert len({r["errors"]["forces"] for r in records}) == len(records)
     assert "| 0 | " in (folder / "results/rhenium_snap.md").read_text()
     output = script("rhenium.py", "results", "--tests", 99, cwd=folder, fails=True)
     assert "--tests 99: must be at most" in output and "Traceback" not in output
