@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""Fit students to our own DFT labels of iridium, and compare them with MEAM and experiment.
+"""Fit students to our own DFT labels of iridium, and compare them with MEAM and DFT.
 
 python students.py results/dft                      SNAP, quadratic SNAP, POD; MEAM
 python ../distillation/teacher.py results/dft/learned.extxyz --start MODEL --trust --seeds 1 \
@@ -11,7 +11,7 @@ python students.py results/dft --only POD DNN --teacher results/dft/tensornet re
                                                     also POD-KD and DNN-KD, taught by their mean
 
 Learns from the labels of tests/reference/ir_pbe/labels.extxyz, as many as there are, but for those
-of the parts "test", which are held out, "rhenium" and "elastic". The teachers label the cells of
+of the parts "test", which are held out, "rhenium", "elastic", "phonons" and "compressed". The teachers label the cells of
 frames.extxyz, but for stacks, that DFT has not labelled, bred ones, and shaken copies of defects,
 wires and clusters. Properties by the validation suite, in OUTPUT/NAME. Writes students.md, and the
 pictures of the suite, with the fault curves of all.
@@ -294,7 +294,7 @@ def main() -> None:
         lines.append(f"| {name} | {' | '.join(cells)} |")
         try:
             reports.append(validate(
-                calculator, "Ir", "fcc", args.properties, None,
+                calculator, "Ir", "fcc", args.properties, "Ir-PBE.json",
                 args.folder / "properties" / name, {p: SETTINGS[p] for p in args.properties
                                                     if p in SETTINGS}, name,
             ))  # fmt: skip

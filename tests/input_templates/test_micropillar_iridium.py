@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Iridium against aluminium: verdicts on tables whose answer is known, the runs and the report."""
 
+import fcntl
 import importlib
 import json
 import re
@@ -294,6 +295,13 @@ def test_runs_and_report(copy_of, script, is_picture):
     time = finished.stat().st_mtime_ns
     script("run.py", "out", *small, "--strain", 0.1, "--seeds", 1, 2, cwd=folder)
     assert finished.stat().st_mtime_ns == time
+    # what another process runs is left to it
+    finished.unlink()
+    with (finished.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        said = script("run.py", "out", *small, "--strain", 0.1, "--seeds", 1, 2, cwd=folder)
+    assert "Ir_300K_2e11_2: is run by another run.py; left to it" in said
+    assert not finished.exists()
     # another width belongs in another folder
     said = script("run.py", "out", "--temperatures", 300, "--rate", 2e11, "--scale", 1, cwd=folder,
                   fails=True)  # fmt: skip

@@ -92,13 +92,15 @@ def test_iridium_has_cells_of_its_own_making(stacks, monkeypatch):
     import make
 
     frames = ase.io.read(REFERENCE / "ir_pbe" / "frames.extxyz", ":")
-    names = ("standard", "test", "stacks", "defects", "rhenium", "strained", "elastic")
+    names = ("standard", "test", "stacks", "defects", "rhenium", "strained", "elastic", "phonons",
+             "compressed")  # fmt: skip
     parts = {part: [a for a in frames if a.info["part"] == part] for part in names}
-    assert [len(cells) for cells in parts.values()] == [120, 30, 32, 10, 24, 22, 4]
+    assert [len(cells) for cells in parts.values()] == [120, 30, 32, 10, 24, 22, 4, 4, 6]
     made = {"defects": make.defects(np.random.default_rng(make.SEED)),
             "rhenium": make.rhenium(parts["standard"]),
             "strained": make.strained(np.random.default_rng(make.SEED)),
-            "elastic": make.elastic()}  # fmt: skip
+            "elastic": make.elastic(), "phonons": make.phonons(),
+            "compressed": make.compressed()}  # fmt: skip
     for part, cells in made.items():
         for (atoms, name), kept in zip(cells, parts[part], strict=True):
             assert name == kept.info["name"] and list(atoms.symbols) == list(kept.symbols)

@@ -8,11 +8,12 @@ python run.py FOLDER --metals Ir --potential pod FILE --lattice 3.87        anot
 
 runs in.micropillar for each metal, temperature, seed and rate in a folder of its own, such as
 FOLDER/Ir_300K_2e10_1, and in.perfect in FOLDER/Ir_300K_2e10_perfect. Finished runs are left alone,
-interrupted ones resume, and so do those that ended at a smaller strain. report.py reads FOLDER,
-complete or not.
+interrupted ones resume, and so do those that ended at a smaller strain. Start it twice to use two
+cores: what one runs the other leaves to it. report.py reads FOLDER, complete or not.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import shutil
@@ -93,6 +94,18 @@ def run_deck(folder: Path, deck: str, given: dict[str, Any]) -> None:
     SystemExit
         If LAMMPS stops, with its message, or the folder was begun with other variables.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tqdm.write(f"{folder}: is run by another run.py; left to it", file=sys.stderr)
+            return
+        _run_locked(folder, deck, given, lock.fileno())
+
+
+def _run_locked(folder: Path, deck: str, given: dict[str, Any], lock: int) -> None:
+    """Do what `run_deck` says; LAMMPS holds the lock, so that an orphan of it is not disturbed."""
     finished, record = folder / "finished", folder / "variables.json"
     asked = {name: str(value) for name, value in given.items() if name != "strain"}
     if record.exists() and (begun := json.loads(record.read_text())) != asked:
@@ -103,7 +116,6 @@ def run_deck(folder: Path, deck: str, given: dict[str, Any]) -> None:
         )
     if finished.exists() and float(finished.read_text()) >= given["strain"]:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps(asked, indent=1) + "\n")
     for name in ("init.mod", "potential.mod", "resume.awk", "in.micropillar"):
         shutil.copy(HERE.parent / name, folder)
@@ -116,7 +128,7 @@ def run_deck(folder: Path, deck: str, given: dict[str, Any]) -> None:
         command += ["-var", name, str(value)]
     said = subprocess.run(
         command, cwd=folder, env={"OMP_NUM_THREADS": "1", **os.environ}, capture_output=True,
-        text=True, check=False,
+        text=True, check=False, pass_fds=[lock],
     )  # fmt: skip
     if "compressed to a strain of" not in said.stdout:
         lines = (said.stdout + said.stderr).splitlines()

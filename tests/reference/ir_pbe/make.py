@@ -238,6 +238,29 @@ def elastic() -> Iterator[tuple[Atoms, str]]:
             yield atoms, f"fcc, strain {name} {sign:+} %"
 
 
+def phonons() -> Iterator[tuple[Atoms, str]]:
+    """Yield fcc cells of two atoms, one moved by 0.05 Å: the force on it gives a mode at X or L."""
+    tetragonal = [[1, 0, 0], [0, 1, -1], [-1, 1, 1]]  # the last one is the cubic axis x
+    at_x = make_supercell(bulk(ELEMENT, "fcc", a=LATTICE), tetragonal)
+    for point, cell, directions in (
+        ("X", at_x, {"transverse": (0, 1, 1), "longitudinal": (1, 0, 0)}),
+        ("L", stack([1, 1]), {"transverse": (1, 0, 0), "longitudinal": (0, 0, 1)}),
+    ):
+        for kind, direction in directions.items():
+            atoms = cell.copy()
+            atoms.positions[1] += 0.05 * np.array(direction) / np.linalg.norm(direction)
+            yield atoms, f"phonon {point}, {kind}"
+
+
+def compressed() -> Iterator[tuple[Atoms, str]]:
+    """Yield fcc to 0.6 of its volume, as stacks, and bcc around its minimum."""
+    for volume in (0.6, 0.7, 0.8):
+        yield stack([1] * 3, LATTICE * np.cbrt(volume)), f"fcc, {volume} of the volume"
+    for volume in (0.95, 1.0, 1.05):
+        atoms = bulk(ELEMENT, "bcc", a=np.cbrt(2 * volume * VOLUME))
+        yield atoms, f"bcc, {volume} of the volume"
+
+
 def rhenium(standard: Sequence[Atoms]) -> Iterator[tuple[Atoms, str]]:
     """Yield cells with one atom of rhenium: fcc of 8 atoms, stacks, the first standard cells."""
     for scale in (1.0, 0.98, 1.02):
@@ -288,7 +311,7 @@ def frames(settings: DFTSettings, folder: Path) -> list[Atoms]:
     -------
     list of ase.Atoms
         The cells. ``info["name"]`` says what each is, ``info["part"]`` which part it belongs to:
-        standard, test, stacks, defects, rhenium, strained or elastic.
+        standard, test, stacks, defects, rhenium, strained, elastic, phonons or compressed.
     """
     path = HERE / "frames.extxyz"
     if path.exists():
@@ -313,6 +336,8 @@ def frames(settings: DFTSettings, folder: Path) -> list[Atoms]:
         ("rhenium", rhenium(standard)),
         ("strained", strained(np.random.default_rng(SEED))),
         ("elastic", elastic()),
+        ("phonons", phonons()),
+        ("compressed", compressed()),
     ):
         for atoms, name in more:
             bare = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
