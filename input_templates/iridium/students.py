@@ -11,10 +11,10 @@ python students.py results/dft --only POD DNN --teacher results/dft/tensornet re
                                                     also POD-KD and DNN-KD, taught by their mean
 
 Learns from the labels of tests/reference/ir_pbe/labels.extxyz, as many as there are, but for those
-of the parts "test", which are held out, "rhenium", "elastic", "phonons" and "compressed". The teachers label the cells of
-frames.extxyz, but for stacks, that DFT has not labelled, bred ones, and shaken copies of defects,
-wires and clusters. Properties by the validation suite, in OUTPUT/NAME. Writes students.md, and the
-pictures of the suite, with the fault curves of all.
+of the parts "test", which are held out, "rhenium", "elastic", "phonons" and "compressed". The
+teachers label the cells of frames.extxyz, but for stacks, that DFT has not labelled, bred ones, and
+shaken copies of defects, wires and clusters. Properties by the validation suite, in OUTPUT/NAME.
+Writes students.md, and the pictures of the suite, with the fault curves of all.
 
 Run time of one core: 3 minutes; each DNN, 10.
 """
@@ -153,29 +153,6 @@ def train(name: str, sets: dict[Path, float], test: Path, folder: Path) -> Any:
     return open_student(student)
 
 
-def tested(calculator: Any, frames: list[Atoms], name: str, align: bool) -> dict[str, float]:
-    """Return root mean square errors on frames.
-
-    Parameters
-    ----------
-    calculator : ase calculator
-        Model.
-    frames : list of ase.Atoms
-        Labelled frames.
-    name : str
-        Name of the model.
-    align : bool
-        Whether to take off the mean error of the energy, for a model with another zero.
-
-    Returns
-    -------
-    dict of str to float
-        By quantity.
-    """
-    found = errors(predict(calculator, frames, name, progress=False), frames)
-    return (found.aligned() if align else found).rmse()
-
-
 def of_stacks(calculator: Any, frames: list[Atoms]) -> list[str]:
     """Return hcp - fcc and the intrinsic fault from stacks among the labelled frames.
 
@@ -288,7 +265,8 @@ def main() -> None:
     for name, calculator in models.items():
         cells = []
         for frames in (learned, parts["test"]):
-            row = tested(calculator, frames, name, name == "MEAM")
+            found = errors(predict(calculator, frames, name, progress=False), frames)
+            row = (found.aligned() if name == "MEAM" else found).rmse()  # another zero of energy
             cells += [f"{row[q]:.0f}" for q in ("energy", "forces", "virial")]
         cells += of_stacks(calculator, labelled)
         lines.append(f"| {name} | {' | '.join(cells)} |")
