@@ -16,8 +16,10 @@ from ase.build import bulk, fcc111
 from ase.calculators.calculator import Calculator, all_changes
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
-from ase.units import GPa, J, m
+from ase.units import GPa, J, fs, m
 from matplotlib.figure import Figure
+from scipy.integrate import quad
+from scipy.optimize import least_squares
 
 from ase_calculators.lammps_potential import plain_commands
 from ase_calculators.validation import (
@@ -900,6 +902,43 @@ def test_dft_of_iridium_is_that_of_our_labels():
     for quantity, strain, component in (("C11", "xx", 0), ("C12", "xx", 1), ("C44", "yz", 3)):
         steps = [stress[f"fcc, strain {strain} {sign}1 %"][component] for sign in "+-"]
         assert (steps[0] - steps[1]) / 0.02 == pytest.approx(known[quantity], abs=0.1)
+    # one of two atoms is moved by 0.05 Å in a cell that holds the mode: omega^2 = 2 F / (u m)
+    modes = [atoms for atoms in frames if atoms.info["part"] == "phonons"]
+    for atoms in modes:
+        point, kind = atoms.info["name"].removeprefix("phonon ").split(", ")
+        force = np.linalg.norm(atoms.get_forces()[1])
+        frequency = np.sqrt(2 * force / 0.05 / atoms.get_masses()[1]) / (2 * np.pi) * 1000 * fs
+        quantity = f"phonon {point} {1 if kind == 'transverse' else 2}"
+        assert frequency == pytest.approx(known[quantity], abs=0.01), quantity
+    assert len(modes) == 4
+    for plane in ("111", "100", "110"):
+        cells = [a for a in frames if a.info["name"].startswith(f"slab {plane}")]
+        energies = [
+            (a.get_potential_energy() - len(a) * fcc)
+            / (2 * np.linalg.norm(np.cross(*a.cell.array[:2])))
+            for a in cells
+        ]
+        assert len(energies) == 2  # outer layers in place, and moved in
+        assert min(energies) * m**2 / J == pytest.approx(known[f"surface ({plane})"], abs=1e-3)
+    curves = {}
+    for name, cells in (
+        ("fcc", [a for a in frames if a.info["name"].startswith(("fcc a=", "fcc, 0."))]),
+        ("bcc", [a for a in frames if a.info["name"].startswith("bcc, ")]),
+    ):
+        V = np.array([a.get_volume() / len(a) for a in cells])
+        P = [-a.get_stress()[:3].mean() / GPa for a in cells]
+        start = (V[np.argmin(np.abs(P))], 350.0, 5.0)
+        V0, B, Bp = least_squares(lambda p, V=V, P=P: vinet(V / p[0], *p[1:]) - P, start).x
+        nearest = cells[int(np.argmin(np.abs(V - V0)))]
+        v = nearest.get_volume() / len(nearest)
+        work, _ = quad(lambda v, V0=V0, B=B, Bp=Bp: vinet(v / V0, B, Bp), V0, v)
+        curves[name] = nearest.get_potential_energy() / len(nearest) + work * GPa, vinet(0.6, B, Bp)
+        if name == "fcc":  # the all-electron curve is of others
+            assert V0 == pytest.approx(known["V0"], rel=0.01)
+            assert B == pytest.approx(known["B"], rel=0.01)
+    assert curves["fcc"][1] == pytest.approx(known["P at 0.60 V0"], abs=1)
+    above = 1000 * (curves["bcc"][0] - curves["fcc"][0])
+    assert above == pytest.approx(known["E(bcc) - E(fcc)"], abs=1)
 
 
 def test_vinet_has_the_modulus_and_its_derivative():
