@@ -109,9 +109,16 @@ def main() -> None:
     args = parser.parse_args()
     [labelled] = read_sets(parser, args.data, "ir_pbe/labels.extxyz")
     alloy = [atoms for atoms in labelled if atoms.info["part"] == "rhenium"]
-    if args.tests > len(alloy) - 2:
-        parser.error(f"--tests {args.tests}: must be at most {len(alloy) - 2}, the cells less two")
-    learning = Learning(args.kind, args.profile, ELEMENTS)
+    if not 1 <= args.tests <= len(alloy) - 2:
+        parser.error(f"--tests {args.tests}: must be 1 to {len(alloy) - 2}, the cells less two")
+    if args.draws < 1:
+        parser.error(f"--draws {args.draws}: must be at least 1")
+    if args.ridge < 0:
+        parser.error(f"--ridge {args.ridge:g}: must be 0 or more")
+    try:
+        learning = Learning(args.kind, args.profile, ELEMENTS)
+    except ValueError as error:
+        parser.error(str(error))
     pure = learning.add([a for a in labelled if a.info["part"] in LEARNED])
     iridium = learning.equations.fit(pure)
     iridium = iridium[: len(iridium) // 2]

@@ -20,6 +20,7 @@ Run time of one core: 3 minutes; each DNN, 10.
 """
 
 import argparse
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -73,9 +74,10 @@ def key(atoms: Atoms) -> tuple[float, ...]:
     Returns
     -------
     tuple of float
-        Cell vectors and last position, rounded.
+        Cell vectors and last position, rounded, and atomic numbers.
     """
-    return tuple([*atoms.cell.array.ravel().round(4), *atoms.positions[-1].round(4)])
+    cell, last = atoms.cell.array.ravel().round(4), atoms.positions[-1].round(4)
+    return tuple([*cell, *last, *atoms.numbers])
 
 
 def around(parents: list[Atoms], n: int, seed: int) -> list[Atoms]:
@@ -217,6 +219,9 @@ def main() -> None:
     add("--only", nargs="+", choices=STUDENTS, default=list(LINEAR), help="(SNAP POD qSNAP)")
     add("--properties", nargs="*", default=DEFAULT, choices=PROPERTIES, help="(four)")
     args = parser.parse_args()
+    for name, least in (("bred", 1), ("around", 0)):
+        if getattr(args, name) < least:
+            parser.error(f"--{name} {getattr(args, name)}: must be at least {least}")
     files = ("ir_pbe/labels.extxyz", "ir_pbe/frames.extxyz")
     labelled, chosen = read_sets(parser, args.data, *files)
     args.folder.mkdir(parents=True, exist_ok=True)
@@ -225,8 +230,16 @@ def main() -> None:
     for atoms in learned:
         if atoms.info["part"] != "standard":  # both kinds of teachers read it
             atoms.info["config_energy_weight"] = 5.0
-    with atomic_write(args.folder / "learned.extxyz") as file:
-        ase.io.write(file, learned, format="extxyz")  # for a teacher
+    text, path = StringIO(), args.folder / "learned.extxyz"
+    ase.io.write(text, learned, format="extxyz")
+    if path.exists() and path.read_text() != text.getvalue():
+        parser.error(f"{args.folder}: has students of other labels; give another folder")
+    try:
+        teacher = open_model(args.teacher) if args.teacher else None
+    except (OSError, ValueError) as error:
+        parser.error(f"--teacher: {error}")
+    with atomic_write(path) as file:
+        file.write(text.getvalue())  # for a teacher
     test, students = args.folder / "sets" / "test", args.folder / "students"
     sets = {}
     for part in LEARNED:
@@ -234,8 +247,8 @@ def main() -> None:
         sets[args.folder / "sets" / part] = WEIGHTS[part]
     write_deepmd(parts["test"], test)
     models = {name: train(name, sets, test, students) for name in args.only}
-    if args.teacher:
-        teacher = models["teacher"] = open_model(args.teacher)
+    if teacher is not None:
+        models["teacher"] = teacher
         known = {key(atoms) for atoms in labelled}
         # no stacks: the teachers do not know faults, DFT's few labels do
         rest = [a for a in chosen if key(a) not in known
@@ -251,8 +264,11 @@ def main() -> None:
                 ase.io.write(file, frames, format="extxyz")
         taught = args.folder / "sets" / "taught"
         write_deepmd(path, taught)
-        for name in (f"{name}-KD" for name in args.only if name in TAUGHT):
-            models[name] = train(name, sets | {taught: WEIGHTS["taught"]}, test, students)
+        try:
+            for name in (f"{name}-KD" for name in args.only if name in TAUGHT):
+                models[name] = train(name, sets | {taught: WEIGHTS["taught"]}, test, students)
+        except ValueError as error:  # of other taught cells
+            parser.error(str(error))
     models["MEAM"] = LammpsPotential(MEAM, "Ir")
     lines = [
         f"Learned from {', '.join(f'{len(parts[part])} {part}' for part in LEARNED)}; "
@@ -262,6 +278,7 @@ def main() -> None:
         f"| **labels** | | | | | | | {' | '.join(of_stacks(None, labelled))} |",
     ]  # fmt: skip
     reports: list[Report] = []
+    lost: list[str] = []
     for name, calculator in models.items():
         cells = []
         for frames in (learned, parts["test"]):
@@ -277,9 +294,9 @@ def main() -> None:
                                                     if p in SETTINGS}, name,
             ))  # fmt: skip
         except ValueError as error:  # no such crystal
-            lines.append(f"\n{name}: {error}\n")
+            lost += ["", f"{name}: {error}"]
     lines += [
-        "", f"Without each of {FOLDS} parts of the labels:", "",
+        *lost, "", f"Without each of {FOLDS} parts of the labels:", "",
         "| student | C11, GPa | C12 | C44 | C12 < C44 |", "|---|---|---|---|---|",
     ]  # fmt: skip
     lines += [f"| {name} | {left_out(LINEAR[name], learned)} |"

@@ -278,6 +278,15 @@ def test_verdict_of_bcc_with_temperature(template):
     assert judge(0.25, 0.05, 0.0).text == "does not hold"
 
 
+def test_bcc_with_temperature_needs_a_perfect_crystal(template):
+    tables = [make_table(BCC=ramp(STRAIN, 0.0, 0.1 + 0.01 * k)) for k in range(4)]
+    found = template.verdicts.verdicts(
+        pillars(template, "Ir", tables, temperatures=(300.0, 800.0))
+    )[5]
+    assert found.text == "cannot be told"
+    assert "above the perfect crystal unknown" in found.number and "nan" not in found.number
+
+
 def test_runs_and_report(copy_of, script, is_picture):
     folder = copy_of("micropillar") / "iridium_aluminium"
     small = ("--temperatures", 300, "--scale", 0.68, "--rate", 2e11, "--relax", 0.2,
@@ -312,9 +321,9 @@ def test_runs_and_report(copy_of, script, is_picture):
     rows = re.findall(r"^\| [1-6] \| .* \| \*\*(.*)\*\* \|", text, re.MULTILINE)
     assert len(rows) == 6 and set(rows) <= {"holds", "does not hold", "cannot be told"}
     for name in ("order.png", "bcc.png", "twins.png", "stacking.png"):
-        is_picture(folder / "out" / name)
+        assert is_picture(folder / "out" / name)
         assert f"({name})" in text
-    assert "| Ir, 300 K |" in text.replace("| Al, 300 K | Ir", "| Ir")
+    assert "|  | Al, 300 K | Ir, 300 K |" in text
 
 
 def test_a_pillar_of_a_student(copy_of, script):
@@ -327,7 +336,16 @@ def test_a_pillar_of_a_student(copy_of, script):
     assert "al_pod/student: is of one metal; give --metals Al" in said
     said = script("run.py", "out", *small, "--lattice", 4.03, cwd=folder, fails=True)
     assert "--lattice 4.03: is that of --potential; give both" in said
-    script("run.py", "out", *small, *potential, "--lattice", 4.03, "--metals", "Al", cwd=folder)
+    # a pillar that stops does not stop the others
+    damaged = folder / "out" / "Al_300K_2e11_1" / "pillar.10.restart"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_text("no restart")
+    command = ("run.py", "out", *small, *potential, "--lattice", 4.03, "--metals", "Al")
+    said = script(*command, cwd=folder, fails=True)
+    assert "Al_300K_2e11_1: LAMMPS stopped" in said and "Traceback" not in said
+    assert (folder / "out" / "Al_300K_2e11_perfect" / "finished").exists()
+    damaged.unlink()
+    script(*command, cwd=folder)
     for name in ("1", "perfect"):
         run = folder / "out" / f"Al_300K_2e11_{name}"
         assert (run / "finished").exists()

@@ -96,7 +96,8 @@ def test_iridium_has_cells_of_its_own_making(stacks, monkeypatch):
              "compressed")  # fmt: skip
     parts = {part: [a for a in frames if a.info["part"] == part] for part in names}
     assert [len(cells) for cells in parts.values()] == [120, 30, 32, 10, 24, 22, 4, 4, 6]
-    made = {"defects": make.defects(np.random.default_rng(make.SEED)),
+    made = {"stacks": make.stacks(np.random.default_rng(make.SEED)),
+            "defects": make.defects(np.random.default_rng(make.SEED)),
             "rhenium": make.rhenium(parts["standard"]),
             "strained": make.strained(np.random.default_rng(make.SEED)),
             "elastic": make.elastic(), "phonons": make.phonons(),

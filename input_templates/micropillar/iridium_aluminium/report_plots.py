@@ -16,7 +16,7 @@ from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
 EVENTS = {"BCC embryo": "s", "ISF": "o", "ESF": "^", "CTB": "D"}
 
 
-def draw(pillars: Sequence[Pillar], folder: Path) -> list[str]:
+def draw(pillars: Sequence[Pillar], folder: Path) -> None:
     """Draw the four pictures.
 
     Parameters
@@ -25,11 +25,6 @@ def draw(pillars: Sequence[Pillar], folder: Path) -> list[str]:
         Runs of one rate.
     folder : pathlib.Path
         Folder of the pictures.
-
-    Returns
-    -------
-    list of str
-        Names of the pictures.
     """
     pictures = {
         "order.png": (1, 3.6, 100, _draw_order), "bcc.png": (1, 3.6, 100, _draw_bcc),
@@ -44,7 +39,6 @@ def draw(pillars: Sequence[Pillar], folder: Path) -> list[str]:
         for metal, column in zip(metals, axes, strict=True):
             draw_metal(column, [p for p in pillars if p.metal == metal], color)
         save_figure(figure, folder / name, dpi=dpi)
-    return list(pictures)
 
 
 def _draw_order(axes: Any, pillars: Sequence[Pillar], color: dict[float, str]) -> None:

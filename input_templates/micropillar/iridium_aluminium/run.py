@@ -91,8 +91,10 @@ def run_deck(folder: Path, deck: str, given: dict[str, Any]) -> None:
 
     Raises
     ------
+    RuntimeError
+        If LAMMPS stops, with its message.
     SystemExit
-        If LAMMPS stops, with its message, or the folder was begun with other variables.
+        If the folder was begun with other variables.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -133,7 +135,7 @@ def _run_locked(folder: Path, deck: str, given: dict[str, Any], lock: int) -> No
     if "compressed to a strain of" not in said.stdout:
         lines = (said.stdout + said.stderr).splitlines()
         errors = [line for line in lines if "ERROR" in line] or lines[-5:]
-        raise SystemExit(f"{folder}: LAMMPS stopped:\n" + "\n".join(errors))
+        raise RuntimeError(f"{folder}: LAMMPS stopped:\n" + "\n".join(errors))
     # the last one is for a run to a larger strain
     old = sorted(folder.glob("*.restart"), key=lambda path: path.stat().st_mtime)[:-1]
     for restart in old:
@@ -161,24 +163,34 @@ def main() -> None:
         parser.error(f"--potential {' '.join(args.potential)}: is of one metal; give --metals Al")
     if args.lattice and not args.potential:
         parser.error(f"--lattice {args.lattice:g}: is that of --potential; give both")
-    if args.potential and "/" in args.potential[1]:  # each run has a folder of its own
-        args.potential[1] = str(Path(args.potential[1]).resolve())
+    if args.potential:  # each run has a folder of its own
+        file = args.potential[1]
+        if "/" in file or any(Path(file + end).exists() for end in ("", ".pod", ".snapcoeff")):
+            args.potential[1] = str(Path(file).resolve())
     # seed by seed, so that a run stopped half-way has both metals at all temperatures
     runs = [
         (metal, temperature, seed)
         for seed in args.seeds for temperature in args.temperatures for metal in args.metals
     ]  # fmt: skip
     same = {"strain": args.strain, "relax": args.relax, "dump_strain": args.dump_strain}
+    stopped = []
     for metal, temperature, seed in tqdm(runs, unit=" pillars"):
         start = f"{metal}_{temperature:g}K_{args.rate:g}".replace("e+", "e")
         given = variables(
             metal, temperature, args.rate, seed, args.scale, args.potential, args.lattice
         ) | same  # fmt: skip
-        run_deck(args.folder / f"{start}_{seed}", "in.micropillar", given)
+        names = ("element", "a", "mass", "pair", "potential", "temperature", "rate", *same)
+        decks = [(f"{start}_{seed}", "in.micropillar", given)]
         if seed == args.seeds[0]:
-            names = ("element", "a", "mass", "pair", "potential", "temperature", "rate", *same)
             perfect = {name: given[name] for name in names}
-            run_deck(args.folder / f"{start}_perfect", "in.perfect", perfect)
+            decks.append((f"{start}_perfect", "in.perfect", perfect))
+        for name, deck, values in decks:
+            try:
+                run_deck(args.folder / name, deck, values)
+            except RuntimeError as error:  # the other runs go on
+                stopped.append(str(error))
+    if stopped:
+        raise SystemExit("\n".join(stopped))
 
 
 if __name__ == "__main__":

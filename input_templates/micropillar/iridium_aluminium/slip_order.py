@@ -119,7 +119,7 @@ def slip_order(table: PillarTable) -> Route | None:
         The largest number of neighbouring slipped steps, at least three; None without any.
     """
     best: Route | None = None
-    for normal in {name for frame in table["letters"] for name in frame}:
+    for normal in sorted({name for frame in table["letters"] for name in frame}):
         rows, matrix = stacking_steps(table, normal)
         if not rows:
             continue

@@ -183,9 +183,9 @@ def _bcc_grows(by: dict[str, list[Pillar]]) -> Verdict:
         if len(contents) < 2:
             continue
         (cold, low), (hot, high) = min(contents.items()), max(contents.items())
-        rise = [h - np.nanmean(low["excess"]) for h in high["excess"]]
-        spread = decide(low["excess"], 0.0)[2]
-        text, mean, error, _ = decide(rise, 0.0)
+        _, base, spread, _ = decide(low["excess"], 0.0)
+        rise = [h - base for h in high["excess"]]
+        _, mean, error, n = decide(rise, 0.0)
         error = float(np.hypot(error, spread))
         text = UNKNOWN
         if np.isfinite(error):
@@ -195,10 +195,11 @@ def _bcc_grows(by: dict[str, list[Pillar]]) -> Verdict:
                 text = FAILS
         raw = np.nanmean(high["bcc"]) - np.nanmean(low["bcc"])
         texts.append(text)
+        above = f"{100 * mean:+.2f} %" if n else "unknown"
+        above += f" ± {100 * error:.2f} %" if np.isfinite(error) else ""
         numbers.append(
             f"{metal}, {cold:g} to {hot:g} K at {100 * low['strain']:.1f} % of strain: BCC "
-            f"{100 * raw:+.2f} % of the atoms, above the perfect crystal {100 * mean:+.2f} ± "
-            f"{100 * error:.2f} % ({text})"
+            f"{100 * raw:+.2f} % of the atoms, above the perfect crystal {above} ({text})"
         )
     text = texts[0] if texts and len(set(texts)) == 1 else UNKNOWN
     return Verdict("BCC in the elastic range grows with temperature", text, "; ".join(numbers))

@@ -46,6 +46,7 @@ TEST_SIZES = {1: (6, 5), 2: (14, 12), 4: (12, 10), 6: (4, 3)}
 SHAPES = {1: (1, 1, 1), 2: (1, 1, 2), 4: (1, 2, 2), 6: (1, 2, 3), 8: (2, 2, 2)}
 SEED = 4713
 NAMES = ("fcc", "hcp", "dhcp", "isf5", "esf", "6h", "isf")
+FILE_NAMES = {"isf5": "isf", "isf": "isf8"}  # others are as in STACKS
 
 
 def stack(
@@ -175,10 +176,10 @@ def breed(
 def stacks(rng: np.random.Generator) -> Iterator[tuple[Atoms, str]]:
     """Yield stacks, sheared and hot ones, at three volumes."""
     for name in NAMES:
-        yield stack(STACKS[name]), f"{name} a={LATTICE}"
+        yield stack(STACKS[name]), f"{FILE_NAMES.get(name, name)} a={LATTICE}"
     for lattice in (3.75, 3.97):
         for name in ("fcc", "hcp", "dhcp", "isf5"):
-            yield stack(STACKS[name], lattice), f"{name} a={lattice}"
+            yield stack(STACKS[name], lattice), f"{FILE_NAMES.get(name, name)} a={lattice}"
     for step, gap in ((0.5, 1.0), (0.25, 1.0), (0.75, 1.0), (1.5, 1.0), (0.5, 1.05), (1.97, 1.12)):
         atoms = stack([1] * 4 + [1 + step], LATTICE, [1] * 4 + [gap])
         yield atoms, f"gsf t={step} gap={gap}"
