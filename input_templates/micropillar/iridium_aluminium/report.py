@@ -4,7 +4,7 @@
 
 python report.py [FOLDER]
 
-reads what run.py wrote to FOLDER (runs that go on from 13 % of strain on), analyses what is new,
+reads what run.py wrote to FOLDER (unfinished runs once they are past 13 % of strain), analyses what is new,
 and writes report.md and four pictures to FOLDER. 10 s of one core for each pillar of 1,728 atoms.
 Needs OVITO: pip install 'entsym[analysis]'.
 
