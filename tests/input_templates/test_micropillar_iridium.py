@@ -318,6 +318,7 @@ def test_runs_and_report(copy_of, script, is_picture):
     said = script("report.py", "out", "--processes", 1, cwd=folder)
     text = (folder / "out" / "report.md").read_text()
     assert text.strip() == said.strip()
+    assert "Left out, stopped or not yet past 13 % of strain: Ir_300K_2e11_2 (" in text
     rows = re.findall(r"^\| [1-6] \| .* \| \*\*(.*)\*\* \|", text, re.MULTILINE)
     assert len(rows) == 6 and set(rows) <= {"holds", "does not hold", "cannot be told"}
     for name in ("order.png", "bcc.png", "twins.png", "stacking.png"):

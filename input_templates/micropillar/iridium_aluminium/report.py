@@ -4,8 +4,9 @@
 
 python report.py [FOLDER]
 
-reads what run.py wrote to FOLDER (unfinished runs once they are past 13 % of strain), analyses what is new,
-and writes report.md and four pictures to FOLDER. 10 s of one core for each pillar of 1,728 atoms.
+reads what run.py wrote to FOLDER (unfinished runs once they are past 13 % of strain), analyses what
+is new, and writes report.md and four pictures to FOLDER. 10 s of one core for each pillar of 1,728
+atoms.
 Needs OVITO: pip install 'entsym[analysis]'.
 
 What is measured of a pillar is in measurements.py and slip_order.py, the judgement of the claims in
@@ -36,7 +37,7 @@ NAME = re.compile(r"(?P<metal>[A-Z][a-z]?)_(?P<temperature>[\d.]+)K_(?P<rate>[^_
 MIN_STRAIN = 0.13  # of a run in the report that goes on: one per cent after iridium's yield
 
 
-def read_pillars(folder: Path, processes: int) -> list[Pillar]:
+def read_pillars(folder: Path, processes: int) -> tuple[list[Pillar], list[str]]:
     """Read and analyse the runs of a folder.
 
     Parameters
@@ -48,21 +49,25 @@ def read_pillars(folder: Path, processes: int) -> list[Pillar]:
 
     Returns
     -------
-    list of Pillar
+    pillars : list of Pillar
         The runs, by metal, rate, temperature and seed.
+    left_out : list of str
+        Runs that have not come far enough, and how far they are.
 
     Raises
     ------
     FileNotFoundError
         If there is no run.
     """
-    analysed, lengths = {}, {}
+    analysed, lengths, left_out = {}, {}, []
     for path in sorted(folder.iterdir() if folder.is_dir() else ()):
         name, curve = NAME.fullmatch(path.name), path / "stress_strain.txt"
         if not name or not curve.exists():
             continue
         finished, rows = (path / "finished").exists(), curve.read_text().splitlines()[1:-1]
-        if not finished and (not rows or float(rows[-1].split()[1]) < MIN_STRAIN):
+        reached = float(rows[-1].split()[1]) if rows else 0.0
+        if not finished and reached < MIN_STRAIN:
+            left_out.append(f"{path.name} ({100 * reached:.1f} %)")
             continue
         with warnings.catch_warnings():
             # a run that goes on ends in half a frame; frames that are not fcc are in the report
@@ -93,7 +98,7 @@ def read_pillars(folder: Path, processes: int) -> list[Pillar]:
         raise FileNotFoundError(
             f"folder = {str(folder)!r}: has no run of run.py; start run.py first"
         )
-    return sorted(pillars, key=lambda p: (p.metal, p.rate, p.temperature, p.seed))
+    return sorted(pillars, key=lambda p: (p.metal, p.rate, p.temperature, p.seed)), left_out
 
 
 def _with_strain(table: PillarTable) -> PillarTable:
@@ -113,13 +118,15 @@ def _length(path: Path) -> float:
     raise ValueError(f"{path / 'pillar.dump'}: has no box")
 
 
-def write_report(pillars: Sequence[Pillar], folder: Path) -> str:
+def write_report(pillars: Sequence[Pillar], left_out: Sequence[str], folder: Path) -> str:
     """Write report.md and its pictures.
 
     Parameters
     ----------
     pillars : sequence of Pillar
         All runs. The rate with most runs is the report's, the others are its last table.
+    left_out : sequence of str
+        Runs that are not among them.
     folder : pathlib.Path
         Folder of the files.
 
@@ -136,10 +143,12 @@ def write_report(pillars: Sequence[Pillar], folder: Path) -> str:
     end = max(float(p.table["strain"][-1]) for p in main)
     lines = [
         "# Iridium against aluminium", "",
-        f"{len(main)} pillars of {atoms} atoms ({interior} interior), compressed along [001] to "
-        f"{100 * end:.0f} % at {rate:.2g} 1/s. ± is the standard deviation of the seeds; in the "
+        f"{len(main)} pillar{'s' * (len(main) > 1)} of {atoms} atoms ({interior} interior), "
+        f"compressed along [001] to {100 * end:.0f} % at {rate:.2g} 1/s. ± is the standard deviation of the seeds; in the "
         "verdicts it is the standard error of all runs. A claim holds, or does not, if its number "
         "is on one side of the limit by two standard errors, or if all runs say the same.", "",
+        *([f"Left out, stopped or not yet past {100 * MIN_STRAIN:.0f} % of strain: "
+           f"{', '.join(left_out)}.", ""] if left_out else []),
         "## Verdicts", "",
         *tables.table(
             ("", "claim", "verdict", "number"),
@@ -175,10 +184,10 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count(), help="(%(default)s)")
     args = parser.parse_args()
     try:
-        pillars = read_pillars(args.folder, args.processes)
+        pillars, left_out = read_pillars(args.folder, args.processes)
     except FileNotFoundError as error:
         parser.error(str(error))
-    print(write_report(pillars, args.folder))
+    print(write_report(pillars, left_out, args.folder))
 
 
 if __name__ == "__main__":
