@@ -144,9 +144,10 @@ def write_report(pillars: Sequence[Pillar], left_out: Sequence[str], folder: Pat
     lines = [
         "# Iridium against aluminium", "",
         f"{len(main)} pillar{'s' * (len(main) > 1)} of {atoms} atoms ({interior} interior), "
-        f"compressed along [001] to {100 * end:.0f} % at {rate:.2g} 1/s. ± is the "
-        "standard deviation of the seeds; in the verdicts it is the standard error of all runs. A claim holds, or does not, if its number "
-        "is on one side of the limit by two standard errors, or if all runs say the same.", "",
+        f"compressed along [001] to {100 * end:.0f} % at {rate:.2g} 1/s. ± is the standard "
+        "deviation of the seeds; in the verdicts it is the standard error of all runs. A claim "
+        "holds, or does not, if its number is on one side of the limit by two standard errors, or "
+        "if all runs say the same.", "",
         *([f"Left out, stopped or not yet past {100 * MIN_STRAIN:.0f} % of strain: "
            f"{', '.join(left_out)}.", ""] if left_out else []),
         "## Verdicts", "",
