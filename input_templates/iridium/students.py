@@ -147,11 +147,19 @@ def train(name: str, sets: dict[Path, float], test: Path, folder: Path) -> Any:
     -------
     ase calculator
         The student.
+
+    Raises
+    ------
+    SystemExit
+        If the folder has a student of other sets, with that message.
     """
     kind = STUDENTS[name.removesuffix("-KD")]
-    student = train_student(
-        sets, test, folder / name, PROFILES.get(kind, "small"), kind=kind, compress=False
-    )
+    try:
+        student = train_student(
+            sets, test, folder / name, PROFILES.get(kind, "small"), kind=kind, compress=False
+        )
+    except ValueError as error:
+        raise SystemExit(f"{name}: {error}") from None
     return open_student(student)
 
 
@@ -264,11 +272,8 @@ def main() -> None:
                 ase.io.write(file, frames, format="extxyz")
         taught = args.folder / "sets" / "taught"
         write_deepmd(path, taught)
-        try:
-            for name in (f"{name}-KD" for name in args.only if name in TAUGHT):
-                models[name] = train(name, sets | {taught: WEIGHTS["taught"]}, test, students)
-        except ValueError as error:  # of other taught cells
-            parser.error(str(error))
+        for name in (f"{name}-KD" for name in args.only if name in TAUGHT):
+            models[name] = train(name, sets | {taught: WEIGHTS["taught"]}, test, students)
     models["MEAM"] = LammpsPotential(MEAM, "Ir")
     lines = [
         f"Learned from {', '.join(f'{len(parts[part])} {part}' for part in LEARNED)}; "

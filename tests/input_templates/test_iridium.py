@@ -185,6 +185,12 @@ def test_students_and_a_teacher(folder, script):
         said = script("students.py", "other", option, value, cwd=folder, fails=True)
         assert message in said and "Traceback" not in said
     assert not (folder / "other/students").exists()
+    fewer = list(labels)
+    fewer.pop(parts.index("test"))
+    ase.io.write(folder / "reference/ir_pbe/labels.extxyz", fewer)
+    said = script("students.py", "dft", "--only", "POD", cwd=folder, fails=True)
+    assert "POD: folder = " in said and "holds a student with another validation" in said
+    assert "Traceback" not in said
     ase.io.write(folder / "reference/ir_pbe/labels.extxyz", labels[:-40])
     said = script("students.py", "dft", "--only", "POD", cwd=folder, fails=True)
     assert "dft: has students of other labels; give another folder" in said

@@ -179,9 +179,9 @@ def main() -> None:
         given = variables(
             metal, temperature, args.rate, seed, args.scale, args.potential, args.lattice
         ) | same  # fmt: skip
-        names = ("element", "a", "mass", "pair", "potential", "temperature", "rate", *same)
         decks = [(f"{start}_{seed}", "in.micropillar", given)]
         if seed == args.seeds[0]:
+            names = ("element", "a", "mass", "pair", "potential", "temperature", "rate", *same)
             perfect = {name: given[name] for name in names}
             decks.append((f"{start}_perfect", "in.perfect", perfect))
         for name, deck, values in decks:
