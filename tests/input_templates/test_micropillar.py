@@ -12,6 +12,7 @@ from pathlib import Path
 import ase.io
 import numpy as np
 import pytest
+from scipy.spatial import KDTree
 
 BIN = Path(sys.executable).parent
 # 448 atoms, 500 steps of relaxation and 375 of compression
@@ -101,6 +102,15 @@ def test_layers_are_rigid_and_carry_the_strain(small):
     shortened = np.ptp(layer_heights(first)) - np.ptp(layer_heights(last))
     gauge = 8 / 14 * (zhi - zlo + shortened)
     np.testing.assert_allclose(shortened / gauge, step * 4e10 * 2e-15, rtol=1e-3)
+
+
+def test_layers_of_a_hot_pillar_have_no_atoms_on_top_of_each_other(compress):
+    folder = compress(width=16, temperature=800, relax=10, rate=2e11, strain=0.05)
+    (_, _, first), *_ = frames(folder)
+    places = np.array([first[x] for x in "xyz"]).T
+    nearest = KDTree(places).query(places[first["layer"] > 0], k=2)[0][:, 1]
+    # neighbours of the crystal are 2.86 apart; mean places of atoms that jump came as near as 1.1
+    assert nearest.min() > 2.2
 
 
 @pytest.mark.parametrize("ends", ["periodic", "open"])
