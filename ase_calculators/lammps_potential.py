@@ -9,15 +9,19 @@ from os import PathLike, environ, fspath
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase.calculators.calculator import all_changes
 from ase.calculators.lammpslib import LAMMPSlib
 from ase.data import atomic_numbers
+from ase.neighborlist import neighbor_list
 
 from ase_calculators.periodicity import stress_scale, with_vacuum
 from ase_calculators.provenance import distinct_names, file_hash
 
 # vacuum along a direction without a period, Å
 _MARGIN = 2.0
+# of LAMMPS's neighbour lists in metal units, Å
+_SKIN = 2.0
 
 
 class LammpsPotential(LAMMPSlib):
@@ -93,7 +97,9 @@ class LammpsPotential(LAMMPSlib):
         Raises
         ------
         ValueError
-            If an element has no atom type, or periodic cell vectors are linearly dependent.
+            If an element has no atom type, periodic cell vectors are linearly dependent, or the
+            potential is a POD and no atom has two neighbours: that crashes LAMMPS
+            (https://github.com/lammps/lammps/issues/5114).
         """
         if not system_changes:  # asked for what does not exist: stress without a volume
             return
@@ -106,6 +112,7 @@ class LammpsPotential(LAMMPSlib):
             )
         box = with_vacuum(atoms, _MARGIN)
         if "numbers" in system_changes or "pbc" in system_changes:
+            self._refuse_single_neighbours(box)
             self.clean()
             self.previous_atoms_numbers: Any = []
         try:
@@ -120,6 +127,20 @@ class LammpsPotential(LAMMPSlib):
             del self.results["stress"]
         else:
             self.results["stress"] *= scale
+
+    def _refuse_single_neighbours(self, box: Any) -> None:
+        """Refuse what LAMMPS's POD writes beyond its memory for: isolated atoms and pairs."""
+        cutoffs = [float(value) for path in self.files() if path.suffix == ".pod"
+                   for value in re.findall(r"^rcut\s+(\S+)", path.read_text(), re.MULTILINE)]  # fmt: skip
+        if not cutoffs:
+            return
+        reach = max(cutoffs) + _SKIN
+        neighbours = np.bincount(neighbor_list("i", box, reach), minlength=1)
+        if neighbours.max() < 2:
+            raise ValueError(
+                f"atoms: no atom has two neighbours within {reach:g} Å, where LAMMPS's POD crashes; "
+                "leave isolated atoms and pairs out"
+            )
 
     def files(self) -> list[Path]:
         """Return the files named in the commands, such as parameters and networks.

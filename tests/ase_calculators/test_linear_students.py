@@ -193,6 +193,18 @@ def test_all_ways_to_open_it_and_lines_for_lammps(student, frames):
     assert np.ptp(energies) == 0
 
 
+def test_isolated_atoms_and_pairs_do_not_crash_lammps(student):
+    kind = json.loads((student.folder / "student.json").read_text())["kind"]
+    for n in (1, 2):
+        atoms = Atoms(["Al", "Cu"][:n], [[0, 0, 0], [0, 0, 2.6]][:n], cell=[30] * 3, pbc=True)
+        atoms.calc = open_student(student)
+        if kind == "pod":
+            with pytest.raises(ValueError, match="no atom has two neighbours within .* Å"):
+                atoms.get_potential_energy()
+        else:
+            assert np.isfinite(atoms.get_potential_energy())
+
+
 def test_moved_folder_works_and_changed_files_do_not(student, tmp_path):
     moved = shutil.copytree(student.folder, tmp_path / "moved, with spaces")
     assert len(open_student(moved).files()) == 2
