@@ -260,7 +260,7 @@ def test_wrong_input(lmp, folder, variables, message):
 
 
 def test_a_run_that_goes_wrong_names_its_last_restart(lmp, folder):
-    hot = SMALL | {"temperature": 9000, "ends": "open", "vacuum": 60}
+    hot = SMALL | {"temperature": 20000, "ends": "open", "vacuum": 100}
     said = lmp("in.micropillar", *hot.items(), cwd=folder, fails=True)
     assert "atoms were lost, " in said
     last = said.split("last restart ")[1].split()[0]
