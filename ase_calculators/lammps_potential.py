@@ -130,16 +130,16 @@ class LammpsPotential(LAMMPSlib):
 
     def _refuse_single_neighbours(self, box: Any) -> None:
         """Refuse what LAMMPS's POD writes beyond its memory for: isolated atoms and pairs."""
-        cutoffs = [float(value) for path in self.files() if path.suffix == ".pod"
-                   for value in re.findall(r"^rcut\s+(\S+)", path.read_text(), re.MULTILINE)]  # fmt: skip
-        if not cutoffs:
+        texts = [path.read_text() for path in self.files() if path.suffix == ".pod"]
+        found = re.findall(r"^rcut\s+(\S+)", "\n".join(texts), re.MULTILINE)
+        if not found:
             return
-        reach = max(cutoffs) + _SKIN
+        reach = float(found[0]) + _SKIN
         neighbours = np.bincount(neighbor_list("i", box, reach), minlength=1)
         if neighbours.max() < 2:
             raise ValueError(
-                f"atoms: no atom has two neighbours within {reach:g} Å, where LAMMPS's POD crashes; "
-                "leave isolated atoms and pairs out"
+                f"atoms: no atom has two neighbours within {reach:g} Å, where LAMMPS's POD "
+                "crashes; leave isolated atoms and pairs out"
             )
 
     def files(self) -> list[Path]:
