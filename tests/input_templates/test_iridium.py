@@ -144,6 +144,27 @@ def test_rhenium(folder, script):
     assert "--tests 99: must be 1 to" in output and "Traceback" not in output
 
 
+def test_number_of_labels(folder, script, is_picture):
+    script("number_of_labels.py", "results", "--kind", "snap", "--numbers", 20, "--draws", 2,
+           cwd=folder)  # fmt: skip
+    content = json.loads((folder / "results/number_of_labels_snap.json").read_text())
+    sets = [(r["set"], r["n"], r["draw"]) for r in content["records"]]
+    most = content["parts"]["standard"]
+    assert sets == [(name, n, k) for name in ("landscape", "landscape and crystals")
+                    for n, k in ((20, 0), (20, 1), (most, 0))]  # fmt: skip
+    alone, beside = (content["records"][k] for k in (2, 5))
+    # the strained crystals, without which C44 is too low; labels 276
+    assert abs(beside["elastic"]["C44"] - 276) < abs(alone["elastic"]["C44"] - 276)
+    assert len({r["forces"] for r in content["records"]}) == len(sets)
+    text = (folder / "results/number_of_labels_snap.md").read_text()
+    assert "| **labels** | | | | 591 | 219 | 276 | |" in text
+    assert f"| landscape | {most} | " in text
+    assert is_picture(folder / "results/number_of_labels_snap.png")
+    for option, value in (("--numbers", most), ("--draws", 0)):
+        said = script("number_of_labels.py", "other", option, value, cwd=folder, fails=True)
+        assert f"{option} {value}: must be" in said and "Traceback" not in said
+
+
 @pytest.mark.slow
 def test_data_efficiency(folder, script):
     script("data_efficiency.py", "results", "--kind", "snap", "--frames", 6, "--most", 8,
