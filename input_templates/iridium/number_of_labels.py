@@ -23,7 +23,7 @@ from learning import CONSTANTS, Learning, elastic, model
 from reference_sets import DATA, LEARNED, read_sets
 from students import LINEAR, PROFILES, WEIGHTS
 from tqdm import tqdm
-from wide_or_even import spread
+from wide_or_even import errors_of, right, signs, spread
 
 from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
 from ase_calculators.provenance import atomic_write, write_json
@@ -55,10 +55,10 @@ def table(records: list[dict[str, Any]], source: dict[str, float]) -> str:
     for name, n in dict.fromkeys((r["set"], r["n"]) for r in records):
         rows = [r for r in records if (r["set"], r["n"]) == (name, n)]
         crystals = [r["elastic"] for r in rows if r["elastic"]]
-        cells = [spread([r[q] for r in rows], 0) for q in ("energy", "forces")]
+        cells = [spread([r["errors"]["test"][q] for r in rows], 0) for q in ("energy", "forces")]
         cells += [spread([C[key] for C in crystals], 0) for key in CONSTANTS]
-        brittle = sum(C["C12"] < C["C44"] for C in crystals)
-        lines.append(f"| {name} | {n} | {' | '.join(cells)} | {brittle} of {len(rows)} |")
+        brittle = f"{sum(map(right, rows))} of {len(rows)}"
+        lines.append(f"| {name} | {n} | {' | '.join(cells)} | {brittle} |")
     return "\n".join(lines) + "\n"
 
 
@@ -78,16 +78,9 @@ def draw(records: list[dict[str, Any]], source: dict[str, float], path: Path) ->
     panels = figure.subplots(1, 3)
     for color, name in zip(COLORS, SETS, strict=False):
         rows = [r for r in records if r["set"] == name]
-        numbers = list(dict.fromkeys(r["n"] for r in rows))
-        of_sets = [[r for r in rows if r["n"] == n] for n in numbers]
-        errors = [[[r[q] for r in of] for of in of_sets] for q in ("energy", "forces")]
-        signs = [[r["elastic"]["C12"] - r["elastic"]["C44"] for r in of if r["elastic"]]
-                 for of in of_sets]  # fmt: skip
-        for ax, values in zip(panels, (*errors, signs), strict=True):
-            middle = [np.median(v) if v else np.nan for v in values]
-            ax.plot(numbers, middle, "-", color=color, label=name)
-            for n, points in zip(numbers, values, strict=True):
-                ax.plot([n] * len(points), points, "o", ms=4, color=color)
+        for ax, quantity in zip(panels, ("energy", "forces"), strict=False):
+            errors_of(ax, rows, "test", color, name, quantity)
+        signs(panels[2], rows, color)
     for ax, title in zip(panels, ("energy RMSE (meV/atom)", "forces RMSE (meV/Å)"), strict=False):
         ax.set(yscale="log", ylabel=title, title="test cells")
     panels[2].axhline(source["C12"] - source["C44"], color="0.3", ls="--", lw=1)
@@ -132,16 +125,10 @@ def main() -> None:
         landscape = [rows["standard"][i] for i in sorted(drawn)]
         for name, learned in zip(SETS, (landscape, landscape + crystals), strict=True):
             fit = learning.equations.fit(learned)
-            off = [learning.equations.matrices[row] @ fit - learning.equations.targets[row]
-                   for row in rows["test"]]  # fmt: skip
             with TemporaryDirectory() as scratch:
                 C = elastic(model(learning.commands(fit, Path(scratch))), LATTICE)
-            records.append({
-                "set": name, "n": n, "draw": k, "elastic": C,
-                "energy": 1e3 * float(np.sqrt(np.mean([error[0] ** 2 for error in off]))),
-                "forces": 1e3 * float(np.sqrt(np.mean(
-                    np.concatenate([error[7:] for error in off]) ** 2))),
-            })  # fmt: skip
+            errors = {"test": learning.equations.rms(fit, rows["test"])}
+            records.append({"set": name, "n": n, "draw": k, "errors": errors, "elastic": C})
     records.sort(key=lambda record: SETS.index(record["set"]))
     reference = read_reference("Ir-PBE.json", "Ir")
     source = {key: reference[key]["value"] for key in CONSTANTS}

@@ -22,7 +22,7 @@ import numpy as np
 from frames import LATTICE, MEAM, hot_liquid, label, made, strained
 from learning import CONSTANTS, Learning, elastic, model
 from reference_sets import DATA, read_sets
-from wide_or_even import OTHER_SEED, force_errors, right, spread
+from wide_or_even import OTHER_SEED, errors_of, right, spread
 
 from ase_calculators.distillation.linear_students import KINDS
 from ase_calculators.figures import COLORS, new_figure, save_figure, tidy
@@ -110,7 +110,7 @@ def draw(records: list[dict[str, Any]], source: dict[str, float], path: Path) ->
     for number, (color, name) in enumerate(zip(COLORS, SETS, strict=False)):
         rows = [r for r in records if r["set"] == name]
         for ax, test in zip(panels[:2], TESTS, strict=False):
-            force_errors(ax, rows, test, color, name)
+            errors_of(ax, rows, test, color, name)
         last = [r["elastic"] for r in rows if r["n"] == largest and r["elastic"]]
         for place, key in enumerate(CONSTANTS):
             values = [C[key] for C in last]

@@ -157,8 +157,10 @@ def near_share(folder: Path, seeds: int, most: int, name: str) -> float:
     return float(np.mean([0.9 < a.get_volume() / len(a) / VOLUME < 1.1 for a in frames]))
 
 
-def force_errors(ax: Any, rows: list[dict[str, Any]], test: str, color: str, name: str) -> None:
-    """Draw the errors of the forces against the number of frames, with their spread.
+def errors_of(
+    ax: Any, rows: list[dict[str, Any]], test: str, color: str, name: str, quantity: str = "forces"
+) -> None:
+    """Draw errors against the number of frames, with their spread.
 
     Parameters
     ----------
@@ -170,11 +172,33 @@ def force_errors(ax: Any, rows: list[dict[str, Any]], test: str, color: str, nam
         Test frames.
     color, name : str
         Colour and label.
+    quantity : {"forces", "energy", "virial"}
+        Whose errors.
     """
     numbers = sorted({r["n"] for r in rows})
-    of = [[r["errors"][test]["forces"] for r in rows if r["n"] == n] for n in numbers]
+    of = [[r["errors"][test][quantity] for r in rows if r["n"] == n] for n in numbers]
     ax.errorbar(numbers, [np.mean(v) for v in of], fmt="o-", ms=4, color=color, label=name,
                 yerr=[np.std(v, ddof=1) if len(v) > 1 else 0 for v in of], capsize=2)  # fmt: skip
+
+
+def signs(ax: Any, rows: list[dict[str, Any]], color: str) -> None:
+    """Draw C12 - C44 of all students against the number of frames, and a line through the means.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where.
+    rows : list of dict
+        Records of one set.
+    color : str
+        Colour.
+    """
+    numbers = sorted({r["n"] for r in rows})
+    values = [[r["elastic"]["C12"] - r["elastic"]["C44"] for r in rows
+               if r["n"] == n and r["elastic"]] for n in numbers]  # fmt: skip
+    ax.plot(numbers, [np.mean(v) if v else np.nan for v in values], "-", color=color)
+    for n, of in zip(numbers, values, strict=True):
+        ax.plot([n] * len(of), of, "o", ms=4, color=color, label=None)
 
 
 def draw(records: list[dict[str, Any]], source: dict[str, float], path: Path) -> None:
@@ -193,14 +217,9 @@ def draw(records: list[dict[str, Any]], source: dict[str, float], path: Path) ->
     panels = figure.subplots(1, 3)
     for color, name in zip(COLORS, SETS, strict=False):
         rows = [r for r in records if r["set"] == name]
-        numbers = sorted({r["n"] for r in rows})
-        values = [[r["elastic"]["C12"] - r["elastic"]["C44"] for r in rows
-                   if r["n"] == n and r["elastic"]] for n in numbers]  # fmt: skip
-        panels[0].plot(numbers, [np.mean(v) if v else np.nan for v in values], "-", color=color)
-        for n, of in zip(numbers, values, strict=True):
-            panels[0].plot([n] * len(of), of, "o", ms=4, color=color, label=None)
+        signs(panels[0], rows, color)
         for ax, test in zip(panels[1:], ("liquid", "strained"), strict=True):
-            force_errors(ax, rows, test, color, name)
+            errors_of(ax, rows, test, color, name)
     panels[0].axhline(source["C12"] - source["C44"], color="0.3", ls="--", lw=1)
     panels[0].axhspan(0, 1e4, color="0.93", lw=0)
     largest = [abs(r["elastic"]["C12"] - r["elastic"]["C44"]) for r in records if r["elastic"]]

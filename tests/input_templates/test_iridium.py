@@ -155,7 +155,7 @@ def test_number_of_labels(folder, script, is_picture):
     alone, beside = (content["records"][k] for k in (2, 5))
     # the strained crystals, without which C44 is too low; labels 276
     assert abs(beside["elastic"]["C44"] - 276) < abs(alone["elastic"]["C44"] - 276)
-    assert len({r["forces"] for r in content["records"]}) == len(sets)
+    assert len({r["errors"]["test"]["forces"] for r in content["records"]}) == len(sets)
     text = (folder / "results/number_of_labels_snap.md").read_text()
     assert "| **labels** | | | | 591 | 219 | 276 | |" in text
     assert f"| landscape | {most} | " in text
